@@ -1,0 +1,170 @@
+/**
+ * The configuration: one schema for the whole environment, read once, every problem reported at once.
+ *
+ * The environment is an argument, so that tests and tools pass their own; `functions/wiring.ts` alone reads
+ * `process.env`. An empty value counts as unset. Terraform sets exactly these names (a test compares them).
+ */
+import { z } from "zod";
+import { type ApiKey, parseApiKeys } from "./api-keys.ts";
+
+const whole = (fallback: number, min: number, max: number) =>
+  z.coerce
+    .number({ error: "expected a whole number" })
+    .int("expected a whole number")
+    .min(min, `expected at least ${min}`)
+    .max(max, `expected at most ${max}`)
+    .default(fallback);
+
+const url = z.url({ protocol: /^https?$/, error: "expected an http or https URL" });
+
+const list = (separator: string) =>
+  z
+    .string()
+    .default("")
+    .transform((text) =>
+      text
+        .split(separator)
+        .map((part) => part.trim())
+        .filter((part) => part !== ""),
+    );
+
+const apiKeys = z
+  .string()
+  .default("")
+  .transform((text, context): ApiKey[] => {
+    const { keys, problems } = parseApiKeys(text);
+    for (const message of problems) context.addIssue({ code: "custom", message });
+    return keys;
+  });
+
+const shape = {
+  /** Upstash's REST endpoint. */
+  UPSTASH_REDIS_REST_URL: url,
+  UPSTASH_REDIS_REST_TOKEN: z.string({ error: "expected a token" }).min(1),
+  /** Postgres, as `postgres://user:password@host/database`. */
+  DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/, error: "expected a postgres:// URL" }),
+  /** Neon's HTTP endpoint, where it does not follow from DATABASE_URL (locally). */
+  NEON_HTTP_URL: url.optional(),
+  /** `name:sha256-hex[:stream|stream]`, comma-separated. */
+  INGEST_API_KEYS: apiKeys,
+  /** Partitions that ingest pushes to; the supervisor always looks at all 16. @default 8 */
+  PARTITIONS: whole(8, 1, 16),
+  /** Rows in one insert. @default 100 */
+  BATCH_MAX_ROWS: whole(100, 1, 5000),
+  /** Depth whose crossing (times 2^k) triggers an eager flush. @default 100 */
+  FLUSH_THRESHOLD: whole(100, 1, 1_000_000),
+  /** How an eager flush is sent. @default off */
+  FLUSH_TRIGGER: z.enum(["off", "http", "tasks"], { error: "expected off, http or tasks" }).default("off"),
+  SUPERVISOR_URL: url.optional(),
+  /** `projects/P/locations/L/queues/Q`. */
+  TASKS_QUEUE: z
+    .string()
+    .regex(/^projects\/[^/]+\/locations\/[^/]+\/queues\/[^/]+$/, "expected projects/P/locations/L/queues/Q")
+    .optional(),
+  /** How long a claim holds its partition. An insert's timeout is min(10 s, half of it). @default 20000 */
+  LEASE_MS: whole(20_000, 1000, 600_000),
+  /** A drain call stops claiming after this. @default 50000 */
+  DRAIN_DEADLINE_MS: whole(50_000, 100, 3_600_000),
+  /** Inserts at once, over all streams. @default 8 */
+  DRAIN_CONCURRENCY: whole(8, 1, 64),
+  /** Write-through inserts at once in one ingest instance. @default 2 */
+  WRITE_THROUGH_CONCURRENCY: whole(2, 1, 64),
+  /** Streams that are buffered but not drained, `a|b`. */
+  DRAIN_PAUSED: list("|"),
+  /** A request's body, after inflating. @default 8388608 */
+  BODY_MAX_BYTES: whole(8_388_608, 1024, 32_000_000),
+  /** One event, as JSON. Times BATCH_MAX_ROWS at most 8 MB (Upstash answers at most 10 MB). @default 32768 */
+  EVENT_MAX_BYTES: whole(32_768, 256, 8_000_000),
+  /** Events in one request. @default 1000 */
+  EVENTS_MAX: whole(1000, 1, 100_000),
+  /** High-water mark of one partition. Upstash refuses a list past 100 MB. @default 40000000 */
+  BUFFER_MAX_BYTES: whole(40_000_000, 1000, 90_000_000),
+  /** Events per second that one API key may send to one ingest instance, with a burst of twice that. @default 100000 */
+  KEY_EVENTS_PER_SECOND: whole(100_000, 1, 10_000_000),
+  /** Origins that a browser may post from, comma-separated, or `*`. */
+  CORS_ORIGINS: list(","),
+};
+
+const schema = z.object(shape).superRefine((env, context) => {
+  const problem = (path: string, message: string) =>
+    context.addIssue({ code: "custom", path: [path], message });
+  if (env.EVENT_MAX_BYTES * env.BATCH_MAX_ROWS > 8_388_608)
+    problem("EVENT_MAX_BYTES", "expected EVENT_MAX_BYTES × BATCH_MAX_ROWS of at most 8388608");
+  if (env.FLUSH_TRIGGER !== "off" && env.SUPERVISOR_URL === undefined)
+    problem("SUPERVISOR_URL", `expected a URL where FLUSH_TRIGGER is ${env.FLUSH_TRIGGER}`);
+  if (env.FLUSH_TRIGGER === "tasks" && env.TASKS_QUEUE === undefined)
+    problem("TASKS_QUEUE", "expected a queue where FLUSH_TRIGGER is tasks");
+});
+
+/** Every environment name that Spillway knows. */
+export const environmentNames: readonly string[] = Object.keys(shape);
+
+export interface Config {
+  restUrl: string;
+  restToken: string;
+  databaseUrl: string;
+  neonHttpUrl: string | undefined;
+  apiKeys: ApiKey[];
+  partitions: number;
+  batchMaxRows: number;
+  flushThreshold: number;
+  flushTrigger: "off" | "http" | "tasks";
+  supervisorUrl: string | undefined;
+  tasksQueue: string | undefined;
+  leaseMs: number;
+  /** How long one insert may take, in milliseconds: min(10 s, half the lease). */
+  insertTimeoutMs: number;
+  drainDeadlineMs: number;
+  drainConcurrency: number;
+  writeThroughConcurrency: number;
+  drainPaused: string[];
+  bodyMaxBytes: number;
+  eventMaxBytes: number;
+  eventsMax: number;
+  bufferMaxBytes: number;
+  keyEventsPerSecond: number;
+  corsOrigins: string[];
+}
+
+/** What was wrong with the environment: one line a problem, names first. */
+export class ConfigError extends Error {
+  override name = "ConfigError";
+}
+
+/** Reads the configuration from `env`, or throws one ConfigError that names every problem. */
+export function readConfig(env: Record<string, string | undefined>): Config {
+  const known = Object.fromEntries(
+    environmentNames.map((name) => [name, env[name]?.trim() === "" ? undefined : env[name]]),
+  );
+  const parsed = schema.safeParse(known);
+  if (!parsed.success) {
+    const lines = parsed.error.issues.map((issue) => `  ${issue.path.join(".")}: ${issue.message}`);
+    throw new ConfigError(`The environment is not usable:\n${lines.join("\n")}`);
+  }
+  const e = parsed.data;
+  return {
+    restUrl: e.UPSTASH_REDIS_REST_URL,
+    restToken: e.UPSTASH_REDIS_REST_TOKEN,
+    databaseUrl: e.DATABASE_URL,
+    neonHttpUrl: e.NEON_HTTP_URL,
+    apiKeys: e.INGEST_API_KEYS,
+    partitions: e.PARTITIONS,
+    batchMaxRows: e.BATCH_MAX_ROWS,
+    flushThreshold: e.FLUSH_THRESHOLD,
+    flushTrigger: e.FLUSH_TRIGGER,
+    supervisorUrl: e.SUPERVISOR_URL?.replace(/\/+$/, ""),
+    tasksQueue: e.TASKS_QUEUE,
+    leaseMs: e.LEASE_MS,
+    insertTimeoutMs: Math.min(10_000, Math.floor(e.LEASE_MS / 2)),
+    drainDeadlineMs: e.DRAIN_DEADLINE_MS,
+    drainConcurrency: e.DRAIN_CONCURRENCY,
+    writeThroughConcurrency: e.WRITE_THROUGH_CONCURRENCY,
+    drainPaused: e.DRAIN_PAUSED,
+    bodyMaxBytes: e.BODY_MAX_BYTES,
+    eventMaxBytes: e.EVENT_MAX_BYTES,
+    eventsMax: e.EVENTS_MAX,
+    bufferMaxBytes: e.BUFFER_MAX_BYTES,
+    keyEventsPerSecond: e.KEY_EVENTS_PER_SECOND,
+    corsOrigins: e.CORS_ORIGINS,
+  };
+}

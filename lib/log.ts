@@ -1,0 +1,41 @@
+/**
+ * Structured logs in Cloud Logging's shape: one JSON object a line, `severity`, `message`, `event`
+ * (`noun.verbed`), and fields. Never a payload, never a message of a driver's error (those hold the statement).
+ */
+import { pino } from "pino";
+
+type Fields = Record<string, unknown>;
+
+/** Where things are said. The first argument is the event's name, `noun.verbed`. */
+export interface Log {
+  debug(event: string, fields?: Fields): void;
+  info(event: string, fields?: Fields): void;
+  warn(event: string, fields?: Fields): void;
+  error(event: string, fields?: Fields): void;
+}
+
+/** Cloud Logging's severities for pino's levels. */
+const SEVERITY: Record<string, string> = { debug: "DEBUG", info: "INFO", warn: "WARNING", error: "ERROR" };
+
+/** A log on standard output. */
+export function createLog(base: Fields): Log {
+  const logger = pino({
+    level: "info",
+    base,
+    messageKey: "message",
+    timestamp: () => `,"time":"${new Date().toISOString()}"`,
+    formatters: { level: (label) => ({ severity: SEVERITY[label] ?? "DEFAULT" }) },
+  });
+  const at =
+    (level: "debug" | "info" | "warn" | "error") =>
+    (event: string, fields: Fields = {}) =>
+      logger[level]({ event, ...fields }, event);
+  return { debug: at("debug"), info: at("info"), warn: at("warn"), error: at("error") };
+}
+
+/** What may be said of an unexpected error: its name and where it was thrown, but not its message. */
+export function describeError(error: unknown): Fields {
+  if (!(error instanceof Error)) return { error: typeof error };
+  const frames = (error.stack ?? "").split("\n").filter((line) => line.startsWith("    at "));
+  return { error: error.name, at: frames.slice(0, 5).map((line) => line.trim()) };
+}

@@ -1,0 +1,210 @@
+/**
+ * The store: the Postgres side of Spillway, through Neon's HTTP driver and Drizzle.
+ *
+ * Every statement runs in one round trip with two bounds: Postgres ends it (statement_timeout) before the client
+ * gives up, so that retries never pile up behind a lock. Errors pass through; `outcome.ts` reads them.
+ */
+import { neon, neonConfig } from "@neondatabase/serverless";
+import { and, count, eq, isNull, notExists, type SQL, sql } from "drizzle-orm";
+import { drizzle } from "drizzle-orm/neon-http";
+import { getTableConfig, type PgColumn, type PgTable } from "drizzle-orm/pg-core";
+import { deadLetters } from "../drizzle/dead-letters.ts";
+import type { Stream } from "./stream.ts";
+
+/** A row as `toRow` made it, with the columns of every stream. */
+export type Row = { id: string; receivedAt: string } & Record<string, unknown>;
+
+/** One event that is to be buried. */
+export interface Letter {
+  stream: string;
+  id: string;
+  envelope: string;
+  sqlstate: string | undefined;
+  reason: string;
+  /** How often it has died, this time included. */
+  attempts: number;
+  receivedAt: string | undefined;
+}
+
+export type Whereabouts = "stored" | "dead" | "unknown";
+
+export type Database = ReturnType<typeof connect>;
+export type Store = ReturnType<typeof createStore>;
+
+/** Opens the database. Every request gives up after `timeoutMs`. */
+export function connect(databaseUrl: string, timeoutMs: number, neonHttpUrl?: string) {
+  if (neonHttpUrl !== undefined) neonConfig.fetchEndpoint = neonHttpUrl;
+  const fetchOptions = {
+    // Read anew for each request: one constant signal would end them all.
+    get signal() {
+      return AbortSignal.timeout(timeoutMs);
+    },
+  };
+  return drizzle(neon(databaseUrl, { fetchOptions }));
+}
+
+/** The id column of a stream's table. */
+export const idOf = (stream: Stream): PgColumn => (stream.table as PgTable & { id: PgColumn }).id;
+
+/** A live letter: not redriven, and not stored since (a stored event wins). */
+export const isLive = (stream: Stream): SQL | undefined =>
+  and(
+    eq(deadLetters.stream, stream.name),
+    isNull(deadLetters.redrivenAt),
+    notExists(sql`(select 1 from ${stream.table} where ${idOf(stream)} = ${deadLetters.id})`),
+  );
+
+/** Makes a store on an open database whose client gives up after `timeoutMs`. */
+export function createStore(db: Database, timeoutMs: number) {
+  /** Postgres ends a statement after nine tenths of the client's patience. */
+  const bound = () =>
+    db.execute(sql`select set_config('statement_timeout', ${String(Math.floor(timeoutMs * 0.9))}, true)`);
+
+  /**
+   * Inserts rows in their order with one statement, and returns how many were new: a row whose id is there
+   * already is left as it is. All or nothing. May be repeated.
+   */
+  async function insert(stream: Stream, rows: readonly Row[]): Promise<number> {
+    const { select, encode } = recordset(stream.table);
+    const [, result] = await db.batch([
+      bound(),
+      db
+        .insert(stream.table)
+        .select(select(encode(rows)))
+        .onConflictDoNothing({ target: idOf(stream) }),
+    ]);
+    return result.rowCount;
+  }
+
+  /** Runs the same statement with no rows: whether it fails tells a bad row from a bad time. */
+  const probe = (stream: Stream): Promise<number> => insert(stream, []);
+
+  /**
+   * Buries events that are not stored. A letter that is there already changes only when the event has died more
+   * often since (after a redrive); then it waits to be looked at again. May be repeated.
+   */
+  async function bury(stream: Stream, letters: readonly Letter[]): Promise<void> {
+    const byId = new Map(letters.map((letter) => [letter.id, letter]));
+    const rows = [...byId.values()].map((letter) => ({
+      ...letter,
+      // Text that Postgres can hold, whatever somebody may have pushed into the list.
+      envelope: letter.envelope.replaceAll("\0", "\ufffd").toWellFormed(),
+      redrivenAt: null,
+    }));
+    const { select, encode } = recordset(deadLetters);
+    await db.batch([
+      bound(),
+      db
+        .insert(deadLetters)
+        .select(
+          sql`${select(encode(rows))} where not exists (select 1 from ${stream.table} where ${idOf(stream)} = x.id)`,
+        )
+        .onConflictDoUpdate({
+          target: [deadLetters.stream, deadLetters.id],
+          set: {
+            envelope: sql`excluded.envelope`,
+            sqlstate: sql`excluded.sqlstate`,
+            reason: sql`excluded.reason`,
+            attempts: sql`excluded.attempts`,
+            diedAt: sql`excluded.died_at`,
+            redrivenAt: null,
+          },
+          setWhere: sql`${deadLetters.attempts} < excluded.attempts`,
+        }),
+    ]);
+  }
+
+  /** Where an event is, as far as Postgres knows. */
+  async function find(stream: Stream, id: string): Promise<Whereabouts> {
+    const [, stored, dead] = await db.batch([
+      bound(),
+      db
+        .select({ id: idOf(stream) })
+        .from(stream.table)
+        .where(eq(idOf(stream), id)),
+      db
+        .select({ id: deadLetters.id })
+        .from(deadLetters)
+        .where(and(eq(deadLetters.id, id), isLive(stream))),
+    ]);
+    if (stored.length > 0) return "stored";
+    return dead.length > 0 ? "dead" : "unknown";
+  }
+
+  /** How many dead letters of a stream wait for somebody to look. */
+  async function countDeadLetters(stream: Stream): Promise<number> {
+    const [, rows] = await db.batch([
+      bound(),
+      db.select({ n: count() }).from(deadLetters).where(isLive(stream)),
+    ]);
+    return rows[0]?.n ?? 0;
+  }
+
+  return { insert, probe, bury, find, countDeadLetters };
+}
+
+interface Recordset {
+  /** `select … from json_to_recordset($1)`, every column of the table in its order; the record is `x`. */
+  select(json: string): SQL;
+  encode(rows: readonly Record<string, unknown>[]): string;
+}
+
+const recordsets = new WeakMap<PgTable, Recordset>();
+
+/** One JSON parameter for all rows: one statement text whatever their number, and no limit of 65,535 parameters. */
+function recordset(table: PgTable): Recordset {
+  const known = recordsets.get(table);
+  if (known) return known;
+  const fields = fieldsOf(table);
+  const types = sql.join(
+    fields.map(({ column }) => sql`${sql.identifier(column.name)} ${sql.raw(column.getSQLType())}`),
+    sql`, `,
+  );
+  const values = sql.join(
+    fields.map(({ column }) => selected(column)),
+    sql`, `,
+  );
+  const made: Recordset = {
+    select: (json) => sql`select ${values} from json_to_recordset(${json}::json) as x(${types})`,
+    encode: (rows) =>
+      JSON.stringify(
+        rows.map((row) =>
+          Object.fromEntries(
+            fields.map(({ field, column }) => [column.name, encodeValue(column, row[field])]),
+          ),
+        ),
+      ),
+  };
+  recordsets.set(table, made);
+  return made;
+}
+
+/** The columns that an insert may name, in the order in which Drizzle names them. */
+function fieldsOf(table: PgTable) {
+  const writable = getTableConfig(table).columns.filter(
+    ({ generated }) => generated === undefined || generated.type === "byDefault",
+  );
+  const names = new Map(Object.entries(table).map(([field, column]) => [column, field]));
+  return writable.map((column) => ({ column, field: names.get(column) ?? column.name }));
+}
+
+/** A column takes its default where the record has none. */
+function selected(column: PgColumn): SQL {
+  const given = sql`x.${sql.identifier(column.name)}`;
+  if (!column.hasDefault) return given;
+  if (column.default === undefined)
+    throw new Error(
+      `column ${column.name}: expected a default that SQL can state (default, defaultNow), got serial, identity or $defaultFn`,
+    );
+  return sql`coalesce(${given}, ${column.default instanceof Object ? column.default : sql.param(column.default, column)})`;
+}
+
+/** JSON columns keep the value; all others take what Drizzle's column makes of it, as text where JSON has no such type. */
+function encodeValue(column: PgColumn, value: unknown): unknown {
+  if (value === undefined || value === null) return null;
+  if (column.columnType === "PgJsonb" || column.columnType === "PgJson") return value;
+  const driver = column.mapToDriverValue(value);
+  if (typeof driver === "bigint") return driver.toString();
+  if (driver instanceof Uint8Array) return `\\x${Buffer.from(driver).toString("hex")}`;
+  return driver;
+}

@@ -1,0 +1,100 @@
+/**
+ * A stream: one event type, declared whole in one file under `lib/streams/`. Its table, its schema, how an
+ * event becomes a row, its policy. `lib/registry.ts` finds the file; nothing else is edited.
+ */
+import type { InferInsertModel } from "drizzle-orm";
+import { type PgTable, timestamp, uuid } from "drizzle-orm/pg-core";
+import { z } from "zod";
+import { type ColumnCheck, checkColumns } from "./columns.ts";
+
+/** The columns that every stream's table has beside its own. */
+export const eventColumns = () => ({
+  /** The idempotency key. */
+  id: uuid("id").primaryKey(),
+  /** When ingest accepted it. */
+  receivedAt: timestamp("received_at", { withTimezone: true, mode: "string" }).notNull(),
+  /** When Postgres stored it. */
+  storedAt: timestamp("stored_at", { withTimezone: true, mode: "string" }).defaultNow().notNull(),
+});
+
+/** A moment as RFC 3339 text, kept to the microsecond; within what a timestamptz column holds. */
+export const moment = () =>
+  z.iso
+    .datetime({ offset: true, error: "expected an RFC 3339 date-time such as 2026-11-21T09:30:00Z" })
+    .refine((text) => !text.startsWith("0000"), "expected a year from 0001 to 9999")
+    .refine((text) => !/[+-](1[6-9]|2\d):\d\d$/.test(text), "expected an offset under 16 hours");
+
+/** Any JSON value but null, kept as it is. */
+export const json = () =>
+  z.custom<NonNullable<unknown>>((value) => value !== undefined && value !== null, {
+    error: "expected a JSON value other than null",
+  });
+
+/** When a stream answers: buffered (202, Redis has it) or stored (201, Postgres has it). */
+export type Ack = "buffered" | "stored";
+
+/** The attributes of a CloudEvent that a stream may map; `data` is the parsed payload. */
+export interface CloudEvent {
+  id: string;
+  source: string;
+  type: string;
+  subject?: string | undefined;
+  time?: string | undefined;
+  data: unknown;
+}
+
+type Base = "id" | "receivedAt" | "storedAt";
+
+interface Declaration<Name extends string, Table extends PgTable, Schema extends z.ZodType> {
+  /** The stream's name in URLs, and its table's. */
+  name: Name;
+  table: Table & { _: { name: Name } };
+  /** What a client may send, without `id`. Unknown keys are refused: use z.strictObject. */
+  schema: Schema;
+  /**
+   * Turns validated data into the row's own columns. `v` is the version it was buffered under. A column that
+   * has a default takes that default for undefined and for null.
+   */
+  toRow(data: z.output<Schema>, v: number): Omit<InferInsertModel<Table>, Base>;
+  /** The floor of its answers. @default "buffered" */
+  ack?: Ack;
+  /** The version of the data's shape; raise it when the schema changes. @default 1 */
+  v?: number;
+  /** Refuse new events, but go on draining what is buffered. @default false */
+  retired?: boolean;
+  /** How a CloudEvent becomes an event of this stream. @default its data */
+  fromCloudEvent?(event: CloudEvent): unknown;
+}
+
+/** A stream as the rest of Spillway sees it. */
+export interface Stream {
+  readonly name: string;
+  readonly table: PgTable;
+  readonly schema: z.ZodType;
+  readonly toRow: (data: unknown, v: number) => Record<string, unknown>;
+  /** Says which column could not hold its value; undefined: all can. */
+  readonly checkRow: ColumnCheck;
+  readonly ack: Ack;
+  readonly v: number;
+  readonly retired: boolean;
+  readonly fromCloudEvent: (event: CloudEvent) => unknown;
+}
+
+/** Declares a stream. Throws where the name could not stand in a URL or a Redis key. */
+export function defineStream<Name extends string, Table extends PgTable, Schema extends z.ZodType>(
+  declaration: Declaration<Name, Table, Schema>,
+): Stream {
+  if (!/^[a-z][a-z0-9_]{0,62}$/.test(declaration.name))
+    throw new Error(`stream "${declaration.name}": expected a name of a-z, 0-9 and _, got another`);
+  return {
+    name: declaration.name,
+    table: declaration.table,
+    schema: declaration.schema,
+    toRow: declaration.toRow as Stream["toRow"],
+    checkRow: checkColumns(declaration.table, ["id", "receivedAt", "storedAt"]),
+    ack: declaration.ack ?? "buffered",
+    v: declaration.v ?? 1,
+    retired: declaration.retired ?? false,
+    fromCloudEvent: declaration.fromCloudEvent ?? ((event) => event.data),
+  };
+}

@@ -1,0 +1,20 @@
+import { defineConfig } from "vitest/config";
+
+/** `unit` needs no server; `integration` runs on a real Redis and Postgres that dev/test-servers.ts starts. */
+export default defineConfig({
+  test: {
+    projects: [
+      { test: { name: "unit", include: ["test/unit/**/*.test.ts"] } },
+      {
+        test: {
+          name: "integration",
+          include: ["test/integration/**/*.test.ts"],
+          globalSetup: ["dev/test-servers.ts"],
+          fileParallelism: false,
+          testTimeout: 60_000,
+          hookTimeout: 120_000,
+        },
+      },
+    ],
+  },
+});
