@@ -1,0 +1,99 @@
+/**
+ * The front door: puts a function's handler in front of the framework's Express app.
+ *
+ * The framework answers malformed JSON in HTML before a function runs, inflates bodies to a gigabyte, runs each
+ * request in a node:domain, and exits at once on SIGTERM. It makes its server with `http.createServer` after it
+ * has loaded this module, so that call is wrapped here: the server hands every request straight to the handler,
+ * and on SIGTERM it takes no new connection, lets what is in flight end, and then exits.
+ */
+import http, { type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { parseArgs } from "node:util";
+import { describeError, type Log } from "../lib/log.ts";
+import { Problem, sendProblem, tryAgain } from "./problem.ts";
+import type { Handler } from "./route.ts";
+
+/** Cloud Run kills ten seconds after SIGTERM. */
+const SHUTDOWN_MS = 9000;
+
+/** A function behind the door. */
+export interface Served {
+  handler: Handler;
+  log: Log;
+  /** Called when the process is told to end, before the requests in flight are waited for. */
+  onStopping(): void;
+  /** Called after the last request, before the process ends. */
+  onStopped(): void;
+}
+
+/** The target that the framework was started with, read as it reads it: the flag before the environment. */
+export function targetName(env: Record<string, string | undefined>): string | undefined {
+  const { values } = parseArgs({ options: { target: { type: "string" } }, strict: false });
+  return typeof values.target === "string" ? values.target : env.FUNCTION_TARGET;
+}
+
+/** Makes every server created from now on serve this function. */
+export function installFrontDoor(served: Served): void {
+  const createServer = http.createServer.bind(http) as (listener: http.RequestListener) => Server;
+  http.createServer = (() => {
+    const door = new Door(served);
+    const server = createServer((req, res) => void door.enter(req, res));
+    server.keepAliveTimeout = 620_000; // longer than a Google front end keeps its connections
+    server.headersTimeout = 30_000;
+    server.requestTimeout = 60_000;
+    server.once("listening", () => setImmediate(() => door.guard(server)));
+    return server;
+  }) as unknown as typeof http.createServer;
+}
+
+class Door {
+  readonly #served: Served;
+  #isStopping = false;
+
+  constructor(served: Served) {
+    this.#served = served;
+  }
+
+  /** Runs the handler and answers what it throws. */
+  async enter(req: IncomingMessage, res: ServerResponse): Promise<void> {
+    res.on("error", () => {}); // the client went away: nobody is left to tell
+    if (this.#isStopping) {
+      res.setHeader("connection", "close");
+      sendProblem(res, tryAgain(503, "this instance is ending", {}, 1));
+      return;
+    }
+    try {
+      await this.#served.handler(req, res);
+    } catch (error) {
+      sendProblem(res, this.#problemOf(error));
+    }
+    if (this.#isStopping) res.req.socket.end();
+  }
+
+  #problemOf(error: unknown): Problem {
+    if (error instanceof Problem) return error;
+    this.#served.log.error("request.failed", describeError(error));
+    return new Problem(500, "something unexpected went wrong; it was logged");
+  }
+
+  /** Takes the place of the framework's listeners, which end the process at once. */
+  guard(server: Server): void {
+    for (const signal of ["SIGTERM", "SIGINT"] as const) {
+      process.removeAllListeners(signal);
+      process.on(signal, () => this.#stop(server));
+    }
+  }
+
+  #stop(server: Server): void {
+    if (this.#isStopping) return;
+    this.#isStopping = true;
+    this.#served.log.info("function.stopping");
+    this.#served.onStopping();
+    const exit = () => {
+      this.#served.onStopped();
+      process.exit(0);
+    };
+    server.close(exit);
+    server.closeIdleConnections();
+    setTimeout(exit, SHUTDOWN_MS).unref();
+  }
+}

@@ -1,0 +1,80 @@
+/**
+ * The HTTP edge of the supervisor: `POST /drain`, `POST /drain/{stream}`, `GET /status`. Private: Cloud Run checks
+ * the caller's token before a request comes here.
+ */
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { type DrainContext, type DrainReport, type DrainRequest, drain } from "../lib/drain.ts";
+import { PARTITION_COUNT } from "../lib/keys.ts";
+import { describeError } from "../lib/log.ts";
+import { readStatus } from "../lib/status.ts";
+import { Problem, sendJson, tryAgain } from "./problem.ts";
+import { allow, answerHealth, type Handler, type Target, targetOf } from "./route.ts";
+
+/** Makes the handler. It throws Problems, which the front door answers. */
+export function createSupervisor(context: DrainContext): Handler {
+  return async (req, res) => {
+    const target = targetOf(req);
+    if (answerHealth(req, res, target)) return;
+    const [what, name, ...rest] = target.path;
+    if (what === "drain" && rest.length === 0) await answerDrain(context, req, res, target, name);
+    else if (what === "status" && name === undefined) await answerStatus(context, req, res);
+    else throw new Problem(404, "expected /drain, /drain/{stream} or /status");
+  };
+}
+
+async function answerDrain(
+  context: DrainContext,
+  req: IncomingMessage,
+  res: ServerResponse,
+  { query }: Target,
+  stream: string | undefined,
+): Promise<void> {
+  allow(req, "POST");
+  req.resume(); // a body says nothing here
+  if (stream !== undefined && !context.streams.has(stream))
+    throw new Problem(404, `no stream is named "${stream.slice(0, 64)}"`);
+  const request = { stream, partition: partitionOf(query, stream), wait: query.get("wait") === "1" };
+  const report = await drain(context, request).catch((error: unknown) =>
+    unavailable(context, request, error),
+  );
+  const isBad = report.streams.some(
+    ({ outcome }) => outcome === "unavailable" || outcome === "misconfigured",
+  );
+  sendJson(res, isBad ? 503 : 200, report);
+}
+
+function partitionOf(query: URLSearchParams, stream: string | undefined): number | undefined {
+  const text = query.get("partition");
+  if (text === null) return undefined;
+  const partition = Number(text);
+  if (stream === undefined) throw new Problem(400, "expected a stream with the partition");
+  if (!/^\d{1,2}$/.test(text) || partition >= PARTITION_COUNT)
+    throw new Problem(400, `expected a partition from 0 to ${PARTITION_COUNT - 1}`);
+  return partition;
+}
+
+/** Redis did not answer when the drain looked for work: nothing is known, nothing was touched. */
+function unavailable({ streams, log }: DrainContext, { stream }: DrainRequest, error: unknown): DrainReport {
+  log.warn("buffer.unavailable", describeError(error));
+  const names = stream === undefined ? [...streams.keys()] : [stream];
+  return {
+    streams: names.map((name) => ({
+      stream: name,
+      batches: 0,
+      stored: 0,
+      duplicates: 0,
+      dead: 0,
+      remaining: null,
+      outcome: "unavailable",
+    })),
+    durationMs: 0,
+  };
+}
+
+async function answerStatus(context: DrainContext, req: IncomingMessage, res: ServerResponse): Promise<void> {
+  allow(req, "GET", "HEAD");
+  const report = await readStatus(context).catch(() => {
+    throw tryAgain(503, "Redis does not answer");
+  });
+  sendJson(res, 200, report);
+}

@@ -1,0 +1,134 @@
+/**
+ * The composition root: the only place that reads `process.env` and knows every part. It makes what one function
+ * needs from the configuration, and nothing is connected before the first request.
+ */
+import { randomUUID } from "node:crypto";
+import { Redis } from "@upstash/redis";
+import { Breaker } from "../lib/breaker.ts";
+import { createBuffer } from "../lib/buffer.ts";
+import { type Config, ConfigError, readConfig } from "../lib/config.ts";
+import { Counts } from "../lib/counts.ts";
+import { FairSlots } from "../lib/fair-slots.ts";
+import { type Flush, httpFlush, noFlush, tasksFlush } from "../lib/flush.ts";
+import { createLog, type Log } from "../lib/log.ts";
+import { metadataToken } from "../lib/metadata-token.ts";
+import { Placement } from "../lib/placement.ts";
+import { createPusher } from "../lib/push.ts";
+import { loadStreams } from "../lib/registry.ts";
+import { connect, createStore } from "../lib/store.ts";
+import { TokenBuckets } from "../lib/token-bucket.ts";
+import { createWriteThrough } from "../lib/write-through.ts";
+import type { Served } from "./front-door.ts";
+import { createIngest } from "./ingest.ts";
+import { createSupervisor } from "./supervisor.ts";
+
+/** How long ingest waits for one LPUSH, in milliseconds: a sender waits too. */
+const PUSH_TIMEOUT_MS = 2000;
+/** How long a drain waits for a script, in milliseconds: under half of the shortest lease that makes sense. */
+const CLAIM_TIMEOUT_MS = 5000;
+/** Depth, in thresholds, from which an instance pushes to its next partition. */
+const DEEP_THRESHOLDS = 16;
+
+/** The environment. */
+export const environment = process.env;
+
+/** Reads the configuration, or says every problem on standard error and ends the process. */
+export function configure(): Config {
+  try {
+    return readConfig(environment);
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    console.error(error.message);
+    process.exit(1);
+  }
+}
+
+/** An Upstash client with every convenience off that would repeat, mix or reinterpret commands. */
+export function connectRedis(config: Config, timeoutMs: number): Redis {
+  return new Redis({
+    url: config.restUrl,
+    token: config.restToken,
+    automaticDeserialization: false,
+    enableAutoPipelining: false,
+    enableTelemetry: false,
+    responseEncoding: false,
+    retry: { retries: 0 }, // a repeated LPUSH or script is ours to decide
+    signal: () => AbortSignal.timeout(timeoutMs), // a constant signal would make a timed-out push look done
+  });
+}
+
+const openStore = (config: Config) =>
+  createStore(
+    connect(config.databaseUrl, config.insertTimeoutMs, config.neonHttpUrl),
+    config.insertTimeoutMs,
+  );
+
+function openFlush(config: Config, log: Log): Flush {
+  const { flushTrigger, supervisorUrl, tasksQueue } = config;
+  if (flushTrigger === "http" && supervisorUrl) return httpFlush(supervisorUrl, log);
+  if (flushTrigger === "tasks" && supervisorUrl && tasksQueue)
+    return tasksFlush({ supervisorUrl, queue: tasksQueue, accessToken: metadataToken(Date.now), log });
+  return noFlush;
+}
+
+/** Makes the ingest function. */
+export async function wireIngest(): Promise<Served> {
+  const config = configure();
+  const log = createLog({ function: "ingest" });
+  const now = Date.now;
+  const buffer = createBuffer(connectRedis(config, PUSH_TIMEOUT_MS));
+  const store = openStore(config);
+  const counts = new Counts(log, now);
+  const placement = new Placement({
+    partitions: config.partitions,
+    bufferMaxBytes: config.bufferMaxBytes,
+    deepAt: config.flushThreshold * DEEP_THRESHOLDS,
+    depthOf: buffer.depth,
+    now,
+    log,
+  });
+  const push = createPusher({
+    buffer,
+    breaker: new Breaker(now, log),
+    placement,
+    flush: openFlush(config, log),
+    flushThreshold: config.flushThreshold,
+    log,
+  });
+  const handler = createIngest({
+    streams: await loadStreams(),
+    apiKeys: config.apiKeys,
+    keeping: { push, writeThrough: createWriteThrough(store, config.writeThroughConcurrency) },
+    store,
+    buckets: new TokenBuckets(config.keyEventsPerSecond, now),
+    counts,
+    now,
+    bodyMaxBytes: config.bodyMaxBytes,
+    eventMaxBytes: config.eventMaxBytes,
+    eventsMax: config.eventsMax,
+    corsOrigins: config.corsOrigins,
+  });
+  return { handler, log, onStopping: () => {}, onStopped: () => counts.say() };
+}
+
+/** Makes the supervisor function. */
+export async function wireSupervisor(): Promise<Served> {
+  const config = configure();
+  const log = createLog({ function: "supervisor" });
+  const stopping = new AbortController();
+  const handler = createSupervisor({
+    buffer: createBuffer(connectRedis(config, CLAIM_TIMEOUT_MS)),
+    store: openStore(config),
+    streams: await loadStreams(),
+    log,
+    now: Date.now,
+    slots: new FairSlots(config.drainConcurrency),
+    instance: randomUUID(),
+    batchMaxRows: config.batchMaxRows,
+    leaseMs: config.leaseMs,
+    drainDeadlineMs: config.drainDeadlineMs,
+    paused: new Set(config.drainPaused),
+    stopping: stopping.signal,
+  });
+  return { handler, log, onStopping: () => stopping.abort(), onStopped: () => {} };
+}

@@ -1,0 +1,59 @@
+/**
+ * Refused at the door, because it would poison a batch or change on its way to Postgres: NUL and lone
+ * surrogates (no text or jsonb column holds them), `__proto__` keys (object copies lose them), numbers that are
+ * not finite or are integers beyond ±(2^53−1) (JSON.parse changes them), nesting deeper than 64.
+ *
+ * Walking every value would cost more than parsing it, so `mayBeAtFault` looks at the raw text first: without
+ * one of these marks no fault is possible.
+ */
+import type { Fault } from "./columns.ts";
+
+/** Levels of objects and arrays in one event. */
+export const NESTING_MAX = 64;
+
+/** An escape that can spell NUL, a surrogate or `__proto__`; a long run of digits; an exponent; the key itself. */
+const MARKS = /\\u(?:00|d[89a-f])|\d{16}|\d[eE][+-]?\d|__proto__/i;
+
+/** Whether the raw text gives cause to walk the value. */
+export function mayBeAtFault(text: string): boolean {
+  return MARKS.test(text) || opensMoreThan(text, NESTING_MAX);
+}
+
+/** Whether the text has more than `limit` brackets that open: fewer cannot nest deeper. */
+function opensMoreThan(text: string, limit: number): boolean {
+  let opens = 0;
+  for (const bracket of ["{", "["])
+    for (let at = text.indexOf(bracket); at !== -1; at = text.indexOf(bracket, at + 1))
+      if (++opens > limit) return true;
+  return false;
+}
+
+/** Finds the first fault of a parsed value, with its path; undefined: none. */
+export function findFault(value: unknown, path: readonly (string | number)[] = []): Fault | undefined {
+  if (typeof value === "string") return at(path, faultOfText(value));
+  if (typeof value === "number") return at(path, faultOfNumber(value));
+  if (typeof value !== "object" || value === null) return undefined;
+  if (path.length >= NESTING_MAX) return at(path.slice(0, 3), `nested deeper than ${NESTING_MAX} levels`);
+  for (const [key, item] of Object.entries(value)) {
+    const inner = [...path, key];
+    if (key === "__proto__") return at(inner, 'the key "__proto__" is not accepted');
+    const fault = at(path, faultOfText(key)) ?? findFault(item, inner);
+    if (fault) return fault;
+  }
+  return undefined;
+}
+
+const at = (path: readonly (string | number)[], message: string | undefined): Fault | undefined =>
+  message === undefined ? undefined : { path: path.join("."), message };
+
+function faultOfText(text: string): string | undefined {
+  if (text.includes("\0")) return "contains the character NUL (U+0000)";
+  return text.isWellFormed() ? undefined : "contains a lone surrogate, which is no Unicode character";
+}
+
+function faultOfNumber(value: number): string | undefined {
+  if (!Number.isFinite(value)) return "is not a finite number; send it as a string";
+  if (Number.isInteger(value) && !Number.isSafeInteger(value))
+    return "is an integer beyond ±(2^53−1); send it as a string";
+  return undefined;
+}

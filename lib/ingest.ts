@@ -1,0 +1,69 @@
+/**
+ * Ingest: decides what an answer may promise. Buffered when Redis has it; stored when Postgres has it, because
+ * the sender or the stream asked for that, or because Redis is away; else nothing is promised, and the ids let
+ * the sender try again without storing anything twice.
+ */
+import type { Admission, Admitted, Rejected } from "./admit.ts";
+import { BufferUnavailable, Shed } from "./push.ts";
+import type { Ack, Stream } from "./stream.ts";
+import type { Refused } from "./write.ts";
+import { StoreUnavailable } from "./write-through.ts";
+
+interface Context {
+  push: (stream: string, envelopes: readonly string[]) => Promise<void>;
+  writeThrough: (
+    stream: Stream,
+    items: readonly { row: Admitted["row"]; bytes: number }[],
+  ) => Promise<Refused[]>;
+}
+
+/** What is promised of a request's admitted events. */
+export type Kept =
+  | { kind: "kept"; ack: Ack; ids: string[]; refused: Rejected[] }
+  /** Nothing is promised. `isShed`: the buffer is full, and nothing was kept. */
+  | { kind: "not-kept"; isShed: boolean };
+
+/** Keeps admitted events, at the level asked for or better. */
+export async function keep(context: Context, stream: Stream, ack: Ack, admission: Admission): Promise<Kept> {
+  const { admitted } = admission;
+  const ids = admitted.map(({ id }) => id);
+  if (ack === "stored" || stream.ack === "stored") return store(context, stream, admission);
+  try {
+    await context.push(
+      stream.name,
+      admitted.map(({ envelope }) => envelope),
+    );
+    return { kind: "kept", ack: "buffered", ids, refused: [] };
+  } catch (error) {
+    if (error instanceof Shed) return { kind: "not-kept", isShed: true };
+    if (error instanceof BufferUnavailable) return store(context, stream, admission);
+    throw error;
+  }
+}
+
+async function store(
+  { writeThrough }: Context,
+  stream: Stream,
+  { admitted, indexes }: Admission,
+): Promise<Kept> {
+  try {
+    const refused = await writeThrough(
+      stream,
+      admitted.map(({ row, envelope }) => ({ row, bytes: envelope.length })),
+    );
+    const reasons = new Map(refused.map(({ row, reason }) => [row, reason]));
+    return {
+      kind: "kept",
+      ack: "stored",
+      ids: admitted.filter(({ row }) => !reasons.has(row)).map(({ id }) => id),
+      refused: admitted.flatMap(({ row }, i) => {
+        const message = reasons.get(row);
+        const index = indexes[i] ?? i;
+        return message === undefined ? [] : [{ index, errors: [{ path: "", message }] }];
+      }),
+    };
+  } catch (error) {
+    if (error instanceof StoreUnavailable) return { kind: "not-kept", isShed: false };
+    throw error;
+  }
+}

@@ -1,0 +1,26 @@
+/**
+ * Access tokens of the function's own service account, from Cloud Run's metadata server, kept until a minute
+ * before they expire (cloud.google.com/run/docs/container-contract, "Container instance metadata server").
+ */
+const URL_OF_TOKEN =
+  "http://metadata.google.internal/computeMetadata/v1/instance/service-accounts/default/token";
+const TIMEOUT_MS = 250;
+
+/** Makes a source of access tokens. It throws where the metadata server gives none. */
+export function metadataToken(now: () => number, url = URL_OF_TOKEN): () => Promise<string> {
+  let kept: { token: string; untilMs: number } | undefined;
+  return async () => {
+    if (kept && now() < kept.untilMs) return kept.token;
+    const response = await fetch(url, {
+      headers: { "metadata-flavor": "Google" },
+      signal: AbortSignal.timeout(TIMEOUT_MS),
+    });
+    if (!response.ok) throw new Error(`expected a token from the metadata server, got ${response.status}`);
+    const { access_token, expires_in } = (await response.json()) as {
+      access_token: string;
+      expires_in: number;
+    };
+    kept = { token: access_token, untilMs: now() + (expires_in - 60) * 1000 };
+    return access_token;
+  };
+}

@@ -1,0 +1,30 @@
+/**
+ * A token bucket per API key: `perSecond` tokens a second, up to a burst of two seconds' worth. One event costs
+ * one token. A request larger than the burst passes when the bucket is full, and is paid for afterwards.
+ */
+const BURST_SECONDS = 2;
+
+export class TokenBuckets {
+  readonly #perSecond: number;
+  readonly #now: () => number;
+  readonly #buckets = new Map<string, { tokens: number; atMs: number }>();
+
+  constructor(perSecond: number, now: () => number) {
+    this.#perSecond = perSecond;
+    this.#now = now;
+  }
+
+  /** Takes `cost` tokens of `name`'s bucket. Returns 0 when they were there, else the seconds to wait. */
+  take(name: string, cost: number): number {
+    const burst = this.#perSecond * BURST_SECONDS;
+    const now = this.#now();
+    const bucket = this.#buckets.get(name) ?? { tokens: burst, atMs: now };
+    this.#buckets.set(name, bucket);
+    bucket.tokens = Math.min(burst, bucket.tokens + ((now - bucket.atMs) / 1000) * this.#perSecond);
+    bucket.atMs = now;
+    const needed = Math.min(cost, burst);
+    if (bucket.tokens < needed) return Math.ceil((needed - bucket.tokens) / this.#perSecond);
+    bucket.tokens -= cost;
+    return 0;
+  }
+}

@@ -1,0 +1,63 @@
+/**
+ * Write-through: inserts while the sender waits, for `ack=stored` and while the buffer is away. Callers share
+ * inserts by group commit; at most `concurrency` inserts of this instance run at once, over all streams.
+ */
+import { FairSlots } from "./fair-slots.ts";
+import { GroupCommit, Overloaded } from "./group-commit.ts";
+import type { Row, Store } from "./store.ts";
+import type { Stream } from "./stream.ts";
+import { type Refused, type Written, writeRows } from "./write.ts";
+
+/** Postgres gave no answer, or too much waits for it: some of it may have been stored. */
+export class StoreUnavailable extends Error {
+  override name = "StoreUnavailable";
+}
+
+/** Rows in one insert: enough to share, few enough to bisect. */
+const INSERT_MAX_ROWS = 500;
+const INSERT_MAX_BYTES = 4_000_000;
+/** Bytes of one stream that may wait for Postgres in one instance. */
+const WAITING_MAX_BYTES = 32_000_000;
+
+interface Item {
+  row: Row;
+  bytes: number;
+}
+
+/** Makes the one way in which this instance writes through. */
+export function createWriteThrough(store: Store, concurrency: number) {
+  const slots = new FairSlots(concurrency);
+  const groups = new Map<string, GroupCommit<Item, Written>>();
+
+  function groupOf(stream: Stream): GroupCommit<Item, Written> {
+    const known = groups.get(stream.name);
+    if (known) return known;
+    const commit = (items: Item[]) =>
+      slots.run(stream.name, () => writeRows({ stream, store, rows: items.map(({ row }) => row) }));
+    const group = new GroupCommit(commit, {
+      maxCount: INSERT_MAX_ROWS,
+      maxBytes: INSERT_MAX_BYTES,
+      maxWaitingBytes: WAITING_MAX_BYTES,
+      concurrency,
+    });
+    groups.set(stream.name, group);
+    return group;
+  }
+
+  /**
+   * Stores one request's rows and returns those that Postgres refused. Throws StoreUnavailable when some are
+   * undecided. May be repeated.
+   */
+  return async function writeThrough(stream: Stream, items: readonly Item[]): Promise<Refused[]> {
+    const bytes = items.reduce((sum, item) => sum + item.bytes, 0);
+    const { result } = await groupOf(stream)
+      .add(items, bytes)
+      .catch((error: unknown) => {
+        throw error instanceof Overloaded ? new StoreUnavailable("too much waits for Postgres") : error;
+      });
+    if (result.stopped)
+      throw new StoreUnavailable(typeof result.stopped === "object" ? result.stopped.reason : result.stopped);
+    const mine = new Set(items.map(({ row }) => row));
+    return result.refused.filter(({ row }) => mine.has(row));
+  };
+}
