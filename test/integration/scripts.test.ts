@@ -1,0 +1,368 @@
+/**
+ * Each script against the whole state of Redis before and after, case by case. Rows are single letters; a list
+ * is written newest first, as Redis holds it, but `claimed` oldest first, as it is claimed.
+ */
+import { createHash } from "node:crypto";
+import { Redis } from "ioredis";
+import { afterAll, beforeEach, describe, expect, inject, test } from "vitest";
+import { readScript } from "../../lib/scripts.ts";
+
+const redis = new Redis(inject("servers").redisUrl);
+beforeEach(async () => void (await redis.flushdb()));
+afterAll(async () => void (await redis.quit()));
+
+interface State {
+  pending?: string[];
+  sealed?: string[];
+  claimed?: string[];
+  lease?: string;
+  claim?: Record<string, string>;
+}
+const KEYS = ["pending", "sealed", "claimed", "lease", "claim"];
+
+const nameOf = (...rows: string[]) => createHash("sha1").update(rows.join("\n")).digest("hex");
+
+async function put(state: State): Promise<void> {
+  for (const list of ["pending", "sealed", "claimed"] as const)
+    if (state[list]) await redis.rpush(list, ...state[list]);
+  if (state.lease) await redis.set("lease", state.lease, "PX", 10_000);
+  if (state.claim) await redis.hset("claim", state.claim);
+}
+
+/** The whole state, but for what the clock decides. */
+async function get(): Promise<State> {
+  const state: State = {};
+  for (const list of ["pending", "sealed", "claimed"] as const) {
+    const rows = await redis.lrange(list, 0, -1);
+    if (rows.length > 0) state[list] = rows;
+  }
+  const lease = await redis.get("lease");
+  if (lease !== null) state.lease = lease;
+  const { heldMs: _held, firstMs: _first, ...claim } = await redis.hgetall("claim");
+  if (Object.keys(claim).length > 0) state.claim = claim;
+  expect(await redis.dbsize()).toBe(Object.keys(state).length); // nothing else was written
+  return state;
+}
+
+interface ClaimTerms {
+  token?: string;
+  acked?: string;
+  count?: number;
+  full?: boolean;
+}
+const claim = ({ token = "me:1", acked = "", count = 3, full = false }: ClaimTerms = {}) =>
+  redis.eval(
+    readScript("claim"),
+    5,
+    ...KEYS,
+    ...[token, acked, 10_000, count, full ? "1" : "0", 1, 2],
+  ) as Promise<unknown[]>;
+
+const batch = (rows: string[], { fresh = 1, attempts = 0, deaths = -1 } = {}) => [
+  "batch",
+  nameOf(...rows),
+  fresh,
+  attempts,
+  deaths,
+  ...rows,
+];
+const inHand = (rows: string[], token = "me:1", more: Record<string, string> = {}) => ({
+  name: nameOf(...rows),
+  token,
+  outcome: "",
+  attempts: "0",
+  ...more,
+});
+
+/** The scripts' arrows: what is there, what is asked, what comes back, what is there then. */
+const CASES: [string, State, ClaimTerms, unknown[] | ((reply: unknown[]) => void), State][] = [
+  ["nothing there", {}, {}, ["none", 0], {}],
+  ["nothing there, and the caller held the lease", { lease: "me:1" }, {}, ["none", 0], {}],
+  ["nothing there, and another holds the lease", { lease: "you:1" }, {}, ["none", 0], { lease: "you:1" }],
+  [
+    "less than a batch: a tick takes it, oldest first",
+    { pending: ["b", "a"] },
+    {},
+    batch(["a", "b"]),
+    { claimed: ["a", "b"], lease: "me:1", claim: inHand(["a", "b"]) },
+  ],
+  [
+    "a seal takes everything pending; the batch is its newest",
+    { pending: ["e", "d", "c", "b", "a"] },
+    {},
+    batch(["c", "d", "e"]),
+    { sealed: ["b", "a"], claimed: ["c", "d", "e"], lease: "me:1", claim: inHand(["c", "d", "e"]) },
+  ],
+  [
+    "what is sealed goes before anything newer",
+    { pending: ["z", "y"], sealed: ["d", "c", "b", "a"] },
+    {},
+    batch(["b", "c", "d"]),
+    { pending: ["z", "y"], sealed: ["a"], claimed: ["b", "c", "d"], lease: "me:1", claim: inHand(["b", "c", "d"]) },
+  ],
+  [
+    "a sealed list that runs short is topped up from the next seal",
+    { pending: ["z", "y", "x"], sealed: ["a"] },
+    {},
+    batch(["a", "y", "z"]),
+    { sealed: ["x"], claimed: ["a", "y", "z"], lease: "me:1", claim: inHand(["a", "y", "z"]) },
+  ],
+  [
+    "an eager flush leaves too little for a full batch where it is, and gives the lease up",
+    { pending: ["y"], sealed: ["a"], lease: "me:1" },
+    { full: true },
+    ["none", 2],
+    { pending: ["y"], sealed: ["a"] },
+  ],
+  [
+    "an eager flush takes a full batch that is half sealed",
+    { pending: ["z", "y"], sealed: ["a"] },
+    { full: true },
+    batch(["a", "y", "z"]),
+    { claimed: ["a", "y", "z"], lease: "me:1", claim: inHand(["a", "y", "z"]) },
+  ],
+  [
+    "an acknowledgement deletes the batch in hand, and the next is claimed",
+    { pending: ["c"], claimed: ["a", "b"], lease: "me:1", claim: inHand(["a", "b"]) },
+    { acked: nameOf("a", "b") },
+    batch(["c"]),
+    { claimed: ["c"], lease: "me:1", claim: inHand(["c"]) },
+  ],
+  [
+    "the last acknowledgement leaves nothing behind",
+    { claimed: ["a", "b"], lease: "me:1", claim: inHand(["a", "b"]) },
+    { acked: nameOf("a", "b") },
+    ["none", 0],
+    {},
+  ],
+  [
+    "count 0 acknowledges and gives the lease up, claiming nothing",
+    { pending: ["c"], claimed: ["a"], lease: "me:1", claim: inHand(["a"]) },
+    { acked: nameOf("a"), count: 0 },
+    ["none", -1],
+    { pending: ["c"] },
+  ],
+  [
+    "an acknowledgement sent twice is harmless: the batch in hand by then has another name",
+    { claimed: ["c"], lease: "me:1", claim: inHand(["c"]) },
+    { acked: nameOf("a", "b") },
+    batch(["c"], { fresh: 0 }),
+    { claimed: ["c"], lease: "me:1", claim: inHand(["c"]) },
+  ],
+  [
+    "an acknowledgement from before Redis came back older deletes nothing that was not stored",
+    { pending: ["c", "b"], claimed: ["a"], lease: "me:1", claim: inHand(["a"]) },
+    { acked: nameOf("b", "c") },
+    batch(["a"], { fresh: 0 }),
+    { pending: ["c", "b"], claimed: ["a"], lease: "me:1", claim: inHand(["a"]) },
+  ],
+  [
+    "an acknowledgement that comes late, from a holder that lost its lease, still counts: it names what was stored",
+    { claimed: ["a"], lease: "you:1", claim: inHand(["a"], "you:1") },
+    { acked: nameOf("a") },
+    (reply) => expect(reply[0]).toBe("held"),
+    { lease: "you:1" },
+  ],
+  [
+    "a claim whose reply was lost comes back as it was",
+    { pending: ["c"], claimed: ["a", "b"], lease: "me:1", claim: inHand(["a", "b"]) },
+    {},
+    batch(["a", "b"], { fresh: 0 }),
+    { pending: ["c"], claimed: ["a", "b"], lease: "me:1", claim: inHand(["a", "b"]) },
+  ],
+  [
+    "while another holds the lease nothing moves",
+    { pending: ["c"], claimed: ["a"], lease: "you:1", claim: inHand(["a"], "you:1") },
+    {},
+    (reply) => {
+      expect(reply[0]).toBe("held");
+      expect(reply[1]).toBeGreaterThan(0);
+    },
+    { pending: ["c"], claimed: ["a"], lease: "you:1", claim: inHand(["a"], "you:1") },
+  ],
+  [
+    "the holder died: the same batch, one attempt more",
+    { pending: ["c"], claimed: ["a"], claim: inHand(["a"], "you:1") },
+    {},
+    batch(["a"], { fresh: 0, attempts: 1 }),
+    { pending: ["c"], claimed: ["a"], lease: "me:1", claim: inHand(["a"], "me:1", { attempts: "1" }) },
+  ],
+  [
+    "a batch that was handed back is no death",
+    { claimed: ["a"], claim: inHand(["a"], "you:1", { outcome: "returned", attempts: "2" }) },
+    {},
+    batch(["a"], { fresh: 0, attempts: 2 }),
+    { claimed: ["a"], lease: "me:1", claim: inHand(["a"], "me:1", { attempts: "2" }) },
+  ],
+  [
+    "a batch that an earlier call of the same living process let go of is no death",
+    { claimed: ["a"], claim: inHand(["a"], "me:0") },
+    {},
+    batch(["a"], { fresh: 0 }),
+    { claimed: ["a"], lease: "me:1", claim: inHand(["a"]) },
+  ],
+  [
+    "after three deaths rows are handed out alone",
+    { claimed: ["a", "b"], claim: inHand(["a", "b"], "you:1", { attempts: "2" }) },
+    {},
+    batch(["a"], { fresh: 0, attempts: 3, deaths: 0 }),
+    {
+      claimed: ["a", "b"],
+      lease: "me:1",
+      claim: inHand(["a"], "me:1", { attempts: "3", alone: "1" }),
+    },
+  ],
+  [
+    "a row that was stored alone leaves, and the next is handed out",
+    { claimed: ["a", "b"], lease: "me:1", claim: inHand(["a"], "me:1", { attempts: "3", alone: "1" }) },
+    { acked: nameOf("a") },
+    batch(["b"], { fresh: 0, attempts: 3, deaths: 0 }),
+    { claimed: ["b"], lease: "me:1", claim: inHand(["b"], "me:1", { attempts: "3", alone: "1" }) },
+  ],
+  [
+    "a row that killed its drain call alone goes behind the others",
+    { claimed: ["a", "b"], claim: inHand(["a"], "you:1", { attempts: "3", alone: "1" }) },
+    {},
+    batch(["b"], { fresh: 0, attempts: 4, deaths: 0 }),
+    {
+      claimed: ["b", "a"],
+      lease: "me:1",
+      claim: inHand(["b"], "me:1", { attempts: "4", alone: "1", [`deaths:${nameOf("a")}`]: "1" }),
+    },
+  ],
+  [
+    "its deaths are told, so that the caller can bury it",
+    {
+      claimed: ["a"],
+      claim: inHand(["a"], "you:1", { attempts: "5", alone: "1", [`deaths:${nameOf("a")}`]: "2" }),
+    },
+    {},
+    batch(["a"], { fresh: 0, attempts: 6, deaths: 3 }),
+    {
+      claimed: ["a"],
+      lease: "me:1",
+      claim: inHand(["a"], "me:1", { attempts: "6", alone: "1", [`deaths:${nameOf("a")}`]: "3" }),
+    },
+  ],
+  [
+    "a row that was stored after all clears every row of the deaths it was there for",
+    {
+      claimed: ["a", "b"],
+      lease: "me:1",
+      claim: inHand(["a"], "me:1", {
+        attempts: "5",
+        alone: "1",
+        [`deaths:${nameOf("a")}`]: "1",
+        [`deaths:${nameOf("b")}`]: "2",
+      }),
+    },
+    { acked: nameOf("a") },
+    batch(["b"], { fresh: 0, attempts: 5, deaths: 0 }),
+    { claimed: ["b"], lease: "me:1", claim: inHand(["b"], "me:1", { attempts: "5", alone: "1" }) },
+  ],
+  [
+    "the last row alone takes all that was known with it",
+    {
+      pending: ["z"],
+      claimed: ["a"],
+      lease: "me:1",
+      claim: inHand(["a"], "me:1", { attempts: "4", alone: "1", [`deaths:${nameOf("a")}`]: "3" }),
+    },
+    { acked: nameOf("a") },
+    batch(["z"]),
+    { claimed: ["z"], lease: "me:1", claim: inHand(["z"]) },
+  ],
+  [
+    "what is known of a batch that somebody deleted by hand is forgotten",
+    { pending: ["a"], claim: inHand(["x"], "you:1", { attempts: "5", alone: "1" }) },
+    {},
+    batch(["a"]),
+    { claimed: ["a"], lease: "me:1", claim: inHand(["a"]) },
+  ],
+];
+
+describe("claim.lua", () => {
+  test.each(CASES)("%s", async (_name, before, terms, reply, after) => {
+    await put(before);
+    const got = await claim(terms);
+    if (typeof reply === "function") reply(got);
+    else expect(got).toEqual(reply);
+    expect(await get()).toEqual(after);
+  });
+
+  test("sent twice with the same arguments, it changes nothing the second time", async () => {
+    await put({ pending: ["d", "c", "b", "a"] });
+    const first = await claim();
+    const state = await get();
+    const again = await claim();
+    expect(again.slice(5)).toEqual(first.slice(5));
+    expect(await get()).toEqual(state);
+  });
+
+  test("a lease runs out by Redis's clock, and is renewed by every claim", async () => {
+    await put({ pending: ["a"] });
+    await claim();
+    expect(await redis.pttl("lease")).toBeGreaterThan(9000);
+    await redis.pexpire("lease", 500);
+    await claim();
+    expect(await redis.pttl("lease")).toBeGreaterThan(9000);
+  });
+
+  test("5,000 rows fit one batch", async () => {
+    await put({ pending: Array.from({ length: 5000 }, (_, i) => String(i)) });
+    expect((await claim({ count: 5000 })).length).toBe(5005);
+  });
+
+  test("what it costs, in calls inside the script: few when idle, under a tenth an event on a backlog", async () => {
+    const calls = async (work: () => Promise<unknown>) => {
+      await redis.config("RESETSTAT");
+      await work();
+      const stats = await redis.info("commandstats");
+      return [...stats.matchAll(/cmdstat_(\w+)[^:]*:calls=(\d+)/g)]
+        .filter(([, name]) => !["info", "config", "eval"].includes(name ?? ""))
+        .reduce((sum, [, , n]) => sum + Number(n), 0);
+    };
+    expect(await calls(() => claim())).toBeLessThanOrEqual(2);
+    await put({ pending: Array.from({ length: 500 }, (_, i) => String(i)) });
+    const [, name] = (await claim({ count: 100 })) as string[];
+    expect(await calls(() => claim({ count: 100, acked: name ?? "" }))).toBeLessThanOrEqual(8);
+  });
+});
+
+describe("hand-back.lua", () => {
+  const handBack = (token = "me:1") =>
+    redis.eval(readScript("hand-back"), 2, "lease", "claim", token, "42P01", "why");
+
+  test("gives the lease up and says why; the batch stays", async () => {
+    await put({ claimed: ["a"], lease: "me:1", claim: inHand(["a"]) });
+    expect(await handBack()).toBe(1);
+    expect(await get()).toEqual({
+      claimed: ["a"],
+      claim: inHand(["a"], "me:1", { outcome: "returned", sqlstate: "42P01", reason: "why" }),
+    });
+  });
+
+  test("sent late, after another drain call took the batch up, it changes nothing", async () => {
+    const state = { claimed: ["a"], lease: "you:1", claim: inHand(["a"], "you:1") };
+    await put(state);
+    expect(await handBack()).toBe(0);
+    expect(await get()).toEqual(state);
+  });
+});
+
+describe("renew.lua", () => {
+  const renew = (token = "me:1") => redis.eval(readScript("renew"), 2, "lease", "claim", token, 10_000);
+
+  test("extends the caller's lease, and takes one again that ran out meanwhile", async () => {
+    await put({ claimed: ["a"], claim: inHand(["a"]) });
+    expect(await renew()).toBe(1);
+    expect(await redis.get("lease")).toBe("me:1");
+  });
+
+  test("tells a caller whose batch was taken up that it has to let go", async () => {
+    const state = { claimed: ["a"], lease: "you:1", claim: inHand(["a"], "you:1") };
+    await put(state);
+    expect(await renew()).toBe(0);
+    expect(await get()).toEqual(state);
+  });
+});
