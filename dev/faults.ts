@@ -50,6 +50,7 @@ const longestHangMs = 60_000;
 export async function startBreakableServer<Seen>(options: {
   port?: number | undefined;
   bodyMaxBytes: number;
+  refuseSize: (bytes: number) => Answer;
   fault?: ChooseFault<Seen> | undefined;
   understand: (request: IncomingMessage, body: string) => Understood<Seen> | Answer;
 }): Promise<BreakableServer<Seen>> {
@@ -66,7 +67,8 @@ export async function startBreakableServer<Seen>(options: {
 
   const server = createServer({ keepAliveTimeout: 75_000, requestTimeout: 0 }, (request, response) => {
     response.on("error", () => {});
-    readBody(request, options.bodyMaxBytes, (body) => {
+    readBody(request, options.bodyMaxBytes, (body, bytes) => {
+      if (body === undefined) return send(response, options.refuseSize(bytes));
       const understood = options.understand(request, body);
       if (typeof understood === "string" || !("run" in understood)) return send(response, understood);
       void answer(understood, choose?.(understood.seen), response, after);
@@ -116,7 +118,10 @@ async function answer(
       await run();
       return cut();
     case "status-429":
-      return send(response, { status: 429, body: '{"error":"Too many requests","message":"Too many requests"}' });
+      return send(response, {
+        status: 429,
+        body: '{"error":"Too many requests","message":"Too many requests"}',
+      });
     case "status-500":
       return send(response, { status: 500, body: "" });
     case "nonsense":
@@ -131,8 +136,12 @@ async function answer(
   }
 }
 
-/** Collects the body as text; past `maxBytes` it answers as Upstash does, without reading on. */
-function readBody(request: IncomingMessage, maxBytes: number, use: (body: string) => void): void {
+/** Collects the body as text and hands it on; past `maxBytes` nothing is kept and the body is undefined. */
+function readBody(
+  request: IncomingMessage,
+  maxBytes: number,
+  use: (body: string | undefined, bytes: number) => void,
+): void {
   const chunks: Buffer[] = [];
   let bytes = 0;
   request.on("data", (chunk: Buffer) => {
@@ -142,9 +151,8 @@ function readBody(request: IncomingMessage, maxBytes: number, use: (body: string
   request.on("error", () => {});
   request.on("end", () => {
     const only = chunks.length === 1 ? chunks[0] : undefined;
-    use(bytes > maxBytes ? "" : (only ?? Buffer.concat(chunks)).toString("utf8"));
+    use(bytes > maxBytes ? undefined : (only ?? Buffer.concat(chunks)).toString("utf8"), bytes);
   });
-  Object.assign(request, { isTooLarge: () => bytes > maxBytes });
 }
 
 function send(response: ServerResponse, answer: Answer): void {

@@ -13,7 +13,8 @@ const highestFreePort = 32_000;
 export async function findFreePorts(count: number): Promise<number[]> {
   const found = new Set<number>();
   for (let tries = 0; found.size < count; tries++) {
-    if (tries > 200 + count) throw new Error(`No ${count} free ports between 15000 and 32000 on this machine.`);
+    if (tries > 200 + count)
+      throw new Error(`No ${count} free ports between 15000 and 32000 on this machine.`);
     const port = lowestFreePort + Math.floor(Math.random() * (highestFreePort - lowestFreePort));
     if (!found.has(port) && (await isPortFree(port))) found.add(port);
   }

@@ -33,16 +33,24 @@ export function targetName(env: Record<string, string | undefined>): string | un
 
 /** Makes every server created from now on serve this function. */
 export function installFrontDoor(served: Served): void {
-  const createServer = http.createServer.bind(http) as (listener: http.RequestListener) => Server;
+  const createServer = http.createServer.bind(http) as typeof makeServer;
   http.createServer = (() => {
-    const door = new Door(served);
-    const server = createServer((req, res) => void door.enter(req, res));
-    server.keepAliveTimeout = 620_000; // longer than a Google front end keeps its connections
-    server.headersTimeout = 30_000;
-    server.requestTimeout = 60_000;
-    server.once("listening", () => setImmediate(() => door.guard(server)));
+    const { server, guard } = openDoor(served, createServer);
+    server.once("listening", () => setImmediate(guard)); // after the framework has set its own listeners
     return server;
   }) as unknown as typeof http.createServer;
+}
+
+const makeServer = (listener: http.RequestListener): Server => http.createServer(listener);
+
+/** A server that serves this function; `guard` makes the process end by it. */
+export function openDoor(served: Served, create = makeServer): { server: Server; guard: () => void } {
+  const door = new Door(served);
+  const server = create((req, res) => void door.enter(req, res));
+  server.keepAliveTimeout = 620_000; // longer than a Google front end keeps its connections
+  server.headersTimeout = 30_000;
+  server.requestTimeout = 60_000;
+  return { server, guard: () => door.guard(server) };
 }
 
 class Door {

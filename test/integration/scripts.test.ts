@@ -98,7 +98,13 @@ const CASES: [string, State, ClaimTerms, unknown[] | ((reply: unknown[]) => void
     { pending: ["z", "y"], sealed: ["d", "c", "b", "a"] },
     {},
     batch(["b", "c", "d"]),
-    { pending: ["z", "y"], sealed: ["a"], claimed: ["b", "c", "d"], lease: "me:1", claim: inHand(["b", "c", "d"]) },
+    {
+      pending: ["z", "y"],
+      sealed: ["a"],
+      claimed: ["b", "c", "d"],
+      lease: "me:1",
+      claim: inHand(["b", "c", "d"]),
+    },
   ],
   [
     "a sealed list that runs short is topped up from the next seal",

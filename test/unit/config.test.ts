@@ -36,7 +36,12 @@ test("the defaults are those of the contract", () => {
 });
 
 test("every problem is reported at once, by name", () => {
-  const said = problemsOf({ PARTITIONS: "17", LEASE_MS: "1", FLUSH_TRIGGER: "maybe", INGEST_API_KEYS: "a:b" });
+  const said = problemsOf({
+    PARTITIONS: "17",
+    LEASE_MS: "1",
+    FLUSH_TRIGGER: "maybe",
+    INGEST_API_KEYS: "a:b",
+  });
   for (const name of [
     "UPSTASH_REDIS_REST_URL",
     "UPSTASH_REDIS_REST_TOKEN",

@@ -1,0 +1,112 @@
+# Cloud Build: who may build and deploy (cloudbuild.yaml says how), and the trigger that does it on every push.
+
+locals {
+  image = "${var.region}-docker.pkg.dev/${var.project_id}/${google_artifact_registry_repository.this.repository_id}/spillway"
+
+  build_substitutions = {
+    _REGION                    = var.region
+    _IMAGE                     = local.image
+    _INGEST                    = google_cloud_run_v2_service.ingest.name
+    _SUPERVISOR                = google_cloud_run_v2_service.supervisor.name
+    _DATABASE_URL_SECRET       = google_secret_manager_secret.this["database-url"].secret_id
+    _SCHEDULER_SERVICE_ACCOUNT = google_service_account.scheduler.email
+  }
+}
+
+resource "google_service_account" "build" {
+  project      = var.project_id
+  account_id   = "${var.name}-build"
+  display_name = "Spillway build: pushes the image, migrates, deploys the two services"
+}
+
+resource "google_project_iam_member" "build_logs" {
+  project = var.project_id
+  role    = "roles/logging.logWriter"
+  member  = google_service_account.build.member
+}
+
+resource "google_artifact_registry_repository_iam_member" "build_pushes" {
+  project    = var.project_id
+  location   = var.region
+  repository = google_artifact_registry_repository.this.name
+  role       = "roles/artifactregistry.writer"
+  member     = google_service_account.build.member
+}
+
+resource "google_cloud_run_v2_service_iam_member" "build_deploys" {
+  for_each = {
+    ingest     = google_cloud_run_v2_service.ingest.name
+    supervisor = google_cloud_run_v2_service.supervisor.name
+  }
+
+  project  = var.project_id
+  location = var.region
+  name     = each.value
+  role     = "roles/run.developer"
+  member   = google_service_account.build.member
+}
+
+# A revision runs as its service's account, so whoever deploys it must be allowed to act as that.
+resource "google_service_account_iam_member" "build_acts_as_service" {
+  for_each = {
+    ingest     = google_service_account.ingest.name
+    supervisor = google_service_account.supervisor.name
+  }
+
+  service_account_id = each.value
+  role               = "roles/iam.serviceAccountUser"
+  member             = google_service_account.build.member
+}
+
+# The smoke test calls the new supervisor with the scheduler's token, so that its list of callers stays two.
+resource "google_service_account_iam_member" "build_smokes_as_scheduler" {
+  service_account_id = google_service_account.scheduler.name
+  role               = "roles/iam.serviceAccountOpenIdTokenCreator"
+  member             = google_service_account.build.member
+}
+
+# Where `gcloud builds submit` leaves the sources.
+resource "google_storage_bucket" "sources" {
+  project                     = var.project_id
+  name                        = "${var.project_id}-${var.name}-sources"
+  location                    = var.region
+  uniform_bucket_level_access = true
+  public_access_prevention    = "enforced"
+  force_destroy               = true
+
+  lifecycle_rule {
+    condition {
+      age = 7
+    }
+    action {
+      type = "Delete"
+    }
+  }
+
+  depends_on = [google_project_service.this]
+}
+
+resource "google_storage_bucket_iam_member" "build_reads_sources" {
+  bucket = google_storage_bucket.sources.name
+  role   = "roles/storage.objectViewer"
+  member = google_service_account.build.member
+}
+
+resource "google_cloudbuild_trigger" "push" {
+  count = var.build_repository == null ? 0 : 1
+
+  project         = var.project_id
+  location        = var.region
+  name            = "${var.name}-push"
+  description     = "Checks, builds, migrates and deploys ${var.build_branch}"
+  filename        = "cloudbuild.yaml"
+  service_account = google_service_account.build.id
+  substitutions   = local.build_substitutions
+
+  repository_event_config {
+    repository = var.build_repository
+    push {
+      branch = var.build_branch
+    }
+  }
+}

@@ -1,0 +1,49 @@
+# What each service finds in its environment: exactly the names of lib/config.ts, and a test compares them
+# (test/unit/terraform-environment.test.ts). Values that are empty are not set, which the code reads as its default.
+
+locals {
+  # Both services must agree on these.
+  common_env = {
+    UPSTASH_REDIS_REST_URL = local.redis_rest_url
+    BATCH_MAX_ROWS         = tostring(var.batch_max_rows)
+    EVENT_MAX_BYTES        = tostring(var.event_max_bytes)
+    LEASE_MS               = tostring(var.lease_ms) # ingest's write-through inserts have the same timeout
+  }
+
+  ingest_env = {
+    PARTITIONS                = tostring(var.partitions)
+    FLUSH_TRIGGER             = var.flush_trigger
+    FLUSH_THRESHOLD           = tostring(var.flush_threshold)
+    SUPERVISOR_URL            = google_cloud_run_v2_service.supervisor.uri
+    TASKS_QUEUE               = google_cloud_tasks_queue.flush.id # projects/P/locations/L/queues/Q
+    WRITE_THROUGH_CONCURRENCY = tostring(var.write_through_concurrency)
+    BODY_MAX_BYTES            = tostring(var.body_max_bytes)
+    EVENTS_MAX                = tostring(var.events_max)
+    BUFFER_MAX_BYTES          = tostring(var.buffer_max_bytes)
+    KEY_EVENTS_PER_SECOND     = tostring(var.key_events_per_second)
+    CORS_ORIGINS              = join(",", var.cors_origins)
+  }
+
+  supervisor_env = {
+    DRAIN_DEADLINE_MS = tostring(var.drain_deadline_ms)
+    DRAIN_CONCURRENCY = tostring(var.drain_concurrency)
+    DRAIN_PAUSED      = join("|", var.drain_paused)
+  }
+
+  # Name in the environment => secret in secrets.tf. Each service can read these and no others.
+  ingest_secrets = {
+    UPSTASH_REDIS_REST_TOKEN = "redis-rest-token"
+    DATABASE_URL             = "database-url" # write-through, ack=stored, GET /v1/{stream}/{id}
+    INGEST_API_KEYS          = "api-keys"
+  }
+
+  supervisor_secrets = {
+    UPSTASH_REDIS_REST_TOKEN = "redis-rest-token"
+    DATABASE_URL             = "database-url"
+  }
+
+  # Known to the code, and left to it on purpose.
+  deliberately_default = [
+    "NEON_HTTP_URL", # follows from DATABASE_URL wherever that is Neon's; only a laptop needs it
+  ]
+}

@@ -1,0 +1,53 @@
+# What one needs next. Nothing here is a secret.
+
+output "ingest_url" {
+  description = "Where clients post."
+  value       = google_cloud_run_v2_service.ingest.uri
+}
+
+output "supervisor_url" {
+  description = "The private service. It answers 403 to everyone but the scheduler, the queue and the operators."
+  value       = google_cloud_run_v2_service.supervisor.uri
+}
+
+output "deploy_command" {
+  description = "Builds, migrates and deploys what is in the working directory: sh -c \"$(terraform -chdir=terraform output -raw deploy_command)\""
+  value = join(" ", [
+    "gcloud builds submit .",
+    "--project=${var.project_id}",
+    "--region=${var.region}",
+    "--config=cloudbuild.yaml",
+    "--service-account=${google_service_account.build.id}",
+    "--gcs-source-staging-dir=gs://${google_storage_bucket.sources.name}/source",
+    "--substitutions=${join(",", [for name, value in local.build_substitutions : "${name}=${value}"])}",
+  ])
+}
+
+output "curl" {
+  description = "Posts one event. $KEY is the key whose SHA-256 is in api_keys."
+  value       = <<-EOT
+    curl -i ${google_cloud_run_v2_service.ingest.uri}/v1/events \
+      -H "authorization: Bearer $KEY" -H "content-type: application/json" \
+      -d '{"type":"hello","payload":{"from":"spillway"}}'
+  EOT
+}
+
+output "dashboard_url" {
+  description = "The dashboard in Cloud Monitoring."
+  value       = "https://console.cloud.google.com/monitoring/dashboards/builder/${element(split("/", google_monitoring_dashboard.this.id), length(split("/", google_monitoring_dashboard.this.id)) - 1)}?project=${var.project_id}"
+}
+
+output "postgres_connections_max" {
+  description = "The most inserts that can run at once: the supervisor's, and every ingest instance's write-through."
+  value       = var.drain_concurrency + var.write_through_concurrency * var.ingest_max_instances
+}
+
+output "secrets" {
+  description = "The secrets' names in Secret Manager."
+  value       = { for name, secret in google_secret_manager_secret.this : name => secret.secret_id }
+}
+
+output "scheduler_service_account" {
+  description = "Whom operators impersonate to call the supervisor."
+  value       = google_service_account.scheduler.email
+}

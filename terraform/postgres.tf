@@ -1,0 +1,46 @@
+# Postgres: a Neon project, or the database that database_url names.
+
+locals {
+  # Neon has no Google Cloud regions: the nearest of AWS, measured in miles.
+  neon_regions = {
+    us-central1     = "aws-us-east-2"      # Iowa, Ohio
+    us-east4        = "aws-us-east-1"      # both Northern Virginia
+    europe-west1    = "aws-eu-central-1"   # Belgium, Frankfurt
+    asia-northeast1 = "aws-ap-southeast-1" # Tokyo, Singapore
+  }
+
+  # The direct connection, not the pooler's: migrations hold a session's advisory lock. Spillway itself speaks HTTP,
+  # which Neon pools on its side.
+  database_url = var.database_url != null ? var.database_url : neon_project.this[0].connection_uri
+}
+
+resource "neon_project" "this" {
+  count = nonsensitive(var.database_url == null) ? 1 : 0
+
+  name       = var.name
+  org_id     = var.neon_org_id
+  region_id  = var.neon_region != null ? var.neon_region : lookup(local.neon_regions, var.region, null)
+  pg_version = 17
+
+  history_retention_seconds = var.neon_history_retention_seconds
+
+  branch {
+    name          = "main"
+    database_name = "spillway"
+    role_name     = "spillway"
+  }
+
+  default_endpoint_settings {
+    autoscaling_limit_min_cu = 0.25 # suspends after five idle minutes; an idle tick does not wake it
+    autoscaling_limit_max_cu = var.neon_max_cu
+  }
+
+  lifecycle {
+    prevent_destroy = true # it holds everything
+
+    precondition {
+      condition     = var.neon_region != null || contains(keys(local.neon_regions), var.region)
+      error_message = "No Neon region is known to be near ${var.region}: set neon_region, or bring a database along with database_url."
+    }
+  }
+}

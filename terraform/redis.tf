@@ -1,0 +1,30 @@
+# Redis: an Upstash database beside Cloud Run, or the one that redis_rest_url names.
+
+locals {
+  # The parentheses of a conditional on a count: [0] exists only where it was provisioned.
+  redis_rest_url   = var.redis_rest_url != null ? var.redis_rest_url : "https://${upstash_redis_database.this[0].endpoint}"
+  redis_rest_token = var.redis_rest_url != null ? var.redis_rest_token : upstash_redis_database.this[0].rest_token
+
+  # $0.20 buys 100,000 commands.
+  redis_monthly_commands = var.redis_monthly_commands != null ? var.redis_monthly_commands : var.redis_budget_usd * 500000
+}
+
+resource "upstash_redis_database" "this" {
+  count = var.redis_rest_url == null ? 1 : 0
+
+  database_name  = var.name
+  region         = "global" # Upstash makes no regional databases any more; this one has no read regions
+  primary_region = var.region
+
+  tls      = true  # the provider's default is false
+  eviction = false # a full buffer refuses pushes, and ingest sheds; evicting would lose acknowledged events
+
+  # Neither a plan's limits nor the provider's $20 may throttle in silence: plans are raised, the budget is far away,
+  # and an alert watches the pace (alerts.tf).
+  auto_scale = true
+  budget     = var.redis_budget_usd
+
+  lifecycle {
+    prevent_destroy = true # it may hold events that were acknowledged and are not in Postgres yet
+  }
+}

@@ -1,0 +1,63 @@
+# Secret Manager: the three values nobody should see, and who may read which. A service's revision names the version
+# that it was made with, so a changed value makes a new revision, and an old revision still starts after a rollback.
+
+locals {
+  secret_values = {
+    "redis-rest-token" = local.redis_rest_token
+    "database-url"     = local.database_url
+    # name:sha256-hex[:stream|stream], comma-separated
+    "api-keys" = join(",", [
+      for name, key in var.api_keys :
+      join(":", concat([name, key.sha256], length(key.streams) == 0 ? [] : [join("|", key.streams)]))
+    ])
+  }
+
+  # Who reads what: "reader/secret" => both. The build reads the database's, to migrate.
+  secret_readers = merge([
+    for reader, secrets in {
+      ingest     = values(local.ingest_secrets)
+      supervisor = values(local.supervisor_secrets)
+      build      = ["database-url"]
+    } : { for secret in secrets : "${reader}/${secret}" => { reader = reader, secret = secret } }
+  ]...)
+}
+
+resource "google_secret_manager_secret" "this" {
+  for_each = toset(["redis-rest-token", "database-url", "api-keys"])
+
+  project   = var.project_id
+  secret_id = "${var.name}-${each.key}"
+
+  replication {
+    auto {}
+  }
+
+  depends_on = [google_project_service.this]
+}
+
+resource "google_secret_manager_secret_version" "this" {
+  for_each = google_secret_manager_secret.this
+
+  secret      = each.value.id
+  secret_data = local.secret_values[each.key]
+
+  # A rotated value's old version stays: the revision that a rollback goes back to names it.
+  deletion_policy = "ABANDON"
+
+  lifecycle {
+    create_before_destroy = true
+  }
+}
+
+resource "google_secret_manager_secret_iam_member" "reader" {
+  for_each = local.secret_readers
+
+  project   = var.project_id
+  secret_id = google_secret_manager_secret.this[each.value.secret].secret_id
+  role      = "roles/secretmanager.secretAccessor"
+  member = {
+    ingest     = google_service_account.ingest.member
+    supervisor = google_service_account.supervisor.member
+    build      = google_service_account.build.member
+  }[each.value.reader]
+}

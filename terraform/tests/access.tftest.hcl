@@ -1,0 +1,238 @@
+# Who may call what, and who may read what.
+
+mock_provider "google" {
+  override_during = plan
+}
+mock_provider "upstash" {
+  override_during = plan
+}
+mock_provider "neon" {
+  override_during = plan
+}
+
+variables {
+  project_id      = "my-project"
+  alert_email     = "oncall@example.com"
+  upstash_email   = "me@example.com"
+  upstash_api_key = "an-upstash-key"
+  neon_api_key    = "a-neon-key"
+  api_keys = {
+    app   = { sha256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855" }
+    phone = { sha256 = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08", streams = ["locations", "events"] }
+  }
+}
+
+run "ingest_is_public_and_the_supervisor_is_not" {
+  command = plan
+
+  assert {
+    condition     = google_cloud_run_v2_service_iam_member.ingest_public.member == "allUsers" && google_cloud_run_v2_service_iam_member.ingest_public.name == google_cloud_run_v2_service.ingest.name
+    error_message = "Clients cannot reach ingest: allUsers may not invoke it."
+  }
+
+  assert {
+    condition     = google_cloud_run_v2_service.ingest.ingress == "INGRESS_TRAFFIC_ALL" && google_cloud_run_v2_service.supervisor.ingress == "INGRESS_TRAFFIC_ALL"
+    error_message = "A service is not reachable at its run.app address; clients, the scheduler and the queue call it there."
+  }
+
+  assert {
+    condition = alltrue([for binding in [
+      google_cloud_run_v2_service_iam_member.ingest_public,
+      google_cloud_run_v2_service_iam_member.scheduler_invokes,
+      google_cloud_run_v2_service_iam_member.tasks_invokes,
+      google_cloud_run_v2_service_iam_member.build_deploys["supervisor"],
+    ] : !contains(["allUsers", "allAuthenticatedUsers"], binding.member) || binding.name != google_cloud_run_v2_service.supervisor.name])
+    error_message = "The supervisor is public."
+  }
+
+  assert {
+    condition     = google_cloud_run_v2_service.supervisor.invoker_iam_disabled == false
+    error_message = "Cloud Run does not check who calls the supervisor."
+  }
+}
+
+run "the_supervisor_is_invoked_by_the_scheduler_and_the_queue" {
+  command = plan
+
+  assert {
+    condition     = google_cloud_run_v2_service_iam_member.scheduler_invokes.role == "roles/run.invoker" && google_cloud_run_v2_service_iam_member.scheduler_invokes.member == google_service_account.scheduler.member && google_cloud_run_v2_service_iam_member.scheduler_invokes.name == google_cloud_run_v2_service.supervisor.name
+    error_message = "The scheduler may not invoke the supervisor."
+  }
+
+  assert {
+    condition     = google_cloud_run_v2_service_iam_member.tasks_invokes.role == "roles/run.invoker" && google_cloud_run_v2_service_iam_member.tasks_invokes.member == google_service_account.tasks.member && google_cloud_run_v2_service_iam_member.tasks_invokes.name == google_cloud_run_v2_service.supervisor.name
+    error_message = "The queue may not invoke the supervisor."
+  }
+
+  assert {
+    condition     = google_cloud_scheduler_job.drain.http_target[0].oidc_token[0].service_account_email == google_service_account.scheduler.email && google_cloud_scheduler_job.drain.http_target[0].oidc_token[0].audience == google_cloud_run_v2_service.supervisor.uri
+    error_message = "The scheduler does not show the supervisor a token of its own account."
+  }
+
+  assert {
+    condition     = google_cloud_tasks_queue.flush.http_target[0].oidc_token[0].service_account_email == google_service_account.tasks.email && google_cloud_tasks_queue.flush.http_target[0].oidc_token[0].audience == google_cloud_run_v2_service.supervisor.uri
+    error_message = "The queue does not show the supervisor a token of its own account."
+  }
+}
+
+run "each_service_runs_as_itself" {
+  command = plan
+
+  assert {
+    condition     = google_cloud_run_v2_service.ingest.template[0].service_account == google_service_account.ingest.email && google_cloud_run_v2_service.supervisor.template[0].service_account == google_service_account.supervisor.email
+    error_message = "A service does not run as its own service account."
+  }
+
+  assert {
+    condition     = length(distinct([for account in [google_service_account.ingest, google_service_account.supervisor, google_service_account.scheduler, google_service_account.tasks, google_service_account.build] : account.account_id])) == 5
+    error_message = "Two roles share a service account."
+  }
+}
+
+run "every_secret_is_a_reference" {
+  command = plan
+
+  assert {
+    condition = toset([for env in google_cloud_run_v2_service.ingest.template[0].containers[0].env : env.name if length(env.value_source) > 0]) == toset([
+      "UPSTASH_REDIS_REST_TOKEN", "DATABASE_URL", "INGEST_API_KEYS",
+    ])
+    error_message = "Ingest's secrets are not exactly the Redis token, the database and the API keys, each by reference."
+  }
+
+  assert {
+    condition = toset([for env in google_cloud_run_v2_service.supervisor.template[0].containers[0].env : env.name if length(env.value_source) > 0]) == toset([
+      "UPSTASH_REDIS_REST_TOKEN", "DATABASE_URL",
+    ])
+    error_message = "The supervisor's secrets are not exactly the Redis token and the database, each by reference."
+  }
+
+  assert {
+    condition = alltrue([for env in concat(
+      tolist(google_cloud_run_v2_service.ingest.template[0].containers[0].env),
+      tolist(google_cloud_run_v2_service.supervisor.template[0].containers[0].env),
+    ) : length(env.value_source) == 1 if can(regex("TOKEN|DATABASE|KEYS|SECRET|PASSWORD", env.name))])
+    error_message = "A value that sounds like a secret stands in the environment in the clear."
+  }
+
+  assert {
+    condition = alltrue([for env in concat(
+      tolist(google_cloud_run_v2_service.ingest.template[0].containers[0].env),
+      tolist(google_cloud_run_v2_service.supervisor.template[0].containers[0].env),
+    ) : length(env.value_source) == 0 || try(env.value_source[0].secret_key_ref[0].version, "latest") != "latest"])
+    error_message = "A secret's version is not pinned: an old revision would start with a new value."
+  }
+}
+
+run "each_reads_only_its_own_secrets" {
+  command = plan
+
+  assert {
+    condition = toset(keys(google_secret_manager_secret_iam_member.reader)) == toset([
+      "ingest/redis-rest-token", "ingest/database-url", "ingest/api-keys",
+      "supervisor/redis-rest-token", "supervisor/database-url",
+      "build/database-url",
+    ])
+    error_message = "The readers of secrets are not exactly those that need them."
+  }
+
+  assert {
+    condition = alltrue([for name, reader in google_secret_manager_secret_iam_member.reader :
+      reader.role == "roles/secretmanager.secretAccessor" &&
+      reader.secret_id == "spillway-${split("/", name)[1]}" &&
+      reader.member == { ingest = google_service_account.ingest.member, supervisor = google_service_account.supervisor.member, build = google_service_account.build.member }[split("/", name)[0]]
+    ])
+    error_message = "A secret is readable by another than its entry says, or with more than secretAccessor."
+  }
+}
+
+run "the_api_keys_secret_is_in_the_codes_format" {
+  command = plan
+
+  assert {
+    condition     = nonsensitive(google_secret_manager_secret_version.this["api-keys"].secret_data) == "app:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855,phone:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08:locations|events"
+    error_message = "INGEST_API_KEYS is not name:sha256-hex[:stream|stream], comma-separated."
+  }
+
+  assert {
+    condition     = alltrue([for version in google_secret_manager_secret_version.this : version.deletion_policy == "ABANDON"])
+    error_message = "Rotating a value would delete the version that an older revision needs to start."
+  }
+}
+
+run "ingest_may_create_tasks_and_nothing_else" {
+  command = plan
+
+  assert {
+    condition     = google_cloud_tasks_queue_iam_member.ingest_enqueues.role == "roles/cloudtasks.enqueuer" && google_cloud_tasks_queue_iam_member.ingest_enqueues.member == google_service_account.ingest.member && google_cloud_tasks_queue_iam_member.ingest_enqueues.name == google_cloud_tasks_queue.flush.name
+    error_message = "Ingest may not create flush tasks, or may do more with the queue."
+  }
+
+  assert {
+    condition     = google_service_account_iam_member.ingest_acts_as_tasks.role == "roles/iam.serviceAccountUser" && google_service_account_iam_member.ingest_acts_as_tasks.member == google_service_account.ingest.member && google_service_account_iam_member.ingest_acts_as_tasks.service_account_id == google_service_account.tasks.name
+    error_message = "Ingest may not have tasks run as the queue's account, or may act as another."
+  }
+}
+
+run "the_build_has_what_a_deployment_needs" {
+  command = plan
+
+  assert {
+    condition     = google_project_iam_member.build_logs.role == "roles/logging.logWriter"
+    error_message = "The build has more than logWriter on the whole project."
+  }
+
+  assert {
+    condition     = google_artifact_registry_repository_iam_member.build_pushes.role == "roles/artifactregistry.writer" && alltrue([for binding in google_cloud_run_v2_service_iam_member.build_deploys : binding.role == "roles/run.developer"]) && alltrue([for binding in google_service_account_iam_member.build_acts_as_service : binding.role == "roles/iam.serviceAccountUser"])
+    error_message = "The build's roles are not those of pushing an image and deploying two services."
+  }
+
+  assert {
+    condition     = google_service_account_iam_member.build_smokes_as_scheduler.role == "roles/iam.serviceAccountOpenIdTokenCreator" && google_service_account_iam_member.build_smokes_as_scheduler.service_account_id == google_service_account.scheduler.name
+    error_message = "The smoke test cannot get the scheduler's identity token, or can get more than that."
+  }
+
+  assert {
+    condition     = google_storage_bucket.sources.public_access_prevention == "enforced" && google_storage_bucket_iam_member.build_reads_sources.role == "roles/storage.objectViewer"
+    error_message = "The sources' bucket may be public, or the build may write to it."
+  }
+}
+
+run "operators_become_the_scheduler" {
+  command = plan
+
+  variables {
+    operators = ["user:ann@example.com"]
+  }
+
+  assert {
+    condition     = google_service_account_iam_member.operator_is_scheduler["user:ann@example.com"].service_account_id == google_service_account.scheduler.name
+    error_message = "An operator gets another account's tokens than the scheduler's."
+  }
+}
+
+run "a_push_deploys_only_where_a_repository_is_connected" {
+  command = plan
+
+  assert {
+    condition     = length(google_cloudbuild_trigger.push) == 0
+    error_message = "There is a trigger without a repository."
+  }
+}
+
+run "a_connected_repository_has_a_trigger" {
+  command = plan
+
+  variables {
+    build_repository = "projects/my-project/locations/us-east4/connections/github/repositories/me-spillway"
+  }
+
+  assert {
+    condition     = google_cloudbuild_trigger.push[0].filename == "cloudbuild.yaml" && google_cloudbuild_trigger.push[0].service_account == google_service_account.build.id && google_cloudbuild_trigger.push[0].repository_event_config[0].push[0].branch == "^main$"
+    error_message = "The trigger does not run cloudbuild.yaml as the build's account on pushes to main."
+  }
+
+  assert {
+    condition     = google_cloudbuild_trigger.push[0].substitutions == local.build_substitutions
+    error_message = "The trigger and the deploy command do not pass the same substitutions."
+  }
+}

@@ -1,0 +1,76 @@
+# What each service finds in its environment. That the names are those of lib/config.ts is checked by
+# test/unit/terraform-environment.test.ts.
+
+mock_provider "google" {
+  override_during = plan
+}
+mock_provider "upstash" {
+  override_during = plan
+}
+mock_provider "neon" {
+  override_during = plan
+}
+
+variables {
+  project_id      = "my-project"
+  alert_email     = "oncall@example.com"
+  upstash_email   = "me@example.com"
+  upstash_api_key = "an-upstash-key"
+  neon_api_key    = "a-neon-key"
+  drain_paused    = ["leads", "events"]
+  cors_origins    = ["https://a.example.com", "https://b.example.com"]
+  api_keys = {
+    app = { sha256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855" }
+  }
+}
+
+run "the_services_get_what_environment_tf_says" {
+  command = plan
+
+  assert {
+    condition     = toset([for env in google_cloud_run_v2_service.ingest.template[0].containers[0].env : env.name]) == toset(concat(keys(local.common_env), keys(local.ingest_env), keys(local.ingest_secrets)))
+    error_message = "Ingest's environment is not what environment.tf says."
+  }
+
+  assert {
+    condition     = toset([for env in google_cloud_run_v2_service.supervisor.template[0].containers[0].env : env.name]) == toset(concat(keys(local.common_env), keys(local.supervisor_env), keys(local.supervisor_secrets)))
+    error_message = "The supervisor's environment is not what environment.tf says."
+  }
+
+  assert {
+    condition     = length(setintersection(toset(local.deliberately_default), toset(concat(keys(local.common_env), keys(local.ingest_env), keys(local.supervisor_env), keys(local.ingest_secrets), keys(local.supervisor_secrets))))) == 0
+    error_message = "A name is both set and left to its default."
+  }
+}
+
+run "an_eager_flush_knows_its_queue_and_its_supervisor" {
+  command = plan
+
+  assert {
+    condition     = local.ingest_env.FLUSH_TRIGGER == "tasks" && local.ingest_env.TASKS_QUEUE == google_cloud_tasks_queue.flush.id && local.ingest_env.SUPERVISOR_URL == google_cloud_run_v2_service.supervisor.uri
+    error_message = "Ingest does not know where to send its flushes."
+  }
+}
+
+run "lists_are_in_the_codes_format" {
+  command = plan
+
+  assert {
+    condition     = local.supervisor_env.DRAIN_PAUSED == "leads|events" && local.ingest_env.CORS_ORIGINS == "https://a.example.com,https://b.example.com"
+    error_message = "DRAIN_PAUSED is not a|b, or CORS_ORIGINS is not comma-separated."
+  }
+}
+
+run "empty_values_are_not_set" {
+  command = plan
+
+  variables {
+    drain_paused = []
+    cors_origins = []
+  }
+
+  assert {
+    condition     = length([for env in concat(tolist(google_cloud_run_v2_service.ingest.template[0].containers[0].env), tolist(google_cloud_run_v2_service.supervisor.template[0].containers[0].env)) : env if length(env.value_source) == 0 && env.value == ""]) == 0
+    error_message = "An empty value is set."
+  }
+}

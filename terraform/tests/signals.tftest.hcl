@@ -1,0 +1,121 @@
+# Every signal that an operator needs is there, and every alert leads to its playbook.
+
+mock_provider "google" {
+  override_during = plan
+}
+mock_provider "upstash" {
+  override_during = plan
+}
+mock_provider "neon" {
+  override_during = plan
+}
+
+variables {
+  project_id      = "my-project"
+  alert_email     = "oncall@example.com"
+  upstash_email   = "me@example.com"
+  upstash_api_key = "an-upstash-key"
+  neon_api_key    = "a-neon-key"
+  operations_url  = "https://example.com/operations.md"
+  api_keys = {
+    app = { sha256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855" }
+  }
+}
+
+run "the_metrics" {
+  command = plan
+
+  assert {
+    condition     = toset(keys(google_logging_metric.value)) == toset(["accepted", "rejected", "shed", "stored_through", "stored", "dead", "depth", "oldest_age", "drain_duration"])
+    error_message = "A value that operators watch has no metric."
+  }
+
+  assert {
+    condition = { for name, metric in google_logging_metric.value : name => metric.value_extractor } == {
+      accepted       = "EXTRACT(jsonPayload.accepted)"
+      rejected       = "EXTRACT(jsonPayload.rejected)"
+      shed           = "EXTRACT(jsonPayload.shed)"
+      stored_through = "EXTRACT(jsonPayload.storedThrough)"
+      stored         = "EXTRACT(jsonPayload.stored)"
+      dead           = "EXTRACT(jsonPayload.dead)"
+      depth          = "EXTRACT(jsonPayload.depth)"
+      oldest_age     = "EXTRACT(jsonPayload.oldestAgeSeconds)"
+      drain_duration = "EXTRACT(jsonPayload.durationMs)"
+    }
+    error_message = "A metric reads another field than the log event has."
+  }
+
+  assert {
+    condition     = alltrue([for name in ["accepted", "rejected", "shed", "stored_through"] : strcontains(google_logging_metric.value[name].filter, "jsonPayload.event=\"ingest.counted\"")]) && alltrue([for name in ["stored", "dead", "depth", "oldest_age", "drain_duration"] : strcontains(google_logging_metric.value[name].filter, "jsonPayload.event=\"drain.finished\"")])
+    error_message = "A metric reads another log event than the one that holds its field."
+  }
+
+  assert {
+    condition     = alltrue([for event in ["breaker.opened", "breaker.probed", "breaker.closed"] : strcontains(google_logging_metric.event["breaker"].filter, event)])
+    error_message = "The breaker's state cannot be told from its metric."
+  }
+}
+
+run "the_alerts" {
+  command = plan
+
+  assert {
+    condition = toset(concat(keys(google_monitoring_alert_policy.log), keys(google_monitoring_alert_policy.query))) == toset([
+      "oldest-event-is-old", "dead-letter", "shedding", "no-successful-drain",
+      "write-through-active", "buffer-nearly-full", "upstash-quota-nearly-used",
+    ])
+    error_message = "The alerts are not the seven that page for a person's reason."
+  }
+
+  assert {
+    condition     = alltrue([for anchor, policy in merge(google_monitoring_alert_policy.log, google_monitoring_alert_policy.query) : strcontains(policy.documentation[0].content, "(https://example.com/operations.md#${anchor})")])
+    error_message = "An alert does not link its playbook."
+  }
+
+  assert {
+    condition     = alltrue([for policy in merge(google_monitoring_alert_policy.log, google_monitoring_alert_policy.query) : contains(policy.notification_channels, google_monitoring_notification_channel.email.id)]) && google_monitoring_notification_channel.email.labels.email_address == "oncall@example.com"
+    error_message = "An alert reaches nobody."
+  }
+
+  assert {
+    condition     = strcontains(google_monitoring_alert_policy.log["oldest-event-is-old"].conditions[0].condition_matched_log[0].filter, "jsonPayload.oldestAgeSeconds>300")
+    error_message = "The alert on the oldest event is not at five minutes."
+  }
+
+  assert {
+    condition     = strcontains(google_monitoring_alert_policy.query["no-successful-drain"].conditions[0].condition_prometheus_query_language[0].query, "[5m]") && strcontains(google_monitoring_alert_policy.query["no-successful-drain"].conditions[0].condition_prometheus_query_language[0].query, "or vector(0)")
+    error_message = "The alert on drains is not over five minutes, or is silent where there is no data."
+  }
+
+  assert {
+    condition     = strcontains(google_monitoring_alert_policy.query["upstash-quota-nearly-used"].conditions[0].condition_prometheus_query_language[0].query, "> 200000000 or")
+    error_message = "The alert on the quota is not at 80 % of what $500 buys, 250 million commands."
+  }
+
+  assert {
+    condition     = strcontains(google_monitoring_alert_policy.query["no-successful-drain"].conditions[0].condition_prometheus_query_language[0].query, "logging_googleapis_com:user_spillway_drains{")
+    error_message = "The alert on drains asks for another metric than ours."
+  }
+
+  assert {
+    condition = { for anchor, policy in google_monitoring_alert_policy.log : anchor => regexall("[a-z]+\\.(?:opened|probed|buried|started|deep|finished|counted)", policy.conditions[0].condition_matched_log[0].filter) } == {
+      oldest-event-is-old  = ["drain.finished"]
+      dead-letter          = ["event.buried"]
+      shedding             = ["shedding.started", "ingest.counted"]
+      write-through-active = ["breaker.opened", "breaker.probed"]
+      buffer-nearly-full   = ["buffer.deep"]
+    }
+    error_message = "An alert matches other log events than those of its reason."
+  }
+}
+
+run "the_dashboard" {
+  command = plan
+
+  assert {
+    condition = alltrue([for name in ["accepted", "rejected", "shed", "stored_through", "stored", "dead", "depth", "oldest_age", "drain_duration", "breaker"] :
+      strcontains(google_monitoring_dashboard.this.dashboard_json, "logging_googleapis_com:user_spillway_${name}")
+    ])
+    error_message = "The dashboard leaves a signal out."
+  }
+}

@@ -1,0 +1,518 @@
+# What may be turned. Every default is a working one; without a default are only the project, who is called at
+# night, and who may post. Values that the code knows too have the code's bounds (lib/config.ts).
+
+# ── Where ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+variable "project_id" {
+  description = "The Google Cloud project that everything is created in. It must exist and have billing."
+  type        = string
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9-]{4,28}[a-z0-9]$", var.project_id))
+    error_message = "project_id: expected a project's id (6 to 30 of a-z, 0-9 and -), not its number or its display name."
+  }
+}
+
+variable "region" {
+  description = "The Cloud Run region. Redis stands beside it, so it is one of Upstash's Google Cloud regions unless redis_rest_url is set. us-east4 is nearest to both Upstash and Neon."
+  type        = string
+  default     = "us-east4"
+
+  validation {
+    condition     = can(regex("^[a-z]+-[a-z]+[0-9]+$", var.region))
+    error_message = "region: expected a region such as us-east4, got something else (a zone, perhaps?)."
+  }
+
+  validation {
+    condition     = var.redis_rest_url != null || contains(["us-central1", "us-east4", "europe-west1", "asia-northeast1"], var.region)
+    error_message = "region: Upstash offers us-central1, us-east4, europe-west1 and asia-northeast1 on Google Cloud. Choose one of them, or bring a Redis along with redis_rest_url and redis_rest_token."
+  }
+}
+
+variable "name" {
+  description = "What every resource's name begins with. A second installation in one project needs another."
+  type        = string
+  default     = "spillway"
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9-]{1,16}[a-z0-9]$", var.name))
+    error_message = "name: expected 3 to 18 of a-z, 0-9 and -, beginning with a letter (a service account's id has 30 characters at most)."
+  }
+}
+
+variable "deletion_protection" {
+  description = "Whether Terraform refuses to delete the two Cloud Run services."
+  type        = bool
+  default     = true
+}
+
+# ── Who ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+variable "api_keys" {
+  description = "Who may post: name => the key's SHA-256 in hex, and the streams it may use (none: all). Never the key itself."
+  type = map(object({
+    sha256  = string
+    streams = optional(list(string), [])
+  }))
+  sensitive = true
+
+  validation {
+    condition     = length(var.api_keys) > 0
+    error_message = "api_keys: expected at least one key, or nobody can post."
+  }
+
+  validation {
+    condition     = alltrue([for name in keys(var.api_keys) : can(regex("^[A-Za-z0-9_.-]{1,64}$", name))])
+    error_message = "api_keys: expected names of letters, digits, _, - and ., 64 characters at most."
+  }
+
+  validation {
+    condition     = alltrue([for key in values(var.api_keys) : can(regex("^[0-9a-f]{64}$", key.sha256))])
+    error_message = "api_keys: expected each sha256 to be 64 lower-case hex digits: printf %s \"$KEY\" | sha256sum. Never the key itself."
+  }
+
+  validation {
+    condition     = alltrue(flatten([for key in values(var.api_keys) : [for stream in key.streams : can(regex("^[a-z][a-z0-9_]{0,62}$", stream))]]))
+    error_message = "api_keys: expected streams named as their files under lib/streams are: a-z, 0-9 and _."
+  }
+}
+
+variable "operators" {
+  description = "Members (user:…, group:…) who may call the supervisor by hand. They get tokens of the scheduler's service account; the supervisor's own list of callers does not grow."
+  type        = list(string)
+  default     = []
+
+  validation {
+    condition     = alltrue([for member in var.operators : can(regex("^(user|group|serviceAccount):[^ ]+@[^ ]+$", member))])
+    error_message = "operators: expected members such as user:ann@example.com or group:oncall@example.com."
+  }
+}
+
+variable "alert_email" {
+  description = "The address that alerts are sent to."
+  type        = string
+
+  validation {
+    condition     = can(regex("^[^@ ]+@[^@ ]+\\.[^@ ]+$", var.alert_email))
+    error_message = "alert_email: expected an e-mail address."
+  }
+}
+
+variable "notification_channels" {
+  description = "Further Cloud Monitoring notification channels (projects/P/notificationChannels/N), for a pager or a chat."
+  type        = list(string)
+  default     = []
+
+  validation {
+    condition     = alltrue([for channel in var.notification_channels : can(regex("^projects/[^/]+/notificationChannels/[0-9]+$", channel))])
+    error_message = "notification_channels: expected names such as projects/P/notificationChannels/123."
+  }
+}
+
+variable "operations_url" {
+  description = "Where docs/operations.md can be read by whoever is on call; alerts link to its playbooks."
+  type        = string
+  default     = "docs/operations.md"
+
+  validation {
+    condition     = !strcontains(var.operations_url, "#")
+    error_message = "operations_url: expected the address of the page, without #fragment."
+  }
+}
+
+# ── Redis ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+variable "upstash_email" {
+  description = "The e-mail address of the Upstash account. Not needed with redis_rest_url."
+  type        = string
+  default     = null
+}
+
+variable "upstash_api_key" {
+  description = "A management API key of the Upstash account (TF_VAR_upstash_api_key). Not needed with redis_rest_url."
+  type        = string
+  default     = null
+  sensitive   = true
+
+  validation {
+    condition     = var.redis_rest_url != null || (var.upstash_api_key != null && var.upstash_email != null)
+    error_message = "upstash_api_key: expected it and upstash_email, or a Redis of your own in redis_rest_url and redis_rest_token."
+  }
+}
+
+variable "redis_rest_url" {
+  description = "The REST URL of an Upstash database that exists. null: one is provisioned."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.redis_rest_url == null || can(regex("^https://[^ /]+$", var.redis_rest_url))
+    error_message = "redis_rest_url: expected https://HOST without a path; Spillway does not send events in the clear."
+  }
+}
+
+variable "redis_rest_token" {
+  description = "The REST token that goes with redis_rest_url (TF_VAR_redis_rest_token). Not the read-only one."
+  type        = string
+  default     = null
+  sensitive   = true
+
+  validation {
+    condition     = (var.redis_rest_token == null) == (var.redis_rest_url == null)
+    error_message = "redis_rest_token: expected redis_rest_url and redis_rest_token together, or neither."
+  }
+}
+
+variable "redis_budget_usd" {
+  description = "Upstash's monthly budget. Past it Upstash throttles, so it is a ceiling to stay far below; an alert compares the pace with it. $0.20 buys 100,000 commands."
+  type        = number
+  default     = 500
+
+  validation {
+    condition     = var.redis_budget_usd > 20 && floor(var.redis_budget_usd) == var.redis_budget_usd
+    error_message = "redis_budget_usd: expected a whole number above 20. Upstash's own default of $20 is 10 million commands, four a second over a month, and then it throttles."
+  }
+}
+
+variable "redis_monthly_commands" {
+  description = "The commands that a database of your own may run in a month (500000 on Upstash's free plan). null: what redis_budget_usd buys."
+  type        = number
+  default     = null
+
+  validation {
+    condition     = var.redis_monthly_commands == null || try(var.redis_monthly_commands >= 50000, false)
+    error_message = "redis_monthly_commands: expected at least 50000, which is what an idle month needs."
+  }
+}
+
+# ── Postgres ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+variable "neon_api_key" {
+  description = "An API key of the Neon account (TF_VAR_neon_api_key). Not needed with database_url."
+  type        = string
+  default     = null
+  sensitive   = true
+
+  validation {
+    condition     = var.database_url != null || var.neon_api_key != null
+    error_message = "neon_api_key: expected it, or a database of your own in database_url."
+  }
+}
+
+variable "neon_org_id" {
+  description = "The Neon organisation that the project is created in. null: the key's own."
+  type        = string
+  default     = null
+}
+
+variable "neon_region" {
+  description = "The Neon region. null: the one nearest to region."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.neon_region == null || can(regex("^(aws|azure)-[a-z0-9-]+$", var.neon_region))
+    error_message = "neon_region: expected a Neon region such as aws-us-east-1 or azure-eastus2."
+  }
+}
+
+variable "neon_max_cu" {
+  description = "The most compute units that Neon may scale to."
+  type        = number
+  default     = 2
+
+  validation {
+    condition     = var.neon_max_cu >= 0.25
+    error_message = "neon_max_cu: expected at least 0.25."
+  }
+}
+
+variable "neon_history_retention_seconds" {
+  description = "How far back Neon can restore. The default is the most that its free plan allows."
+  type        = number
+  default     = 21600
+
+  validation {
+    condition     = var.neon_history_retention_seconds >= 0
+    error_message = "neon_history_retention_seconds: expected 0 or more."
+  }
+}
+
+variable "database_url" {
+  description = "postgres://user:password@host/database of a Neon database that exists (TF_VAR_database_url). null: a project is provisioned."
+  type        = string
+  default     = null
+  sensitive   = true
+
+  validation {
+    condition     = var.database_url == null || can(regex("^postgres(ql)?://[^:]+:[^@]+@[^/]+/.+", var.database_url))
+    error_message = "database_url: expected postgres://user:password@host/database."
+  }
+
+  validation {
+    condition     = var.database_url == null || !can(regex("-pooler\\.", var.database_url))
+    error_message = "database_url: expected the direct host, not the -pooler one: migrations hold a session's advisory lock."
+  }
+}
+
+# ── Cloud Run ────────────────────────────────────────────────────────────────────────────────────────────────
+
+variable "initial_image" {
+  description = "What both services run until the first build has deployed Spillway: any image that answers /health with 200 and ignores its arguments."
+  type        = string
+  default     = "us-docker.pkg.dev/cloudrun/container/hello"
+}
+
+variable "ingest_min_instances" {
+  description = "Ingest instances that are kept warm. 0: an idle system costs nearly nothing, and the first request after a pause waits for a start."
+  type        = number
+  default     = 0
+
+  validation {
+    condition     = var.ingest_min_instances >= 0 && var.ingest_min_instances <= var.ingest_max_instances
+    error_message = "ingest_min_instances: expected 0 to ingest_max_instances."
+  }
+}
+
+variable "ingest_max_instances" {
+  description = "The most ingest instances. Each may add write_through_concurrency inserts at Postgres."
+  type        = number
+  default     = 10
+
+  validation {
+    condition     = var.ingest_max_instances >= 1
+    error_message = "ingest_max_instances: expected at least 1."
+  }
+}
+
+variable "ingest_concurrency" {
+  description = "Requests at once in one ingest instance. They share pushes, so more is cheaper until the CPU is full."
+  type        = number
+  default     = 80
+
+  validation {
+    condition     = var.ingest_concurrency >= 1 && var.ingest_concurrency <= 1000
+    error_message = "ingest_concurrency: expected 1 to 1000."
+  }
+}
+
+variable "supervisor_concurrency" {
+  description = "Requests at once in the one supervisor instance: the tick, the queue's flushes, and you."
+  type        = number
+  default     = 80
+
+  validation {
+    condition     = var.supervisor_concurrency > var.flush_max_concurrent && var.supervisor_concurrency <= 1000
+    error_message = "supervisor_concurrency: expected more than flush_max_concurrent, so that the tick always gets in, and at most 1000."
+  }
+}
+
+# ── The eager flush ──────────────────────────────────────────────────────────────────────────────────────────
+
+variable "flush_trigger" {
+  description = "tasks: a push that crosses the threshold has its partition drained at once. off: only the tick drains."
+  type        = string
+  default     = "tasks"
+
+  validation {
+    condition     = contains(["tasks", "off"], var.flush_trigger)
+    error_message = "flush_trigger: expected tasks or off. http is for a laptop: on Cloud Run nothing may run on after the answer."
+  }
+}
+
+variable "flush_threshold" {
+  description = "The depth whose crossing, times 2^k, triggers an eager flush (FLUSH_THRESHOLD)."
+  type        = number
+  default     = 100
+
+  validation {
+    condition     = var.flush_threshold >= 1 && var.flush_threshold <= 1000000
+    error_message = "flush_threshold: expected 1 to 1000000."
+  }
+}
+
+variable "flush_max_per_second" {
+  description = "The most flushes a second that the queue sends to the supervisor."
+  type        = number
+  default     = 50
+
+  validation {
+    condition     = var.flush_max_per_second > 0 && var.flush_max_per_second <= 500
+    error_message = "flush_max_per_second: expected at most 500, which is what one queue can dispatch."
+  }
+}
+
+variable "flush_max_concurrent" {
+  description = "The most flushes at once. A partition is drained by one call at a time, so more than partitions × streams is waste."
+  type        = number
+  default     = 32
+
+  validation {
+    condition     = var.flush_max_concurrent >= 1
+    error_message = "flush_max_concurrent: expected at least 1."
+  }
+}
+
+# ── Spillway's own settings: README, "Configuration" ─────────────────────────────────────────────────────────
+
+variable "partitions" {
+  description = "Partitions that ingest pushes to (PARTITIONS). The supervisor always looks at all 16."
+  type        = number
+  default     = 8
+
+  validation {
+    condition     = var.partitions >= 1 && var.partitions <= 16 && floor(var.partitions) == var.partitions
+    error_message = "partitions: expected a whole number from 1 to 16."
+  }
+}
+
+variable "batch_max_rows" {
+  description = "Rows in one insert (BATCH_MAX_ROWS)."
+  type        = number
+  default     = 100
+
+  validation {
+    condition     = var.batch_max_rows >= 1 && var.batch_max_rows <= 5000
+    error_message = "batch_max_rows: expected 1 to 5000."
+  }
+}
+
+variable "lease_ms" {
+  description = "How long a claim holds its partition (LEASE_MS); an insert's timeout is min(10 s, half of it)."
+  type        = number
+  default     = 20000
+
+  validation {
+    condition     = var.lease_ms >= 1000 && var.lease_ms <= 600000
+    error_message = "lease_ms: expected 1000 to 600000."
+  }
+}
+
+variable "drain_deadline_ms" {
+  description = "When a drain call stops claiming (DRAIN_DEADLINE_MS). The supervisor's timeout and the scheduler's attempt deadline follow from it."
+  type        = number
+  default     = 50000
+
+  validation {
+    condition     = var.drain_deadline_ms >= 1000 && var.drain_deadline_ms <= 1700000
+    error_message = "drain_deadline_ms: expected 1000 to 1700000: Cloud Scheduler waits half an hour at most, and the last batch in hand needs some of it."
+  }
+}
+
+variable "drain_concurrency" {
+  description = "Inserts at once, over all streams (DRAIN_CONCURRENCY)."
+  type        = number
+  default     = 8
+
+  validation {
+    condition     = var.drain_concurrency >= 1 && var.drain_concurrency <= 64
+    error_message = "drain_concurrency: expected 1 to 64."
+  }
+}
+
+variable "drain_paused" {
+  description = "Streams that are buffered but not drained (DRAIN_PAUSED), for a migration."
+  type        = list(string)
+  default     = []
+
+  validation {
+    condition     = alltrue([for stream in var.drain_paused : can(regex("^[a-z][a-z0-9_]{0,62}$", stream))])
+    error_message = "drain_paused: expected streams named as their files under lib/streams are: a-z, 0-9 and _."
+  }
+}
+
+variable "write_through_concurrency" {
+  description = "Write-through inserts at once in one ingest instance (WRITE_THROUGH_CONCURRENCY)."
+  type        = number
+  default     = 2
+
+  validation {
+    condition     = var.write_through_concurrency >= 1 && var.write_through_concurrency <= 64
+    error_message = "write_through_concurrency: expected 1 to 64."
+  }
+}
+
+variable "body_max_bytes" {
+  description = "A request's body, after inflating (BODY_MAX_BYTES)."
+  type        = number
+  default     = 8388608
+
+  validation {
+    condition     = var.body_max_bytes >= 1024 && var.body_max_bytes <= 32000000
+    error_message = "body_max_bytes: expected 1024 to 32000000: Cloud Run takes 32 MB."
+  }
+}
+
+variable "event_max_bytes" {
+  description = "One event, as JSON (EVENT_MAX_BYTES)."
+  type        = number
+  default     = 32768
+
+  validation {
+    condition     = var.event_max_bytes >= 256 && var.event_max_bytes * var.batch_max_rows <= 8388608
+    error_message = "event_max_bytes: expected at least 256, and event_max_bytes × batch_max_rows of at most 8388608: a claim has to fit into one answer of Upstash."
+  }
+}
+
+variable "events_max" {
+  description = "Events in one request (EVENTS_MAX)."
+  type        = number
+  default     = 1000
+
+  validation {
+    condition     = var.events_max >= 1 && var.events_max <= 100000
+    error_message = "events_max: expected 1 to 100000."
+  }
+}
+
+variable "buffer_max_bytes" {
+  description = "The high-water mark of one partition (BUFFER_MAX_BYTES). Upstash refuses a list past 100 MB."
+  type        = number
+  default     = 40000000
+
+  validation {
+    condition     = var.buffer_max_bytes >= 1000 && var.buffer_max_bytes <= 90000000
+    error_message = "buffer_max_bytes: expected 1000 to 90000000: past 100 MB Upstash refuses pushes while pops still work."
+  }
+}
+
+variable "key_events_per_second" {
+  description = "Events a second that one API key may send to one ingest instance (KEY_EVENTS_PER_SECOND)."
+  type        = number
+  default     = 100000
+
+  validation {
+    condition     = var.key_events_per_second >= 1 && var.key_events_per_second <= 10000000
+    error_message = "key_events_per_second: expected 1 to 10000000."
+  }
+}
+
+variable "cors_origins" {
+  description = "Origins that a browser may post from (CORS_ORIGINS), or [\"*\"]."
+  type        = list(string)
+  default     = []
+
+  validation {
+    condition     = alltrue([for origin in var.cors_origins : origin == "*" || can(regex("^https?://[^/, ]+$", origin))])
+    error_message = "cors_origins: expected origins such as https://app.example.com, without a path, or *."
+  }
+}
+
+# ── The build ────────────────────────────────────────────────────────────────────────────────────────────────
+
+variable "build_repository" {
+  description = "A repository that is connected to Cloud Build (projects/P/locations/REGION/connections/C/repositories/R), to deploy every push. null: builds are started by hand."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.build_repository == null || can(regex("^projects/[^/]+/locations/${var.region}/connections/[^/]+/repositories/[^/]+$", var.build_repository))
+    error_message = "build_repository: expected projects/P/locations/REGION/connections/C/repositories/R, in the region that var.region names."
+  }
+}
+
+variable "build_branch" {
+  description = "The branch whose pushes are deployed, as a regular expression."
+  type        = string
+  default     = "^main$"
+}
