@@ -28,7 +28,7 @@ import { arch, platform, tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { Client } from "pg";
-import { readLastLines, type ServerProcess, spawnServer, stopServer } from "./server-process.ts";
+import { readReason, type ServerProcess, sizeOf, spawnServer, stopServer } from "./server-process.ts";
 
 export interface PostgresServer {
   /** The postmaster. */
@@ -71,6 +71,7 @@ export async function startPostgres({ dir, port }: PostgresOptions): Promise<Pos
   if (!isInitialised(dataDir)) await initialise(dataDir, binaries.initdb, identity);
   removeStalePidFile(dataDir);
 
+  const logStart = sizeOf(logFile);
   const start = () =>
     spawnServer(binaries.postgres, postgresArguments(dataDir, port), { cwd: dataDir, logFile, ...identity });
   let server: ServerProcess | undefined;
@@ -79,7 +80,7 @@ export async function startPostgres({ dir, port }: PostgresOptions): Promise<Pos
     await createDatabase(port);
   } catch (error) {
     await server?.kill("SIGKILL");
-    throw explainFailure(wanted, dataDir, logFile, error as Error);
+    throw explainFailure(wanted, logFile, logStart, error as Error);
   }
   const started = server;
   return {
@@ -122,6 +123,7 @@ async function startAndWait(
 ): Promise<ServerProcess> {
   const giveUpAtMs = Date.now() + readyTimeoutMs;
   for (;;) {
+    const logStart = sizeOf(logFile);
     const server = await start();
     while (!server.hasEnded()) {
       if (await answers(port)) return server;
@@ -131,7 +133,9 @@ async function startAndWait(
       }
       await pause(50);
     }
-    const isHeldByOldChildren = /pre-existing shared memory block/.test(readLastLines(logFile, 3));
+    const isHeldByOldChildren = /pre-existing shared memory block/.test(
+      readReason(logFile, logStart, tellingLine),
+    );
     if (!isHeldByOldChildren || Date.now() > giveUpAtMs) throw new Error("it ended at once");
     await pause(200);
   }
@@ -162,7 +166,7 @@ async function createDatabase(port: number): Promise<void> {
   }
 }
 
-/** `-` is for a folder that holds something else: better to refuse it than to fill it. */
+/** Refuses a folder that holds something else: better than filling or emptying it. */
 function isInitialised(dataDir: string): boolean {
   if (existsSync(join(dataDir, "PG_VERSION"))) return true;
   if (!existsSync(dataDir) || readdirSync(dataDir).length === 0) return false;
@@ -171,12 +175,8 @@ function isInitialised(dataDir: string): boolean {
 
 function corrupt(dir: string, reason: string): Error {
   return new Error(
-    `Postgres's data folder ${dir} is corrupt or not Postgres ${majorVersion()}'s: restore it, or move it away to start empty (${reason}).`,
+    `Postgres's data folder ${dir} is corrupt or of another Postgres: restore it, or move it away to start empty (${reason}).`,
   );
-}
-
-function majorVersion(): string {
-  return "18";
 }
 
 /**
@@ -237,20 +237,15 @@ function isPostgresOf(pid: number, dataDir: string): boolean {
   }
 }
 
-function explainFailure(wanted: string, dataDir: string, logFile: string, error: Error): Error {
-  const lastLines = readLastLines(logFile, 4).replace(/\s+/g, " ");
-  if (
-    /could not (open|read|locate|find)|invalid|corrupt|PANIC|not a valid|incompatible|incorrect|missing/i.test(
-      lastLines,
-    )
-  ) {
-    return corrupt(
-      wanted === dataDir ? wanted : `${wanted} (${dataDir})`,
-      `Postgres says: ${lastLines.slice(-300)}`,
-    );
-  }
+const tellingLine = /FATAL|PANIC/;
+
+/** Whatever keeps Postgres from starting on an initialised folder and a free port is most likely the folder. */
+function explainFailure(dir: string, logFile: string, logStart: number, error: Error): Error {
+  const reason = readReason(logFile, logStart, tellingLine);
+  if (tellingLine.test(reason) && !/could not create|lock file|permission/i.test(reason))
+    return corrupt(dir, `Postgres says: ${reason}`);
   return new Error(
-    `Postgres did not start on ${wanted}: ${error.message} (${lastLines.slice(-300)}; all of it in ${logFile}).`,
+    `Postgres did not start on ${dir}: ${error.message} (Postgres says: ${reason || "nothing"}; its log is ${logFile}).`,
     {
       cause: error,
     },

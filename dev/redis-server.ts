@@ -10,7 +10,7 @@ import { accessSync, constants, existsSync, mkdirSync, readdirSync } from "node:
 import { delimiter, join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { Redis } from "ioredis";
-import { readLastLines, type ServerProcess, spawnServer, stopServer } from "./server-process.ts";
+import { readReason, type ServerProcess, sizeOf, spawnServer, stopServer } from "./server-process.ts";
 
 export interface RedisServer {
   pid: number;
@@ -44,6 +44,7 @@ export async function startRedis({
   const folder = resolve(dir);
   const logFile = `${folder}.log`;
   mkdirSync(folder, { recursive: true });
+  const logStart = sizeOf(logFile);
   const { command, env } = await findRedis();
   const server = await spawnServer(command, redisArguments(folder, port, appendfsync), {
     cwd: folder,
@@ -54,7 +55,7 @@ export async function startRedis({
     await waitUntilReady(server, port);
   } catch (error) {
     await server.kill("SIGKILL");
-    throw explainFailure(folder, logFile, error as Error);
+    throw explainFailure(folder, logFile, logStart, error as Error);
   }
   return {
     pid: server.pid,
@@ -110,23 +111,12 @@ async function waitUntilReady(server: ServerProcess, port: number): Promise<void
   }
 }
 
-function explainFailure(dir: string, logFile: string, error: Error): Error {
-  const lastLines = readLastLines(logFile, 4);
-  if (
-    /AOF|append only file|manifest/i.test(lastLines) &&
-    /bad file format|corrupt|unexpected end|Wrong|Unrecoverable|Invalid|fatal|error/i.test(lastLines)
-  ) {
-    return new Error(
-      `Redis's data folder ${dir} is corrupt: repair it with redis-check-aof --fix, or move it away to start empty (Redis says: ${oneLine(lastLines)}).`,
-      { cause: error },
-    );
-  }
-  return new Error(
-    `Redis did not start on ${dir}: ${error.message} (${oneLine(lastLines)}; all of it in ${logFile}).`,
-    {
-      cause: error,
-    },
-  );
+function explainFailure(dir: string, logFile: string, logStart: number, error: Error): Error {
+  const reason = readReason(logFile, logStart, /# (?!WARNING)/);
+  const message = /AOF|append only file|RDB|manifest|Unrecoverable/i.test(reason)
+    ? `Redis's data folder ${dir} is corrupt: repair it with redis-check-aof --fix, or move it away to start empty (Redis says: ${reason}).`
+    : `Redis did not start on ${dir}: ${error.message} (Redis says: ${reason || "nothing"}; its log is ${logFile}).`;
+  return new Error(message, { cause: error });
 }
 
 function oneLine(text: string): string {

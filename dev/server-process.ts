@@ -3,7 +3,7 @@
  * who then stops everything in order. Its output goes to a file, so it neither blocks nor dies with its starter.
  */
 import { type ChildProcess, spawn } from "node:child_process";
-import { closeSync, openSync, readFileSync } from "node:fs";
+import { closeSync, openSync, readFileSync, statSync } from "node:fs";
 
 export interface ServerProcess {
   pid: number;
@@ -52,13 +52,22 @@ export async function stopServer(
   clearTimeout(insist);
 }
 
-/** The last lines of a log file, for a message to people; empty when there is none. */
-export function readLastLines(logFile: string, count = 3): string {
-  try {
-    return readFileSync(logFile, "utf8").trimEnd().split("\n").slice(-count).join(" / ");
-  } catch {
-    return "";
-  }
+/**
+ * What a server's log says of why it ended: the last line that matches `telling`, else the last line, without the
+ * time stamp and only of what was written since `from` (bytes); empty when nothing was.
+ */
+export function readReason(logFile: string, from: number, telling: RegExp): string {
+  const lines = readFileSync(logFile).subarray(from).toString("utf8").trimEnd().split("\n");
+  const line = lines.findLast((one) => telling.test(one)) ?? lines.at(-1) ?? "";
+  return line
+    .replace(/^.*?(\[\d+\]|\d{2}\.\d{3} [*#.-]) /, "")
+    .trim()
+    .slice(0, 300);
+}
+
+/** Bytes in a log file, 0 if there is none: where the next start's lines will begin. */
+export function sizeOf(logFile: string): number {
+  return statSync(logFile, { throwIfNoEntry: false })?.size ?? 0;
 }
 
 function endOf(child: ChildProcess): Promise<void> {

@@ -1,13 +1,13 @@
 # Who may call what, and who may read what.
 
 mock_provider "google" {
-  override_during = plan
+  source = "./tests/mocks/google"
 }
 mock_provider "upstash" {
-  override_during = plan
+  source = "./tests/mocks/upstash"
 }
 mock_provider "neon" {
-  override_during = plan
+  source = "./tests/mocks/neon"
 }
 
 variables {
@@ -232,7 +232,7 @@ run "a_connected_repository_has_a_trigger" {
   }
 
   assert {
-    condition     = google_cloudbuild_trigger.push[0].substitutions == local.build_substitutions
+    condition     = google_cloudbuild_trigger.push[0].substitutions == tomap(local.build_substitutions)
     error_message = "The trigger and the deploy command do not pass the same substitutions."
   }
 }

@@ -1,25 +1,13 @@
 # Redis and Postgres: provisioned so that they lose nothing and say so before they throttle, or brought along.
 
 mock_provider "google" {
-  override_during = plan
+  source = "./tests/mocks/google"
 }
 mock_provider "upstash" {
-  override_during = plan
-  mock_resource "upstash_redis_database" {
-    defaults = {
-      endpoint   = "made-up.upstash.io"
-      rest_token = "a-made-token"
-    }
-  }
+  source = "./tests/mocks/upstash"
 }
 mock_provider "neon" {
-  override_during = plan
-  mock_resource "neon_project" {
-    defaults = {
-      connection_uri        = "postgres://spillway:made@ep-made-up.us-east-1.aws.neon.tech/spillway"
-      connection_uri_pooler = "postgres://spillway:made@ep-made-up-pooler.us-east-1.aws.neon.tech/spillway"
-    }
-  }
+  source = "./tests/mocks/neon"
 }
 
 variables {

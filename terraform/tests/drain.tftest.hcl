@@ -1,13 +1,13 @@
 # The tick, the flush, and the times that have to fit into one another.
 
 mock_provider "google" {
-  override_during = plan
+  source = "./tests/mocks/google"
 }
 mock_provider "upstash" {
-  override_during = plan
+  source = "./tests/mocks/upstash"
 }
 mock_provider "neon" {
-  override_during = plan
+  source = "./tests/mocks/neon"
 }
 
 variables {

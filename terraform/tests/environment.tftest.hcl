@@ -2,13 +2,13 @@
 # test/unit/terraform-environment.test.ts.
 
 mock_provider "google" {
-  override_during = plan
+  source = "./tests/mocks/google"
 }
 mock_provider "upstash" {
-  override_during = plan
+  source = "./tests/mocks/upstash"
 }
 mock_provider "neon" {
-  override_during = plan
+  source = "./tests/mocks/neon"
 }
 
 variables {

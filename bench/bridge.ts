@@ -1,0 +1,14 @@
+/**
+ * One bridge as a process of its own, as Upstash and Neon are: `tsx bench/bridge.ts upstash|neon PORT`. Tells its
+ * parent when it listens, and ends with it.
+ */
+import { startNeonBridge } from "../dev/neon-bridge.ts";
+import { startUpstashBridge } from "../dev/upstash-bridge.ts";
+
+const [which, port] = process.argv.slice(2);
+const { REDIS_URL: redisUrl = "", REST_TOKEN: token = "" } = process.env;
+
+if (which === "upstash") await startUpstashBridge({ redisUrl, token, port: Number(port) });
+else await startNeonBridge({ port: Number(port) });
+process.send?.("ready");
+process.once("disconnect", () => process.exit(0));

@@ -1,0 +1,82 @@
+/** Node processes that the benchmark starts: bridges, functions, workers. Each ends with the benchmark. */
+import { type ChildProcess, fork } from "node:child_process";
+import { closeSync, openSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+
+export interface Child {
+  pid: number;
+  /** Ends it; SIGKILL after ten seconds. */
+  stop(): Promise<void>;
+}
+
+interface Start {
+  /** A TypeScript or JavaScript file, from the project's root. */
+  file: string;
+  args?: string[];
+  env?: Record<string, string>;
+  logFile: string;
+  execArgv?: string[];
+}
+
+export const projectRoot = fileURLToPath(new URL("..", import.meta.url));
+
+/** Starts a process and leaves it to the caller to learn when it is ready. */
+export function startChild({ file, args = [], env = {}, logFile, execArgv }: Start): Child & { process: ChildProcess } {
+  const log = openSync(logFile, "a");
+  const child = fork(`${projectRoot}${file}`, args, {
+    cwd: projectRoot,
+    env: { PATH: process.env.PATH, HOME: process.env.HOME, NODE_ENV: "production", ...env },
+    execArgv: execArgv ?? (file.endsWith(".ts") ? ["--import", "tsx"] : []),
+    stdio: ["ignore", log, log, "ipc"],
+  });
+  closeSync(log);
+  return { process: child, pid: child.pid ?? 0, stop: () => stop(child) };
+}
+
+/** Starts a process that says "ready". */
+export async function startReady(start: Start): Promise<Child> {
+  const child = startChild(start);
+  await new Promise<void>((resolve, reject) => {
+    child.process.once("message", () => resolve());
+    child.process.once("exit", (code) => reject(new Error(`${start.file} ended (${code}): see ${start.logFile}`)));
+  });
+  return child;
+}
+
+/** Starts functions-framework with a function, and waits until it answers. */
+export async function startFunction(
+  start: Omit<Start, "file"> & { source?: string; target: string; port: number },
+): Promise<Child & { port: number }> {
+  const { source, target, port, args = [], ...rest } = start;
+  const child = startChild({
+    ...rest,
+    file: "node_modules/@google-cloud/functions-framework/build/src/main.js",
+    args: ["--target", target, "--port", String(port), ...(source ? ["--source", source] : []), ...args],
+    execArgv: [...(source?.endsWith(".ts") ? ["--import", "tsx"] : []), ...(rest.execArgv ?? [])],
+  });
+  await untilItAnswers(child.process, port, rest.logFile);
+  return { ...child, port };
+}
+
+async function untilItAnswers(child: ChildProcess, port: number, logFile: string): Promise<void> {
+  for (let tries = 0; tries < 200; tries++) {
+    if (child.exitCode !== null) throw new Error(`a function ended (${child.exitCode}): see ${logFile}`);
+    const answered = await fetch(`http://127.0.0.1:${port}/health`).catch(() => undefined);
+    await answered?.arrayBuffer();
+    if (answered) return;
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  throw new Error(`a function did not answer within 20 s: see ${logFile}`);
+}
+
+function stop(child: ChildProcess): Promise<void> {
+  return new Promise((resolve) => {
+    if (child.exitCode !== null || child.signalCode !== null) return resolve();
+    const insist = setTimeout(() => child.kill("SIGKILL"), 10_000);
+    child.once("exit", () => {
+      clearTimeout(insist);
+      resolve();
+    });
+    child.kill("SIGTERM");
+  });
+}

@@ -1,0 +1,244 @@
+/**
+ * The load generator: a process of its own on raw keep-alive sockets, as cheap as Node allows, since it shares the
+ * machine with what it measures.
+ *
+ * Closed loop: each connection sends its next request when the last was answered. Open loop: requests are due at
+ * the offered rate whatever becomes of the earlier ones; one that finds no free connection waits, and the wait
+ * counts. Reads a LoadJob from its parent, answers with a LoadResult.
+ */
+import { connect, type Socket } from "node:net";
+import { Histogram } from "./histogram.ts";
+import type { LoadJob, LoadResult, LoadSecond } from "./load-job.ts";
+import { makePosts, type Post } from "./payloads.ts";
+
+interface Wire extends Post {
+  bytes: Buffer;
+}
+
+interface Lane {
+  socket: Socket;
+  sent: Wire | undefined;
+  dueAtMs: number;
+  received: Buffer | undefined;
+}
+
+interface Answered {
+  status: number;
+  body: string;
+}
+
+class Generator {
+  readonly #job: LoadJob;
+  readonly #wires: Wire[];
+  readonly #latencies = new Histogram();
+  readonly #seconds = new Map<number, LoadSecond & { latencies: Histogram }>();
+  readonly #free: Lane[] = [];
+  readonly #due: number[] = [];
+  readonly #lanes: Lane[] = [];
+  readonly #result = { requests: 0, events: 0, errors: 0, unanswered: 0 };
+  readonly #statuses: Record<string, number> = {};
+  readonly #ids: string[] = [];
+  #next = 0;
+  #startedAtMs = 0;
+  #isOver = false;
+
+  constructor(job: LoadJob) {
+    this.#job = job;
+    this.#wires = makePosts(job.kind, job.perPost).map((post) => ({ ...post, bytes: request(job, post) }));
+  }
+
+  async run(): Promise<LoadResult> {
+    const { connections, phases, warmupSeconds } = this.#job;
+    for (let i = 0; i < connections; i++) this.#lanes.push(await this.#open());
+    const cpu = process.cpuUsage();
+    this.#startedAtMs = performance.now();
+    const isOpen = phases[0]?.perSecond !== undefined;
+    const seconds = phases.reduce((sum, phase) => sum + phase.seconds, 0);
+    if (isOpen) {
+      this.#free.push(...this.#lanes);
+      await this.#offer();
+    } else {
+      for (const lane of this.#lanes) this.#send(lane, performance.now());
+      await sleep((warmupSeconds + seconds) * 1000);
+    }
+    this.#isOver = true;
+    await this.#settle();
+    for (const { socket } of this.#lanes) socket.destroy();
+    const { user, system } = process.cpuUsage(cpu);
+    return {
+      ...this.#result,
+      seconds,
+      statuses: this.#statuses,
+      latencies: [...this.#latencies.counts],
+      ids: this.#ids,
+      perSecond: this.#perSecond(),
+      cpuSeconds: (user + system) / 1e6,
+    };
+  }
+
+  #open(): Promise<Lane> {
+    return new Promise((resolve, reject) => {
+      const socket = connect({ port: this.#job.port, host: "127.0.0.1", noDelay: true });
+      const lane: Lane = { socket, sent: undefined, dueAtMs: 0, received: undefined };
+      socket.once("connect", () => resolve(lane));
+      socket.once("error", reject);
+      socket.on("error", () => {});
+      socket.on("data", (chunk) => this.#receive(lane, chunk));
+      socket.on("close", () => this.#broken(lane));
+    });
+  }
+
+  #send(lane: Lane, dueAtMs: number): void {
+    const wire = this.#wires[this.#next++ % this.#wires.length];
+    if (wire === undefined) return;
+    lane.sent = wire;
+    lane.dueAtMs = dueAtMs;
+    lane.socket.write(wire.bytes);
+  }
+
+  #receive(lane: Lane, chunk: Buffer): void {
+    const received = lane.received ? Buffer.concat([lane.received, chunk]) : chunk;
+    const answered = parse(received);
+    lane.received = answered ? undefined : received;
+    if (!answered || !lane.sent) return;
+    const { sent, dueAtMs } = lane;
+    lane.sent = undefined;
+    this.#note(dueAtMs, sent, answered);
+    this.#goOn(lane);
+  }
+
+  #goOn(lane: Lane): void {
+    if (this.#job.phases[0]?.perSecond === undefined) {
+      if (!this.#isOver) this.#send(lane, performance.now());
+      return;
+    }
+    const dueAtMs = this.#nextDue();
+    if (dueAtMs === undefined) this.#free.push(lane);
+    else this.#send(lane, dueAtMs);
+  }
+
+  /** The request that has waited longest; those that waited too long are errors. */
+  #nextDue(): number | undefined {
+    for (;;) {
+      const dueAtMs = this.#due.shift();
+      if (dueAtMs === undefined || performance.now() - dueAtMs < this.#job.timeoutMs) return dueAtMs;
+      this.#note(dueAtMs, undefined, undefined);
+    }
+  }
+
+  #note(dueAtMs: number, sent: Wire | undefined, answered: Answered | undefined): void {
+    const latencyMs = performance.now() - dueAtMs;
+    const status = answered?.status ?? 0;
+    this.#statuses[status] = (this.#statuses[status] ?? 0) + 1;
+    const isAccepted = status >= 200 && status < 300;
+    if (isAccepted && answered?.body.startsWith("{")) this.#ids.push(...idsOf(answered.body));
+    const sinceMs = this.#isClosed() ? performance.now() - this.#startedAtMs : dueAtMs - this.#startedAtMs;
+    if (sinceMs < this.#job.warmupSeconds * 1000 || (this.#isOver && this.#isClosed())) return;
+    const second = this.#secondOf(sinceMs);
+    if (isAccepted) {
+      this.#latencies.addMs(latencyMs);
+      second.latencies.addMs(latencyMs);
+      second.answered += 1;
+      this.#result.requests += 1;
+      this.#result.events += sent?.events ?? 0;
+    } else {
+      this.#result.errors += 1;
+      second.errors += 1;
+    }
+  }
+
+  #isClosed(): boolean {
+    return this.#job.phases[0]?.perSecond === undefined;
+  }
+
+  #secondOf(sinceMs: number) {
+    const at = Math.floor(sinceMs / 1000);
+    const known = this.#seconds.get(at);
+    if (known) return known;
+    const made = { offered: 0, answered: 0, errors: 0, p50Ms: 0, p99Ms: 0, latencies: new Histogram() };
+    this.#seconds.set(at, made);
+    return made;
+  }
+
+  /** Makes requests due, tick by tick, at each phase's rate. */
+  async #offer(): Promise<void> {
+    let phaseAtMs = this.#startedAtMs;
+    for (const { seconds, perSecond = 0 } of this.#job.phases) {
+      const endAtMs = phaseAtMs + seconds * 1000;
+      let dueAtMs = phaseAtMs;
+      while (dueAtMs < endAtMs) {
+        for (const nowMs = performance.now(); dueAtMs <= nowMs && dueAtMs < endAtMs; dueAtMs += 1000 / perSecond) {
+          this.#secondOf(dueAtMs - this.#startedAtMs).offered += 1;
+          const lane = this.#free.pop();
+          if (lane) this.#send(lane, dueAtMs);
+          else this.#due.push(dueAtMs);
+        }
+        await sleep(1);
+      }
+      phaseAtMs = endAtMs;
+    }
+  }
+
+  /** Waits for what is on its way. */
+  async #settle(): Promise<void> {
+    const giveUpAtMs = performance.now() + this.#job.timeoutMs;
+    const isBusy = () => this.#due.length > 0 || this.#lanes.some(({ sent }) => sent !== undefined);
+    while (isBusy() && performance.now() < giveUpAtMs) await sleep(10);
+    this.#result.unanswered = this.#due.length + this.#lanes.filter(({ sent }) => sent !== undefined).length;
+  }
+
+  #broken(lane: Lane): void {
+    const { sent, dueAtMs } = lane;
+    const at = this.#lanes.indexOf(lane);
+    if (this.#isOver || at === -1) return;
+    lane.sent = undefined;
+    lane.received = undefined;
+    if (sent) this.#note(dueAtMs, sent, undefined);
+    void this.#open().then(
+      (fresh) => {
+        this.#lanes[at] = fresh;
+        this.#goOn(fresh);
+      },
+      () => setTimeout(() => this.#broken(lane), 100),
+    );
+  }
+
+  #perSecond(): LoadSecond[] {
+    const last = Math.max(-1, ...this.#seconds.keys());
+    return Array.from({ length: last + 1 }, (_, i) => {
+      const { latencies, ...second } = this.#secondOf(i * 1000);
+      return { ...second, p50Ms: latencies.percentileMs(0.5), p99Ms: latencies.percentileMs(0.99) };
+    });
+  }
+}
+
+function request({ apiKey }: LoadJob, { stream, body }: Post): Buffer {
+  const head = [
+    `POST /v1/${stream} HTTP/1.1`,
+    "host: 127.0.0.1",
+    `authorization: Bearer ${apiKey}`,
+    "content-type: application/json",
+    `content-length: ${Buffer.byteLength(body)}`,
+  ];
+  return Buffer.from(`${head.join("\r\n")}\r\n\r\n${body}`);
+}
+
+/** An answer, once all of it is there. Every server here states a length, or sends no body. */
+function parse(received: Buffer): Answered | undefined {
+  const end = received.indexOf("\r\n\r\n");
+  if (end === -1) return undefined;
+  const head = received.latin1Slice(0, end);
+  const length = Number(/\r\ncontent-length: *(\d+)/i.exec(head)?.[1] ?? 0);
+  if (received.length < end + 4 + length) return undefined;
+  return { status: Number(head.slice(9, 12)), body: received.latin1Slice(end + 4, end + 4 + length) };
+}
+
+const idsOf = (body: string): string[] => (JSON.parse(body) as { ids?: string[] }).ids ?? [];
+
+const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+
+process.once("message", async (job: LoadJob) => {
+  const result = await new Generator(job).run();
+  process.send?.(result, () => process.exit(0));
+});
+process.once("disconnect", () => process.exit(1));

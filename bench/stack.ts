@@ -1,0 +1,125 @@
+/**
+ * The stack under measurement: a real Redis and a real Postgres in a fresh folder on free ports, a bridge process
+ * in front of each, and Spillway's two functions as they are deployed (dist/, functions-framework).
+ */
+import { createHash, randomBytes } from "node:crypto";
+import { chmodSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Redis } from "ioredis";
+import pg from "pg";
+import { findFreePorts } from "../dev/ports.ts";
+import { startPostgres } from "../dev/postgres-server.ts";
+import { startRedis } from "../dev/redis-server.ts";
+import { migrate } from "../drizzle/migrate.ts";
+import { type Child, startFunction, startReady } from "./children.ts";
+
+export interface Stack {
+  folder: string;
+  redis: Redis;
+  redisUrl: string;
+  redisPort: number;
+  redisPid: number;
+  /** A session of the benchmark's own in the measured database. */
+  sql: pg.Client;
+  /** A session in another database, so that asking does not count as work of the measured one. */
+  observer: pg.Client;
+  databaseUrl: string;
+  postgresPid: number;
+  restUrl: string;
+  restToken: string;
+  neonHttpUrl: string;
+  apiKey: string;
+  freePort(): Promise<number>;
+  logFile(name: string): string;
+  startIngest(env?: Record<string, string>): Promise<Child & { port: number }>;
+  startSupervisor(env?: Record<string, string>): Promise<Child & { port: number }>;
+  stop(): Promise<void>;
+}
+
+/** Starts everything but the functions. */
+export async function startStack(): Promise<Stack> {
+  const folder = mkdtempSync(join(tmpdir(), "spillway-bench-"));
+  chmodSync(folder, 0o755); // Postgres's user has to get through
+  const stops: (() => Promise<unknown>)[] = [async () => rmSync(folder, { recursive: true, force: true })];
+  const stop = async () => {
+    for (const end of stops.splice(0).reverse()) await end().catch(() => {});
+  };
+  try {
+    return await build(folder, stops, stop);
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+async function build(
+  folder: string,
+  stops: (() => Promise<unknown>)[],
+  stop: () => Promise<void>,
+): Promise<Stack> {
+  const logFile = (name: string) => join(folder, `${name}.log`);
+  const freePort = async () => (await findFreePorts(1))[0] as number;
+  const redisServer = await startRedis({ dir: join(folder, "redis"), port: await freePort() });
+  stops.push(redisServer.stop);
+  const postgres = await startPostgres({ dir: join(folder, "postgres"), port: await freePort() });
+  stops.push(postgres.stop);
+  await migrate(postgres.url);
+
+  const restToken = randomBytes(12).toString("hex");
+  const apiKey = randomBytes(12).toString("hex");
+  const [upstashPort, neonPort] = [await freePort(), await freePort()];
+  for (const [which, port] of Object.entries({ upstash: upstashPort, neon: neonPort })) {
+    const bridge = await startReady({
+      file: "bench/bridge.ts",
+      args: [which, String(port)],
+      env: { REDIS_URL: redisServer.url, REST_TOKEN: restToken },
+      logFile: logFile(`bridge-${which}`),
+    });
+    stops.push(bridge.stop);
+  }
+  const redis = new Redis(redisServer.url, { protocol: 2 });
+  const sql = await open(postgres.url);
+  const observer = await open(postgres.url.replace(/spillway$/, "postgres"));
+  stops.push(async () => redis.disconnect(), () => sql.end(), () => observer.end());
+
+  const [restUrl, neonHttpUrl] = [`http://127.0.0.1:${upstashPort}`, `http://127.0.0.1:${neonPort}/sql`];
+  const environment = {
+    UPSTASH_REDIS_REST_URL: restUrl,
+    UPSTASH_REDIS_REST_TOKEN: restToken,
+    DATABASE_URL: postgres.url,
+    NEON_HTTP_URL: neonHttpUrl,
+    INGEST_API_KEYS: `bench:${createHash("sha256").update(apiKey).digest("hex")}`,
+    KEY_EVENTS_PER_SECOND: "1000000",
+  };
+  const startTarget = (target: string) => async (env: Record<string, string> = {}) =>
+    startFunction({
+      target,
+      port: await freePort(),
+      env: { ...environment, ...env },
+      logFile: logFile(target),
+      execArgv: profiling(target),
+    });
+  return {
+    ...{ folder, redis, sql, observer, restUrl, restToken, neonHttpUrl, apiKey, freePort, logFile, stop },
+    redisUrl: redisServer.url,
+    redisPort: redisServer.port,
+    redisPid: redisServer.pid,
+    databaseUrl: postgres.url,
+    postgresPid: postgres.pid,
+    startIngest: startTarget("ingest"),
+    startSupervisor: startTarget("supervisor"),
+  };
+}
+
+/** BENCH_PROFILE=folder writes a CPU profile of each function there. */
+function profiling(target: string): string[] {
+  const folder = process.env.BENCH_PROFILE;
+  return folder ? ["--cpu-prof", `--cpu-prof-dir=${join(folder, target)}`] : [];
+}
+
+async function open(connectionString: string): Promise<pg.Client> {
+  const client = new pg.Client({ connectionString, application_name: "bench" });
+  await client.connect();
+  return client;
+}

@@ -1,0 +1,149 @@
+/**
+ * `npm start`: the whole system on this machine, on real servers, until Ctrl-C.
+ *
+ * Writes `.local/stack.json` for scripts once everything answers, prints what runs where and each drain as a line,
+ * and leaves no process behind, however often and through whomever the signal arrives (npm sends it twice). What
+ * keeps it from starting is told in one sentence.
+ */
+import { mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { describeLine } from "./drain-lines.ts";
+import { clearLeftovers, forgetRunning, noteRunning } from "./leftovers.ts";
+import { parseInterval } from "./scheduler.ts";
+import { type Stack, type StackPids, startStack } from "./stack.ts";
+
+const projectRoot = fileURLToPath(new URL("..", import.meta.url));
+const dataDir = join(projectRoot, ".local");
+const stackFile = join(dataDir, "stack.json");
+const stopping = new AbortController();
+
+process.chdir(projectRoot);
+for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(name, () => stopping.abort());
+for (const stream of [process.stdout, process.stderr]) stream.on("error", () => {});
+stopWhenNpmIsGone();
+
+let exitCode = 0;
+let stack: Stack | undefined;
+try {
+  stack = await start();
+  await new Promise<void>((resolve, reject) => {
+    process.on("uncaughtException", reject);
+    if (stopping.signal.aborted) resolve();
+    stopping.signal.addEventListener("abort", () => resolve());
+  });
+  console.log("\nStopping …");
+} catch (error) {
+  if (!stopping.signal.aborted) {
+    console.error(`\n${(error as Error).message}`);
+    exitCode = 1;
+  }
+}
+if (stack) {
+  rmSync(stackFile, { force: true });
+  await stack.stop();
+  console.log("Stopped; the data stay in .local/.");
+}
+forgetRunning(dataDir);
+process.exit(exitCode);
+
+async function start(): Promise<Stack> {
+  const portBase = parsePortBase(process.env.SPILLWAY_PORT_BASE || "8080");
+  const drainEvery = process.env.DRAIN_EVERY || "60s";
+  const drainEveryMs = parseInterval(drainEvery);
+  mkdirSync(dataDir, { recursive: true });
+  const leftovers = await clearLeftovers(dataDir, projectRoot);
+  if (leftovers > 0) console.log(`Stopped ${leftovers} processes that an earlier run left behind.`);
+  rmSync(stackFile, { force: true });
+  noteRunning(dataDir, []);
+  console.log("Starting Redis and Postgres …");
+
+  let isReady = false;
+  const started: Stack = await startStack({
+    dataDir,
+    portBase,
+    drainEveryMs,
+    env: process.env,
+    signal: stopping.signal,
+    onLine: (source, line, stream) => {
+      if (!isReady) return; // Until then the error tells what a function said last.
+      const text = describeLine(source, line, stream);
+      if (text !== undefined) console.log(text);
+    },
+    onPids: (pids) => {
+      noteRunning(dataDir, Object.values(pids));
+      if (isReady && !stopping.signal.aborted) writeStackFile(started, pids);
+    },
+  });
+  isReady = true;
+  writeStackFile(started, started.pids());
+  watchServers(started);
+  printWhatRuns(started, drainEvery);
+  return started;
+}
+
+function parsePortBase(text: string): number {
+  const base = Number(text);
+  if (Number.isInteger(base) && base > 0 && base <= 65_530) return base;
+  throw new Error(`SPILLWAY_PORT_BASE: expected a port from 1 to 65530, got "${text}".`);
+}
+
+/** By rename, so that a reader never sees half of it. */
+function writeStackFile(running: Stack, pids: StackPids): void {
+  const { ingestUrl, supervisorUrl, apiKey, databaseUrl, redisUrl, restUrl, restToken, neonHttpUrl } =
+    running;
+  const content = {
+    ingestUrl,
+    supervisorUrl,
+    apiKey,
+    databaseUrl,
+    redisUrl,
+    restUrl,
+    restToken,
+    neonHttpUrl,
+    pids,
+  };
+  writeFileSync(`${stackFile}.new`, `${JSON.stringify(content, null, 2)}\n`, { mode: 0o600 });
+  renameSync(`${stackFile}.new`, stackFile);
+}
+
+/** A server that ends by itself is not started again: what then happens is worth seeing. */
+function watchServers(running: Stack): void {
+  const servers = { Redis: running.redis(), Postgres: running.postgres() };
+  for (const [name, server] of Object.entries(servers)) {
+    void server.ended.then(() => {
+      if (!stopping.signal.aborted)
+        console.error(`${name} (process ${server.pid}) has ended; Ctrl-C and npm start to have it again.`);
+    });
+  }
+}
+
+/** When npm dies without passing a signal on, this process would live on unseen. */
+function stopWhenNpmIsGone(): void {
+  if (process.env.npm_lifecycle_event !== "start") return;
+  const parent = process.ppid;
+  setInterval(() => process.ppid !== parent && stopping.abort(), 500).unref();
+}
+
+function printWhatRuns(running: Stack, drainEvery: string): void {
+  console.log(`
+Spillway is running.
+
+  ingest       ${running.ingestUrl}
+  supervisor   ${running.supervisorUrl}   (drained every ${drainEvery}, and eagerly from 100 events on)
+  Redis        ${running.redisUrl}   through the Upstash bridge ${running.restUrl}
+  Postgres     ${running.databaseUrl}   through the Neon bridge ${running.neonHttpUrl}
+  for scripts  .local/stack.json
+
+Send an event:
+
+  curl -sS -X POST ${running.ingestUrl}/v1/events -H 'Authorization: Bearer ${running.apiKey}' -H 'Content-Type: application/json' -d '{"type":"hello","payload":{"from":"curl"}}'
+
+Drain now instead of within ${drainEvery}, and see the row:
+
+  curl -sS -X POST ${running.supervisorUrl}/drain
+  psql ${running.databaseUrl} -c 'select * from events'
+
+Ctrl-C stops everything.
+`);
+}
