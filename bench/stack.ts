@@ -3,7 +3,7 @@
  * in front of each, and Spillway's two functions as they are deployed (dist/, functions-framework).
  */
 import { createHash, randomBytes } from "node:crypto";
-import { chmodSync, mkdtempSync, rmSync } from "node:fs";
+import { chmodSync, cpSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Redis } from "ioredis";
@@ -12,7 +12,7 @@ import { findFreePorts } from "../dev/ports.ts";
 import { startPostgres } from "../dev/postgres-server.ts";
 import { startRedis } from "../dev/redis-server.ts";
 import { migrate } from "../drizzle/migrate.ts";
-import { type Child, startFunction, startReady } from "./children.ts";
+import { type Child, projectRoot, startFunction, startReady } from "./children.ts";
 
 export interface Stack {
   folder: string;
@@ -68,6 +68,9 @@ async function build(
 
   const restToken = randomBytes(12).toString("hex");
   const apiKey = randomBytes(12).toString("hex");
+  const built = join(projectRoot, ".local", `bench-${process.pid}`); // a copy, so that a build meanwhile changes nothing
+  cpSync(join(projectRoot, "dist"), built, { recursive: true });
+  stops.push(async () => rmSync(built, { recursive: true, force: true }));
   const [upstashPort, neonPort] = [await freePort(), await freePort()];
   for (const [which, port] of Object.entries({ upstash: upstashPort, neon: neonPort })) {
     const bridge = await startReady({
@@ -95,6 +98,7 @@ async function build(
   const startTarget = (target: string) => async (env: Record<string, string> = {}) =>
     startFunction({
       target,
+      source: join(built, "functions", "index.js"),
       port: await freePort(),
       env: { ...environment, ...env },
       logFile: logFile(target),

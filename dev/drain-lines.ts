@@ -43,7 +43,7 @@ function describeDrain(entry: Entry): string {
     ({ batches, remaining, outcome }) => batches > 0 || remaining !== 0 || outcome !== "empty",
   );
   const told = worthTelling.map(describeStream).join("; ");
-  return `drain  ${told || "nothing waiting"}  (${Math.round(Number(entry.durationMs ?? 0))} ms)`;
+  return `${entry.flush === true ? "flush" : "drain"}  ${told || "nothing waiting"}  (${Math.round(Number(entry.durationMs ?? 0))} ms)`;
 }
 
 function describeStream({

@@ -6,6 +6,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
+import { endWithStarter } from "./server-process.ts";
 
 export interface FunctionProcess {
   target: string;
@@ -108,6 +109,7 @@ class Keeper {
       },
     );
     this.#child = child;
+    endWithStarter(child, "SIGTERM");
     this.#ended = new Promise((resolve) => {
       child.once("exit", () => resolve());
       child.once("error", () => resolve());

@@ -27,7 +27,7 @@ import {
 import { arch, platform, tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { promisify } from "node:util";
-import { Client } from "pg";
+import { Client, DatabaseError } from "pg";
 import { readReason, type ServerProcess, sizeOf, spawnServer, stopServer } from "./server-process.ts";
 
 export interface PostgresServer {
@@ -65,6 +65,7 @@ export async function startPostgres({ dir, port }: PostgresOptions): Promise<Pos
   const wanted = resolve(dir);
   const logFile = `${wanted}.log`;
   mkdirSync(dirname(wanted), { recursive: true });
+  if (existsSync(wanted) && !statSync(wanted).isDirectory()) throw corrupt(wanted, "it is not a folder");
   const identity = await chooseIdentity(wanted);
   const dataDir = await placeData(wanted, identity);
   const binaries = await placeBinaries(identity);
@@ -73,7 +74,12 @@ export async function startPostgres({ dir, port }: PostgresOptions): Promise<Pos
 
   const logStart = sizeOf(logFile);
   const start = () =>
-    spawnServer(binaries.postgres, postgresArguments(dataDir, port), { cwd: dataDir, logFile, ...identity });
+    spawnServer(binaries.postgres, postgresArguments(dataDir, port), {
+      cwd: dataDir,
+      logFile,
+      endSignal: "SIGINT",
+      ...identity,
+    });
   let server: ServerProcess | undefined;
   try {
     server = await startAndWait(start, port, logFile);
@@ -126,7 +132,7 @@ async function startAndWait(
     const logStart = sizeOf(logFile);
     const server = await start();
     while (!server.hasEnded()) {
-      if (await answers(port)) return server;
+      if (await answersOrKill(server, port)) return server;
       if (Date.now() > giveUpAtMs) {
         await server.kill("SIGKILL");
         throw new Error("it did not answer within 60 s");
@@ -141,6 +147,16 @@ async function startAndWait(
   }
 }
 
+async function answersOrKill(server: ServerProcess, port: number): Promise<boolean> {
+  try {
+    return await answers(port);
+  } catch (error) {
+    await server.kill("SIGKILL");
+    throw error;
+  }
+}
+
+/** False while nothing listens or Postgres says that it is starting (57P03); any other refusal will not pass. */
 async function answers(port: number): Promise<boolean> {
   const client = new Client({ connectionString: urlOf(port, "postgres"), connectionTimeoutMillis: 2000 });
   client.on("error", () => {});
@@ -148,7 +164,8 @@ async function answers(port: number): Promise<boolean> {
     await client.connect();
     await client.query("SELECT 1");
     return true;
-  } catch {
+  } catch (error) {
+    if (error instanceof DatabaseError && error.code !== "57P03") throw error;
     return false;
   } finally {
     await client.end().catch(() => {});
@@ -237,7 +254,7 @@ function isPostgresOf(pid: number, dataDir: string): boolean {
   }
 }
 
-const tellingLine = /FATAL|PANIC/;
+const tellingLine = /FATAL|PANIC|could not (find|open)/;
 
 /** Whatever keeps Postgres from starting on an initialised folder and a free port is most likely the folder. */
 function explainFailure(dir: string, logFile: string, logStart: number, error: Error): Error {

@@ -6,7 +6,7 @@
  * one that was killed: it then has what its AOF has.
  */
 import { execFile } from "node:child_process";
-import { accessSync, constants, existsSync, mkdirSync, readdirSync } from "node:fs";
+import { accessSync, constants, existsSync, mkdirSync, readdirSync, statSync } from "node:fs";
 import { delimiter, join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { Redis } from "ioredis";
@@ -43,12 +43,14 @@ export async function startRedis({
 }: RedisOptions): Promise<RedisServer> {
   const folder = resolve(dir);
   const logFile = `${folder}.log`;
+  if (existsSync(folder) && !statSync(folder).isDirectory()) throw corrupt(folder, "it is not a folder");
   mkdirSync(folder, { recursive: true });
   const logStart = sizeOf(logFile);
   const { command, env } = await findRedis();
   const server = await spawnServer(command, redisArguments(folder, port, appendfsync), {
     cwd: folder,
     logFile,
+    endSignal: "SIGTERM",
     env: { ...process.env, ...env },
   });
   try {
@@ -113,10 +115,18 @@ async function waitUntilReady(server: ServerProcess, port: number): Promise<void
 
 function explainFailure(dir: string, logFile: string, logStart: number, error: Error): Error {
   const reason = readReason(logFile, logStart, /# (?!WARNING)/);
-  const message = /AOF|append only file|RDB|manifest|Unrecoverable/i.test(reason)
-    ? `Redis's data folder ${dir} is corrupt: repair it with redis-check-aof --fix, or move it away to start empty (Redis says: ${reason}).`
-    : `Redis did not start on ${dir}: ${error.message} (Redis says: ${reason || "nothing"}; its log is ${logFile}).`;
-  return new Error(message, { cause: error });
+  if (/AOF|append only file|RDB|manifest|Unrecoverable/i.test(reason))
+    return corrupt(dir, `Redis says: ${reason}`);
+  return new Error(
+    `Redis did not start on ${dir}: ${error.message} (Redis says: ${reason || "nothing"}; its log is ${logFile}).`,
+    { cause: error },
+  );
+}
+
+function corrupt(dir: string, reason: string): Error {
+  return new Error(
+    `Redis's data folder ${dir} is corrupt: repair it with redis-check-aof --fix, or move it away to start empty (${reason}).`,
+  );
 }
 
 function oneLine(text: string): string {

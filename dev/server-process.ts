@@ -1,6 +1,7 @@
 /**
  * A server that runs as a child process of its own group: Ctrl-C in the terminal reaches only whoever started it,
- * who then stops everything in order. Its output goes to a file, so it neither blocks nor dies with its starter.
+ * who then stops everything in order. If its starter is killed before that, a watcher ends it. Its output goes to a
+ * file, so that it never blocks on anybody reading.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, openSync, readFileSync, statSync } from "node:fs";
@@ -14,13 +15,23 @@ export interface ServerProcess {
   kill(signal: NodeJS.Signals): Promise<void>;
 }
 
-/** Starts `command` with its output appended to `logFile`. Rejects when it can't be executed. */
+/**
+ * Starts `command` with its output appended to `logFile`; it gets `endSignal` if this process dies first. Rejects when
+ * it can't be executed.
+ */
 export async function spawnServer(
   command: string,
   args: string[],
-  options: { cwd: string; logFile: string; env?: NodeJS.ProcessEnv; uid?: number; gid?: number },
+  options: {
+    cwd: string;
+    logFile: string;
+    endSignal: NodeJS.Signals;
+    env?: NodeJS.ProcessEnv;
+    uid?: number;
+    gid?: number;
+  },
 ): Promise<ServerProcess> {
-  const { logFile, ...spawnOptions } = options;
+  const { logFile, endSignal, ...spawnOptions } = options;
   const log = openSync(logFile, "a");
   const child = spawn(command, args, { ...spawnOptions, detached: true, stdio: ["ignore", log, log] });
   closeSync(log);
@@ -29,6 +40,7 @@ export async function spawnServer(
     child.once("spawn", resolve);
     child.once("error", reject);
   });
+  endWithStarter(child, endSignal);
   const hasEnded = () => child.exitCode !== null || child.signalCode !== null;
   return {
     pid: child.pid!,
@@ -39,6 +51,21 @@ export async function spawnServer(
       return ended;
     },
   };
+}
+
+/**
+ * Sends `signal` to the child should this process die without having ended it, by SIGKILL too: a shell waits for the end
+ * of a pipe that only this process holds. The shell goes when the child goes.
+ */
+export function endWithStarter(child: ChildProcess, signal: NodeJS.Signals): void {
+  if (child.pid === undefined) return;
+  const script = `read _; kill -s ${signal.slice(3)} ${child.pid}`;
+  const watcher = spawn("/bin/sh", ["-c", script], { detached: true, stdio: ["pipe", "ignore", "ignore"] });
+  watcher.on("error", () => {});
+  watcher.stdin.on("error", () => {});
+  child.once("exit", () => watcher.kill("SIGKILL"));
+  watcher.unref();
+  (watcher.stdin as unknown as { unref(): void }).unref();
 }
 
 /** Asks with `signal`, insists with SIGKILL after `patienceMs`, and resolves once the process has ended. */

@@ -69,8 +69,8 @@ export interface Stack {
   redis(): RedisServer;
   postgres(): PostgresServer;
   pids(): StackPids;
-  /** Ends Redis by `signal` (absent: a clean stop) and starts it again on the same folder and port. */
-  restartRedis(signal?: NodeJS.Signals): Promise<void>;
+  /** Ends Redis by `signal` (absent: a clean stop) and starts it again on the same folder and port, after `meanwhile`. */
+  restartRedis(signal?: NodeJS.Signals, meanwhile?: () => Promise<void>): Promise<void>;
   /** The same for Postgres. */
   restartPostgres(signal?: NodeJS.Signals): Promise<void>;
   /** Stops scheduler, functions, bridges, then the servers. May be repeated; resolves when all processes are gone. */
@@ -192,8 +192,9 @@ async function start(options: StackOptions, started: Started): Promise<Stack> {
     redis: () => redis,
     postgres: () => postgres,
     pids: () => ({ ...pids, ingest: ingest.pid(), supervisor: supervisor.pid() }),
-    restartRedis: async (signal) => {
+    restartRedis: async (signal, meanwhile) => {
       await (signal ? redis.kill(signal) : redis.stop());
+      await meanwhile?.();
       await launchRedis();
     },
     restartPostgres: async (signal) => {

@@ -165,7 +165,7 @@ export function createBuffer(redis: Client, now: () => number = Date.now) {
       for (const list of listKeys(p)) pipeline.llen(list);
       pipeline.lindex(pendingKey(p), -1).lindex(sealedKey(p), -1).lindex(claimedKey(p), 0);
       pipeline.pttl(leaseKey(p));
-      pipeline.hmget(claimKey(p), "heldMs", "firstMs", "attempts", "sqlstate", "reason");
+      pipeline.hmget(claimKey(p), ...CLAIM_FIELDS);
     }
     const replies = await pipeline.exec<unknown[]>();
     return partitions.map((p, i) => parseStatus(p, replies.slice(i * 8, i * 8 + 8), now()));
@@ -190,25 +190,26 @@ function parseClaim(reply: unknown[]): Claim {
   };
 }
 
+/** What people are told of a partition, as `claim` keeps it. */
+const CLAIM_FIELDS = ["heldMs", "firstMs", "attempts", "sqlstate", "reason"] as const;
+
+/** The client gives HMGET as a list, because its deserialisation is off. */
 function parseStatus(p: Partition, reply: unknown[], nowMs: number): PartitionStatus {
   const [pending, sealed, claimed] = reply.slice(0, 3).map(Number) as [number, number, number];
   const oldest = reply.slice(3, 6).filter((text): text is string => typeof text === "string");
-  const fields = hashFields(reply[7]);
+  const [heldMs, firstMs, attempts, sqlstate, reason] = reply[7] as (string | null)[];
   const isHeld = Number(reply[6]) > 0;
-  const since = (ms: unknown) => (ms ? Math.max(0, nowMs - Number(ms)) : undefined);
+  const since = (ms: string | null | undefined) => (ms ? Math.max(0, nowMs - Number(ms)) : undefined);
   return {
     ...p,
     pending,
     sealed,
     claimed,
     oldest,
-    heldForMs: isHeld ? since(fields.heldMs) : undefined,
-    batchAgeMs: claimed > 0 ? since(fields.firstMs) : undefined,
-    attempts: claimed > 0 ? Number(fields.attempts ?? 0) : 0,
-    lastSqlstate: (fields.sqlstate as string) || undefined,
-    lastReason: (fields.reason as string) || undefined,
+    heldForMs: isHeld ? since(heldMs) : undefined,
+    batchAgeMs: claimed > 0 ? since(firstMs) : undefined,
+    attempts: claimed > 0 ? Number(attempts ?? 0) : 0,
+    lastSqlstate: sqlstate || undefined,
+    lastReason: reason || undefined,
   };
 }
-
-/** The client gives HMGET as an object, or null where no field is there. */
-const hashFields = (reply: unknown): Record<string, unknown> => (reply ?? {}) as Record<string, unknown>;

@@ -5,7 +5,7 @@
  * gives up, so that retries never pile up behind a lock. Errors pass through; `outcome.ts` reads them.
  */
 import { neon, neonConfig } from "@neondatabase/serverless";
-import { and, count, eq, isNull, notExists, type SQL, sql } from "drizzle-orm";
+import { and, count, eq, is, isNull, notExists, SQL, sql } from "drizzle-orm";
 import { drizzle } from "drizzle-orm/neon-http";
 import { getTableConfig, type PgColumn, type PgTable } from "drizzle-orm/pg-core";
 import { deadLetters } from "../drizzle/dead-letters.ts";
@@ -196,7 +196,7 @@ function selected(column: PgColumn): SQL {
     throw new Error(
       `column ${column.name}: expected a default that SQL can state (default, defaultNow), got serial, identity or $defaultFn`,
     );
-  return sql`coalesce(${given}, ${column.default instanceof Object ? column.default : sql.param(column.default, column)})`;
+  return sql`coalesce(${given}, ${is(column.default, SQL) ? column.default : sql.param(column.default, column)})`;
 }
 
 /** JSON columns keep the value; all others take what Drizzle's column makes of it, as text where JSON has no such type. */

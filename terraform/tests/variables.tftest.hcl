@@ -115,6 +115,8 @@ run "texts_of_another_form_are_refused" {
   variables {
     project_id            = "123456789012"
     region                = "us-east4-a"
+    redis_rest_url        = "https://mine.upstash.io"
+    redis_rest_token      = "my-token"
     name                  = "a-name-that-is-far-too-long"
     alert_email           = "oncall"
     notification_channels = ["slack"]
@@ -209,20 +211,18 @@ run "values_that_contradict_each_other_are_refused" {
   ]
 }
 
-run "redis_in_the_clear_and_a_repository_elsewhere_are_refused" {
+run "redis_in_the_clear_is_refused" {
   command = plan
 
   variables {
     redis_rest_url       = "http://mine.upstash.io"
     redis_rest_token     = "my-token"
-    build_repository     = "projects/my-project/locations/europe-west1/connections/github/repositories/me-spillway"
     event_max_bytes      = 255
     ingest_min_instances = -1
   }
 
   expect_failures = [
     var.redis_rest_url,
-    var.build_repository,
     var.event_max_bytes,
     var.ingest_min_instances,
   ]
@@ -240,15 +240,17 @@ run "a_redis_url_without_its_token_is_refused" {
   ]
 }
 
-run "a_pooled_connection_is_refused" {
+run "a_pooled_connection_and_a_repository_elsewhere_are_refused" {
   command = plan
 
   variables {
-    database_url = "postgres://me:secret@ep-mine-pooler.us-east-1.aws.neon.tech/app"
+    build_repository = "projects/my-project/locations/europe-west1/connections/github/repositories/me-spillway"
+    database_url     = "postgres://me:secret@ep-mine-pooler.us-east-1.aws.neon.tech/app"
   }
 
   expect_failures = [
     var.database_url,
+    var.build_repository,
   ]
 }
 

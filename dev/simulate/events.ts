@@ -1,0 +1,71 @@
+/**
+ * The events of a simulation. Each has a number, and everything about it follows from seed and number, so that a
+ * stored row can be compared with what was sent without keeping what was sent.
+ */
+import { randomOf } from "./random.ts";
+
+export const STREAMS = ["events", "locations", "activities", "leads"] as const;
+export type StreamName = (typeof STREAMS)[number];
+
+/** One in this many locations is refused by the table, by a constraint that only the simulation has. */
+const POISON_EVERY = 500;
+/** The speed that the constraint refuses. */
+export const POISON_SPEED = 13.5;
+
+const WORDS = ["réply", "tool", "call", "😀", '"quoted"', "back\\slash", "line\nbreak", "日本語", "null"];
+
+/** Whether Postgres refuses this event. */
+export const isPoison = (stream: StreamName, n: number): boolean =>
+  stream === "locations" && n % POISON_EVERY === 7;
+
+/** The event with this number, as it is sent (without an id). */
+export function eventOf(seed: number, stream: StreamName, n: number): Record<string, unknown> {
+  const random = randomOf(seed ^ Math.imul(n + 1, 2_654_435_761));
+  const text = Array.from({ length: random.whole(1, 12) }, () => random.pick(WORDS)).join(" ");
+  const moment = new Date(1_780_000_000_000 + n * 1000 + random.whole(0, 999)).toISOString();
+  switch (stream) {
+    case "events":
+      return {
+        type: `simulated.${random.whole(1, 9)}`,
+        payload: {
+          n,
+          text,
+          nested: { list: [random.next(), null, true, random.whole(-1e9, 1e9)], empty: {} },
+        },
+        ...(random.next() < 0.5 ? { userId: `user-${random.whole(1, 1000)}` } : {}),
+        occurredAt: moment,
+      };
+    case "locations":
+      return {
+        userId: `n-${n}`,
+        lat: random.next() * 180 - 90,
+        lng: random.next() * 360 - 180,
+        speed: isPoison(stream, n) ? POISON_SPEED : random.whole(0, 12),
+        recordedAt: moment,
+      };
+    case "activities":
+      return { contactId: `n-${n}`, type: "note", description: text };
+    case "leads":
+      return { name: `n-${n}`, source: "simulation", notes: text };
+  }
+}
+
+/** The columns of a stored row, as the event that made it and the number it says it has. */
+export function eventOfRow(stream: StreamName, row: Record<string, unknown>): { n: number; event: unknown } {
+  const { id: _id, received_at: _received, stored_at: _stored, ...own } = row;
+  const fields = Object.entries(own)
+    .filter(([, value]) => value !== null)
+    .map(([name, value]) => [
+      name.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase()),
+      value instanceof Date ? value.toISOString() : value,
+    ]);
+  const event = Object.fromEntries(fields) as Record<string, unknown>;
+  return { n: numberOf(stream, event), event };
+}
+
+/** The number that an event carries. */
+export function numberOf(stream: StreamName, event: Record<string, unknown>): number {
+  if (stream === "events") return (event.payload as { n: number }).n;
+  const marked = { locations: event.userId, activities: event.contactId, leads: event.name }[stream];
+  return Number(String(marked).slice(2));
+}

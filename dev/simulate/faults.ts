@@ -1,0 +1,106 @@
+/**
+ * What goes wrong in a simulation, and how it is put right again. Each fault runs to its end before the next: a
+ * process killed, a server away for a while, a network that refuses, hangs, cuts, lies or is slow, an insert that
+ * commits after its client gave up, Redis restored from some seconds ago.
+ */
+import { cp, rename, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Fault } from "../faults.ts";
+import type { Stack } from "../stack.ts";
+import type { Ledger } from "./ledger.ts";
+import type { Random } from "./random.ts";
+
+interface Scene {
+  stack: Stack;
+  dataDir: string;
+  ledger: Ledger;
+  random: Random;
+}
+
+type Inflict = (scene: Scene) => Promise<void>;
+
+/** How long a condition lasts, in milliseconds. */
+const lasting = (random: Random) => random.whole(300, 3000);
+
+const kill =
+  (what: "ingest" | "supervisor"): Inflict =>
+  async ({ stack }) =>
+    stack[what].kill("SIGKILL"); // it is started again, as Cloud Run would
+
+/** A network that does this to a share of its requests for a while. */
+const network =
+  (which: "upstashBridge" | "neonBridge", fault: Fault): Inflict =>
+  async ({ stack, random }) => {
+    const share = random.pick([0.2, 0.6, 1]);
+    stack[which].setFault(() => (random.next() < share ? fault : undefined));
+    await sleep(lasting(random));
+    stack[which].setFault(undefined);
+  };
+
+const away =
+  (...bridges: ("upstashBridge" | "neonBridge")[]): Inflict =>
+  async ({ stack, random }) => {
+    for (const bridge of bridges) stack[bridge].setFault(() => ({ kind: "refuse" }));
+    await sleep(lasting(random) * 2);
+    for (const bridge of bridges) stack[bridge].setFault(undefined);
+  };
+
+/** Redis comes back as it was some seconds ago: its folder is copied, and later put in place of its own. */
+async function restoreRedis({ stack, dataDir, ledger, random }: Scene): Promise<void> {
+  const folder = join(dataDir, "redis");
+  const backup = join(dataDir, "redis-backup");
+  await rm(backup, { recursive: true, force: true });
+  ledger.isAtRisk = true;
+  await cp(folder, backup, { recursive: true });
+  await sleep(random.whole(500, 3000));
+  stack.upstashBridge.setFault(() => ({ kind: "refuse" })); // nothing is acknowledged from here on
+  await sleep(100); // what is under way is answered
+  await stack.restartRedis("SIGKILL", async () => {
+    await rm(folder, { recursive: true, force: true });
+    await rename(backup, folder);
+  });
+  ledger.excuseAtRisk();
+  stack.upstashBridge.setFault(undefined);
+}
+
+const networkFaults: Fault[] = [
+  { kind: "refuse" },
+  { kind: "hang", forMs: 15_000 },
+  { kind: "cut-before" },
+  { kind: "cut-after" },
+  { kind: "status-429" },
+  { kind: "status-500" },
+  { kind: "nonsense" },
+  { kind: "truncated" },
+  { kind: "slow", delayMs: 400 },
+];
+
+/** Every fault by name. */
+export const FAULTS: Record<string, Inflict> = {
+  "kill ingest": kill("ingest"),
+  "kill supervisor": kill("supervisor"),
+  "kill redis": ({ stack }) => stack.restartRedis("SIGKILL"),
+  "kill postgres": ({ stack }) => stack.restartPostgres("SIGKILL"),
+  "redis away": away("upstashBridge"),
+  "postgres away": away("neonBridge"),
+  "both away": away("upstashBridge", "neonBridge"),
+  "redis restored from some seconds ago": restoreRedis,
+  "inserts that commit late": network("neonBridge", { kind: "late", delayMs: 2500 }),
+  ...Object.fromEntries(
+    networkFaults.map((fault) => [`redis: ${fault.kind}`, network("upstashBridge", fault)]),
+  ),
+  ...Object.fromEntries(
+    networkFaults.map((fault) => [`postgres: ${fault.kind}`, network("neonBridge", fault)]),
+  ),
+};
+
+/** `count` faults in an order that the seed decides; every kind comes before any comes twice. */
+export function schedule(random: Random, count: number): string[] {
+  const names: string[] = [];
+  while (names.length < count) {
+    const round = Object.keys(FAULTS);
+    while (round.length > 0) names.push(...round.splice(random.whole(0, round.length - 1), 1));
+  }
+  return names.slice(0, count);
+}

@@ -1,0 +1,122 @@
+/**
+ * The senders: posts of 1 to 500 events through the real HTTP endpoint, as a well-behaved client sends them. Ids
+ * are its own or come of an Idempotency-Key; whatever is not acknowledged is sent again with the same ids, a
+ * bounded number of times, and then given up.
+ */
+import { randomUUID } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
+import { eventOf, type StreamName } from "./events.ts";
+import type { Ledger } from "./ledger.ts";
+import type { Random } from "./random.ts";
+
+interface Terms {
+  ingestUrl: string;
+  apiKey: string;
+  events: number;
+  seed: number;
+  random: Random;
+  ledger: Ledger;
+  senders: number;
+  /** Ends the load early, at a moment in milliseconds. */
+  deadlineAtMs: number;
+  /** Events per second over all senders, so that faults fall into the load; undefined: as fast as it goes. */
+  perSecond: number | undefined;
+}
+
+const TRIES = 8;
+const TIMEOUT_MS = 20_000;
+
+/** One request's worth of events: numbers from `first`, all of one stream. */
+interface Post {
+  stream: StreamName;
+  first: number;
+  count: number;
+  withOwnIds: boolean;
+}
+
+interface Answer {
+  status: number;
+  ids?: string[];
+  ack?: "buffered" | "stored";
+  rejected?: { index: number }[];
+}
+
+/** Sends everything; resolves when every event was acknowledged, refused or given up. */
+export async function sendAll(terms: Terms): Promise<void> {
+  const startedAtMs = Date.now();
+  let next = 0;
+  const sender = async () => {
+    while (next < terms.events && Date.now() < terms.deadlineAtMs) {
+      const aheadMs = terms.perSecond ? (next / terms.perSecond) * 1000 - (Date.now() - startedAtMs) : 0;
+      if (aheadMs > 0) await sleep(aheadMs);
+      const post = choosePost(terms.random, next, terms.events);
+      if (post.count <= 0) return;
+      next += post.count;
+      for (let i = 0; i < post.count; i++) terms.ledger.noteSent(post.first + i, post.stream);
+      await sendPost(terms, post);
+    }
+  };
+  await Promise.all(Array.from({ length: terms.senders }, sender));
+}
+
+/** Half the posts are single events, most others some dozens, a few up to 500. */
+function choosePost(random: Random, first: number, events: number): Post {
+  const kind = random.next();
+  const stream = kind < 0.6 ? "events" : kind < 0.85 ? "locations" : kind < 0.99 ? "activities" : "leads";
+  const size = random.next();
+  const wanted = size < 0.5 ? 1 : size < 0.8 ? random.whole(2, 50) : random.whole(51, 500);
+  const count = Math.min(stream === "leads" ? 1 : wanted, events - first);
+  return { stream, first, count, withOwnIds: random.next() < 0.5 };
+}
+
+async function sendPost(terms: Terms, post: Post): Promise<void> {
+  const idempotencyKey = randomUUID();
+  const events = Array.from({ length: post.count }, (_, i) => ({
+    ...(post.withOwnIds ? { id: randomUUID() as string } : {}),
+    ...eventOf(terms.seed, post.stream, post.first + i),
+  }));
+  const body = JSON.stringify(post.count === 1 ? events[0] : events);
+  for (let tries = 0; tries < TRIES; tries++) {
+    const answer = await sendOnce(terms, post.stream, idempotencyKey, body);
+    terms.ledger.noteAnswer(answer?.status ?? "no answer");
+    if (answer?.status === 202 || answer?.status === 201) return noteAccepted(terms.ledger, post, answer);
+    if (answer && answer.status !== 503 && answer.status !== 429) return; // 422: Postgres refused it
+    await sleep(Math.min(5000, 100 * 2 ** tries));
+  }
+}
+
+function noteAccepted(
+  ledger: Ledger,
+  post: Post,
+  { ack = "buffered", rejected = [], ids = [] }: Answer,
+): void {
+  const refused = new Set(rejected.map(({ index }) => index));
+  if (ids.length + refused.size !== post.count)
+    throw new Error(
+      `expected ${post.count} answers to ${post.count} events, got ${ids.length + refused.size}`,
+    );
+  for (let i = 0; i < post.count; i++) if (!refused.has(i)) ledger.noteAcknowledged(post.first + i, ack);
+}
+
+async function sendOnce(
+  { ingestUrl, apiKey }: Terms,
+  stream: StreamName,
+  idempotencyKey: string,
+  body: string,
+): Promise<Answer | undefined> {
+  try {
+    const response = await fetch(`${ingestUrl}/v1/${stream}`, {
+      method: "POST",
+      headers: {
+        authorization: `Bearer ${apiKey}`,
+        "content-type": "application/json",
+        "idempotency-key": idempotencyKey,
+      },
+      body,
+      signal: AbortSignal.timeout(TIMEOUT_MS),
+    });
+    return { ...((await response.json()) as object), status: response.status };
+  } catch {
+    return undefined; // no answer: nothing is known
+  }
+}

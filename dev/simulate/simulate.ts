@@ -1,0 +1,175 @@
+/**
+ * `npm run simulate`: the real system under load while everything breaks, then quiet, then the verdict.
+ *
+ *   --events N    events to send                       (20000)
+ *   --faults N    faults to inflict, one after another (15)
+ *   --seed N      repeats a schedule                   (random, printed)
+ *   --minutes N   sends no longer than this            (40)
+ *
+ * Exit status 0 when every promise held, 1 when one broke, 2 for arguments that make no sense. The seed repeats
+ * events and faults; the machine decides how they meet.
+ */
+import { chmod, mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { parseArgs } from "node:util";
+import pg from "pg";
+import { type Stack, startStack } from "../stack.ts";
+import { POISON_SPEED } from "./events.ts";
+import { FAULTS, schedule } from "./faults.ts";
+import { Ledger } from "./ledger.ts";
+import { sendAll } from "./load.ts";
+import { randomOf } from "./random.ts";
+import { judge, type Verdict } from "./verdict.ts";
+
+interface Options {
+  events: number;
+  faults: number;
+  seed: number;
+  minutes: number;
+}
+
+function readOptions(): Options {
+  const string = { type: "string" } as const;
+  const { values } = parseArgs({
+    options: { events: string, faults: string, seed: string, minutes: string },
+  });
+  const whole = (name: keyof Options, fallback: number) => {
+    const value = Number(values[name] ?? fallback);
+    if (!Number.isSafeInteger(value) || value < 0)
+      throw new Error(`--${name}: expected a whole number, got "${values[name]}"`);
+    return value;
+  };
+  return {
+    events: whole("events", 20_000),
+    faults: whole("faults", 15),
+    seed: whole("seed", Math.floor(Math.random() * 2 ** 31)),
+    minutes: whole("minutes", 40),
+  };
+}
+
+/** Short leases and ticks, so that what dies is taken up within seconds. */
+const ENVIRONMENT = { LEASE_MS: "3000", DRAIN_DEADLINE_MS: "20000", FLUSH_TRIGGER: "http" };
+const DRAIN_EVERY_MS = 2000;
+/** An average that leaves room for the faults, in milliseconds each, when the load is paced. */
+const FAULT_MS = 2500;
+const SENDERS = 16;
+
+async function run(options: Options): Promise<Verdict> {
+  const dataDir = await mkdtemp(join(tmpdir(), "spillway-simulate-"));
+  await chmod(dataDir, 0o755); // Postgres's user has to get through
+  const stack = await startStack({
+    dataDir,
+    env: ENVIRONMENT,
+    appendfsync: "always",
+    drainEveryMs: DRAIN_EVERY_MS,
+    onLine: (source, line, stream) => {
+      if (stream === "stderr" && source !== "scheduler") console.error(`${source}: ${line}`);
+    },
+  });
+  const endEarly = () => void stack.stop().then(() => process.exit(130));
+  process.once("SIGINT", endEarly).once("SIGTERM", endEarly);
+  try {
+    await addPoison(stack.databaseUrl);
+    const ledger = new Ledger(options.events);
+    await loadWhileBreaking(stack, dataDir, ledger, options);
+    await untilDrained(stack);
+    const { seed, events } = options;
+    printAnswers(ledger);
+    return await judge(stack, ledger, seed, events);
+  } finally {
+    await stack.stop();
+    await rm(dataDir, { recursive: true, force: true });
+  }
+}
+
+async function addPoison(databaseUrl: string): Promise<void> {
+  const sql = new pg.Client({ connectionString: databaseUrl });
+  await sql.connect();
+  await sql.query(`alter table locations add constraint simulated_poison check (speed <> ${POISON_SPEED})`);
+  await sql.end();
+}
+
+async function loadWhileBreaking(
+  stack: Stack,
+  dataDir: string,
+  ledger: Ledger,
+  options: Options,
+): Promise<void> {
+  const startedAtMs = Date.now();
+  const faultRandom = randomOf(options.seed + 1);
+  const names = schedule(faultRandom, options.faults);
+  let isSending = true;
+  const load = sendAll({
+    ingestUrl: stack.ingestUrl,
+    apiKey: stack.apiKey,
+    events: options.events,
+    seed: options.seed,
+    random: randomOf(options.seed),
+    ledger,
+    senders: SENDERS,
+    deadlineAtMs: startedAtMs + options.minutes * 60_000,
+    perSecond: names.length > 0 ? options.events / ((names.length * FAULT_MS) / 1000) : undefined,
+  }).finally(() => {
+    isSending = false;
+  });
+  for (const [i, name] of names.entries()) {
+    if (!isSending) break;
+    const seconds = ((Date.now() - startedAtMs) / 1000).toFixed(0).padStart(4);
+    console.log(
+      `${seconds} s  ${ledger.sent} sent, ${ledger.acknowledged} acknowledged; fault ${i + 1}: ${name}`,
+    );
+    await FAULTS[name]?.({ stack, dataDir, ledger, random: faultRandom });
+    await sleep(faultRandom.whole(100, 800));
+  }
+  await load;
+  const seconds = (Date.now() - startedAtMs) / 1000;
+  console.log(
+    `load ended after ${seconds.toFixed(0)} s: ${ledger.sent} sent, ${ledger.acknowledged} acknowledged`,
+  );
+}
+
+/** Quiet: drains until the supervisor says that nothing remains. */
+async function untilDrained({ supervisorUrl }: Stack): Promise<void> {
+  const deadlineAtMs = Date.now() + 15 * 60_000;
+  while (Date.now() < deadlineAtMs) {
+    const report = await fetch(`${supervisorUrl}/drain?wait=1`, { method: "POST" })
+      .then((response) => response.json() as Promise<{ streams: { outcome: string; remaining: number }[] }>)
+      .catch(() => undefined);
+    if (report?.streams.every(({ outcome, remaining }) => outcome === "empty" && remaining === 0)) return;
+    await sleep(200);
+  }
+  throw new Error("expected the buffer to be empty within 15 minutes of quiet");
+}
+
+function printAnswers({ answers }: Ledger): void {
+  const parts = Object.entries(answers).map(([status, count]) => `${status}: ${count}`);
+  console.log(`answers  ${parts.join("  ")}`);
+}
+
+function print(verdict: Verdict): boolean {
+  const broken = ["lost", "duplicated", "changed", "wronglyDead"] as const;
+  const rows = Object.entries(verdict).map(([name, value]) => [
+    name.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`),
+    String(Array.isArray(value) ? value.length : value),
+  ]);
+  for (const [name = "", value = ""] of rows) console.log(`${name.padEnd(16)}${value.padStart(10)}`);
+  for (const name of broken)
+    if (verdict[name].length > 0) console.log(`${name}: events ${verdict[name].slice(0, 50).join(", ")}`);
+  return broken.every((name) => verdict[name].length === 0) && verdict.stillBuffered === 0;
+}
+
+let options: Options;
+try {
+  options = readOptions();
+} catch (error) {
+  console.error(`simulate: ${(error as Error).message}`);
+  process.exit(2);
+}
+console.log(`seed ${options.seed}: ${options.events} events, ${options.faults} faults`);
+const held = print(await run(options));
+console.log(
+  held ? "every promise held" : `a promise broke; npm run simulate -- --seed ${options.seed} repeats it`,
+);
+process.exit(held ? 0 : 1);

@@ -1,0 +1,463 @@
+/** Dead letters on real servers: what people see, what a redrive may and may not do, what the commands say. */
+import { execFile } from "node:child_process";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { createSupervisor } from "../../functions/supervisor.ts";
+import { connectRedis } from "../../functions/wiring.ts";
+import { createBuffer } from "../../lib/buffer.ts";
+import {
+  createDeadLetterStore,
+  type DeadLetterStore,
+  type LetterFilter,
+} from "../../lib/dead-letter-store.ts";
+import { type RedriveContext, type RedriveTerms, redrive } from "../../lib/dead-letters.ts";
+import { type DrainContext, drain } from "../../lib/drain.ts";
+import { newId } from "../../lib/ids.ts";
+import { registryOf } from "../../lib/registry.ts";
+import { connect } from "../../lib/store.ts";
+import { checked } from "./streams.ts";
+import { envelopeOf, expectConserved, openWorld, type World } from "./world.ts";
+
+let world: World;
+let letters: DeadLetterStore;
+beforeAll(async () => {
+  world = await openWorld();
+  const { config, streams } = world;
+  letters = createDeadLetterStore(connect(config.databaseUrl, 5000, config.neonHttpUrl), streams, 5000);
+});
+beforeEach(() => world.reset());
+afterAll(() => world.close());
+
+const LIVE: LetterFilter = {
+  ...{ streams: [], sqlstates: [], ids: [], since: undefined, until: undefined, isAll: false },
+};
+const ALL = { ...LIVE, isAll: true };
+
+const tick = (context: Partial<DrainContext> = {}) =>
+  drain(world.supervisor(context), { stream: "checked" }).then(({ streams }) => streams[0]);
+
+/** A later release, whose toRow makes good rows of what died. */
+const fixed = () =>
+  registryOf([{ ...checked, toRow: (data) => ({ n: Math.abs((data as { n: number }).n) }) }]);
+
+/** Pushes events that are refused, one drain each so that each dies at its own moment; returns their ids. */
+async function die(events: { n: number; note?: string }[]): Promise<string[]> {
+  const ids: string[] = [];
+  for (const event of events) {
+    const { id, envelope } = envelopeOf(event);
+    await world.buffer.push({ stream: "checked", partition: 0 }, [envelope]);
+    await tick();
+    ids.push(id);
+  }
+  return ids;
+}
+
+/** Buries good or bad events without a drain; returns their ids. */
+async function bury(count: number, stream = "checked", data: unknown = { n: -1 }): Promise<string[]> {
+  const made = Array.from({ length: count }, () => envelopeOf(data));
+  await world.store.bury(
+    world.streams.get(stream)!,
+    made.map((one) => ({
+      ...{ ...one, stream, sqlstate: "23514", reason: "SQLSTATE 23514", attempts: 1 },
+      receivedAt: new Date().toISOString(),
+    })),
+  );
+  return made.map(({ id }) => id);
+}
+
+const context = (more: Partial<RedriveContext> = {}): RedriveContext => ({
+  ...{ letters, buffer: world.buffer, streams: world.streams, partitions: 8, pageMaxRows: 100 },
+  ...{ now: () => 0, sleep: async () => {}, onProgress: () => {}, onSkipped: () => {} },
+  ...more,
+});
+const redriveAll = (more: Partial<RedriveContext> = {}, terms: Partial<RedriveTerms> = {}, filter = LIVE) =>
+  redrive(context(more), filter, { rate: 100, ...terms });
+const rows = async () =>
+  (await world.sql.query("select *, died_at::text from dead_letters order by id")).rows;
+const liveIds = async () => (await letters.read(LIVE, 1000)).map(({ id }) => id);
+
+/** A buffer that lets something happen after each push, before its letters are marked. */
+const pushingThen = (then: () => Promise<unknown>): Pick<World["buffer"], "push"> => ({
+  push: async (p, envelopes) => {
+    const depth = await world.buffer.push(p, envelopes);
+    await then();
+    return depth;
+  },
+});
+
+describe("what people see", () => {
+  test("letters that died alike are one group, the largest first, with when and an example", async () => {
+    const bad = await die([{ n: -1 }, { n: -2 }, { n: -3 }]);
+    const [raised, thrown] = await die([
+      { n: 1, note: "raises" },
+      { n: 1, note: "toRow throws" },
+    ]);
+    const groups = await letters.group(LIVE, 100);
+    expect(groups).toMatchObject([
+      {
+        ...{ letters: 3, live: 3, stream: "checked", sqlstate: "23514" },
+        ...{ reason: "SQLSTATE 23514 table checked constraint n_is_positive", exampleId: bad.sort().at(-1) },
+      },
+      { letters: 1, sqlstate: "P0001", reason: "SQLSTATE P0001", exampleId: raised },
+      { letters: 1, sqlstate: null, reason: "toRow threw RangeError", exampleId: thrown },
+    ]);
+    expect(groups[0]!.firstDiedAt < groups[0]!.lastDiedAt).toBe(true);
+    expect(await letters.group(LIVE, 1)).toHaveLength(1);
+    await expectConserved(world, "checked", [...bad, raised!, thrown!]);
+  });
+
+  test("filters by stream, SQLSTATE, id and moment find those letters, and all of them together fewer", async () => {
+    const ids = await die([{ n: -1 }, { n: 1, note: "raises" }, { n: -2 }, { n: 1, note: "toRow throws" }]);
+    const [a, b, c, d] = ids as [string, string, string, string];
+    await bury(1, "events", { type: "t", payload: {} });
+    const found = async (filter: Partial<LetterFilter>) =>
+      (await letters.read({ ...LIVE, ...filter }, 100)).map(({ id }) => id);
+    const diedAt = (await letters.read({ ...LIVE, ids: [c] }, 1))[0]!.diedAt;
+    expect(diedAt).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/);
+    const streams = ["checked"];
+    expect(await found({ streams })).toEqual([a, b, c, d]);
+    expect(await found({ sqlstates: ["P0001", null] })).toEqual([b, d]);
+    expect(await found({ sqlstates: [null] })).toEqual([d]);
+    expect(await found({ ids: [d, a] })).toEqual([a, d]);
+    expect(await found({ streams, since: diedAt })).toEqual([c, d]); // to the microsecond: at or after
+    expect(await found({ streams, until: diedAt })).toEqual([a, b]); // and before
+    expect(await found({ streams, until: diedAt, sqlstates: ["23514"] })).toEqual([a]);
+    expect(await found({ streams: ["leads"] })).toEqual([]);
+    await expectConserved(world, "checked", ids);
+  });
+
+  test("a letter that was redriven, or whose event was stored since, is no longer live", async () => {
+    const [redriven, stored, waiting] = await die([{ n: -1 }, { n: -2 }, { n: -3 }]);
+    await world.sql.query("update dead_letters set redriven_at = now() where id = $1", [redriven]);
+    await world.sql.query("insert into checked (id, received_at, n) values ($1, now(), 1)", [stored]);
+    expect(await liveIds()).toEqual([waiting]);
+    expect(await letters.count(ALL, undefined)).toEqual({ letters: 3, live: 1 });
+    expect(await letters.group(ALL, 10)).toMatchObject([{ letters: 3, live: 1 }]);
+  });
+});
+
+describe("a redrive", () => {
+  test("keeps id and history; an event that dies again is visible again, with two deaths", async () => {
+    const [id] = await die([{ n: -1 }]);
+    const [before] = await rows();
+    expect(await redriveAll()).toEqual({ redriven: 1, changed: 0, skipped: 0, stopped: undefined });
+    const [marked] = await rows();
+    expect(marked).toMatchObject({ id, attempts: 1, died_at: before.died_at, envelope: before.envelope });
+    expect(marked.redriven_at).not.toBeNull();
+    expect(await liveIds()).toEqual([]);
+    const [text] = await world.redis.lrange("{spillway}:checked:pending:0", 0, -1);
+    expect(JSON.parse(text!)).toEqual({ ...JSON.parse(before.envelope), deaths: 1 });
+    await expectConserved(world, "checked", [id!]);
+
+    expect(await tick()).toMatchObject({ dead: 1 });
+    const [again] = await rows();
+    expect(again).toMatchObject({ id, attempts: 2, redriven_at: null, received_at: before.received_at });
+    expect(again.died_at > before.died_at).toBe(true);
+    expect(await liveIds()).toEqual([id]);
+    await expectConserved(world, "checked", [id!]);
+  });
+
+  test("of events that can be stored by now stores each once, under its id", async () => {
+    const ids = await die([{ n: -1 }, { n: -2 }, { n: -3 }]);
+    expect(await redriveAll()).toMatchObject({ redriven: 3 });
+    expect(await tick({ streams: fixed() })).toMatchObject({ stored: 3, duplicates: 0, dead: 0 });
+    expect(await liveIds()).toEqual([]);
+    expect((await rows()).length).toBe(3); // the history stays
+    await expectConserved(world, "checked", ids);
+  });
+
+  test("does not hide an event that died again before it could be marked", async () => {
+    const ids = await die([{ n: -1 }, { n: -2 }]);
+    expect(await redriveAll({ buffer: pushingThen(tick) })).toMatchObject({ redriven: 0, changed: 2 });
+    expect(await liveIds()).toEqual(ids);
+    expect((await rows()).map(({ attempts }) => attempts)).toEqual([2, 2]);
+    await expectConserved(world, "checked", ids);
+  });
+
+  test("marks only the letters of its group that are still the death it read", async () => {
+    const ids = await die([{ n: -1 }, { n: -2 }]);
+    const later = "update dead_letters set died_at = died_at + interval '1 microsecond' where id = $1";
+    const buffer = pushingThen(() => world.sql.query(later, [ids[0]]));
+    expect(await redriveAll({ buffer })).toMatchObject({ redriven: 1, changed: 1 });
+    expect(await liveIds()).toEqual([ids[0]]);
+    await expectConserved(world, "checked", ids);
+  });
+
+  test("leaves what dies while it runs for the next time", async () => {
+    const ids = await die([{ n: -1 }, { n: -2 }, { n: -3 }]);
+    let pushes = 0;
+    const buffer = pushingThen(() => {
+      pushes += 1;
+      return tick();
+    });
+    await redriveAll({ buffer, pageMaxRows: 1 });
+    expect(pushes).toBe(3);
+    await expectConserved(world, "checked", ids);
+  });
+
+  test("whose push lost its reply marks nothing; redriving again stores each event once", async () => {
+    const ids = await die([{ n: -1 }, { n: -2 }]);
+    world.upstash.setFault(({ commands }) =>
+      commands[0]?.[0] === "LPUSH" ? { kind: "cut-after" } : undefined,
+    );
+    expect(await redriveAll()).toMatchObject({ redriven: 0, stopped: expect.stringContaining("not marked") });
+    world.upstash.setFault(undefined);
+    expect(await liveIds()).toEqual(ids);
+    await expectConserved(world, "checked", ids);
+    expect(await redriveAll()).toMatchObject({ redriven: 2 });
+    expect(await tick({ streams: fixed() })).toMatchObject({ stored: 2, duplicates: 2 });
+    expect(await liveIds()).toEqual([]);
+    await expectConserved(world, "checked", ids);
+  });
+
+  test("whose lost push was drained meanwhile has nothing left to do", async () => {
+    const ids = await die([{ n: -1 }]);
+    world.upstash.setFault(() => ({ kind: "cut-after" }));
+    await redriveAll();
+    world.upstash.setFault(undefined);
+    await tick({ streams: fixed() });
+    expect(await redriveAll()).toMatchObject({ redriven: 0, stopped: undefined });
+    expect(await letters.purge(ALL, undefined)).toEqual({ letters: 1, live: 0 }); // it had been stored
+    await expectConserved(world, "checked", ids);
+  });
+
+  test("marks nothing unless Redis answers the push with a number", async () => {
+    const ids = await die([{ n: -1 }]);
+    const odd = createServer((_, res) => void res.end('{"result":"T0s="}')); // "OK", 200
+    await new Promise<void>((resolve) => odd.listen(0, "127.0.0.1", resolve));
+    const restUrl = `http://127.0.0.1:${(odd.address() as AddressInfo).port}`;
+    const buffer = createBuffer(connectRedis({ ...world.config, restUrl }, 2000));
+    expect(await redriveAll({ buffer })).toMatchObject({ redriven: 0, stopped: expect.any(String) });
+    odd.close();
+    expect(await liveIds()).toEqual(ids);
+    await expectConserved(world, "checked", ids);
+  });
+
+  test("whose mark got lost says so, and redriving again is harmless", async () => {
+    const ids = await die([{ n: -1 }]);
+    const buffer = pushingThen(async () => world.neon.setFault(() => ({ kind: "cut-before" })));
+    const report = await redriveAll({ buffer });
+    expect(report.stopped).toMatch(/were pushed, but Postgres did not confirm the mark/);
+    world.neon.setFault(undefined);
+    expect(await liveIds()).toEqual(ids);
+    expect(await redriveAll()).toMatchObject({ redriven: 1 });
+    expect(await tick()).toMatchObject({ dead: 2 });
+    expect(await rows()).toMatchObject([{ attempts: 2, redriven_at: null }]); // two copies, one new death
+    await expectConserved(world, "checked", ids);
+  });
+
+  test("in a dry run changes nothing", async () => {
+    const ids = await die([{ n: -1 }, { n: -2 }]);
+    const before = await rows();
+    expect(await redriveAll({}, { isDryRun: true })).toMatchObject({ redriven: 2, changed: 0 });
+    expect(await rows()).toEqual(before);
+    expect(await world.redis.keys("*")).toEqual([]);
+    await expectConserved(world, "checked", ids);
+  });
+
+  test("pushes no faster than its rate, over the partitions in turn", async () => {
+    const ids = await bury(250);
+    let clock = 5000;
+    const pushes: [atMs: number, partition: number, count: number][] = [];
+    await redriveAll({
+      now: () => clock,
+      sleep: async (ms) => {
+        clock += ms;
+      },
+      partitions: 2,
+      buffer: {
+        push: (p, envelopes) => {
+          pushes.push([clock, p.partition, envelopes.length]);
+          clock += 10; // a push takes its time too
+          return world.buffer.push(p, envelopes);
+        },
+      },
+    });
+    expect(pushes).toEqual([
+      [5000, 0, 100],
+      [6000, 1, 100],
+      [7000, 0, 50],
+    ]);
+    await expectConserved(world, "checked", ids);
+  });
+
+  test("at a rate below a page pushes that many at once, and stops at its limit", async () => {
+    const ids = await bury(10);
+    const counts: number[] = [];
+    const buffer: RedriveContext["buffer"] = {
+      push: (p, envelopes) => {
+        counts.push(envelopes.length);
+        return world.buffer.push(p, envelopes);
+      },
+    };
+    expect(await redriveAll({ buffer }, { rate: 3, limit: 7 })).toMatchObject({ redriven: 7 });
+    expect(counts).toEqual([3, 3, 1]);
+    expect(await liveIds()).toHaveLength(3);
+    await expectConserved(world, "checked", ids);
+  });
+
+  test("leaves large letters in pushes that Upstash takes", async () => {
+    const ids = await bury(3, "checked", { n: 1, note: "x".repeat(1_900_000) });
+    expect(await redriveAll({ pageMaxRows: 4 })).toMatchObject({ redriven: 3 });
+    expect(await world.redis.llen("{spillway}:checked:pending:0")).toBe(2);
+    expect(await world.redis.llen("{spillway}:checked:pending:1")).toBe(1);
+    await expectConserved(world, "checked", ids);
+  });
+
+  test("passes over what can't be redriven, says why, and goes on", async () => {
+    await world.redis.lpush("{spillway}:checked:pending:0", "nonsense");
+    await tick();
+    const insert =
+      "insert into dead_letters (stream, id, envelope, reason, attempts) values ($1, $2, $3, 'r', 1)";
+    await world.sql.query(insert, ["gone", newId(), envelopeOf({ n: 1 }).envelope]);
+    await world.sql.query(insert, ["checked", newId(), envelopeOf({ n: 1 }).envelope]);
+    const [id] = await die([{ n: -1 }]);
+    const why: string[] = [];
+    const report = await redriveAll({ onSkipped: (_, reason) => void why.push(reason) });
+    expect(report).toMatchObject({ redriven: 1, skipped: 3, stopped: undefined });
+    expect(why.sort()).toEqual([
+      expect.stringMatching(/^its envelope bears another id/),
+      'no stream is named "gone", so nothing would drain it',
+      "what was buffered is not an envelope",
+    ]);
+    expect(await liveIds()).toHaveLength(3);
+    await world.sql.query("delete from dead_letters where id <> $1", [id]); // the rest was never accepted
+    await expectConserved(world, "checked", [id!]);
+  });
+});
+
+describe("a purge", () => {
+  test("deletes what its filter finds, the oldest first, and counts what is lost", async () => {
+    const [a, b, c] = (await die([{ n: -1 }, { n: 1, note: "raises" }, { n: -2 }])) as [
+      string,
+      string,
+      string,
+    ];
+    const refused = { ...LIVE, sqlstates: ["23514"] };
+    expect(await letters.count(refused, 1)).toEqual({ letters: 1, live: 1 });
+    expect(await letters.purge(refused, 1)).toEqual({ letters: 1, live: 1 });
+    expect(await liveIds()).toEqual([b, c]);
+    await expectConserved(world, "checked", [b, c]); // a is lost, on purpose
+    await world.sql.query("update dead_letters set redriven_at = now() where id = $1", [b]);
+    expect(await letters.purge({ ...LIVE, ids: [a, b] }, undefined)).toEqual({ letters: 0, live: 0 });
+    expect(await letters.purge(ALL, undefined)).toEqual({ letters: 2, live: 1 });
+    expect(await rows()).toEqual([]);
+  });
+});
+
+/** Runs a command as npm does, against this world. */
+function run(command: string, args: string[], env: Record<string, string> = {}) {
+  const { restUrl, restToken, databaseUrl, neonHttpUrl = "" } = world.config;
+  const servers = {
+    ...{ UPSTASH_REDIS_REST_URL: restUrl, UPSTASH_REDIS_REST_TOKEN: restToken },
+    ...{ DATABASE_URL: databaseUrl, NEON_HTTP_URL: neonHttpUrl },
+  };
+  return new Promise<{ code: number; out: string; err: string }>((resolve) => {
+    const child = execFile(
+      process.execPath,
+      ["--import", "tsx", `dev/${command}.ts`, ...args],
+      { env: { ...process.env, ...servers, ...env } },
+      (_, out, err) => resolve({ code: child.exitCode ?? -1, out, err }),
+    );
+  });
+}
+
+describe("the commands", () => {
+  const event = { type: "t", payload: { secret: "s3cret" } };
+
+  test("dead-letters list, show, redrive and purge do what they say", async () => {
+    const ids = await bury(3, "events", event);
+    const [first, second, third] = ids as [string, string, string];
+    const list = await run("dead-letters", ["list"]);
+    expect(list).toMatchObject({
+      code: 0,
+      out: expect.stringMatching(/3 {2}events {2}23514 +SQLSTATE 23514/),
+    });
+    const each = await run("dead-letters", ["list", "--each", "--id", first, "--since", "1h"]);
+    expect(each.out).toContain(first);
+    expect(list.out + list.err + each.out + each.err).not.toContain("s3cret");
+    expect((await run("dead-letters", ["show", first])).out).toContain('"secret":"s3cret"');
+
+    const dry = await run("dead-letters", ["redrive", "--dry-run"]);
+    expect(dry).toMatchObject({ code: 0, out: expect.stringContaining("3 letters would be redriven") });
+    const redriven = await run("dead-letters", ["redrive", "--id", first, "--id", second, "--rate", "1000"]);
+    expect(redriven).toMatchObject({ code: 0, out: expect.stringContaining("2 letters redriven") });
+    await expectConserved(world, "events", ids);
+    await drain(world.supervisor(), { stream: "events" });
+    await expectConserved(world, "events", ids);
+
+    const purged = await run("dead-letters", ["purge", "--stream", "events", "--yes"]);
+    expect(purged).toMatchObject({
+      code: 0,
+      out: expect.stringMatching(/1 event of them is lost, on purpose/),
+    });
+    await expectConserved(world, "events", [first, second]);
+    expect(third).not.toBe(first);
+  });
+
+  test.each([
+    [[], /expected list, show, redrive or purge/],
+    [["list", "--nonsense"], /Unknown option '--nonsense'/],
+    [["list", "--yes"], /--yes is for purge/],
+    [["list", "--since", "yesterday"], /--since: expected/],
+    [["redrive", "--rate", "0"], /--rate: expected a whole number/],
+    [["redrive", "--sqlstate", "x"], /--sqlstate: expected/],
+    [["show"], /show: expected one id/],
+    [["show", "1"], /expected the id as a UUID/],
+    [["purge", "--yes"], /expected a filter, or --all-letters/],
+    [["purge", "--all-letters"], /expected --dry-run first, then --yes/],
+  ])("dead-letters %j is wrong usage", async (args, says) => {
+    const ids = await bury(1);
+    expect(await run("dead-letters", args)).toMatchObject({
+      code: 2,
+      out: "",
+      err: expect.stringMatching(says),
+    });
+    await expectConserved(world, "checked", ids);
+  });
+
+  test("failures are a sentence and exit 1, never a stack trace", async () => {
+    const missing = await run("dead-letters", ["show", newId()]);
+    expect(missing).toMatchObject({ code: 1, err: expect.stringContaining("There is no dead letter") });
+    const halfSet = await run("dead-letters", ["list"], { DATABASE_URL: "" });
+    expect(halfSet).toMatchObject({ code: 1, err: expect.stringContaining("DATABASE_URL: expected") });
+    world.neon.setFault(() => ({ kind: "refuse" }));
+    const down = await run("dead-letters", ["list"]);
+    expect(down).toMatchObject({ code: 1, err: expect.stringContaining("Postgres does not answer") });
+    world.neon.setFault(undefined);
+    const ids = await bury(1, "events", event);
+    world.upstash.setFault(() => ({ kind: "refuse" }));
+    const stopped = await run("dead-letters", ["redrive"]);
+    expect(stopped).toMatchObject({
+      code: 1,
+      out: expect.stringContaining("Redis did not confirm 1 letter"),
+    });
+    for (const { err, out } of [missing, halfSet, down, stopped]) expect(out + err).not.toMatch(/\n\s+at /);
+    await expectConserved(world, "events", ids);
+  });
+
+  test("drain and status ask the supervisor, and say why something does not drain", async () => {
+    const { url, close } = await world.serve(createSupervisor(world.supervisor()));
+    const env = { SUPERVISOR_URL: `${url}/` };
+    const { id, envelope } = envelopeOf({ n: 1 });
+    await world.buffer.push({ stream: "checked", partition: 2 }, [envelope]);
+    world.neon.setFault(() => ({ kind: "refuse" }));
+    const failed = await run("drain", ["checked"], env);
+    expect(failed).toMatchObject({ code: 1, out: expect.stringMatching(/checked +unavailable/) });
+    expect((await run("status", [], env)).out).toMatch(/checked\/2 +1 +the last try ended with: no answer/);
+    world.neon.setFault(undefined);
+    const drained = await run("drain", ["--wait"], env);
+    expect(drained).toMatchObject({ code: 0, out: expect.stringMatching(/checked +empty +1 +1 +0 +0 +0/) });
+    const status = await run("status", ["--json"], env);
+    expect(JSON.parse(status.out).streams.map((one: { stream: string }) => one.stream)).toContain("checked");
+    expect((await run("status", [], env)).out).toContain("The buffer is empty.");
+    expect(await run("drain", ["nope"], env)).toMatchObject({ code: 1, err: expect.stringContaining("404") });
+    expect(await run("drain", ["a", "b"], env)).toMatchObject({ code: 2 });
+    await close();
+    expect(await run("status", [], env)).toMatchObject({
+      ...{ code: 1, err: expect.stringContaining("does not answer") },
+    });
+    await expectConserved(world, "checked", [id]);
+  });
+});

@@ -1,0 +1,88 @@
+/**
+ * Terraform and the rest of Spillway speak of the same things: the environment's names, the playbooks that alerts
+ * link, the log events that metrics read. What Terraform makes of its own files is tested by terraform/tests.
+ */
+import { readdirSync, readFileSync } from "node:fs";
+import { expect, test } from "vitest";
+import { environmentNames } from "../../lib/config.ts";
+
+const read = (path: string) => readFileSync(new URL(`../../${path}`, import.meta.url), "utf8");
+
+const environment = read("terraform/environment.tf").replaceAll(/#.*$/gm, "");
+
+/** The names in one of environment.tf's locals: the keys of a map, or the strings of a list. */
+function namesIn(local: string): string[] {
+  const block = new RegExp(`^  ${local}\\s*= ([[{])\\n([^]*?)^  [\\]}]`, "m").exec(environment);
+  if (block === null)
+    throw new Error(`expected a map or a list "${local}" in terraform/environment.tf, got none`);
+  const name = block[1] === "{" ? /^ {4}([A-Z_]+)\s*=/gm : /"([A-Z_]+)"/g;
+  return [...(block[2] ?? "").matchAll(name)].map((match) => match[1] ?? "");
+}
+
+const setFor = {
+  ingest: ["common_env", "ingest_env", "ingest_secrets"].flatMap(namesIn),
+  supervisor: ["common_env", "supervisor_env", "supervisor_secrets"].flatMap(namesIn),
+};
+const deliberatelyDefault = namesIn("deliberately_default");
+
+test("every name of the configuration is set by Terraform or left to its default on purpose, and no other", () => {
+  const known = new Set([...setFor.ingest, ...setFor.supervisor, ...deliberatelyDefault]);
+  expect([...known].sort()).toEqual([...environmentNames].sort());
+});
+
+test("no name is set twice for one service, or both set and left to its default", () => {
+  for (const names of Object.values(setFor)) expect(names).toHaveLength(new Set(names).size);
+  expect(
+    deliberatelyDefault.filter((name) => [...setFor.ingest, ...setFor.supervisor].includes(name)),
+  ).toEqual([]);
+});
+
+test("no service sets a name past environment.tf", () => {
+  for (const file of readdirSync(new URL("../../terraform/", import.meta.url))) {
+    if (!file.endsWith(".tf") || file === "environment.tf") continue;
+    expect(read(`terraform/${file}`), file).not.toMatch(/^\s+env \{/m);
+  }
+});
+
+test("only the supervisor goes without the API keys, and both know where Redis and Postgres are", () => {
+  expect(setFor.supervisor).not.toContain("INGEST_API_KEYS");
+  for (const name of ["UPSTASH_REDIS_REST_URL", "UPSTASH_REDIS_REST_TOKEN", "DATABASE_URL"]) {
+    expect(setFor.ingest).toContain(name);
+    expect(setFor.supervisor).toContain(name);
+  }
+});
+
+/** The anchors that GitHub makes of a page's headings. */
+const anchors = [...read("docs/operations.md").matchAll(/^#+ (.+)$/gm)].map((match) =>
+  (match[1] ?? "")
+    .toLowerCase()
+    .replaceAll(/[^\p{L}\p{N} _-]/gu, "")
+    .replaceAll(" ", "-"),
+);
+
+test("every alert's playbook is a heading of docs/operations.md", () => {
+  const alerts = [...read("terraform/alerts.tf").matchAll(/^ {4}([a-z]+(?:-[a-z]+)+)\s*= \{/gm)].map(
+    (match) => match[1] ?? "",
+  );
+  expect(alerts).toHaveLength(7);
+  expect(alerts.filter((alert) => !anchors.includes(alert))).toEqual([]);
+});
+
+test("every log event that a metric or an alert reads is said by the code and explained in docs/operations.md", () => {
+  const terraform = read("terraform/metrics.tf") + read("terraform/alerts.tf");
+  const events = new Set(
+    [...terraform.matchAll(/jsonPayload\.event=(\(.*?\)|\\"[^"\\]+)/g)].flatMap((match) =>
+      [...(match[1] ?? "").matchAll(/[a-z]+\.[a-z]+/g)].map(([event]) => event),
+    ),
+  );
+  const code = readdirSync(new URL("../../lib/", import.meta.url))
+    .filter((file) => file.endsWith(".ts"))
+    .map((file) => read(`lib/${file}`))
+    .join("\n");
+  const docs = read("docs/operations.md");
+  expect(events.size).toBeGreaterThanOrEqual(9);
+  for (const event of events) {
+    expect(code, event).toContain(`"${event}"`);
+    expect(docs, event).toContain(`\`${event}\``);
+  }
+});
