@@ -11,4 +11,3 @@ const { REDIS_URL: redisUrl = "", REST_TOKEN: token = "" } = process.env;
 if (which === "upstash") await startUpstashBridge({ redisUrl, token, port: Number(port) });
 else await startNeonBridge({ port: Number(port) });
 process.send?.("ready");
-process.once("disconnect", () => process.exit(0));

@@ -19,6 +19,7 @@ interface Start {
 }
 
 export const projectRoot = fileURLToPath(new URL("..", import.meta.url));
+const endWithParent = new URL("end-with-parent.mjs", import.meta.url).href;
 
 /** Starts a process and leaves it to the caller to learn when it is ready. */
 export function startChild({ file, args = [], env = {}, logFile, execArgv }: Start): Child & { process: ChildProcess } {
@@ -26,7 +27,7 @@ export function startChild({ file, args = [], env = {}, logFile, execArgv }: Sta
   const child = fork(`${projectRoot}${file}`, args, {
     cwd: projectRoot,
     env: { PATH: process.env.PATH, HOME: process.env.HOME, NODE_ENV: "production", ...env },
-    execArgv: execArgv ?? (file.endsWith(".ts") ? ["--import", "tsx"] : []),
+    execArgv: ["--import", endWithParent, ...(execArgv ?? (file.endsWith(".ts") ? ["--import", "tsx"] : []))],
     stdio: ["ignore", log, log, "ipc"],
   });
   closeSync(log);

@@ -67,5 +67,6 @@ async function bufferedIds({ redis }: Stack): Promise<string[]> {
 export async function reset({ sql, redis }: Stack): Promise<void> {
   await redis.flushall();
   await sql.query(`truncate ${[...TABLES, "dead_letters"].join(", ")}`);
+  await sql.query("drop schema if exists pgboss cascade");
   await sql.query("checkpoint");
 }

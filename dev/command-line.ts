@@ -53,10 +53,11 @@ function sentenceOf(error: unknown): string {
   const isOurs =
     error instanceof UsageError || error instanceof CommandFailed || error instanceof ConfigError;
   if (isOurs) return error.message;
-  const { sqlstate, reason } = failureOf(error);
-  return sqlstate === undefined
+  const { outcome, sqlstate, reason } = failureOf(error);
+  if (sqlstate !== undefined) return `Postgres refused the statement (${reason}).`;
+  return outcome === "unreachable"
     ? `Postgres does not answer (${reason}).`
-    : `Postgres refused the statement (${reason}).`;
+    : `This should not have happened (${reason}).`;
 }
 
 export type Cell = string | number | null;

@@ -93,18 +93,6 @@ const commands: Record<string, (request: Request) => Promise<number>> = {
   purge,
 };
 
-await runCommand({ name: "dead-letters", usage }, async (args) => {
-  const { values, positionals } = parseArguments(args, options);
-  const [name = "", ...words] = positionals;
-  const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
-  if (command === undefined) throw new UsageError(`expected list, show, redrive or purge, got "${name}"`);
-  if (name !== "show" && words.length > 0) throw new UsageError(`expected options, got "${words[0]}"`);
-  for (const [option, names] of Object.entries(ONLY_FOR))
-    if (values[option as keyof Values] !== undefined && !names.includes(name))
-      throw new UsageError(`--${option} is for ${names.join(" and ")}`);
-  return command(understand(values, name === "show" ? words : []));
-});
-
 function understand(values: Values, ids: string[]): Request {
   const filter: LetterFilter = {
     streams: values.stream ?? [],
@@ -299,8 +287,7 @@ async function purge({ filter, limit, values }: Request): Promise<number> {
   }
   const { live, letters: all } = await letters.purge(filter, limit);
   console.log(`${countOf(all, "letter")} purged.`);
-  if (live > 0)
-    console.log(`${countOf(live, "event")} of them ${live === 1 ? "is" : "are"} lost, on purpose.`);
+  if (live > 0) console.log(`${countOf(live, "event")} ${live === 1 ? "is" : "are"} lost, on purpose.`);
   if (all > live)
     console.log(`${countOf(all - live, "letter")} had been redriven or stored: only the history is gone.`);
   return 0;
@@ -314,3 +301,15 @@ function nothing(filter: LetterFilter): number {
 }
 
 const toSecond = (moment: string): string => `${moment.slice(0, 19)}Z`;
+
+await runCommand({ name: "dead-letters", usage }, async (args) => {
+  const { values, positionals } = parseArguments(args, options);
+  const [name = "", ...words] = positionals;
+  const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
+  if (command === undefined) throw new UsageError(`expected list, show, redrive or purge, got "${name}"`);
+  if (name !== "show" && words.length > 0) throw new UsageError(`expected options, got "${words[0]}"`);
+  for (const [option, names] of Object.entries(ONLY_FOR))
+    if (values[option as keyof Values] !== undefined && !names.includes(name))
+      throw new UsageError(`--${option} is for ${names.join(" and ")}`);
+  return command(understand(values, name === "show" ? words : []));
+});

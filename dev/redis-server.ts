@@ -211,7 +211,7 @@ async function unpackPackages(root: string): Promise<void> {
 
 function unpacked(root: string): RedisCommand | undefined {
   const command = join(root, "usr/bin/redis-server");
-  if (!isExecutable(command) && !isExecutable(join(root, "usr/bin/redis-check-rdb"))) return undefined;
+  if (!isExecutable(command)) return undefined;
   const libraries = existsSync(join(root, "usr/lib")) ? readdirSync(join(root, "usr/lib")) : [];
   const folders = ["", ...libraries].map((name) => join(root, "usr/lib", name));
   return { command, env: { LD_LIBRARY_PATH: folders.join(":") } };

@@ -6,7 +6,7 @@
  * started when something fails is stopped again before the error is thrown.
  */
 import { createHash, randomBytes } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { migrate } from "../drizzle/migrate.ts";
 import { type FunctionProcess, startFunction } from "./function-process.ts";
@@ -101,9 +101,14 @@ async function start(options: StackOptions, started: Started): Promise<Stack> {
   const ports = await choosePorts(options.portBase);
   const dataDir = resolve(options.dataDir);
   mkdirSync(dataDir, { recursive: true });
+  // Started by root, Postgres runs as another user, who has to get through a folder made by mkdtemp (0700).
+  if (process.getuid?.() === 0) chmodSync(dataDir, statSync(dataDir).mode | 0o011);
   const apiKey = options.apiKey ?? keepApiKey(dataDir);
   const pids: StackPids = { ingest: 0, supervisor: 0, redis: 0, postgres: 0 };
-  const tellPids = (changed: Partial<StackPids>) => options.onPids?.({ ...Object.assign(pids, changed) });
+  const tellPids = (changed: Partial<StackPids>) => {
+    Object.assign(pids, changed);
+    options.onPids?.({ ...pids });
+  };
   const check = () => options.signal?.throwIfAborted();
 
   let redis: RedisServer;
@@ -148,7 +153,7 @@ async function start(options: StackOptions, started: Started): Promise<Stack> {
   };
   const launchFunction = async (target: "ingest" | "supervisor", ownEnv: NodeJS.ProcessEnv = {}) => {
     const given = { ...options.env, ...ownEnv };
-    const process = await startFunction({
+    const running = await startFunction({
       target,
       port: ports[target],
       env: {
@@ -158,12 +163,12 @@ async function start(options: StackOptions, started: Started): Promise<Stack> {
         INGEST_API_KEYS: apiKeys(apiKey, given.INGEST_API_KEYS),
       },
       onLine: (line, stream) => options.onLine?.(target, line, stream),
-      onRestarted: () => tellPids({ [target]: process.pid() }),
+      onRestarted: () => tellPids({ [target]: running.pid() }),
       signal: options.signal,
     });
-    started.add("function", process.stop);
-    tellPids({ [target]: process.pid() });
-    return process;
+    started.add("function", running.stop);
+    tellPids({ [target]: running.pid() });
+    return running;
   };
   const [ingest, supervisor] = await all(
     launchFunction("ingest", options.ingestEnv),

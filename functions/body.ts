@@ -47,7 +47,10 @@ function collect(req: IncomingMessage, maxBytes: number): Promise<Buffer> {
       }
     });
     req.once("end", () => resolve(chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks)));
-    req.once("error", () => reject(new Problem(400, "the body broke off")));
-    req.once("close", () => reject(new Problem(400, "the body broke off")));
+    const breakOff = () => {
+      if (!req.complete) reject(new Problem(400, "the body broke off"));
+    };
+    req.once("error", breakOff);
+    req.once("close", breakOff);
   });
 }

@@ -6,7 +6,8 @@
  * has loaded this module, so that call is wrapped here: the server hands every request straight to the handler,
  * and on SIGTERM it takes no new connection, lets what is in flight end, and then exits.
  */
-import http, { type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import http, { type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from "node:http";
+import type { Socket } from "node:net";
 import { parseArgs } from "node:util";
 import { describeError, type Log } from "../lib/log.ts";
 import { Problem, sendProblem, tryAgain } from "./problem.ts";
@@ -50,11 +51,21 @@ export function openDoor(served: Served, create = makeServer): { server: Server;
   server.keepAliveTimeout = 620_000; // longer than a Google front end keeps its connections
   server.headersTimeout = 30_000;
   server.requestTimeout = 60_000;
+  server.on("clientError", (error, socket) => door.refuse(error, socket as Socket));
   return { server, guard: () => door.guard(server) };
 }
 
+/** What Node's parser says of a request that it could not read to its end, where that is no plain 400. */
+const STATUS_BY_CODE: Record<string, number> = {
+  HPE_HEADER_OVERFLOW: 431,
+  HPE_CHUNK_EXTENSIONS_OVERFLOW: 413,
+  ERR_HTTP_REQUEST_TIMEOUT: 408,
+};
+
 class Door {
   readonly #served: Served;
+  /** Connections on which a handler is at work: its answer is the next to be written there. */
+  readonly #busy = new WeakSet<Socket>();
   #isStopping = false;
 
   constructor(served: Served) {
@@ -69,12 +80,34 @@ class Door {
       sendProblem(res, tryAgain(503, "this instance is ending", {}, 1));
       return;
     }
+    this.#busy.add(req.socket);
     try {
       await this.#served.handler(req, res);
     } catch (error) {
       sendProblem(res, this.#problemOf(error));
     }
+    this.#busy.delete(req.socket);
     if (this.#isStopping) res.req.socket.end();
+  }
+
+  /** Answers what is no HTTP, or never ends: no handler has seen it. */
+  refuse(error: NodeJS.ErrnoException, socket: Socket): void {
+    if (!socket.writable || this.#busy.has(socket)) {
+      socket.destroy();
+      return;
+    }
+    const status = STATUS_BY_CODE[error.code ?? ""] ?? 400;
+    const title = STATUS_CODES[status];
+    const body = JSON.stringify({
+      type: "about:blank",
+      title,
+      status,
+      detail: "expected a request of HTTP/1.1",
+    });
+    socket.end(
+      `HTTP/1.1 ${status} ${title}\r\ncontent-type: application/problem+json\r\n` +
+        `content-length: ${body.length}\r\nconnection: close\r\n\r\n${body}`,
+    );
   }
 
   #problemOf(error: unknown): Problem {

@@ -22,8 +22,8 @@ import type { Served } from "./front-door.ts";
 import { createIngest } from "./ingest.ts";
 import { createSupervisor } from "./supervisor.ts";
 
-/** How long ingest waits for one LPUSH, in milliseconds: a sender waits too. */
-const PUSH_TIMEOUT_MS = 2000;
+/** How long ingest waits for one LPUSH of up to 4 MB, in milliseconds: a sender waits too. */
+const PUSH_TIMEOUT_MS = 4000;
 /** How long a drain waits for a script, in milliseconds: under half of the shortest lease that makes sense. */
 const CLAIM_TIMEOUT_MS = 5000;
 /** Depth, in thresholds, from which an instance pushes to its next partition. */

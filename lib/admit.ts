@@ -8,7 +8,6 @@ import { findFault } from "./door.ts";
 import { encodeEnvelope } from "./envelope.ts";
 import { idempotentIds, idFromRaw, newId } from "./ids.ts";
 import type { ParsedBody, RawEvent } from "./parse-body.ts";
-import type { Row } from "./store.ts";
 import type { Stream } from "./stream.ts";
 
 /** An event that will be kept. */
@@ -16,8 +15,8 @@ export interface Admitted {
   id: string;
   /** What is buffered. */
   envelope: string;
-  /** What is inserted on the write-through path. */
-  row: Row;
+  /** Its row's own columns, for the write-through path. */
+  fields: Record<string, unknown>;
 }
 
 /** An event that will not, by its place in the request. */
@@ -28,6 +27,7 @@ export interface Rejected {
 
 export interface Admission {
   admitted: Admitted[];
+  receivedAt: string;
   /** The place of each admitted event in the request. */
   indexes: number[];
   rejected: Rejected[];
@@ -49,7 +49,8 @@ const RAW_ID_MAX = 512;
 
 /** Sorts the events of a body into admitted and rejected. */
 export function admit(terms: Terms, { events }: ParsedBody): Admission {
-  const admission: Admission = { admitted: [], indexes: [], rejected: [], isTooLarge: false };
+  const { receivedAt } = terms;
+  const admission: Admission = { admitted: [], receivedAt, indexes: [], rejected: [], isTooLarge: false };
   const idempotentId =
     terms.idempotencyKey === undefined
       ? undefined
@@ -90,10 +91,10 @@ function admitOne(
   if (isLongerThan(dataJson, eventMaxBytes))
     return { ...refuse("", `expected at most ${eventMaxBytes} bytes of JSON`), isTooLarge: true };
   const id = idFor(apart.rawId, () => idempotentId?.(JSON.stringify(event.value)) ?? newId());
-  const row: Row = { ...stream.toRow(parsed.data, stream.v), id, receivedAt };
-  const columnFault = stream.checkRow(row);
+  const fields = stream.toRow(parsed.data, stream.v);
+  const columnFault = stream.checkRow(fields);
   if (columnFault) return { errors: [columnFault] };
-  return { id, row, envelope: encodeEnvelope({ v: stream.v, id, receivedAt }, dataJson) };
+  return { id, fields, envelope: encodeEnvelope({ v: stream.v, id, receivedAt }, dataJson) };
 
   function idFor(rawId: string | undefined, otherwise: () => string): string {
     return rawId === undefined ? otherwise() : idFromRaw(stream.name, keyName, rawId);

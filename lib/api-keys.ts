@@ -4,7 +4,7 @@
  * The environment holds only SHA-256 digests. A presented key is hashed and compared with every digest in
  * constant time, so neither the time nor the configuration tells a key.
  */
-import { createHash, timingSafeEqual } from "node:crypto";
+import { hash, timingSafeEqual } from "node:crypto";
 
 export interface ApiKey {
   name: string;
@@ -46,7 +46,7 @@ export function parseApiKeys(text: string): { keys: ApiKey[]; problems: string[]
 export function authenticate(keys: readonly ApiKey[], authorization: string | undefined): ApiKey | undefined {
   const presented = /^Bearer +(\S+) *$/i.exec(authorization ?? "")?.[1];
   if (presented === undefined) return undefined;
-  const digest = createHash("sha256").update(presented).digest();
+  const digest = hash("sha256", presented, "buffer");
   let found: ApiKey | undefined;
   for (const key of keys) if (timingSafeEqual(digest, key.sha256)) found = key;
   return found;

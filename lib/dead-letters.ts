@@ -145,11 +145,11 @@ async function redriveGroup(
   report: RedriveReport,
 ): Promise<string | undefined> {
   const { stream } = group;
-  const some = `${group.letters.length} letters of ${stream}`;
+  const some = `${group.letters.length} letter${group.letters.length === 1 ? "" : "s"} of ${stream}`;
   try {
     await buffer.push({ stream, partition }, group.envelopes);
   } catch (error) {
-    return `Redis did not confirm ${some} (${redisFailureOf(error)}): they are not marked, and redriving them again is harmless`;
+    return `Redis did not confirm ${some} (${redisFailureOf(error)}): nothing of it is marked, and redriving again is harmless`;
   }
   try {
     const marked = await letters.markRedriven(stream, group.letters);
@@ -157,7 +157,7 @@ async function redriveGroup(
     report.changed += group.letters.length - marked.size;
     return undefined;
   } catch (error) {
-    return `${some} were pushed, but Postgres did not confirm the mark (${failureOf(error).reason}): redriving them again is harmless`;
+    return `Redis has ${some}, but Postgres did not confirm the mark (${failureOf(error).reason}): redriving again is harmless`;
   }
 }
 

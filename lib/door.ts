@@ -16,7 +16,7 @@ const MARKS = /\\u(?:00|d[89a-f])|\d{16}|\d[eE][+-]?\d|__proto__/i;
 
 /** Whether the raw text gives cause to walk the value. */
 export function mayBeAtFault(text: string): boolean {
-  return MARKS.test(text) || opensMoreThan(text, NESTING_MAX);
+  return MARKS.test(text) || (opensMoreThan(text, NESTING_MAX) && nestsDeeperThan(text, NESTING_MAX));
 }
 
 /** Whether the text has more than `limit` brackets that open: fewer cannot nest deeper. */
@@ -26,6 +26,29 @@ function opensMoreThan(text: string, limit: number): boolean {
     for (let at = text.indexOf(bracket); at !== -1; at = text.indexOf(bracket, at + 1))
       if (++opens > limit) return true;
   return false;
+}
+
+/** Whether the brackets outside strings nest deeper than `limit`, by one pass over valid JSON. */
+function nestsDeeperThan(text: string, limit: number): boolean {
+  let depth = 0;
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at);
+    if (code === 0x22) at = endOfString(text, at);
+    else if (code === 0x7b || code === 0x5b) {
+      if (++depth > limit) return true;
+    } else if (code === 0x7d || code === 0x5d) depth -= 1;
+  }
+  return false;
+}
+
+/** Where the string that begins at `start` ends: its next quote that is not escaped. */
+function endOfString(text: string, start: number): number {
+  for (let end = text.indexOf('"', start + 1); end !== -1; end = text.indexOf('"', end + 1)) {
+    let slashes = 0;
+    while (text.charCodeAt(end - 1 - slashes) === 0x5c) slashes += 1;
+    if (slashes % 2 === 0) return end;
+  }
+  return text.length;
 }
 
 /** Finds the first fault of a parsed value, with its path; undefined: none. */

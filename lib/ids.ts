@@ -23,8 +23,20 @@ const derive = (...parts: (string | number)[]): string => v5(JSON.stringify(part
 export const idFromRaw = (stream: string, keyName: string, raw: string): string =>
   isUuid(raw) ? raw.toLowerCase() : derive(stream, keyName, raw);
 
-/** A new id, ordered by time (RFC 9562, UUIDv7). */
-export const newId = (): string => v7();
+/** Random bytes for the next ids: asking the system for 16 at a time was an eighth of ingest's CPU. */
+const pool = new Uint8Array(4096);
+let poolAt = pool.length;
+
+/** A new id, ordered by time to the millisecond (RFC 9562, UUIDv7). */
+export function newId(): string {
+  if (poolAt === pool.length) {
+    crypto.getRandomValues(pool);
+    poolAt = 0;
+  }
+  const random = pool.subarray(poolAt, poolAt + 16);
+  poolAt += 16;
+  return v7({ random });
+}
 
 /** Hands out the ids of one request under an Idempotency-Key: the same bytes sent again get the same ids. */
 export function idempotentIds(stream: string, keyName: string, idempotencyKey: string) {

@@ -3,18 +3,16 @@
  * the sender or the stream asked for that, or because Redis is away; else nothing is promised, and the ids let
  * the sender try again without storing anything twice.
  */
-import type { Admission, Admitted, Rejected } from "./admit.ts";
+import type { Admission, Rejected } from "./admit.ts";
 import { BufferUnavailable, Shed } from "./push.ts";
+import type { Row } from "./store.ts";
 import type { Ack, Stream } from "./stream.ts";
 import type { Refused } from "./write.ts";
 import { StoreUnavailable } from "./write-through.ts";
 
 interface Context {
   push: (stream: string, envelopes: readonly string[]) => Promise<void>;
-  writeThrough: (
-    stream: Stream,
-    items: readonly { row: Admitted["row"]; bytes: number }[],
-  ) => Promise<Refused[]>;
+  writeThrough: (stream: Stream, items: readonly { row: Row; bytes: number }[]) => Promise<Refused[]>;
 }
 
 /** What is promised of a request's admitted events. */
@@ -44,19 +42,20 @@ export async function keep(context: Context, stream: Stream, ack: Ack, admission
 async function store(
   { writeThrough }: Context,
   stream: Stream,
-  { admitted, indexes }: Admission,
+  { admitted, indexes, receivedAt }: Admission,
 ): Promise<Kept> {
+  const items = admitted.map(({ id, fields, envelope }) => ({
+    row: { ...fields, id, receivedAt },
+    bytes: envelope.length,
+  }));
   try {
-    const refused = await writeThrough(
-      stream,
-      admitted.map(({ row, envelope }) => ({ row, bytes: envelope.length })),
-    );
+    const refused = await writeThrough(stream, items);
     const reasons = new Map(refused.map(({ row, reason }) => [row, reason]));
     return {
       kind: "kept",
       ack: "stored",
-      ids: admitted.filter(({ row }) => !reasons.has(row)).map(({ id }) => id),
-      refused: admitted.flatMap(({ row }, i) => {
+      ids: items.filter(({ row }) => !reasons.has(row)).map(({ row }) => row.id),
+      refused: items.flatMap(({ row }, i) => {
         const message = reasons.get(row);
         const index = indexes[i] ?? i;
         return message === undefined ? [] : [{ index, errors: [{ path: "", message }] }];

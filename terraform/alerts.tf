@@ -23,8 +23,8 @@ locals {
     shedding = {
       name     = "Shedding"
       severity = "CRITICAL"
-      # counts repeat while it lasts, and keep the incident open
-      filter  = "${local.from_ingest} AND (jsonPayload.event=\"shedding.started\" OR (jsonPayload.event=\"ingest.counted\" AND jsonPayload.shed>0))"
+      # not ingest.counted's "shed": a client over its key's rate counts there too
+      filter  = "${local.from_ingest} AND jsonPayload.event=\"shedding.started\""
       labels  = { stream = "EXTRACT(jsonPayload.stream)" }
       summary = "Stream $${log.extracted_label.stream} is over its high-water mark. Clients get 503 with Retry-After."
     }

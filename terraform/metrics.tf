@@ -13,8 +13,8 @@ locals {
   value_metrics = {
     accepted       = { filter = local.counted, field = "accepted", unit = "{event}", labels = ["stream"], description = "Events that ingest accepted" }
     rejected       = { filter = local.counted, field = "rejected", unit = "{event}", labels = ["stream"], description = "Events that ingest rejected as invalid" }
-    shed           = { filter = local.counted, field = "shed", unit = "{event}", labels = ["stream"], description = "Events that ingest shed with 503" }
-    stored_through = { filter = local.counted, field = "storedThrough", unit = "{event}", labels = ["stream"], description = "Events that ingest stored itself, past the buffer" }
+    shed           = { filter = local.counted, field = "shed", unit = "{event}", labels = ["stream"], description = "Events that ingest shed: the buffer is full, nothing answers (503), or the key is over its rate (429)" }
+    stored_through = { filter = local.counted, field = "storedThrough", unit = "{event}", labels = ["stream"], description = "Events of buffered streams that ingest stored itself" }
     stored         = { filter = local.drained, field = "stored", unit = "{event}", labels = [], description = "Events that drains stored" }
     dead           = { filter = local.drained, field = "dead", unit = "{event}", labels = [], description = "Events that drains buried" }
     depth          = { filter = local.drained, field = "depth", unit = "{event}", labels = [], description = "Events that a drain left behind" }

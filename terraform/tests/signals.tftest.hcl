@@ -101,7 +101,7 @@ run "the_alerts" {
     condition = { for anchor, policy in google_monitoring_alert_policy.log : anchor => join(" ", regexall("[a-z]+\\.(?:opened|probed|buried|started|deep|finished|counted)", policy.conditions[0].condition_matched_log[0].filter)) } == {
       oldest-event-is-old  = "drain.finished"
       dead-letter          = "event.buried"
-      shedding             = "shedding.started ingest.counted"
+      shedding             = "shedding.started"
       write-through-active = "breaker.opened breaker.probed"
       buffer-nearly-full   = "buffer.deep"
     }

@@ -201,7 +201,10 @@ describe("a redrive", () => {
     world.upstash.setFault(({ commands }) =>
       commands[0]?.[0] === "LPUSH" ? { kind: "cut-after" } : undefined,
     );
-    expect(await redriveAll()).toMatchObject({ redriven: 0, stopped: expect.stringContaining("not marked") });
+    expect(await redriveAll()).toMatchObject({
+      redriven: 0,
+      stopped: expect.stringContaining("nothing of it is marked"),
+    });
     world.upstash.setFault(undefined);
     expect(await liveIds()).toEqual(ids);
     await expectConserved(world, "checked", ids);
@@ -238,7 +241,7 @@ describe("a redrive", () => {
     const ids = await die([{ n: -1 }]);
     const buffer = pushingThen(async () => world.neon.setFault(() => ({ kind: "cut-before" })));
     const report = await redriveAll({ buffer });
-    expect(report.stopped).toMatch(/were pushed, but Postgres did not confirm the mark/);
+    expect(report.stopped).toMatch(/^Redis has 1 letter of checked, but Postgres did not confirm the mark/);
     world.neon.setFault(undefined);
     expect(await liveIds()).toEqual(ids);
     expect(await redriveAll()).toMatchObject({ redriven: 1 });
@@ -368,7 +371,7 @@ describe("the commands", () => {
 
   test("dead-letters list, show, redrive and purge do what they say", async () => {
     const ids = await bury(3, "events", event);
-    const [first, second, third] = ids as [string, string, string];
+    const [first, second] = ids as [string, string];
     const list = await run("dead-letters", ["list"]);
     expect(list).toMatchObject({
       code: 0,
@@ -390,10 +393,9 @@ describe("the commands", () => {
     const purged = await run("dead-letters", ["purge", "--stream", "events", "--yes"]);
     expect(purged).toMatchObject({
       code: 0,
-      out: expect.stringMatching(/1 event of them is lost, on purpose/),
+      out: expect.stringMatching(/1 event is lost, on purpose/),
     });
     await expectConserved(world, "events", [first, second]);
-    expect(third).not.toBe(first);
   });
 
   test.each([
@@ -445,7 +447,7 @@ describe("the commands", () => {
     world.neon.setFault(() => ({ kind: "refuse" }));
     const failed = await run("drain", ["checked"], env);
     expect(failed).toMatchObject({ code: 1, out: expect.stringMatching(/checked +unavailable/) });
-    expect((await run("status", [], env)).out).toMatch(/checked\/2 +1 +the last try ended with: no answer/);
+    expect((await run("status", [], env)).out).toMatch(/checked\/2 +1 /);
     world.neon.setFault(undefined);
     const drained = await run("drain", ["--wait"], env);
     expect(drained).toMatchObject({ code: 0, out: expect.stringMatching(/checked +empty +1 +1 +0 +0 +0/) });
@@ -459,5 +461,38 @@ describe("the commands", () => {
       ...{ code: 1, err: expect.stringContaining("does not answer") },
     });
     await expectConserved(world, "checked", [id]);
+  });
+
+  test("status tells everything that keeps a partition from draining", async () => {
+    const waits = {
+      heldForSeconds: null,
+      batchAgeSeconds: null,
+      attempts: 0,
+      lastSqlstate: null,
+      lastReason: null,
+    };
+    const none = {
+      pending: 0,
+      sealed: 0,
+      claimed: 0,
+      oldestAgeSeconds: null,
+      deadLetters: null,
+      partitions: [],
+    };
+    const partitions = [
+      { ...waits, partition: 0, depth: 5 },
+      { ...waits, partition: 1, depth: 1200, heldForSeconds: 12, batchAgeSeconds: 300, attempts: 2 },
+      { ...waits, partition: 2, depth: 7, lastSqlstate: "42P01", lastReason: "SQLSTATE 42P01" },
+    ];
+    const report = { streams: [{ ...none, stream: "events", partitions }] };
+    const { url, close } = await world.serve(async (_, res) => void res.end(JSON.stringify(report)));
+    const { out } = await run("status", [], { SUPERVISOR_URL: url });
+    await close();
+    expect(out).toMatch(/events\/0 +5 +nothing in its way: the next tick takes it/);
+    expect(out).toMatch(
+      /events\/1 +1,200 +2 drain calls died with the batch in hand; a drain call has held it for 12 s; .* 5 min ago/,
+    );
+    expect(out).toMatch(/events\/2 +7 +the last try ended with: SQLSTATE 42P01\n/);
+    expect(out).toContain("Postgres does not answer the supervisor");
   });
 });

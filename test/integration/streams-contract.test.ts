@@ -107,7 +107,9 @@ function exampleOf(schema: z.ZodType, i: number): unknown {
     case "json":
       return MANY[i % MANY.length];
     default:
-      throw new Error(`no example of zod's ${definition.type} is known: teach exampleOf in ${import.meta.url}`);
+      throw new Error(
+        `no example of zod's ${definition.type} is known: teach exampleOf in ${import.meta.url}`,
+      );
   }
 }
 

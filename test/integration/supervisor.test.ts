@@ -39,6 +39,15 @@ async function push(count: number, partition: number, { stream = "checked", n = 
   );
   return made.map(({ id }) => id);
 }
+/** Does something while the table is missing. */
+async function withoutTable<T>(work: () => Promise<T>): Promise<T> {
+  await world.sql.query("alter table checked rename to elsewhere");
+  try {
+    return await work();
+  } finally {
+    await world.sql.query("alter table elsewhere rename to checked");
+  }
+}
 const leaseKey = (partition: number) => `{spillway}:checked:lease:${partition}`;
 const drained = (more: object) => ({
   ...{ stream: "checked", batches: 0, stored: 0, duplicates: 0, dead: 0, remaining: 0, outcome: "empty" },
@@ -79,9 +88,7 @@ describe("POST /drain", () => {
 
   test("503 with the same body for a table that is missing", async () => {
     const ids = await push(30, 0);
-    await world.sql.query("alter table checked rename to elsewhere");
-    const { status, body } = await call("POST", "/drain");
-    await world.sql.query("alter table elsewhere rename to checked");
+    const { status, body } = await withoutTable(() => call("POST", "/drain"));
     expect(status).toBe(503);
     expect(body.streams).toContainEqual(drained({ remaining: null, outcome: "misconfigured" }));
     await call("POST", "/drain");
@@ -239,15 +246,13 @@ describe("GET /status", () => {
 
   test("says why a partition does not drain, until it does", async () => {
     const ids = await push(5, 0);
-    await world.sql.query("alter table checked rename to elsewhere");
-    await call("POST", "/drain");
+    await withoutTable(() => call("POST", "/drain"));
     expect((await status()).partitions).toMatchObject([
       {
         ...{ partition: 0, depth: 5, heldForSeconds: null, attempts: 0 },
         ...{ lastSqlstate: "42P01", lastReason: "SQLSTATE 42P01" },
       },
     ]);
-    await world.sql.query("alter table elsewhere rename to checked");
     world.neon.setFault(() => ({ kind: "status-500" }));
     await call("POST", "/drain");
     expect((await status()).partitions).toMatchObject([

@@ -30,7 +30,10 @@ test("equal events of one request differ by their ordinal, and a retry gets the 
   expect(["{}", "{}", '{"a":1}'].map(again)).toEqual(ids);
 });
 
-test("new ids are ordered by time", () => {
-  const ids = Array.from({ length: 1000 }, newId);
-  expect([...ids].sort()).toEqual(ids);
+test("new ids are ordered by time to the millisecond, and none comes twice", () => {
+  const ids = Array.from({ length: 10_000 }, newId);
+  const times = ids.map((id) => id.slice(0, 13));
+  expect([...times].sort()).toEqual(times);
+  expect(new Set(ids).size).toBe(ids.length);
+  expect(ids.every(isUuid)).toBe(true);
 });

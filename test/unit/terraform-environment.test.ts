@@ -61,7 +61,7 @@ const anchors = [...read("docs/operations.md").matchAll(/^#+ (.+)$/gm)].map((mat
 );
 
 test("every alert's playbook is a heading of docs/operations.md", () => {
-  const alerts = [...read("terraform/alerts.tf").matchAll(/^ {4}([a-z]+(?:-[a-z]+)+)\s*= \{/gm)].map(
+  const alerts = [...read("terraform/alerts.tf").matchAll(/^ {4}([a-z]+(?:-[a-z]+)*)\s*= \{/gm)].map(
     (match) => match[1] ?? "",
   );
   expect(alerts).toHaveLength(7);

@@ -1,0 +1,26 @@
+/**
+ * BullMQ's worker: 200 jobs at once, which gather into inserts of up to 100 rows and are done when theirs is.
+ * (Batches of jobs are a feature of BullMQ Pro; this is how people make them without.)
+ */
+import { Worker } from "bullmq";
+import { drizzle } from "drizzle-orm/node-postgres";
+import pg from "pg";
+import { GroupCommit } from "../../lib/group-commit.ts";
+import { insertItems, type Item } from "./rows.ts";
+
+const CONCURRENCY = 200;
+
+const db = drizzle(new pg.Pool({ connectionString: process.env.DATABASE_URL, max: 8 }));
+const group = new GroupCommit((items: Item[]) => insertItems(db, items), {
+  maxCount: 100,
+  maxBytes: Number.POSITIVE_INFINITY,
+  maxWaitingBytes: Number.POSITIVE_INFINITY,
+  concurrency: 2,
+});
+
+const worker = new Worker<Item>("items", async ({ data }) => void (await group.add([data], 0)), {
+  connection: { url: process.env.REDIS_URL ?? "" },
+  concurrency: CONCURRENCY,
+});
+await worker.waitUntilReady();
+process.send?.("ready");

@@ -1,0 +1,193 @@
+/** The whole system through HTTP: real servers, both functions in processes of their own, tick and eager flush. */
+import { chmodSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { Redis } from "ioredis";
+import pg from "pg";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { type Stack, startStack } from "../../dev/stack.ts";
+import { whereabouts } from "./world.ts";
+
+const dataDir = mkdtempSync(join(tmpdir(), "spillway-e2e-"));
+chmodSync(dataDir, 0o755); // Postgres's user has to get through
+let stack: Stack;
+let servers: { redis: Redis; sql: pg.Pool };
+
+beforeAll(async () => {
+  stack = await startStack({ dataDir, drainEveryMs: 5000, env: { LEASE_MS: "2000" } });
+  servers = { redis: new Redis(stack.redisUrl), sql: new pg.Pool({ connectionString: stack.databaseUrl }) };
+}, 120_000);
+
+afterAll(async () => {
+  await servers?.redis.quit();
+  await servers?.sql.end();
+  await stack?.stop();
+  rmSync(dataDir, { recursive: true, force: true });
+});
+
+/** Posts events, and returns the acknowledged ids; undefined when there was no answer. */
+async function post(events: unknown, stream = "events", more: Record<string, string> = {}) {
+  const response = await fetch(`${stack.ingestUrl}/v1/${stream}`, {
+    method: "POST",
+    headers: { authorization: `Bearer ${stack.apiKey}`, "content-type": "application/json", ...more },
+    body: JSON.stringify(events),
+  });
+  const body = (await response.json()) as { ids?: string[] };
+  return { status: response.status, ids: body.ids ?? [] };
+}
+const event = (n: number) => ({ type: "test", payload: { n } });
+
+/** Resolves when another process than `before` answers in its place. */
+async function untilRestarted(which: "ingest" | "supervisor", before: number): Promise<void> {
+  for (let tries = 0; tries < 400; tries++) {
+    const isUp = await fetch(`${stack[which].url}/health`).then(
+      ({ ok }) => ok,
+      () => false,
+    );
+    if (isUp && stack[which].pid() !== before) return;
+    await sleep(50);
+  }
+  throw new Error(`expected ${which} to be started again`);
+}
+
+const isAlive = (pid: number) => {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+};
+
+/** Drains until nothing is left. */
+async function drainAll(): Promise<void> {
+  for (let calls = 0; calls < 100; calls++) {
+    const response = await fetch(`${stack.supervisorUrl}/drain?wait=1`, { method: "POST" }).catch(
+      () => undefined,
+    );
+    const report = (await response?.json()) as { streams: { outcome: string }[] } | undefined;
+    if (report?.streams.every(({ outcome }) => outcome === "empty")) return;
+    await sleep(100);
+  }
+  throw new Error("expected the buffer to be empty after 100 drains");
+}
+
+async function expectStoredOnce(ids: readonly string[], stream = "events"): Promise<void> {
+  const found = await whereabouts(servers, stream);
+  expect(found.buffered).toEqual([]);
+  expect(found.dead).toEqual([]);
+  expect(new Set(found.stored).size).toBe(found.stored.length);
+  const stored = new Set(found.stored);
+  expect(ids.filter((id) => !stored.has(id))).toEqual([]);
+}
+
+test("an event posted with the key is a row after the next tick, and can be asked for by its id", async () => {
+  const { status, ids } = await post(event(1));
+  expect(status).toBe(202);
+  let found = 404;
+  for (let tries = 0; tries < 400 && found === 404; tries++) {
+    await sleep(50);
+    const response = await fetch(`${stack.ingestUrl}/v1/events/${ids[0]}`, {
+      headers: { authorization: `Bearer ${stack.apiKey}` },
+    });
+    found = response.status;
+  }
+  expect(found).toBe(200);
+  await expectStoredOnce(ids);
+});
+
+test("10,000 events with tick and eager flush, the supervisor killed five times: each is stored once", async () => {
+  const acknowledged: string[] = [];
+  let posted = 0;
+  const sender = async () => {
+    while (posted < 10_000) {
+      const size = Math.min(20, 10_000 - posted);
+      const from = posted;
+      posted += size;
+      const { status, ids } = await post(Array.from({ length: size }, (_, i) => event(from + i)));
+      expect(status).toBe(202);
+      acknowledged.push(...ids);
+      await sleep(20);
+    }
+  };
+  const killer = async () => {
+    for (let kills = 0; kills < 5; kills++) {
+      await sleep(300);
+      const dead = stack.supervisor.pid();
+      stack.supervisor.kill("SIGKILL");
+      await untilRestarted("supervisor", dead);
+    }
+  };
+  await Promise.all([...Array.from({ length: 4 }, sender), killer()]);
+  await drainAll();
+  expect(new Set(acknowledged).size).toBe(10_000);
+  await expectStoredOnce(acknowledged);
+});
+
+test("ingest that is told to end answers every request in flight, and loses none that it acknowledged", async () => {
+  const acknowledged: string[] = [];
+  const statuses = new Map<number | "refused", number>();
+  let isOn = true;
+  const sender = async () => {
+    for (let n = 0; isOn; n++) {
+      const answer = await post(event(n)).catch(() => undefined);
+      const status = answer?.status ?? "refused";
+      statuses.set(status, (statuses.get(status) ?? 0) + 1);
+      if (answer) acknowledged.push(...(status === 202 ? answer.ids : []));
+      else await sleep(20);
+    }
+  };
+  const senders = Array.from({ length: 8 }, sender);
+  await sleep(300);
+  const before = stack.ingest.pid();
+  stack.ingest.kill("SIGTERM");
+  await untilRestarted("ingest", before);
+  isOn = false;
+  await Promise.all(senders);
+  expect([...statuses.keys()].filter((status) => ![202, 503, "refused"].includes(status))).toEqual([]);
+  await drainAll();
+  await expectStoredOnce(acknowledged);
+});
+
+test("a supervisor that is told to end in the middle of a drain leaves no lease behind", async () => {
+  const ids: string[] = [];
+  stack.neonBridge.setFault(() => ({ kind: "slow", delayMs: 200 }));
+  for (let i = 0; i < 5; i++) ids.push(...(await post(Array.from({ length: 500 }, (_, n) => event(n)))).ids);
+  const draining = fetch(`${stack.supervisorUrl}/drain`, { method: "POST" });
+  while ((await servers.redis.keys("{spillway}:events:claimed:*")).length === 0) await sleep(10);
+  const before = stack.supervisor.pid();
+  stack.supervisor.kill("SIGTERM");
+  const report = (await (await draining).json()) as { streams: { outcome: string }[] };
+  expect(report.streams.map(({ outcome }) => outcome)).toContain("deadline");
+  while (isAlive(before)) await sleep(5); // eager flushes that were under way have ended too
+  expect(await servers.redis.keys("{spillway}:events:lease:*")).toEqual([]);
+  expect(await servers.redis.keys("{spillway}:events:claimed:*")).toEqual([]);
+  await untilRestarted("supervisor", before);
+  stack.neonBridge.setFault(undefined);
+  await drainAll();
+  await expectStoredOnce(ids);
+});
+
+test("at a steady pace with eager flushes the average batch is at least 90 rows", async () => {
+  await drainAll();
+  const ids: string[] = [];
+  for (let i = 0; i < 150; i++) {
+    // ten posts of two at a time: 20 events every 20 ms, about a thousand a second
+    const answers = await Promise.all(
+      Array.from({ length: 10 }, (_, n) =>
+        post(
+          [1, 2].map((k) => ({ contactId: `${i}-${n}-${k}`, type: "note", description: "x" })),
+          "activities",
+        ),
+      ),
+    );
+    for (const answer of answers) ids.push(...answer.ids);
+    await sleep(20);
+  }
+  await drainAll();
+  await expectStoredOnce(ids, "activities");
+  const { rows } = await servers.sql.query(
+    "select count(*)::int as rows, count(distinct xmin::text)::int as batches from activities",
+  );
+  expect(rows[0].rows / rows[0].batches).toBeGreaterThanOrEqual(90);
+});
