@@ -89,13 +89,19 @@ export const pgBoss: Candidate = {
 export async function drainAll(supervisorUrl: string): Promise<void> {
   for (let tries = 0; tries < 600; tries++) {
     const response = await fetch(`${supervisorUrl}/drain?wait=1`, { method: "POST" });
-    const { streams } = (await response.json()) as { streams: { remaining: number | null; outcome: string }[] };
+    const { streams } = (await response.json()) as {
+      streams: { remaining: number | null; outcome: string }[];
+    };
     if (streams.every(({ outcome }) => outcome === "empty")) return;
   }
   throw new Error("the buffer did not become empty");
 }
 
-const single = (child: Child & { port: number }): Running => ({ port: child.port, pids: [child.pid], stop: child.stop });
+const single = (child: Child & { port: number }): Running => ({
+  port: child.port,
+  pids: [child.pid],
+  stop: child.stop,
+});
 
 async function startTarget(stack: Stack, name: string): Promise<Child & { port: number }> {
   return startFunction({

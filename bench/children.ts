@@ -22,7 +22,13 @@ export const projectRoot = fileURLToPath(new URL("..", import.meta.url));
 const endWithParent = new URL("end-with-parent.mjs", import.meta.url).href;
 
 /** Starts a process and leaves it to the caller to learn when it is ready. */
-export function startChild({ file, args = [], env = {}, logFile, execArgv }: Start): Child & { process: ChildProcess } {
+export function startChild({
+  file,
+  args = [],
+  env = {},
+  logFile,
+  execArgv,
+}: Start): Child & { process: ChildProcess } {
   const log = openSync(logFile, "a");
   const child = fork(`${projectRoot}${file}`, args, {
     cwd: projectRoot,
@@ -39,7 +45,9 @@ export async function startReady(start: Start): Promise<Child> {
   const child = startChild(start);
   await new Promise<void>((resolve, reject) => {
     child.process.once("message", () => resolve());
-    child.process.once("exit", (code) => reject(new Error(`${start.file} ended (${code}): see ${start.logFile}`)));
+    child.process.once("exit", (code) =>
+      reject(new Error(`${start.file} ended (${code}): see ${start.logFile}`)),
+    );
   });
   return child;
 }

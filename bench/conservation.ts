@@ -50,7 +50,9 @@ export async function checkConservation(
 }
 
 async function idsIn({ sql }: Stack, query: string): Promise<string[]> {
-  const { rows } = await sql.query<{ ids: string | null }>(`select string_agg(id::text, ',') as ids from (${query}) q`);
+  const { rows } = await sql.query<{ ids: string | null }>(
+    `select string_agg(id::text, ',') as ids from (${query}) q`,
+  );
   return rows[0]?.ids?.split(",") ?? [];
 }
 

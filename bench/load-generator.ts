@@ -33,11 +33,13 @@ class Generator {
   readonly #latencies = new Histogram();
   readonly #seconds = new Map<number, LoadSecond & { latencies: Histogram }>();
   readonly #free: Lane[] = [];
+  /** Moments at which requests were due that wait for a connection; those before `#dueAt` are gone. */
   readonly #due: number[] = [];
   readonly #lanes: Lane[] = [];
   readonly #result = { requests: 0, events: 0, errors: 0, unanswered: 0 };
   readonly #statuses: Record<string, number> = {};
   readonly #ids: string[] = [];
+  #dueAt = 0;
   #next = 0;
   #startedAtMs = 0;
   #isOver = false;
@@ -120,7 +122,8 @@ class Generator {
   /** The request that has waited longest; those that waited too long are errors. */
   #nextDue(): number | undefined {
     for (;;) {
-      const dueAtMs = this.#due.shift();
+      const dueAtMs = this.#due[this.#dueAt];
+      if (dueAtMs !== undefined) this.#dueAt += 1;
       if (dueAtMs === undefined || performance.now() - dueAtMs < this.#job.timeoutMs) return dueAtMs;
       this.#note(dueAtMs, undefined, undefined);
     }
@@ -167,7 +170,11 @@ class Generator {
       const endAtMs = phaseAtMs + seconds * 1000;
       let dueAtMs = phaseAtMs;
       while (dueAtMs < endAtMs) {
-        for (const nowMs = performance.now(); dueAtMs <= nowMs && dueAtMs < endAtMs; dueAtMs += 1000 / perSecond) {
+        for (
+          const nowMs = performance.now();
+          dueAtMs <= nowMs && dueAtMs < endAtMs;
+          dueAtMs += 1000 / perSecond
+        ) {
           this.#secondOf(dueAtMs - this.#startedAtMs).offered += 1;
           const lane = this.#free.pop();
           if (lane) this.#send(lane, dueAtMs);
@@ -182,9 +189,10 @@ class Generator {
   /** Waits for what is on its way. */
   async #settle(): Promise<void> {
     const giveUpAtMs = performance.now() + this.#job.timeoutMs;
-    const isBusy = () => this.#due.length > 0 || this.#lanes.some(({ sent }) => sent !== undefined);
+    const isBusy = () => this.#due.length > this.#dueAt || this.#lanes.some(({ sent }) => sent !== undefined);
     while (isBusy() && performance.now() < giveUpAtMs) await sleep(10);
-    this.#result.unanswered = this.#due.length + this.#lanes.filter(({ sent }) => sent !== undefined).length;
+    this.#result.unanswered =
+      this.#due.length - this.#dueAt + this.#lanes.filter(({ sent }) => sent !== undefined).length;
   }
 
   #broken(lane: Lane): void {

@@ -22,7 +22,9 @@ const BODIES = 256;
 
 function webhooks(): object[] {
   const examples = createRequire(import.meta.url)("@octokit/webhooks-examples") as Examples[];
-  return examples.flatMap(({ name, examples }) => examples.map((payload) => ({ type: `github.${name}`, payload })));
+  return examples.flatMap(({ name, examples }) =>
+    examples.map((payload) => ({ type: `github.${name}`, payload })),
+  );
 }
 
 /** The i-th point of a walk through Zürich; the same in every run. */

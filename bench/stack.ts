@@ -84,7 +84,11 @@ async function build(
   const redis = new Redis(redisServer.url, { protocol: 2 });
   const sql = await open(postgres.url);
   const observer = await open(postgres.url.replace(/spillway$/, "postgres"));
-  stops.push(async () => redis.disconnect(), () => sql.end(), () => observer.end());
+  stops.push(
+    async () => redis.disconnect(),
+    () => sql.end(),
+    () => observer.end(),
+  );
 
   const [restUrl, neonHttpUrl] = [`http://127.0.0.1:${upstashPort}`, `http://127.0.0.1:${neonPort}/sql`];
   const environment = {
@@ -95,15 +99,17 @@ async function build(
     INGEST_API_KEYS: `bench:${createHash("sha256").update(apiKey).digest("hex")}`,
     KEY_EVENTS_PER_SECOND: "1000000",
   };
-  const startTarget = (target: string) => async (env: Record<string, string> = {}) =>
-    startFunction({
-      target,
-      source: join(built, "functions", "index.js"),
-      port: await freePort(),
-      env: { ...environment, ...env },
-      logFile: logFile(target),
-      execArgv: profiling(target),
-    });
+  const startTarget =
+    (target: string) =>
+    async (env: Record<string, string> = {}) =>
+      startFunction({
+        target,
+        source: join(built, "functions", "index.js"),
+        port: await freePort(),
+        env: { ...environment, ...env },
+        logFile: logFile(target),
+        execArgv: profiling(target),
+      });
   return {
     ...{ folder, redis, sql, observer, restUrl, restToken, neonHttpUrl, apiKey, freePort, logFile, stop },
     redisUrl: redisServer.url,

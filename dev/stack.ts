@@ -72,7 +72,7 @@ export interface Stack {
   /** Ends Redis by `signal` (absent: a clean stop) and starts it again on the same folder and port, after `meanwhile`. */
   restartRedis(signal?: NodeJS.Signals, meanwhile?: () => Promise<void>): Promise<void>;
   /** The same for Postgres. */
-  restartPostgres(signal?: NodeJS.Signals): Promise<void>;
+  restartPostgres(signal?: NodeJS.Signals, meanwhile?: () => Promise<void>): Promise<void>;
   /** Stops scheduler, functions, bridges, then the servers. May be repeated; resolves when all processes are gone. */
   stop(): Promise<void>;
 }
@@ -202,8 +202,9 @@ async function start(options: StackOptions, started: Started): Promise<Stack> {
       await meanwhile?.();
       await launchRedis();
     },
-    restartPostgres: async (signal) => {
+    restartPostgres: async (signal, meanwhile) => {
       await (signal ? postgres.kill(signal) : postgres.stop());
+      await meanwhile?.();
       await launchPostgres();
     },
     stop: () => started.stop(),

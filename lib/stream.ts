@@ -24,9 +24,18 @@ export const moment = () =>
     .refine((text) => !text.startsWith("0000"), "expected a year from 0001 to 9999")
     .refine((text) => !/[+-](1[6-9]|2\d):\d\d$/.test(text), "expected an offset under 16 hours");
 
+/** What JSON can carry: an event waits in Redis as JSON, so its schema may put out nothing else (no Date, no Map). */
+export type Json =
+  | string
+  | number
+  | boolean
+  | null
+  | readonly Json[]
+  | { readonly [key: string]: Json | undefined };
+
 /** Any JSON value but null, kept as it is. */
 export const json = () =>
-  z.custom<NonNullable<unknown>>((value) => value !== undefined && value !== null, {
+  z.custom<NonNullable<Json>>((value) => value !== undefined && value !== null, {
     error: "expected a JSON value other than null",
   });
 
@@ -45,10 +54,10 @@ export interface CloudEvent {
 
 type Base = "id" | "receivedAt" | "storedAt";
 
-interface Declaration<Name extends string, Table extends PgTable, Schema extends z.ZodType> {
+interface Declaration<Name extends string, Table extends PgTable, Schema extends z.ZodType<Json>> {
   /** The stream's name in URLs, and its table's. */
   name: Name;
-  table: Table & { _: { name: Name } };
+  table: Table & { _: { name: NoInfer<Name> } };
   /** What a client may send, without `id`. Unknown keys are refused: use z.strictObject. */
   schema: Schema;
   /**
@@ -81,7 +90,7 @@ export interface Stream {
 }
 
 /** Declares a stream. Throws where the name could not stand in a URL or a Redis key. */
-export function defineStream<Name extends string, Table extends PgTable, Schema extends z.ZodType>(
+export function defineStream<Name extends string, Table extends PgTable, Schema extends z.ZodType<Json>>(
   declaration: Declaration<Name, Table, Schema>,
 ): Stream {
   if (!/^[a-z][a-z0-9_]{0,62}$/.test(declaration.name))

@@ -6,7 +6,7 @@ import { Worker } from "bullmq";
 import { drizzle } from "drizzle-orm/node-postgres";
 import pg from "pg";
 import { GroupCommit } from "../../lib/group-commit.ts";
-import { insertItems, type Item } from "./rows.ts";
+import { type Item, insertItems } from "./rows.ts";
 
 const CONCURRENCY = 200;
 

@@ -2,7 +2,7 @@
 import { neon, neonConfig } from "@neondatabase/serverless";
 import { Redis } from "@upstash/redis";
 import { drizzle } from "drizzle-orm/neon-http";
-import { insertItems, type Item } from "./rows.ts";
+import { type Item, insertItems } from "./rows.ts";
 
 const IDLE_MS = 100;
 

@@ -2,7 +2,7 @@
 import { drizzle } from "drizzle-orm/node-postgres";
 import pg from "pg";
 import PgBoss from "pg-boss";
-import { insertItems, type Item } from "./rows.ts";
+import { type Item, insertItems } from "./rows.ts";
 
 const LOOPS = 4;
 const IDLE_MS = 100;

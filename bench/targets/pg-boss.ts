@@ -3,7 +3,11 @@ import { http } from "@google-cloud/functions-framework";
 import PgBoss from "pg-boss";
 import { itemOf } from "./rows.ts";
 
-const boss = new PgBoss({ connectionString: process.env.DATABASE_URL ?? "", supervise: false, schedule: false });
+const boss = new PgBoss({
+  connectionString: process.env.DATABASE_URL ?? "",
+  supervise: false,
+  schedule: false,
+});
 boss.on("error", console.error);
 const started = boss.start();
 

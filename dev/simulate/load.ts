@@ -14,8 +14,9 @@ interface Terms {
   apiKey: string;
   events: number;
   seed: number;
-  random: Random;
   ledger: Ledger;
+  /** Which post comes next, beginning with the event of this number. */
+  choose: (first: number) => Post;
   senders: number;
   /** Ends the load early, at a moment in milliseconds. */
   deadlineAtMs: number;
@@ -27,7 +28,7 @@ const TRIES = 8;
 const TIMEOUT_MS = 20_000;
 
 /** One request's worth of events: numbers from `first`, all of one stream. */
-interface Post {
+export interface Post {
   stream: StreamName;
   first: number;
   count: number;
@@ -49,7 +50,8 @@ export async function sendAll(terms: Terms): Promise<void> {
     while (next < terms.events && Date.now() < terms.deadlineAtMs) {
       const aheadMs = terms.perSecond ? (next / terms.perSecond) * 1000 - (Date.now() - startedAtMs) : 0;
       if (aheadMs > 0) await sleep(aheadMs);
-      const post = choosePost(terms.random, next, terms.events);
+      const chosen = terms.choose(next);
+      const post = { ...chosen, count: Math.min(chosen.count, terms.events - next) };
       if (post.count <= 0) return;
       next += post.count;
       for (let i = 0; i < post.count; i++) terms.ledger.noteSent(post.first + i, post.stream);
@@ -60,12 +62,12 @@ export async function sendAll(terms: Terms): Promise<void> {
 }
 
 /** Half the posts are single events, most others some dozens, a few up to 500. */
-function choosePost(random: Random, first: number, events: number): Post {
+export function mixedPost(random: Random, first: number): Post {
   const kind = random.next();
   const stream = kind < 0.6 ? "events" : kind < 0.85 ? "locations" : kind < 0.99 ? "activities" : "leads";
   const size = random.next();
   const wanted = size < 0.5 ? 1 : size < 0.8 ? random.whole(2, 50) : random.whole(51, 500);
-  const count = Math.min(stream === "leads" ? 1 : wanted, events - first);
+  const count = stream === "leads" ? 1 : wanted;
   return { stream, first, count, withOwnIds: random.next() < 0.5 };
 }
 

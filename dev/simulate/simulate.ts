@@ -6,6 +6,10 @@
  *   --seed N      repeats a schedule                   (random, printed)
  *   --minutes N   sends no longer than this            (40)
  *
+ * or, for one long outage under a steady load instead:
+ *
+ *   --outage redis|postgres  --seconds N (60)  --rate N requests a second (200)  --size N events each (1)
+ *
  * Exit status 0 when every promise held, 1 when one broke, 2 for arguments that make no sense. The seed repeats
  * events and faults; the machine decides how they meet.
  */
@@ -19,7 +23,8 @@ import { type Stack, startStack } from "../stack.ts";
 import { POISON_SPEED } from "./events.ts";
 import { FAULTS, schedule } from "./faults.ts";
 import { Ledger } from "./ledger.ts";
-import { sendAll } from "./load.ts";
+import { mixedPost, sendAll } from "./load.ts";
+import { eventsOf, loadThroughOutage, type OutageTerms } from "./outage.ts";
 import { randomOf } from "./random.ts";
 import { judge, type Verdict } from "./verdict.ts";
 
@@ -28,21 +33,33 @@ interface Options {
   faults: number;
   seed: number;
   minutes: number;
+  outage: OutageTerms | undefined;
 }
 
 function readOptions(): Options {
   const string = { type: "string" } as const;
   const { values } = parseArgs({
-    options: { events: string, faults: string, seed: string, minutes: string },
+    options: {
+      ...{ events: string, faults: string, seed: string, minutes: string },
+      ...{ outage: string, seconds: string, rate: string, size: string },
+    },
   });
-  const whole = (name: keyof Options, fallback: number) => {
+  const whole = (name: keyof typeof values, fallback: number) => {
     const value = Number(values[name] ?? fallback);
     if (!Number.isSafeInteger(value) || value < 0)
       throw new Error(`--${name}: expected a whole number, got "${values[name]}"`);
     return value;
   };
+  const { outage: server } = values;
+  if (server !== undefined && server !== "redis" && server !== "postgres")
+    throw new Error(`--outage: expected redis or postgres, got "${server}"`);
+  const outage: OutageTerms | undefined =
+    server === undefined
+      ? undefined
+      : { server, seconds: whole("seconds", 60), rate: whole("rate", 200), size: whole("size", 1) };
   return {
-    events: whole("events", 20_000),
+    outage,
+    events: outage ? eventsOf(outage) : whole("events", 20_000),
     faults: whole("faults", 15),
     seed: whole("seed", Math.floor(Math.random() * 2 ** 31)),
     minutes: whole("minutes", 40),
@@ -73,11 +90,11 @@ async function run(options: Options): Promise<Verdict> {
   try {
     await addPoison(stack.databaseUrl);
     const ledger = new Ledger(options.events);
-    await loadWhileBreaking(stack, dataDir, ledger, options);
+    if (options.outage) await loadThroughOutage(stack, ledger, options.seed, options.outage);
+    else await loadWhileBreaking(stack, dataDir, ledger, options);
     await untilDrained(stack);
-    const { seed, events } = options;
     printAnswers(ledger);
-    return await judge(stack, ledger, seed, events);
+    return await judge(stack, ledger, options.seed, options.events);
   } finally {
     await stack.stop();
     await rm(dataDir, { recursive: true, force: true });
@@ -99,6 +116,7 @@ async function loadWhileBreaking(
 ): Promise<void> {
   const startedAtMs = Date.now();
   const faultRandom = randomOf(options.seed + 1);
+  const loadRandom = randomOf(options.seed);
   const names = schedule(faultRandom, options.faults);
   let isSending = true;
   const load = sendAll({
@@ -106,7 +124,7 @@ async function loadWhileBreaking(
     apiKey: stack.apiKey,
     events: options.events,
     seed: options.seed,
-    random: randomOf(options.seed),
+    choose: (first) => mixedPost(loadRandom, first),
     ledger,
     senders: SENDERS,
     deadlineAtMs: startedAtMs + options.minutes * 60_000,
@@ -167,9 +185,8 @@ try {
   console.error(`simulate: ${(error as Error).message}`);
   process.exit(2);
 }
-console.log(`seed ${options.seed}: ${options.events} events, ${options.faults} faults`);
+const { seed, events, faults, outage } = options;
+console.log(`seed ${seed}: ${events} events, ${outage ? `${outage.server} away` : `${faults} faults`}`);
 const held = print(await run(options));
-console.log(
-  held ? "every promise held" : `a promise broke; npm run simulate -- --seed ${options.seed} repeats it`,
-);
+console.log(held ? "every promise held" : `a promise broke; --seed ${seed} repeats the schedule`);
 process.exit(held ? 0 : 1);

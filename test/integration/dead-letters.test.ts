@@ -447,7 +447,7 @@ describe("the commands", () => {
     world.neon.setFault(() => ({ kind: "refuse" }));
     const failed = await run("drain", ["checked"], env);
     expect(failed).toMatchObject({ code: 1, out: expect.stringMatching(/checked +unavailable/) });
-    expect((await run("status", [], env)).out).toMatch(/checked\/2 +1 /);
+    expect((await run("status", [], env)).out).toMatch(/checked\/2 +1 +the last try ended with: no answer/);
     world.neon.setFault(undefined);
     const drained = await run("drain", ["--wait"], env);
     expect(drained).toMatchObject({ code: 0, out: expect.stringMatching(/checked +empty +1 +1 +0 +0 +0/) });

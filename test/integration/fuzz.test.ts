@@ -136,7 +136,7 @@ function damaged(random: Random, body: Buffer): Buffer {
 function bodyOf(random: Random, stream: string): Buffer {
   const event = () => eventOf(random, stream);
   const many = (n: number) => Array.from({ length: n }, event);
-  switch (random.below(12)) {
+  switch (random.below(18)) {
     case 0:
       return random.bytes(random.below(600));
     case 1:
@@ -335,12 +335,12 @@ function answerIn(text: string, isHead: boolean): { status: number; type: string
   if (end === -1) return undefined;
   const head = rest.slice(0, end);
   const length = isHead ? 0 : Number(/^content-length: *(\d+)/im.exec(head)?.[1] ?? 0);
-  const body = rest.slice(end + 4).replace(/^0\r\n\r\n$/, ""); // no body, in chunks
-  if (Buffer.byteLength(body) < length) return undefined;
+  const after = Buffer.from(rest.slice(end + 4)); // where no length is said there is no body
+  if (after.length < length) return undefined;
   return {
     status: Number(/^HTTP\/1\.1 (\d{3})/.exec(head)?.[1]),
     type: /^content-type: *([^\r;]*)/im.exec(head)?.[1] ?? "",
-    body,
+    body: after.subarray(0, length).toString(),
   };
 }
 
@@ -465,7 +465,8 @@ test(`${REQUESTS} random and hostile requests do no harm`, { timeout: 120_000 + 
   });
 
   expect(faults).toEqual([]);
-  expect(statuses.get("202") ?? 0).toBeGreaterThan(REQUESTS / 20); // it was not all refused
+  const kept = (statuses.get("201") ?? 0) + (statuses.get("202") ?? 0);
+  expect(kept).toBeGreaterThan(REQUESTS / 20); // not all was refused
   expect(Math.max(...heaps.slice(2))).toBeLessThan(Math.max(heaps[1] ?? 0, 50) * 2);
   await drain(world.supervisor(), {});
   const all = new Set<string>();

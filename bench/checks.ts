@@ -1,0 +1,164 @@
+/**
+ * What the benchmark has to show, each as a ratio or bound with both numbers. A check that fails is said, not
+ * thrown: figures are for reading, and a busy machine is no bug.
+ */
+import type { Results } from "./results.ts";
+
+export interface Check {
+  what: string;
+  /** Undefined: not measured in this run. */
+  isMet: boolean | undefined;
+  numbers: string;
+}
+
+type Place = [scenario: string, row: string, figure: string];
+
+const number = (value: number | undefined): string =>
+  value === undefined ? "–" : value >= 100 ? Math.round(value).toLocaleString("en") : value.toPrecision(3);
+
+export function checkAll(results: Results, settings: { backlogs: readonly number[] }): Check[] {
+  const at = ([scenario, row, figure]: Place) => results.median(scenario, row, figure);
+
+  /** a ≥ factor × b, or a ≤ factor × b. */
+  function ratio(what: string, a: Place, is: "≥" | "≤", factor: number, b: Place): Check {
+    const [x, y] = [at(a), at(b)];
+    if (x === undefined || y === undefined) return { what, isMet: undefined, numbers: "not measured" };
+    const isMet = is === "≥" ? x >= factor * y : x <= factor * y;
+    return {
+      what,
+      isMet,
+      numbers: `${number(x)} to ${number(y)} = ${(x / y).toPrecision(3)} (${is} ${factor})`,
+    };
+  }
+
+  function bound(what: string, a: Place, is: "≥" | "≤", limit: number): Check {
+    const x = at(a);
+    if (x === undefined) return { what, isMet: undefined, numbers: "not measured" };
+    return {
+      what,
+      isMet: is === "≥" ? x >= limit : x <= limit,
+      numbers: `${number(x)} (${is} ${number(limit)})`,
+    };
+  }
+
+  const ahead = (other: string, figure: string) =>
+    ratio(
+      `ahead of ${other} in ${figure === "storedPerSecond" ? "events/s stored" : "events/s accepted"}`,
+      ["alternatives", "Spillway (HTTP)", figure],
+      "≥",
+      1,
+      ["alternatives", other, figure],
+    );
+
+  const [least, most] = [Math.min(...settings.backlogs), Math.max(...settings.backlogs)];
+  const others = ["naive buffer (HTTP)", "BullMQ (TCP)", "pg-boss (TCP)"];
+  return [
+    ...(["GPS", "webhooks"] as const).flatMap((kind) => [
+      ratio(
+        `single posts, ${kind}: requests/s against the empty function`,
+        ["ingest", `Spillway paused, ${kind}`, "requestsPerSecond"],
+        "≥",
+        0.8,
+        ["ingest", `empty function, ${kind}`, "requestsPerSecond"],
+      ),
+      ratio(
+        `single posts, ${kind}: p99 against the empty function's`,
+        ["ingest", `Spillway paused, ${kind}`, "p99Ms"],
+        "≤",
+        2,
+        ["ingest", `empty function, ${kind}`, "p99Ms"],
+      ),
+    ]),
+    ratio(
+      "posts of 100 (GPS): events/s against single posts",
+      ["ingest", "Spillway paused, 100 GPS a post", "eventsPerSecond"],
+      "≥",
+      8,
+      ["ingest", "Spillway paused, GPS", "eventsPerSecond"],
+    ),
+    bound(
+      "commands per event, pushing at 64 connections",
+      ["ingest", "Spillway paused, GPS", "pushCommandsPerEvent"],
+      "≤",
+      0.05,
+    ),
+    ...settings.backlogs.map((count) =>
+      bound(
+        `commands per event, draining ${count}`,
+        ["drain", `Spillway, ${count} gps`, "drainCommandsPerEvent"],
+        "≤",
+        0.12,
+      ),
+    ),
+    ...["100 events/s", "1000 events/s", "3000 events/s, 10 a post"].map((name) =>
+      bound(
+        `commands per event, draining at a steady ${name}`,
+        ["steady", name, "drainCommandsPerEvent"],
+        "≤",
+        0.25,
+      ),
+    ),
+    ...["200 events/s", "1000 events/s", "3000 events/s, 10 a post"].map((name) =>
+      bound(`rows in the average batch at ${name}`, ["steady", name, "rowsPerTransaction"], "≥", 90),
+    ),
+    bound("commands of an idle month", ["steady", "idle", "idleCommandsPerMonth"], "≤", 50_000),
+    bound("Postgres connections while idle", ["steady", "idle", "peakConnections"], "≤", 0),
+    ratio(
+      "draining against the bare client, GPS",
+      ["drain", `Spillway, ${Math.min(100_000, most)} gps`, "storedPerSecond"],
+      "≥",
+      0.7,
+      ["drain", "bare client over HTTP, gps", "storedPerSecond"],
+    ),
+    ratio(
+      "draining against the bare client, webhooks",
+      ["drain", "Spillway, 10000 webhooks", "storedPerSecond"],
+      "≥",
+      0.7,
+      ["drain", "bare client over HTTP, webhooks", "storedPerSecond"],
+    ),
+    ratio(
+      `draining ${most} against draining ${least}`,
+      ["drain", `Spillway, ${most} gps`, "storedPerSecond"],
+      "≥",
+      0.9,
+      ["drain", `Spillway, ${least} gps`, "storedPerSecond"],
+    ),
+    ratio(
+      `memory, draining ${most} against draining ${least}`,
+      ["drain", `Spillway, ${most} gps`, "peakMemoryMb"],
+      "≤",
+      1.5,
+      ["drain", `Spillway, ${least} gps`, "peakMemoryMb"],
+    ),
+    ratio(
+      "Postgres CPU against direct",
+      ["alternatives", "Spillway (HTTP)", "postgresCpuPerMillion"],
+      "≤",
+      0.25,
+      ["alternatives", "direct (TCP)", "postgresCpuPerMillion"],
+    ),
+    ratio(
+      "Postgres transactions against direct",
+      ["alternatives", "Spillway (HTTP)", "transactionsPerMillion"],
+      "≤",
+      0.02,
+      ["alternatives", "direct (TCP)", "transactionsPerMillion"],
+    ),
+    bound(
+      "Postgres connections under the surge (8 draining + 2 writing through)",
+      ["surge", "Spillway", "peakConnections"],
+      "≤",
+      10,
+    ),
+    ...others.flatMap((other) => [ahead(other, "eventsPerSecond"), ahead(other, "storedPerSecond")]),
+    {
+      what: "conservation: accepted = stored + dead + buffered, by count and by distinct id",
+      isMet: results.losses.length === 0,
+      numbers: `${results.checksOfConservation - results.losses.length} of ${results.checksOfConservation} runs`,
+    },
+  ];
+}
+
+export const checkLine = ({ what, isMet, numbers }: Check): string =>
+  `${isMet === undefined ? "    –" : isMet ? " pass" : " FAIL"}  ${what}: ${numbers}`;

@@ -1,0 +1,30 @@
+/** Events as ingest would have buffered them, for a backlog, and the same events as rows for the bare client. */
+import { encodeEnvelope } from "../lib/envelope.ts";
+import { newId } from "../lib/ids.ts";
+import { eventMaker } from "./payloads.ts";
+import type { Stack } from "./stack.ts";
+
+export type OneKind = "gps" | "webhooks";
+
+export const streamOf = (kind: OneKind) => (kind === "gps" ? "locations" : "events");
+
+const PARTITIONS = 8;
+/** As many as the shares of ingest instances that push by turns. */
+const PER_PUSH = 500;
+
+/** Pushes a backlog of `count` events over eight partitions, and returns their ids. */
+export async function pushBacklog({ redis }: Stack, kind: OneKind, count: number): Promise<string[]> {
+  const make = eventMaker(kind);
+  const ids: string[] = [];
+  const receivedAt = new Date().toISOString();
+  for (let at = 0; at < count; at += PER_PUSH) {
+    const envelopes: string[] = [];
+    for (let i = at; i < Math.min(count, at + PER_PUSH); i++) {
+      const id = newId();
+      ids.push(id);
+      envelopes.push(encodeEnvelope({ v: 1, id, receivedAt }, JSON.stringify(make(i))));
+    }
+    await redis.lpush(`{spillway}:${streamOf(kind)}:pending:${(at / PER_PUSH) % PARTITIONS}`, ...envelopes);
+  }
+  return ids;
+}

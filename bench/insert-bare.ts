@@ -1,0 +1,31 @@
+/** Runs the bare client as a process, at Spillway's batch size and concurrency, and says what it achieved. */
+import { startChild } from "./children.ts";
+import { reset } from "./conservation.ts";
+import { costFigures } from "./figures.ts";
+import { startMeters } from "./meters.ts";
+import type { Figures } from "./results.ts";
+import type { Stack } from "./stack.ts";
+import type { BareJob } from "./targets/bare-client.ts";
+
+export async function insertBare(
+  stack: Stack,
+  what: Pick<BareJob, "transport" | "kind" | "rows">,
+): Promise<Figures> {
+  await reset(stack);
+  const { process: child, pid } = startChild({
+    file: "bench/targets/bare-client.ts",
+    logFile: stack.logFile("bare-client"),
+  });
+  const nextMessage = () =>
+    new Promise((resolve, reject) => {
+      child.once("message", resolve);
+      child.once("exit", (code) => reject(new Error(`the bare client ended early (${code})`)));
+    });
+  await nextMessage();
+  const stopMeters = await startMeters(stack, [pid]);
+  const { databaseUrl, neonHttpUrl } = stack;
+  const answer = nextMessage();
+  child.send({ ...what, batch: 100, concurrency: 8, databaseUrl, neonHttpUrl } satisfies BareJob);
+  const seconds = Number(await answer);
+  return { ...costFigures(await stopMeters(), what.rows), storedPerSecond: what.rows / seconds };
+}

@@ -1,0 +1,51 @@
+/** Drains a backlog in one call, beside the bare client with as many rows over the same bridge. */
+import { type Bench, report } from "../bench-context.ts";
+import { drainAll } from "../candidates.ts";
+import { checkConservation, reset } from "../conservation.ts";
+import { type OneKind, pushBacklog } from "../envelopes.ts";
+import { costFigures } from "../figures.ts";
+import { insertBare } from "../insert-bare.ts";
+import { startMeters } from "../meters.ts";
+
+/** Rows of the bare client, at most: its rate does not depend on how many. */
+const BARE_ROWS_MAX = 100_000;
+/** A million is drained in every other round: the others tell enough of the spread. */
+const MANY = 1_000_000;
+
+export async function drain(bench: Bench): Promise<void> {
+  const { backlogs } = bench.settings;
+  const bareRows = Math.min(BARE_ROWS_MAX, Math.max(...backlogs));
+  report(
+    bench,
+    "drain",
+    "bare client over HTTP, gps",
+    await insertBare(bench.stack, { transport: "HTTP", kind: "gps", rows: bareRows }),
+  );
+  for (const count of backlogs)
+    if (count < MANY || bench.round % 2 === 0) await drainOnce(bench, "gps", count);
+  report(
+    bench,
+    "drain",
+    "bare client over HTTP, webhooks",
+    await insertBare(bench.stack, { transport: "HTTP", kind: "webhooks", rows: 10_000 }),
+  );
+  await drainOnce(bench, "webhooks", 10_000);
+}
+
+async function drainOnce(bench: Bench, kind: OneKind, count: number): Promise<void> {
+  const { stack } = bench;
+  await reset(stack);
+  const ids = await pushBacklog(stack, kind, count);
+  const supervisor = await stack.startSupervisor({ DRAIN_DEADLINE_MS: "600000" });
+  try {
+    const stopMeters = await startMeters(stack, [supervisor.pid]);
+    const startedAtMs = performance.now();
+    await drainAll(`http://127.0.0.1:${supervisor.port}`);
+    const seconds = (performance.now() - startedAtMs) / 1000;
+    const costs = await stopMeters();
+    const figures = { ...costFigures(costs, count), storedPerSecond: count / seconds };
+    report(bench, "drain", `Spillway, ${count} ${kind}`, figures, await checkConservation(stack, ids));
+  } finally {
+    await supervisor.stop();
+  }
+}

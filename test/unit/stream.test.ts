@@ -1,0 +1,39 @@
+/** What a declaration may not say: each of these is a compile error, which `npm run typecheck` proves. */
+import { integer, pgTable, text, timestamp } from "drizzle-orm/pg-core";
+import { expect, test } from "vitest";
+import { z } from "zod";
+import { registryOf } from "../../lib/registry.ts";
+import { defineStream, eventColumns } from "../../lib/stream.ts";
+
+const table = pgTable("orders", {
+  ...eventColumns(),
+  sku: text("sku").notNull(),
+  quantity: integer("quantity"),
+});
+const schema = z.strictObject({ sku: z.string(), quantity: z.int().optional() });
+
+test("a declaration that fits compiles", () => {
+  const stream = defineStream({ name: "orders", table, schema, toRow: (order) => order });
+  expect(stream.toRow({ sku: "a" }, 1)).toEqual({ sku: "a" });
+});
+
+test("what does not fit does not compile", () => {
+  // @ts-expect-error a column that must have a value is missing
+  defineStream({ name: "orders", table, schema, toRow: ({ quantity }) => ({ quantity }) });
+  // @ts-expect-error a column gets a value of another type
+  defineStream({ name: "orders", table, schema, toRow: ({ sku }) => ({ sku, quantity: sku }) });
+  // @ts-expect-error the stream's name is not its table's
+  defineStream({ name: "order", table, schema, toRow: (order) => order });
+  const dated = pgTable("dated", { ...eventColumns(), at: timestamp("at").notNull() });
+  const coerced = z.strictObject({ at: z.coerce.date() });
+  // @ts-expect-error a Date does not come through JSON as a Date
+  defineStream({ name: "dated", table: dated, schema: coerced, toRow: (one) => one });
+});
+
+test("a name that could not stand in a URL, and a name that is taken, stop the start", () => {
+  const odd = pgTable("Od d", { ...eventColumns() });
+  const empty = z.strictObject({});
+  expect(() => defineStream({ name: "Od d", table: odd, schema: empty, toRow: () => ({}) })).toThrow("Od d");
+  const stream = defineStream({ name: "orders", table, schema, toRow: (order) => order });
+  expect(() => registryOf([stream, stream])).toThrow('two streams are named "orders"');
+});
