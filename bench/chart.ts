@@ -6,16 +6,16 @@ const LEFT = 300;
 const BAR = 22;
 const COLOURS = ["#c2410c", "#0f766e", "#1d4ed8", "#7c3aed"];
 
-const escape = (text: string) =>
+const escapeXml = (text: string) =>
   text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll('"', "&quot;");
 
 const text = (x: number, y: number, content: string, attributes = "") =>
-  `<text x="${x}" y="${y}" ${attributes}>${escape(content)}</text>`;
+  `<text x="${x}" y="${y}" ${attributes}>${escapeXml(content)}</text>`;
 
 const svg = (height: number, title: string, parts: string[]) =>
   [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" font-family="sans-serif" font-size="12" role="img">`,
-    `<title>${escape(title)}</title>`,
+    `<title>${escapeXml(title)}</title>`,
     `<rect width="${WIDTH}" height="${height}" fill="#fff"/>`,
     text(12, 22, title, 'font-size="15" font-weight="bold"'),
     ...parts,

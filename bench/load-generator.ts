@@ -235,10 +235,10 @@ function request({ apiKey }: LoadJob, { stream, body }: Post): Buffer {
 function parse(received: Buffer): Answered | undefined {
   const end = received.indexOf("\r\n\r\n");
   if (end === -1) return undefined;
-  const head = received.latin1Slice(0, end);
+  const head = received.toString("latin1", 0, end);
   const length = Number(/\r\ncontent-length: *(\d+)/i.exec(head)?.[1] ?? 0);
   if (received.length < end + 4 + length) return undefined;
-  return { status: Number(head.slice(9, 12)), body: received.latin1Slice(end + 4, end + 4 + length) };
+  return { status: Number(head.slice(9, 12)), body: received.toString("latin1", end + 4, end + 4 + length) };
 }
 
 const idsOf = (body: string): string[] => (JSON.parse(body) as { ids?: string[] }).ids ?? [];

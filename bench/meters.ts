@@ -92,7 +92,7 @@ function watchConnections(stack: Stack): { stop(): Promise<number> } {
       peak = Math.max(peak, await countConnections(stack));
       await new Promise((resolve) => setTimeout(resolve, SAMPLE_EVERY_MS));
     }
-  })();
+  })().catch(() => {}); // the stack ended first: whoever ended it says why
   return {
     stop: async () => {
       isOver = true;

@@ -3,7 +3,7 @@
  * names, and puts what the use case decided into words.
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { type Admission, admit } from "../lib/admit.ts";
+import { type Admission, admit, type Rejected } from "../lib/admit.ts";
 import { type ApiKey, authenticate, mayUse } from "../lib/api-keys.ts";
 import type { Counts } from "../lib/counts.ts";
 import { findFault } from "../lib/door.ts";
@@ -99,7 +99,8 @@ async function post(
   const admission = admit(terms, parsed);
   refuseWhenNoneFits(context, stream, parsed, admission);
   takeTokens(context, stream, key, admission);
-  answer(context, res, stream, admission, await keep(context.keeping, stream, ack, admission));
+  const kept = await keep(context.keeping, stream, ack, admission);
+  answer(context, res, stream, parsed, admission, kept);
 }
 
 function parse(stream: Stream, type: MediaType, req: IncomingMessage, body: Buffer): ParsedBody {
@@ -134,12 +135,16 @@ function refuseWhenNoneFits(
   if (admitted.length > 0) return;
   counts.add(stream.name, { rejected: rejected.length });
   if (isTooLarge && !isBatch) throw new Problem(413, rejected[0]?.errors[0]?.message ?? "too large");
-  throw new Problem(422, "no event is valid", {
+  throw noneValid("no event is valid", isBatch, rejected);
+}
+
+/** A 422: each error with its path, and in a batch with its event's place. */
+const noneValid = (detail: string, isBatch: boolean, rejected: Rejected[]) =>
+  new Problem(422, detail, {
     errors: rejected.flatMap(({ index, errors }) =>
       errors.map((error) => (isBatch ? { index, ...error } : error)),
     ),
   });
-}
 
 function takeTokens(
   { buckets, counts }: IngestContext,
@@ -157,6 +162,7 @@ function answer(
   { counts }: IngestContext,
   res: ServerResponse,
   stream: Stream,
+  { isBatch }: ParsedBody,
   { admitted, rejected }: Admission,
   kept: Kept,
 ): void {
@@ -174,10 +180,7 @@ function answer(
     rejected: all.length,
     ...(ack === "stored" && stream.ack === "buffered" ? { storedThrough: ids.length } : {}),
   });
-  if (ids.length === 0)
-    throw new Problem(422, "Postgres refused every event", {
-      errors: all.flatMap(({ index, errors }) => errors.map((error) => ({ index, ...error }))),
-    });
+  if (ids.length === 0) throw noneValid("Postgres refused every event", isBatch, all);
   sendJson(res, ack === "stored" ? 201 : 202, { accepted: ids.length, ids, ack, ...rejectedOf(all) });
 }
 

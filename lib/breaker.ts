@@ -40,6 +40,11 @@ export class Breaker {
     this.#log.info("breaker.closed");
   }
 
+  /** The request that was let through never got as far as asking Redis: the next may probe. */
+  notAsked(): void {
+    this.#isProbing = false;
+  }
+
   /** Redis did not answer, or `isFinal`: it said that it will not for a while. */
   failed(isFinal = false): void {
     const now = this.#now();

@@ -119,7 +119,7 @@ async function choose({ placement, breaker, log }: Context, stream: string): Pro
     throw unavailable(breaker, log, error);
   }
   if (partition === undefined) {
-    breaker.succeeded(); // a full buffer is no reason to keep a probe waiting
+    breaker.notAsked();
     throw new Shed("every partition is past its high-water mark");
   }
   return partition;

@@ -4,7 +4,7 @@ import { Queue } from "bullmq";
 import { itemOf } from "./rows.ts";
 
 const queue = new Queue("items", {
-  connection: { url: process.env.REDIS_URL },
+  connection: { url: process.env.REDIS_URL ?? "" },
   defaultJobOptions: { removeOnComplete: true },
 });
 

@@ -6,7 +6,7 @@ import { type Item, insertItems } from "./rows.ts";
 
 const IDLE_MS = 100;
 
-neonConfig.fetchEndpoint = process.env.NEON_HTTP_URL;
+neonConfig.fetchEndpoint = process.env.NEON_HTTP_URL ?? "";
 const db = drizzle(neon(process.env.DATABASE_URL ?? ""));
 const redis = new Redis({ url: process.env.REST_URL, token: process.env.REST_TOKEN });
 

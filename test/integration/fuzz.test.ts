@@ -412,6 +412,7 @@ function faultOf(answer: Exchange): string | undefined {
   if (answer === "closed" || answer === undefined) return undefined;
   const { status, type, body } = answer;
   if (!(status >= 200 && status < 500)) return `status ${status}`;
+  if (body.includes("SQLSTATE")) return `Postgres refused what the door let in: ${body.slice(0, 200)}`;
   if (/<html|<!doctype|node:internal|\bat .*\.ts:\d/i.test(body))
     return `tells of our insides: ${body.slice(0, 200)}`;
   if (status >= 400 && body !== "" && !["application/problem+json", "application/json"].includes(type))

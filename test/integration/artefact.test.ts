@@ -1,0 +1,112 @@
+/**
+ * What is deployed: the image's files and its command, without a Docker engine. `dist/` and production dependencies
+ * in an empty folder, migrated by its own migrator, and an event's whole way through both functions.
+ */
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { createHash } from "node:crypto";
+import { cpSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import pg from "pg";
+import { afterAll, beforeAll, expect, inject, test } from "vitest";
+import { findFreePorts } from "../../dev/ports.ts";
+
+const project = fileURLToPath(new URL("../../", import.meta.url));
+const folder = mkdtempSync(join(tmpdir(), "spillway-artefact-"));
+const servers = inject("servers");
+const KEY = "artefact-key";
+const children: ChildProcess[] = [];
+let databaseUrl: string;
+let ports: number[];
+
+beforeAll(async () => {
+  for (const name of ["package.json", "package-lock.json", "dist"])
+    cpSync(join(project, name), join(folder, name), { recursive: true });
+  const npm = ["ci", "--omit=dev", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline"];
+  execFileSync("npm", npm, { cwd: folder, stdio: "pipe" });
+  ports = await findFreePorts(2);
+  const sql = new pg.Client({ connectionString: servers.databaseUrl });
+  await sql.connect();
+  await sql.query("drop database if exists artefact");
+  await sql.query("create database artefact");
+  await sql.end();
+  databaseUrl = servers.databaseUrl.replace(/\/[^/]+$/, "/artefact");
+}, 180_000);
+
+afterAll(async () => {
+  for (const child of children) child.kill("SIGKILL");
+  rmSync(folder, { recursive: true, force: true });
+});
+
+/** Starts a function by the command of the Dockerfile, and says after how many milliseconds it answered. */
+async function start(target: "ingest" | "supervisor", port: number): Promise<number> {
+  const dockerfile = readFileSync(join(project, "Dockerfile"), "utf8");
+  const [, entry = ""] = /^ENTRYPOINT (\[.*\])$/m.exec(dockerfile) ?? [];
+  const [command = "", ...args] = (JSON.parse(entry) as string[]).map((part) =>
+    part.replace(/^\/app\b/, folder),
+  );
+  const child = spawn(command, [...args, `--target=${target}`], {
+    cwd: folder,
+    stdio: "ignore",
+    env: {
+      PATH: process.env.PATH,
+      NODE_ENV: "production",
+      PORT: String(port),
+      UPSTASH_REDIS_REST_URL: servers.restUrl,
+      UPSTASH_REDIS_REST_TOKEN: servers.restToken,
+      DATABASE_URL: databaseUrl,
+      NEON_HTTP_URL: servers.neonHttpUrl,
+      INGEST_API_KEYS: `artefact:${createHash("sha256").update(KEY).digest("hex")}`,
+    },
+  });
+  children.push(child);
+  const startedAt = performance.now();
+  while (child.exitCode === null) {
+    const response = await fetch(`http://127.0.0.1:${port}/health`).catch(() => undefined);
+    if (response?.ok) return performance.now() - startedAt;
+    await sleep(10);
+  }
+  throw new Error(`expected ${target} to start, it ended with ${child.exitCode}`);
+}
+
+test("the image's files start both functions by the image's command, and an event goes its whole way", async () => {
+  const { DATABASE_URL: _mine, ...env } = process.env;
+  const migrate = () =>
+    execFileSync("node", [join(folder, "dist/drizzle/migrate.js")], {
+      env: { ...env, DATABASE_URL: databaseUrl },
+    });
+  migrate();
+  migrate(); // run twice, it does nothing
+  const [ingest = 0, supervisor = 0] = ports;
+  const coldStarts = [await start("ingest", ingest), await start("supervisor", supervisor)];
+  const kilobytes = Number(execFileSync("du", ["-sk", folder], { encoding: "utf8" }).split("\t")[0]);
+  console.log(
+    `artefact: ${Math.round(kilobytes / 1024)} MB, cold starts ${coldStarts.map((ms) => Math.round(ms)).join(" and ")} ms`,
+  );
+
+  const headers = { authorization: `Bearer ${KEY}`, "content-type": "application/json" };
+  const post = (body: unknown, query = "") =>
+    fetch(`http://127.0.0.1:${ingest}/v1/activities${query}`, {
+      method: "POST",
+      headers,
+      body: JSON.stringify(body),
+    });
+  const activity = { contactId: "c", type: "note", description: "d" };
+  const buffered = await post([activity, activity]);
+  const stored = await post(activity, "?ack=stored");
+  expect([buffered.status, stored.status, (await post({})).status]).toEqual([202, 201, 422]);
+  const ids = [
+    ...((await buffered.json()) as { ids: string[] }).ids,
+    ...((await stored.json()) as { ids: string[] }).ids,
+  ];
+  const drained = await fetch(`http://127.0.0.1:${supervisor}/drain`, { method: "POST" });
+  expect(await drained.json()).toMatchObject({
+    streams: expect.arrayContaining([expect.objectContaining({ stored: 2 })]),
+  });
+  for (const id of ids) {
+    const found = await fetch(`http://127.0.0.1:${ingest}/v1/activities/${id}`, { headers });
+    expect(await found.json()).toEqual({ id, status: "stored" });
+  }
+}, 120_000);
