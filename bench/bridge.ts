@@ -11,3 +11,4 @@ const { REDIS_URL: redisUrl = "", REST_TOKEN: token = "" } = process.env;
 if (which === "upstash") await startUpstashBridge({ redisUrl, token, port: Number(port) });
 else await startNeonBridge({ port: Number(port) });
 process.send?.("ready");
+process.once("SIGTERM", () => process.exit(0));

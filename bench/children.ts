@@ -1,6 +1,7 @@
 /** Node processes that the benchmark starts: bridges, functions, workers. Each ends with the benchmark. */
 import { type ChildProcess, fork } from "node:child_process";
 import { closeSync, openSync } from "node:fs";
+import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 export interface Child {
@@ -15,29 +16,31 @@ interface Start {
   args?: string[];
   env?: Record<string, string>;
   logFile: string;
-  execArgv?: string[];
 }
 
 export const projectRoot = fileURLToPath(new URL("..", import.meta.url));
 const endWithParent = new URL("end-with-parent.mjs", import.meta.url).href;
 
 /** Starts a process and leaves it to the caller to learn when it is ready. */
-export function startChild({
-  file,
-  args = [],
-  env = {},
-  logFile,
-  execArgv,
-}: Start): Child & { process: ChildProcess } {
+export function startChild({ file, args = [], env = {}, logFile }: Start): Child & { process: ChildProcess } {
   const log = openSync(logFile, "a");
   const child = fork(`${projectRoot}${file}`, args, {
     cwd: projectRoot,
     env: { PATH: process.env.PATH, HOME: process.env.HOME, NODE_ENV: "production", ...env },
-    execArgv: ["--import", endWithParent, ...(execArgv ?? (file.endsWith(".ts") ? ["--import", "tsx"] : []))],
+    execArgv: ["--import", endWithParent, ...loaderFor(file, args), ...profiling(logFile)],
     stdio: ["ignore", log, log, "ipc"],
   });
   closeSync(log);
   return { process: child, pid: child.pid ?? 0, stop: () => stop(child) };
+}
+
+const loaderFor = (file: string, args: string[]): string[] =>
+  [file, ...args].some((name) => name.endsWith(".ts")) ? ["--import", "tsx"] : [];
+
+/** BENCH_PROFILE=folder writes a CPU profile of each process there when it ends. */
+function profiling(logFile: string): string[] {
+  const folder = process.env.BENCH_PROFILE;
+  return folder ? ["--cpu-prof", `--cpu-prof-dir=${join(folder, basename(logFile, ".log"))}`] : [];
 }
 
 /** Starts a process that says "ready". */
@@ -61,7 +64,6 @@ export async function startFunction(
     ...rest,
     file: "node_modules/@google-cloud/functions-framework/build/src/main.js",
     args: ["--target", target, "--port", String(port), ...(source ? ["--source", source] : []), ...args],
-    execArgv: [...(source?.endsWith(".ts") ? ["--import", "tsx"] : []), ...(rest.execArgv ?? [])],
   });
   await untilItAnswers(child.process, port, rest.logFile);
   return { ...child, port };

@@ -65,8 +65,11 @@ async function bufferedIds({ redis }: Stack): Promise<string[]> {
   return ids;
 }
 
-/** Empties tables and Redis, and puts Postgres behind a checkpoint, so that every round begins alike. */
+/** Empties tables and Redis, ends others' sessions, and makes a checkpoint, so that every round begins alike. */
 export async function reset({ sql, redis }: Stack): Promise<void> {
+  await sql.query(
+    "select pg_terminate_backend(pid) from pg_stat_activity where datname = 'spillway' and application_name <> 'bench'",
+  );
   await redis.flushall();
   await sql.query(`truncate ${[...TABLES, "dead_letters"].join(", ")}`);
   await sql.query("drop schema if exists pgboss cascade");

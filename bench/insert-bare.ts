@@ -22,10 +22,12 @@ export async function insertBare(
       child.once("exit", (code) => reject(new Error(`the bare client ended early (${code})`)));
     });
   await nextMessage();
-  const stopMeters = await startMeters(stack, [pid]);
+  const meters = await startMeters(stack, [pid]);
   const { databaseUrl, neonHttpUrl } = stack;
   const answer = nextMessage();
   child.send({ ...what, batch: 100, concurrency: 8, databaseUrl, neonHttpUrl } satisfies BareJob);
   const seconds = Number(await answer);
-  return { ...costFigures(await stopMeters(), what.rows), storedPerSecond: what.rows / seconds };
+  const costs = await meters.read();
+  await meters.stop();
+  return { ...costFigures(costs, what.rows), storedPerSecond: what.rows / seconds };
 }

@@ -32,12 +32,12 @@ export async function measure(
   await reset(stack);
   const running = await candidate.start(stack);
   try {
-    const stopLoadMeters = await startMeters(stack, running.pids);
-    const stopTotalMeters = candidate.stores ? await startMeters(stack, running.pids) : undefined;
+    const meters = await startMeters(stack, running.pids);
     const load = await runLoad({ ...job, port: running.port, apiKey: stack.apiKey });
-    const costs = await stopLoadMeters();
+    const costs = await meters.read();
     if (candidate.stores) await untilStored(stack, running, load.ids.length);
-    const total = await stopTotalMeters?.();
+    const total = candidate.stores ? await meters.read() : undefined;
+    await meters.stop();
     const stored = candidate.stores ? await countStored(stack) : 0;
     return {
       load,

@@ -1,6 +1,7 @@
 /**
  * The stack under measurement: a real Redis and a real Postgres in a fresh folder on free ports, a bridge process
- * in front of each, and Spillway's two functions as they are deployed (dist/, functions-framework).
+ * in front of each (dev/stack.ts has them in one process, where
+ * they would share an event loop with the measuring), and Spillway's two functions as they are deployed (dist/, functions-framework).
  */
 import { createHash, randomBytes } from "node:crypto";
 import { chmodSync, cpSync, mkdtempSync, rmSync } from "node:fs";
@@ -20,12 +21,13 @@ export interface Stack {
   redisUrl: string;
   redisPort: number;
   redisPid: number;
-  /** A session of the benchmark's own in the measured database. */
-  sql: pg.Client;
-  /** A session in another database, so that asking does not count as work of the measured one. */
-  observer: pg.Client;
+  /** Sessions of the benchmark's own in the measured database. */
+  sql: pg.Pool;
+  /** Sessions in another database, so that asking does not count as work of the measured one. */
+  observer: pg.Pool;
   databaseUrl: string;
   postgresPid: number;
+  bridgePids: number[];
   restUrl: string;
   restToken: string;
   neonHttpUrl: string;
@@ -69,9 +71,10 @@ async function build(
   const restToken = randomBytes(12).toString("hex");
   const apiKey = randomBytes(12).toString("hex");
   const built = join(projectRoot, ".local", `bench-${process.pid}`); // a copy, so that a build meanwhile changes nothing
-  cpSync(process.env.BENCH_DIST ?? join(projectRoot, "dist"), built, { recursive: true });
+  cpSync(join(projectRoot, "dist"), built, { recursive: true });
   stops.push(async () => rmSync(built, { recursive: true, force: true }));
   const [upstashPort, neonPort] = [await freePort(), await freePort()];
+  const bridgePids: number[] = [];
   for (const [which, port] of Object.entries({ upstash: upstashPort, neon: neonPort })) {
     const bridge = await startReady({
       file: "bench/bridge.ts",
@@ -79,11 +82,12 @@ async function build(
       env: { REDIS_URL: redisServer.url, REST_TOKEN: restToken },
       logFile: logFile(`bridge-${which}`),
     });
+    bridgePids.push(bridge.pid);
     stops.push(bridge.stop);
   }
   const redis = new Redis(redisServer.url, { protocol: 2 });
-  const sql = await open(postgres.url);
-  const observer = await open(postgres.url.replace(/spillway$/, "postgres"));
+  const sql = open(postgres.url);
+  const observer = open(postgres.url.replace(/spillway$/, "postgres"));
   stops.push(
     async () => redis.disconnect(),
     () => sql.end(),
@@ -108,7 +112,6 @@ async function build(
         port: await freePort(),
         env: { ...environment, ...env },
         logFile: logFile(target),
-        execArgv: profiling(target),
       });
   return {
     ...{ folder, redis, sql, observer, restUrl, restToken, neonHttpUrl, apiKey, freePort, logFile, stop },
@@ -117,19 +120,11 @@ async function build(
     redisPid: redisServer.pid,
     databaseUrl: postgres.url,
     postgresPid: postgres.pid,
+    bridgePids,
     startIngest: startTarget("ingest"),
     startSupervisor: startTarget("supervisor"),
   };
 }
 
-/** BENCH_PROFILE=folder writes a CPU profile of each function there. */
-function profiling(target: string): string[] {
-  const folder = process.env.BENCH_PROFILE;
-  return folder ? ["--cpu-prof", `--cpu-prof-dir=${join(folder, target)}`] : [];
-}
-
-async function open(connectionString: string): Promise<pg.Client> {
-  const client = new pg.Client({ connectionString, application_name: "bench" });
-  await client.connect();
-  return client;
-}
+const open = (connectionString: string) =>
+  new pg.Pool({ connectionString, application_name: "bench", max: 2, idleTimeoutMillis: 0 });

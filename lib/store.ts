@@ -5,7 +5,7 @@
  * gives up, so that retries never pile up behind a lock. Errors pass through; `outcome.ts` reads them.
  */
 import { neon, neonConfig } from "@neondatabase/serverless";
-import { and, count, eq, is, isNull, notExists, SQL, sql } from "drizzle-orm";
+import { and, Column, count, eq, is, isNull, notExists, SQL, sql } from "drizzle-orm";
 import { drizzle } from "drizzle-orm/neon-http";
 import { getTableConfig, type PgColumn, type PgTable } from "drizzle-orm/pg-core";
 import { deadLetters } from "../drizzle/dead-letters.ts";
@@ -164,16 +164,19 @@ function recordset(table: PgTable): Recordset {
     fields.map(({ column }) => selected(column)),
     sql`, `,
   );
+  const writers = fields.map(({ field, column }) => ({ field, name: column.name, write: writerOf(column) }));
+  /** A row as a record; what is null is left out, which reads as null. */
+  const record = (row: Record<string, unknown>) => {
+    const made: Record<string, unknown> = {};
+    for (const { field, name, write } of writers) {
+      const value = row[field];
+      if (value !== undefined && value !== null) made[name] = write ? write(value) : value;
+    }
+    return made;
+  };
   const made: Recordset = {
     select: (json) => sql`select ${values} from json_to_recordset(${json}::json) as x(${types})`,
-    encode: (rows) =>
-      JSON.stringify(
-        rows.map((row) =>
-          Object.fromEntries(
-            fields.map(({ field, column }) => [column.name, encodeValue(column, row[field])]),
-          ),
-        ),
-      ),
+    encode: (rows) => JSON.stringify(rows.map(record)),
   };
   recordsets.set(table, made);
   return made;
@@ -199,12 +202,18 @@ function selected(column: PgColumn): SQL {
   return sql`coalesce(${given}, ${is(column.default, SQL) ? column.default : sql.param(column.default, column)})`;
 }
 
-/** JSON columns keep the value; all others take what Drizzle's column makes of it, as text where JSON has no such type. */
-function encodeValue(column: PgColumn, value: unknown): unknown {
-  if (value === undefined || value === null) return null;
-  if (column.columnType === "PgJsonb" || column.columnType === "PgJson") return value;
-  const driver = column.mapToDriverValue(value);
-  if (typeof driver === "bigint") return driver.toString();
-  if (driver instanceof Uint8Array) return `\\x${Buffer.from(driver).toString("hex")}`;
-  return driver;
+/**
+ * How a column's values become JSON; undefined: as they are. JSON columns keep theirs; the others take what Drizzle's
+ * column makes of it, as text where JSON has no such type.
+ */
+function writerOf(column: PgColumn): ((value: unknown) => unknown) | undefined {
+  if (column.dataType === "json") return undefined;
+  const isPlain = ["string", "number", "boolean"].includes(column.dataType);
+  if (isPlain && column.mapToDriverValue === Column.prototype.mapToDriverValue) return undefined;
+  return (value) => {
+    const driver = column.mapToDriverValue(value);
+    if (typeof driver === "bigint") return driver.toString();
+    if (driver instanceof Uint8Array) return `\\x${Buffer.from(driver).toString("hex")}`;
+    return driver;
+  };
 }

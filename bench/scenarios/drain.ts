@@ -38,11 +38,12 @@ async function drainOnce(bench: Bench, kind: OneKind, count: number): Promise<vo
   const ids = await pushBacklog(stack, kind, count);
   const supervisor = await stack.startSupervisor({ DRAIN_DEADLINE_MS: "600000" });
   try {
-    const stopMeters = await startMeters(stack, [supervisor.pid]);
+    const meters = await startMeters(stack, [supervisor.pid]);
     const startedAtMs = performance.now();
     await drainAll(`http://127.0.0.1:${supervisor.port}`);
     const seconds = (performance.now() - startedAtMs) / 1000;
-    const costs = await stopMeters();
+    const costs = await meters.read();
+    await meters.stop();
     const figures = { ...costFigures(costs, count), storedPerSecond: count / seconds };
     report(bench, "drain", `Spillway, ${count} ${kind}`, figures, await checkConservation(stack, ids));
   } finally {

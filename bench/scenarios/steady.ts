@@ -34,10 +34,11 @@ async function tickIdly(bench: Bench): Promise<void> {
   await reset(bench.stack);
   const supervisor = await bench.stack.startSupervisor();
   try {
-    const stopMeters = await startMeters(bench.stack, [supervisor.pid]);
+    const meters = await startMeters(bench.stack, [supervisor.pid]);
     for (let i = 0; i < TICKS; i++)
       await (await fetch(`http://127.0.0.1:${supervisor.port}/drain`, { method: "POST" })).arrayBuffer();
-    const costs = await stopMeters();
+    const costs = await meters.read();
+    await meters.stop();
     report(bench, "steady", "idle", {
       idleCommandsPerMonth: (costs.redisCommands / TICKS) * TICKS_A_MONTH,
       peakConnections: costs.peakConnections,
