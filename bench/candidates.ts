@@ -1,4 +1,5 @@
 /** Those who take events over HTTP, and whatever brings what they took to Postgres. */
+import { existsSync, readFileSync } from "node:fs";
 import type { Child } from "./children.ts";
 import { startFunction, startReady } from "./children.ts";
 import type { Stack } from "./stack.ts";
@@ -9,6 +10,8 @@ export interface Running {
   pids: number[];
   /** Brings what still waits to Postgres; absent where workers do that by themselves. */
   finish?: () => Promise<void>;
+  /** Batches inserted so far; absent where nobody counts them. */
+  countBatches?: () => number;
   stop(): Promise<void>;
 }
 
@@ -43,6 +46,7 @@ export const spillway: Candidate = {
   speaks: "HTTP",
   stores: true,
   start: async (stack) => {
+    const countBatches = batchesSince(stack);
     const supervisor = await stack.startSupervisor();
     const supervisorUrl = `http://127.0.0.1:${supervisor.port}`;
     const ingest = await stack.startIngest({ FLUSH_TRIGGER: "http", SUPERVISOR_URL: supervisorUrl });
@@ -50,6 +54,7 @@ export const spillway: Candidate = {
       port: ingest.port,
       pids: [ingest.pid, supervisor.pid],
       finish: () => drainAll(supervisorUrl),
+      countBatches,
       stop: async () => void (await Promise.all([ingest.stop(), supervisor.stop()])),
     };
   },
@@ -84,6 +89,19 @@ export const pgBoss: Candidate = {
   stores: true,
   start: (stack) => withWorker(stack, "pg-boss"),
 };
+
+/** Counts batches by what the supervisor logs at the end of each drain call, from now on. */
+function batchesSince(stack: Stack): () => number {
+  const log = () =>
+    existsSync(stack.logFile("supervisor")) ? readFileSync(stack.logFile("supervisor"), "utf8") : "";
+  const from = log().length;
+  return () =>
+    [
+      ...log()
+        .slice(from)
+        .matchAll(/"batches":(\d+)/g),
+    ].reduce((sum, [, batches]) => sum + Number(batches), 0);
+}
 
 /** Ticks until the buffer is empty. */
 export async function drainAll(supervisorUrl: string): Promise<void> {

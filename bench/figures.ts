@@ -19,6 +19,7 @@ export function figuresOf({ load, costs, total, ...measured }: Measured): Figure
     lagP99Ms: measured.lagP99Ms,
     pushCommandsPerEvent: costs.pushCommands / events,
     ...costFigures(total ?? costs, events),
+    rowsPerBatch: measured.rowsPerBatch,
     lost: measured.conservation.lost,
   };
 }
@@ -29,7 +30,6 @@ export function costFigures(costs: Costs, events: number): Figures {
   return {
     peakConnections: costs.peakConnections,
     transactionsPerMillion: (costs.postgresTransactions / events) * 1e6,
-    rowsPerTransaction: events / costs.postgresTransactions,
     postgresCpuPerMillion: (costs.postgresCpuSeconds / events) * 1e6,
     walBytesPerEvent: costs.walBytes / events,
     redisCommandsPerEvent: commands,

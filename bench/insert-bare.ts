@@ -12,8 +12,11 @@ export async function insertBare(
   what: Pick<BareJob, "transport" | "kind" | "rows">,
 ): Promise<Figures> {
   await reset(stack);
+  const { databaseUrl, neonHttpUrl } = stack;
+  const job: BareJob = { ...what, batch: 100, concurrency: 8, databaseUrl, neonHttpUrl };
   const { process: child, pid } = startChild({
     file: "bench/targets/bare-client.ts",
+    args: [JSON.stringify(job)],
     logFile: stack.logFile("bare-client"),
   });
   const nextMessage = () =>
@@ -23,9 +26,8 @@ export async function insertBare(
     });
   await nextMessage();
   const meters = await startMeters(stack, [pid]);
-  const { databaseUrl, neonHttpUrl } = stack;
   const answer = nextMessage();
-  child.send({ ...what, batch: 100, concurrency: 8, databaseUrl, neonHttpUrl } satisfies BareJob);
+  child.send("go");
   const seconds = Number(await answer);
   const costs = await meters.read();
   await meters.stop();

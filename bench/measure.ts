@@ -18,6 +18,8 @@ export interface Measured {
   storedPerSecond: number;
   lagP50Ms: number;
   lagP99Ms: number;
+  /** NaN where nobody counts batches. */
+  rowsPerBatch: number;
   conservation: Conservation;
 }
 
@@ -45,6 +47,7 @@ export async function measure(
       total,
       storedPerSecond: total ? stored / total.seconds : 0,
       ...(await readLag(stack)),
+      rowsPerBatch: stored / (running.countBatches?.() ?? Number.NaN),
       conservation: await checkConservation(stack, load.ids, load.unanswered * (job.perPost ?? 1)),
     };
   } finally {

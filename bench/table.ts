@@ -14,7 +14,7 @@ const columns: [string, string, number][] = [
   ["lagP99Ms", "lag p99 ms", 0],
   ["peakConnections", "PG conns", 0],
   ["transactionsPerMillion", "PG tx/M", 0],
-  ["rowsPerTransaction", "rows/tx", 1],
+  ["rowsPerBatch", "rows/batch", 1],
   ["postgresCpuPerMillion", "PG CPU s/M", 1],
   ["walBytesPerEvent", "WAL B/ev", 0],
   ["pushCommandsPerEvent", "push cmd/ev", 3],

@@ -5,12 +5,13 @@ import { figuresOf } from "../figures.ts";
 import { measure } from "../measure.ts";
 
 export async function alternatives(bench: Bench): Promise<void> {
-  for (const candidate of [direct, naive, bullmq, pgBoss, spillway]) {
-    const measured = await measure(bench.stack, candidate, {
-      kind: "mixed",
-      phases: [{ seconds: bench.settings.seconds }],
-    });
-    const name = `${candidate.name} (${candidate.speaks})`;
-    report(bench, "alternatives", name, figuresOf(measured), measured.conservation);
-  }
+  for (const kind of ["gps", "webhooks"] as const)
+    for (const candidate of [direct, naive, bullmq, pgBoss, spillway]) {
+      const measured = await measure(bench.stack, candidate, {
+        kind,
+        phases: [{ seconds: bench.settings.seconds }],
+      });
+      const name = `${candidate.name} (${candidate.speaks}), ${kind}`;
+      report(bench, "alternatives", name, figuresOf(measured), measured.conservation);
+    }
 }
