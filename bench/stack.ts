@@ -71,7 +71,7 @@ async function build(
   const restToken = randomBytes(12).toString("hex");
   const apiKey = randomBytes(12).toString("hex");
   const built = join(projectRoot, ".local", `bench-${process.pid}`); // a copy, so that a build meanwhile changes nothing
-  cpSync(join(projectRoot, "dist"), built, { recursive: true });
+  cpSync(process.env.BENCH_DIST ?? join(projectRoot, "dist"), built, { recursive: true });
   stops.push(async () => rmSync(built, { recursive: true, force: true }));
   const [upstashPort, neonPort] = [await freePort(), await freePort()];
   const bridgePids: number[] = [];

@@ -237,8 +237,8 @@ async function settleBatch(
   if (batch.attempts > 0) log.warn("claim.recovered", { ...p, attempts: batch.attempts });
 
   const { rows, letters, envelopes } = readBatch(stream, batch);
-  for (const { receivedAt } of envelopes.values())
-    call.oldestReceivedAtMs = Math.min(call.oldestReceivedAtMs, Date.parse(receivedAt));
+  const oldest = rows[0]; // rows are in their order
+  if (oldest) call.oldestReceivedAtMs = Math.min(call.oldestReceivedAtMs, Date.parse(oldest.receivedAt));
   const written = await writeRows({ stream, rows, store, mayGoOn: () => mayGoOn(context, call, p) });
   report.stored += written.stored;
   report.duplicates += written.duplicates;
@@ -283,7 +283,6 @@ async function buryAll(
 interface ReadEnvelope {
   envelope: Envelope;
   text: string;
-  receivedAt: string;
 }
 
 /** Turns a batch into rows; what can't become one is a letter at once. */
@@ -299,7 +298,7 @@ function readBatch(stream: Stream, batch: Batch) {
       letters.push(letterOf(stream, id, text, envelope, { reason: "killed the drain call that held it" }));
     else if (row && "id" in row) {
       rows.push(row);
-      envelopes.set(row, { envelope, text, receivedAt: envelope.receivedAt });
+      envelopes.set(row, { envelope, text });
     } else letters.push(letterOf(stream, id, text, envelope, { reason: row?.reason ?? "not an envelope" }));
   }
   return { rows, letters, envelopes };

@@ -54,26 +54,45 @@ export const isLive = (stream: Stream): SQL | undefined =>
     notExists(sql`(select 1 from ${stream.table} where ${idOf(stream)} = ${deadLetters.id})`),
   );
 
+/** Stands for the rows in an insert that is written once. */
+const ROWS = "[rows]";
+
 /** Makes a store on an open database whose client gives up after `timeoutMs`. */
 export function createStore(db: Database, timeoutMs: number) {
   /** Postgres ends a statement after nine tenths of the client's patience. */
   const bound = () =>
     db.execute(sql`select set_config('statement_timeout', ${String(Math.floor(timeoutMs * 0.9))}, true)`);
+  const boundQuery = bound().getQuery();
+  const inserts = new Map<string, { text: string; params: unknown[] }>();
+
+  /** A stream's insert, which Drizzle writes once: it is the same for any rows, but for ROWS among its parameters. */
+  function insertOf(stream: Stream) {
+    const known = inserts.get(stream.name);
+    if (known !== undefined) return known;
+    const { select } = recordset(stream.table);
+    const insert = db
+      .insert(stream.table)
+      .select(select(ROWS))
+      .onConflictDoNothing({ target: idOf(stream) });
+    const { sql: text, params } = insert.toSQL();
+    const made = { text, params };
+    inserts.set(stream.name, made);
+    return made;
+  }
 
   /**
    * Inserts rows in their order with one statement, and returns how many were new: a row whose id is there
    * already is left as it is. All or nothing. May be repeated.
    */
   async function insert(stream: Stream, rows: readonly Row[]): Promise<number> {
-    const { select, encode } = recordset(stream.table);
-    const [, result] = await db.batch([
-      bound(),
-      db
-        .insert(stream.table)
-        .select(select(encode(rows)))
-        .onConflictDoNothing({ target: idOf(stream) }),
-    ]);
-    return result.rowCount;
+    const { query, transaction } = db.$client;
+    const { text, params } = insertOf(stream);
+    const json = recordset(stream.table).encode(rows);
+    const given = params.map((param) => (param === ROWS ? json : param));
+    const [, result] = await transaction([query(boundQuery.sql, boundQuery.params), query(text, given)], {
+      fullResults: true,
+    });
+    return result?.rowCount ?? 0;
   }
 
   /** Runs the same statement with no rows: whether it fails tells a bad row from a bad time. */
@@ -164,6 +183,10 @@ function recordset(table: PgTable): Recordset {
     fields.map(({ column }) => selected(column)),
     sql`, `,
   );
+  // A jsonb column takes its value from a jsonb record as it is; from a json record it would be parsed a second time.
+  const columnTypes = fields.map(({ column }) => column.getSQLType());
+  const type = sql.raw(columnTypes.includes("jsonb") && !columnTypes.includes("json") ? "jsonb" : "json");
+  const toRecords = sql`${type}_to_recordset`;
   const writers = fields.map(({ field, column }) => ({ field, name: column.name, write: writerOf(column) }));
   /** A row as a record; what is null is left out, which reads as null. */
   const record = (row: Record<string, unknown>) => {
@@ -175,7 +198,7 @@ function recordset(table: PgTable): Recordset {
     return made;
   };
   const made: Recordset = {
-    select: (json) => sql`select ${values} from json_to_recordset(${json}::json) as x(${types})`,
+    select: (json) => sql`select ${values} from ${toRecords}(${json}::${type}) as x(${types})`,
     encode: (rows) => JSON.stringify(rows.map(record)),
   };
   recordsets.set(table, made);
