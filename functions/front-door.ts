@@ -6,7 +6,13 @@
  * has loaded this module, so that call is wrapped here: the server hands every request straight to the handler,
  * and on SIGTERM it takes no new connection, lets what is in flight end, and then exits.
  */
-import http, { type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from "node:http";
+import http, {
+  type IncomingHttpHeaders,
+  type IncomingMessage,
+  type Server,
+  type ServerResponse,
+  STATUS_CODES,
+} from "node:http";
 import type { Socket } from "node:net";
 import { parseArgs } from "node:util";
 import { describeError, type Log } from "../lib/log.ts";
@@ -20,6 +26,8 @@ const SHUTDOWN_MS = 9000;
 export interface Served {
   handler: Handler;
   log: Log;
+  /** The field that ties a log entry to its request. */
+  traceOf(headers: IncomingHttpHeaders): Record<string, string>;
   /** Called when the process is told to end, before the requests in flight are waited for. */
   onStopping(): void;
   /** Called after the last request, before the process ends. */
@@ -84,7 +92,7 @@ class Door {
     try {
       await this.#served.handler(req, res);
     } catch (error) {
-      sendProblem(res, this.#problemOf(error));
+      sendProblem(res, this.#problemOf(error, req));
     }
     this.#busy.delete(req.socket);
     if (this.#isStopping) res.req.socket.end();
@@ -110,9 +118,10 @@ class Door {
     );
   }
 
-  #problemOf(error: unknown): Problem {
+  #problemOf(error: unknown, req: IncomingMessage): Problem {
     if (error instanceof Problem) return error;
-    this.#served.log.error("request.failed", describeError(error));
+    const { log, traceOf } = this.#served;
+    log.error("request.failed", { ...describeError(error), ...traceOf(req.headers) });
     return new Problem(500, "something unexpected went wrong; it was logged");
   }
 

@@ -2,16 +2,21 @@
  * The HTTP edge of the supervisor: `POST /drain`, `POST /drain/{stream}`, `GET /status`. Private: Cloud Run checks
  * the caller's token before a request comes here.
  */
-import type { IncomingMessage, ServerResponse } from "node:http";
-import { type DrainContext, type DrainReport, type DrainRequest, drain } from "../lib/drain.ts";
+import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from "node:http";
+import { type DrainContext, drain } from "../lib/drain.ts";
 import { PARTITION_COUNT } from "../lib/keys.ts";
-import { describeError } from "../lib/log.ts";
+import { withFields } from "../lib/log.ts";
 import { readStatus } from "../lib/status.ts";
 import { Problem, sendJson, tryAgain } from "./problem.ts";
 import { allow, answerHealth, type Handler, type Target, targetOf } from "./route.ts";
 
+/** A drain's context, and how a request's trace becomes a field of its log entries. */
+export type SupervisorContext = DrainContext & {
+  traceOf: (headers: IncomingHttpHeaders) => Record<string, string>;
+};
+
 /** Makes the handler. It throws Problems, which the front door answers. */
-export function createSupervisor(context: DrainContext): Handler {
+export function createSupervisor(context: SupervisorContext): Handler {
   return async (req, res) => {
     const target = targetOf(req);
     if (answerHealth(req, res, target)) return;
@@ -23,7 +28,7 @@ export function createSupervisor(context: DrainContext): Handler {
 }
 
 async function answerDrain(
-  context: DrainContext,
+  context: SupervisorContext,
   req: IncomingMessage,
   res: ServerResponse,
   { query }: Target,
@@ -34,9 +39,8 @@ async function answerDrain(
   if (stream !== undefined && !context.streams.has(stream))
     throw new Problem(404, `no stream is named "${stream.slice(0, 64)}"`);
   const request = { stream, partition: partitionOf(query, stream), wait: query.get("wait") === "1" };
-  const report = await drain(context, request).catch((error: unknown) =>
-    unavailable(context, request, error),
-  );
+  const log = withFields(context.log, context.traceOf(req.headers));
+  const report = await drain({ ...context, log }, request);
   const isBad = report.streams.some(
     ({ outcome }) => outcome === "unavailable" || outcome === "misconfigured",
   );
@@ -51,24 +55,6 @@ function partitionOf(query: URLSearchParams, stream: string | undefined): number
   if (!/^\d{1,2}$/.test(text) || partition >= PARTITION_COUNT)
     throw new Problem(400, `expected a partition from 0 to ${PARTITION_COUNT - 1}`);
   return partition;
-}
-
-/** Redis did not answer when the drain looked for work: nothing is known, nothing was touched. */
-function unavailable({ streams, log }: DrainContext, { stream }: DrainRequest, error: unknown): DrainReport {
-  log.warn("buffer.unavailable", describeError(error));
-  const names = stream === undefined ? [...streams.keys()] : [stream];
-  return {
-    streams: names.map((name) => ({
-      stream: name,
-      batches: 0,
-      stored: 0,
-      duplicates: 0,
-      dead: 0,
-      remaining: null,
-      outcome: "unavailable",
-    })),
-    durationMs: 0,
-  };
 }
 
 async function answerStatus(context: DrainContext, req: IncomingMessage, res: ServerResponse): Promise<void> {

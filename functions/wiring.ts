@@ -3,6 +3,7 @@
  * needs from the configuration, and nothing is connected before the first request.
  */
 import { randomUUID } from "node:crypto";
+import type { IncomingHttpHeaders } from "node:http";
 import { Redis } from "@upstash/redis";
 import { Breaker } from "../lib/breaker.ts";
 import { createBuffer } from "../lib/buffer.ts";
@@ -17,6 +18,7 @@ import { createPusher } from "../lib/push.ts";
 import { loadStreams } from "../lib/registry.ts";
 import { connect, createStore } from "../lib/store.ts";
 import { TokenBuckets } from "../lib/token-bucket.ts";
+import { findProject, traceOf } from "../lib/trace.ts";
 import { createWriteThrough } from "../lib/write-through.ts";
 import type { Served } from "./front-door.ts";
 import { createIngest } from "./ingest.ts";
@@ -71,6 +73,12 @@ function openFlush(config: Config, log: Log): Flush {
   return noFlush;
 }
 
+/** How a request's trace becomes a log field: only Cloud Run (which sets K_SERVICE) has a project to name. */
+async function openTrace() {
+  const project = environment.K_SERVICE ? await findProject() : undefined;
+  return (headers: IncomingHttpHeaders) => traceOf(project, headers);
+}
+
 /** Makes the ingest function. */
 export async function wireIngest(): Promise<Served> {
   const config = configure();
@@ -108,7 +116,7 @@ export async function wireIngest(): Promise<Served> {
     eventsMax: config.eventsMax,
     corsOrigins: config.corsOrigins,
   });
-  return { handler, log, onStopping: () => {}, onStopped: () => counts.say() };
+  return { handler, log, traceOf: await openTrace(), onStopping: () => {}, onStopped: () => counts.say() };
 }
 
 /** Makes the supervisor function. */
@@ -116,11 +124,13 @@ export async function wireSupervisor(): Promise<Served> {
   const config = configure();
   const log = createLog({ function: "supervisor" });
   const stopping = new AbortController();
+  const trace = await openTrace();
   const handler = createSupervisor({
     buffer: createBuffer(connectRedis(config, CLAIM_TIMEOUT_MS)),
     store: openStore(config),
     streams: await loadStreams(),
     log,
+    traceOf: trace,
     now: Date.now,
     slots: new FairSlots(config.drainConcurrency),
     instance: randomUUID(),
@@ -130,5 +140,5 @@ export async function wireSupervisor(): Promise<Served> {
     paused: new Set(config.drainPaused),
     stopping: stopping.signal,
   });
-  return { handler, log, onStopping: () => stopping.abort(), onStopped: () => {} };
+  return { handler, log, traceOf: trace, onStopping: () => stopping.abort(), onStopped: () => {} };
 }

@@ -93,7 +93,7 @@ interface PartitionReport {
   outcome: DrainOutcome;
 }
 
-/** Drains once. Throws only what Redis's client throws while the busy partitions are being looked for. */
+/** Drains once. Never throws: what went wrong is an outcome. */
 export async function drain(context: DrainContext, request: DrainRequest): Promise<DrainReport> {
   const startedAtMs = context.now();
   const call: Call = {
@@ -110,16 +110,23 @@ export async function drain(context: DrainContext, request: DrainRequest): Promi
     oldestReceivedAtMs: startedAtMs,
   };
   const names = request.stream === undefined ? [...context.streams.keys()] : [request.stream];
-  const partitions = await partitionsOf(context, request, names);
+  const partitions = await partitionsOf(context, request, names).catch((error: unknown) => {
+    context.log.warn("buffer.unavailable", describeError(error)); // nothing is known, nothing was touched
+    return undefined;
+  });
   const reports = await Promise.all(
-    partitions.map(async (p) => ({ ...p, ...(await drainPartition(context, call, p)) })),
+    (partitions ?? []).map(async (p) => ({ ...p, ...(await drainPartition(context, call, p)) })),
   );
+  const atBest = (stream: string): DrainOutcome => {
+    if (partitions === undefined) return "unavailable";
+    return context.paused.has(stream) ? "held" : "empty";
+  };
   const report: DrainReport = {
     streams: names.map((stream) =>
       summarise(
         stream,
         reports.filter((one) => one.stream === stream),
-        context.paused.has(stream),
+        atBest(stream),
       ),
     ),
     durationMs: context.now() - startedAtMs,
@@ -339,10 +346,10 @@ function logStopped(log: Log, where: Partial<Partition>, failure: Failure): void
 }
 
 /** One stream's partitions as one report: sums, and the worst outcome. */
-function summarise(stream: string, parts: PartitionReport[], isPaused: boolean): StreamReport {
+function summarise(stream: string, parts: PartitionReport[], atBest: DrainOutcome): StreamReport {
   const sum = (field: "batches" | "stored" | "duplicates" | "dead") =>
     parts.reduce((total, part) => total + part[field], 0);
-  const isCounted = !isPaused && parts.every((part) => part.remaining !== null);
+  const isCounted = atBest === "empty" && parts.every((part) => part.remaining !== null);
   return {
     stream,
     batches: sum("batches"),
@@ -350,7 +357,7 @@ function summarise(stream: string, parts: PartitionReport[], isPaused: boolean):
     duplicates: sum("duplicates"),
     dead: sum("dead"),
     remaining: isCounted ? parts.reduce((total, part) => total + (part.remaining ?? 0), 0) : null,
-    outcome: worst([...parts.map((part) => part.outcome), isPaused ? "held" : "empty"]),
+    outcome: worst([...parts.map((part) => part.outcome), atBest]),
   };
 }
 

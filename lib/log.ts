@@ -33,6 +33,15 @@ export function createLog(base: Fields): Log {
   return { debug: at("debug"), info: at("info"), warn: at("warn"), error: at("error") };
 }
 
+/** The same log, with these fields in each entry. */
+export function withFields(log: Log, always: Fields): Log {
+  const at =
+    (level: keyof Log) =>
+    (event: string, fields: Fields = {}) =>
+      log[level](event, { ...fields, ...always });
+  return { debug: at("debug"), info: at("info"), warn: at("warn"), error: at("error") };
+}
+
 /** What may be said of an unexpected error: its name and where it was thrown, but not its message. */
 export function describeError(error: unknown): Fields {
   if (!(error instanceof Error)) return { error: typeof error };

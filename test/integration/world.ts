@@ -11,6 +11,7 @@ import { startNeonBridge } from "../../dev/neon-bridge.ts";
 import { startUpstashBridge } from "../../dev/upstash-bridge.ts";
 import { openDoor } from "../../functions/front-door.ts";
 import type { Handler } from "../../functions/route.ts";
+import type { SupervisorContext } from "../../functions/supervisor.ts";
 import { connectRedis } from "../../functions/wiring.ts";
 import { createBuffer } from "../../lib/buffer.ts";
 import { type Config, readConfig } from "../../lib/config.ts";
@@ -61,7 +62,8 @@ export async function openWorld(env: Record<string, string> = {}) {
     createStore(connect(config.databaseUrl, timeoutMs, config.neonHttpUrl), timeoutMs);
   const store = storeWithin(config.insertTimeoutMs);
   /** A drain's context, of a supervisor instance of its own. */
-  const supervisor = (more: Partial<DrainContext> = {}): DrainContext => ({
+  const supervisor = (more: Partial<DrainContext> = {}): SupervisorContext => ({
+    traceOf: () => ({}),
     buffer,
     store,
     streams,
@@ -88,7 +90,13 @@ export async function openWorld(env: Record<string, string> = {}) {
 
   /** Serves a handler over HTTP on a free port. */
   async function serve(handler: Handler) {
-    const { server } = openDoor({ handler, log, onStopping: () => {}, onStopped: () => {} });
+    const { server } = openDoor({
+      handler,
+      log,
+      traceOf: () => ({}),
+      onStopping: () => {},
+      onStopped: () => {},
+    });
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
     const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
     const close = () =>
