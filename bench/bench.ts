@@ -60,7 +60,9 @@ function print(checks: Check[]): void {
   for (const name of settings.only)
     console.log(`\n## ${scenarios[name].title} (${name})\n\n${tableOf(results.rows(name))}`);
   console.log("\n## What it has to show\n");
-  for (const check of checks) console.log(checkLine(check));
+  for (const check of checks) if (check.isMet !== undefined) console.log(checkLine(check));
+  const missing = checks.filter(({ isMet }) => isMet === undefined).length;
+  if (missing > 0) console.log(`    –  ${missing} more belong to what this run left out`);
   for (const loss of results.losses) console.log(`not conserved: ${loss}`);
 }
 

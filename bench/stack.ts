@@ -71,13 +71,13 @@ async function build(
   const restToken = randomBytes(12).toString("hex");
   const apiKey = randomBytes(12).toString("hex");
   const built = join(projectRoot, ".local", `bench-${process.pid}`); // a copy, so that a build meanwhile changes nothing
-  cpSync(process.env.BENCH_DIST ?? join(projectRoot, "dist"), built, { recursive: true });
+  cpSync(join(projectRoot, "dist"), built, { recursive: true });
   stops.push(async () => rmSync(built, { recursive: true, force: true }));
   const [upstashPort, neonPort] = [await freePort(), await freePort()];
   const bridgePids: number[] = [];
   for (const [which, port] of Object.entries({ upstash: upstashPort, neon: neonPort })) {
     const bridge = await startReady({
-      file: "bench/bridge.ts",
+      file: "bench/targets/bridge.ts",
       args: [which, String(port)],
       env: { REDIS_URL: redisServer.url, REST_TOKEN: restToken },
       logFile: logFile(`bridge-${which}`),
