@@ -9,7 +9,14 @@ import type { Counts } from "../lib/counts.ts";
 import { findFault } from "../lib/door.ts";
 import { idFromRaw } from "../lib/ids.ts";
 import { type Kept, keep } from "../lib/ingest.ts";
-import { type MediaType, mediaTypeOf, type ParsedBody, parseBody, SyntaxFault } from "../lib/parse-body.ts";
+import {
+  type MediaType,
+  mediaTypeOf,
+  type ParsedBody,
+  parseBody,
+  SyntaxFault,
+  TooMany,
+} from "../lib/parse-body.ts";
 import type { Registry } from "../lib/registry.ts";
 import type { Store } from "../lib/store.ts";
 import type { Ack, Stream } from "../lib/stream.ts";
@@ -47,7 +54,7 @@ export function createIngest(context: IngestContext): Handler {
     }
     allow(req, ...(rawId === undefined ? ["POST"] : ["GET", "HEAD"]));
     const key = keyOf(context.apiKeys, req);
-    const stream = streamOf(context.streams, key, name);
+    const stream = streamOf(context.streams, key, name, rawId === undefined);
     if (rawId === undefined) await post(context, req, res, target, key, stream);
     else await find(context, res, key, stream, rawId);
   };
@@ -64,8 +71,9 @@ function keyOf(apiKeys: readonly ApiKey[], req: IncomingMessage): ApiKey {
   );
 }
 
-function streamOf(streams: Registry, key: ApiKey, name: string): Stream {
+function streamOf(streams: Registry, key: ApiKey, name: string, isPost: boolean): Stream {
   const stream = streams.get(name);
+  if (isPost && stream?.retired) throw new Problem(404, `the stream ${stream.name} takes no more events`);
   if (stream === undefined) throw new Problem(404, `no stream is named "${name.slice(0, 64)}"`);
   if (!mayUse(key, stream.name)) throw new Problem(403, `this key may not use the stream ${stream.name}`);
   return stream;
@@ -79,15 +87,12 @@ async function post(
   key: ApiKey,
   stream: Stream,
 ): Promise<void> {
-  if (stream.retired) throw new Problem(404, `the stream ${stream.name} takes no more events`);
   encodingOf(req); // 415 for an encoding comes before 413 for a length
   const type = mediaTypeOf(req.headers);
   if (type === undefined)
     throw new Problem(415, "expected JSON, NDJSON or CloudEvents in UTF-8, named by Content-Type");
   const body = await readBody(req, context.bodyMaxBytes);
-  const parsed = parse(stream, type, req, body);
-  if (parsed.events.length > context.eventsMax)
-    throw new Problem(413, `expected at most ${context.eventsMax} events, got ${parsed.events.length}`);
+  const parsed = parse(stream, type, req, body, context.eventsMax);
   const terms = {
     stream,
     keyName: key.name,
@@ -103,10 +108,17 @@ async function post(
   answer(context, res, stream, parsed, admission, kept);
 }
 
-function parse(stream: Stream, type: MediaType, req: IncomingMessage, body: Buffer): ParsedBody {
+function parse(
+  stream: Stream,
+  type: MediaType,
+  req: IncomingMessage,
+  body: Buffer,
+  eventsMax: number,
+): ParsedBody {
   try {
-    return parseBody(stream, type, req.headers, body);
+    return parseBody(stream, type, req.headers, body, eventsMax);
   } catch (error) {
+    if (error instanceof TooMany) throw new Problem(413, error.message);
     throw error instanceof SyntaxFault ? new Problem(400, error.message) : error;
   }
 }
@@ -169,7 +181,7 @@ function answer(
   if (kept.kind === "not-kept") {
     counts.add(stream.name, { shed: admitted.length, rejected: rejected.length });
     const detail = kept.isShed
-      ? "the buffer is full; nothing was kept"
+      ? "the buffer is full; send it again later, with these ids"
       : "neither the buffer nor the database answered; send it again with these ids";
     throw tryAgain(503, detail, { ids: admitted.map(({ id }) => id), ...rejectedOf(rejected) });
   }

@@ -116,9 +116,17 @@ export function createBuffer(redis: Client, now: () => number = Date.now) {
     await claim(p, { ...by, count: 0 }, acked);
   }
 
-  /** Gives the lease up with the batch still in hand; says why, for people. No attempt is counted. */
-  async function handBack(p: Partition, token: string, why: { sqlstate?: string; reason?: string } = {}) {
-    await handBackScript.exec([leaseKey(p), claimKey(p)], [token, why.sqlstate ?? "", why.reason ?? ""]);
+  /**
+   * Gives the lease up with the batch still in hand; says why, for people. No attempt is counted. `alone`: from now
+   * on its rows are handed out one at a time.
+   */
+  async function handBack(
+    p: Partition,
+    token: string,
+    why: { sqlstate?: string; reason?: string; alone?: boolean } = {},
+  ): Promise<void> {
+    const { sqlstate = "", reason = "", alone = false } = why;
+    await handBackScript.exec([leaseKey(p), claimKey(p)], [token, sqlstate, reason, alone ? "1" : "0"]);
   }
 
   /** Extends the lease; false when another drain call has taken the batch up. */
@@ -127,31 +135,29 @@ export function createBuffer(redis: Client, now: () => number = Date.now) {
   }
 
   /**
-   * Finds the partitions that hold something. One EXISTS when nothing does; else halves are asked, so that one
-   * busy partition among 64 costs six more. The other half's count follows from the whole's.
+   * Finds the partitions that hold something. One EXISTS when nothing does; else both halves of what holds something
+   * are asked, and so on: one busy partition among 64 costs twelve more, in six round trips. Neither half's count
+   * can be inferred from the other's: keys come and go meanwhile.
    */
   async function findBusy(streams: readonly string[]): Promise<Partition[]> {
     const all = allPartitions(streams);
     if (all.length === 0) return [];
     const total = await redis.exists(...all.flatMap(listKeys));
-    let groups = total > 0 ? [{ partitions: all, count: total }] : [];
-    while (groups.some((group) => group.partitions.length > 1)) groups = await halve(groups);
-    return groups.flatMap((group) => group.partitions);
+    let groups = total > 0 ? [all] : [];
+    while (groups.some((group) => group.length > 1)) groups = await narrow(groups);
+    return groups.flat();
   }
 
-  async function halve(groups: { partitions: Partition[]; count: number }[]) {
-    const open = groups.filter((group) => group.partitions.length > 1);
+  /** Halves each group, and leaves out what holds nothing. */
+  async function narrow(groups: Partition[][]): Promise<Partition[][]> {
+    const halves = groups.flatMap((group) => {
+      const middle = Math.ceil(group.length / 2);
+      return group.length === 1 ? [group] : [group.slice(0, middle), group.slice(middle)];
+    });
     const pipeline = redis.pipeline();
-    const half = (group: { partitions: Partition[] }) => Math.ceil(group.partitions.length / 2);
-    for (const group of open) pipeline.exists(...group.partitions.slice(0, half(group)).flatMap(listKeys));
+    for (const half of halves) pipeline.exists(...half.flatMap(listKeys));
     const counts = await pipeline.exec<number[]>();
-    const halves = open.flatMap((group, i) => [
-      { partitions: group.partitions.slice(0, half(group)), count: counts[i] ?? 0 },
-      { partitions: group.partitions.slice(half(group)), count: group.count - (counts[i] ?? 0) },
-    ]);
-    return [...groups.filter((group) => group.partitions.length === 1), ...halves].filter(
-      (group) => group.count > 0,
-    );
+    return halves.filter((_, i) => (counts[i] ?? 0) > 0);
   }
 
   /** How many events wait in pending. */

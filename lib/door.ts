@@ -51,17 +51,34 @@ function endOfString(text: string, start: number): number {
   return text.length;
 }
 
-/** Finds the first fault of a parsed value, with its path; undefined: none. */
-export function findFault(value: unknown, path: readonly (string | number)[] = []): Fault | undefined {
+/** Finds the first fault of a parsed value, with its path; undefined: none. Allocates nothing while all is well. */
+export function findFault(value: unknown, path: (string | number)[] = []): Fault | undefined {
   if (typeof value === "string") return at(path, faultOfText(value));
   if (typeof value === "number") return at(path, faultOfNumber(value));
   if (typeof value !== "object" || value === null) return undefined;
   if (path.length >= NESTING_MAX) return at(path.slice(0, 3), `nested deeper than ${NESTING_MAX} levels`);
-  for (const [key, item] of Object.entries(value)) {
-    const inner = [...path, key];
-    if (key === "__proto__") return at(inner, 'the key "__proto__" is not accepted');
-    const fault = at(path, faultOfText(key)) ?? findFault(item, inner);
+  return Array.isArray(value) ? faultOfItems(value, path) : faultOfFields(value, path);
+}
+
+function faultOfItems(items: readonly unknown[], path: (string | number)[]): Fault | undefined {
+  for (let i = 0; i < items.length; i++) {
+    path.push(i);
+    const fault = findFault(items[i], path);
     if (fault) return fault;
+    path.pop();
+  }
+  return undefined;
+}
+
+function faultOfFields(fields: object, path: (string | number)[]): Fault | undefined {
+  for (const key of Object.keys(fields)) {
+    const fault = at(path, faultOfText(key));
+    if (fault) return fault;
+    path.push(key);
+    if (key === "__proto__") return at(path, 'the key "__proto__" is not accepted');
+    const inner = findFault((fields as Record<string, unknown>)[key], path);
+    if (inner) return inner;
+    path.pop();
   }
   return undefined;
 }

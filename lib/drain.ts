@@ -82,6 +82,8 @@ interface Call {
   /** Set by the first partition that finds Postgres unreachable; ends the call for all. */
   unreachable: Failure | undefined;
   oldestReceivedAtMs: number;
+  /** Whether any batch was asked for. */
+  hasClaimed: boolean;
 }
 
 interface PartitionReport {
@@ -108,6 +110,7 @@ export async function drain(context: DrainContext, request: DrainRequest): Promi
     deadlineAtMs: startedAtMs + context.drainDeadlineMs,
     unreachable: undefined,
     oldestReceivedAtMs: startedAtMs,
+    hasClaimed: false,
   };
   const names = request.stream === undefined ? [...context.streams.keys()] : [request.stream];
   const partitions = await partitionsOf(context, request, names).catch((error: unknown) => {
@@ -180,10 +183,11 @@ async function drainBatch(
   report: PartitionReport,
 ): Promise<Step> {
   const { buffer, stopping } = context;
-  if (call.unreachable || isOver(context, call)) {
+  if (call.unreachable || (call.hasClaimed && isOver(context, call)) || stopping.aborted) {
     if (acked !== "") await buffer.release(p, call.claimant, acked);
     return end(report, call.unreachable ? "unavailable" : "deadline");
   }
+  call.hasClaimed = true; // however short the deadline, each call gets somewhere
   const claim = await buffer.claim(p, call.claimant, acked);
   if (claim.kind === "held")
     return call.request.wait && acked === "" && !stopping.aborted ? "held" : end(report, "held");
@@ -215,8 +219,9 @@ async function letGo(
   stopped: NonNullable<Stopped>,
 ): Promise<DrainOutcome> {
   if (stopped === "abandoned") {
-    await context.buffer.handBack(p, call.claimant.token);
-    return isOver(context, call) ? "deadline" : "held";
+    const isLate = isOver(context, call);
+    await context.buffer.handBack(p, call.claimant.token, { alone: isLate && !context.stopping.aborted });
+    return isLate ? "deadline" : "held";
   }
   const { outcome, sqlstate = "", reason } = stopped;
   if (outcome === "unreachable") call.unreachable ??= stopped;
@@ -261,7 +266,7 @@ async function settleBatch(
 
 /** Before each further insert of a bisect: is there time, and is the batch still ours? */
 async function mayGoOn(context: DrainContext, call: Call, p: Partition): Promise<boolean> {
-  if (context.now() >= call.deadlineAtMs) return false;
+  if (isOver(context, call)) return false;
   const isOurs = await context.buffer.renew(p, call.claimant);
   if (!isOurs) context.log.warn("lease.lost", { ...p });
   return isOurs;

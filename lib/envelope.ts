@@ -43,12 +43,17 @@ function isEnvelope(value: unknown): value is Envelope {
     typeof id === "string" &&
     isUuid(id) &&
     typeof receivedAt === "string" &&
+    RECEIVED_AT.test(receivedAt) &&
     !Number.isNaN(Date.parse(receivedAt)) &&
     isCount(deaths)
   );
 }
 
-const isCount = (value: unknown): value is number => Number.isInteger(value) && (value as number) >= 0;
+const RECEIVED_AT = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
+
+/** A whole number that an integer column holds, with room to count on. */
+const isCount = (value: unknown): value is number =>
+  Number.isInteger(value) && (value as number) >= 0 && (value as number) <= 1_000_000_000;
 
 /** The same event for another try, with `deaths` set. */
 export function withDeaths(text: string, deaths: number): string {

@@ -18,7 +18,7 @@ interface Context {
 /** What is promised of a request's admitted events. */
 export type Kept =
   | { kind: "kept"; ack: Ack; ids: string[]; refused: Rejected[] }
-  /** Nothing is promised. `isShed`: the buffer is full, and nothing was kept. */
+  /** Nothing is promised. `isShed`: the buffer is full, and nothing was kept of what fits one LPUSH. */
   | { kind: "not-kept"; isShed: boolean };
 
 /** Keeps admitted events, at the level asked for or better. */

@@ -57,10 +57,24 @@ const isJson = (type: string) => type === "application/json" || /^application\/[
 
 const utf8 = new TextDecoder("utf-8", { fatal: true });
 
-/** Parses a body. Throws SyntaxFault where it is not what its media type says, or holds no event. */
-export function parseBody(stream: Stream, type: MediaType, headers: Headers, body: Uint8Array): ParsedBody {
+/** The body holds more events than are accepted: a 413. */
+export class TooMany extends Error {
+  override name = "TooMany";
+}
+
+/**
+ * Parses a body of at most `eventsMax` events. Throws SyntaxFault where it is not what its media type says, or holds
+ * no event; TooMany before anything is made of what is too much.
+ */
+export function parseBody(
+  stream: Stream,
+  type: MediaType,
+  headers: Headers,
+  body: Uint8Array,
+  eventsMax: number,
+): ParsedBody {
   const text = decode(body);
-  const parsed = parseText(stream, type, headers, text);
+  const parsed = parseText(stream, type, headers, text, eventsMax);
   if (parsed.events.length === 0) throw new SyntaxFault("expected at least one event, got none");
   return parsed;
 }
@@ -73,23 +87,32 @@ function decode(body: Uint8Array): string {
   }
 }
 
-function parseText(stream: Stream, type: MediaType, headers: Headers, text: string): ParsedBody {
+function parseText(
+  stream: Stream,
+  type: MediaType,
+  headers: Headers,
+  text: string,
+  eventsMax: number,
+): ParsedBody {
   const isSuspect = mayBeAtFault(text);
   switch (type) {
     case "json": {
       const value = parseJson(text);
       return Array.isArray(value)
-        ? { events: value.map((one) => ({ value: one, isSuspect })), isBatch: true }
+        ? { events: atMost(eventsMax, value).map((one) => ({ value: one, isSuspect })), isBatch: true }
         : { events: [{ value: objectOf(value), isSuspect }], isBatch: false };
     }
     case "ndjson":
-      return { events: parseLines(text), isBatch: true };
+      return { events: parseLines(text, eventsMax), isBatch: true };
     case "cloudevent":
       return { events: [fromCloudEvent(stream, objectOf(parseJson(text)), isSuspect)], isBatch: false };
     case "cloudevent-batch": {
       const value = parseJson(text);
       if (!Array.isArray(value)) throw new SyntaxFault("expected an array of CloudEvents");
-      return { events: value.map((one) => fromCloudEvent(stream, one, isSuspect)), isBatch: true };
+      return {
+        events: atMost(eventsMax, value).map((one) => fromCloudEvent(stream, one, isSuspect)),
+        isBatch: true,
+      };
     }
     case "cloudevent-binary": {
       const data = parseJson(text);
@@ -115,12 +138,28 @@ function objectOf(value: unknown): object {
   return value;
 }
 
-function parseLines(text: string): RawEvent[] {
-  return text
-    .split("\n")
-    .map((line, i) => ({ line: line.trim(), where: ` on line ${i + 1}` }))
-    .filter(({ line }) => line !== "")
-    .map(({ line, where }) => ({ value: parseJson(line, where), isSuspect: mayBeAtFault(line) }));
+function atMost<T>(eventsMax: number, events: readonly T[]): readonly T[] {
+  if (events.length > eventsMax) throw tooMany(eventsMax);
+  return events;
+}
+
+const tooMany = (eventsMax: number) => new TooMany(`expected at most ${eventsMax} events`);
+
+/** One event a line; blank lines are passed over. */
+function parseLines(text: string, eventsMax: number): RawEvent[] {
+  const events: RawEvent[] = [];
+  let number = 0;
+  for (let start = 0; start < text.length; ) {
+    const newline = text.indexOf("\n", start);
+    const end = newline === -1 ? text.length : newline;
+    const line = text.slice(start, end).trim();
+    start = end + 1;
+    number += 1;
+    if (line === "") continue;
+    if (events.length === eventsMax) throw tooMany(eventsMax);
+    events.push({ value: parseJson(line, ` on line ${number}`), isSuspect: mayBeAtFault(line) });
+  }
+  return events;
 }
 
 /** The attributes of a CloudEvent in binary mode: `ce-*` headers, percent-encoded UTF-8. */

@@ -103,7 +103,10 @@ export function createStore(db: Database, timeoutMs: number) {
    * often since (after a redrive); then it waits to be looked at again. May be repeated.
    */
   async function bury(stream: Stream, letters: readonly Letter[]): Promise<void> {
-    const byId = new Map(letters.map((letter) => [letter.id, letter]));
+    // Of copies of one event in one batch, the one that has died most often, else the first.
+    const byId = new Map<string, Letter>();
+    for (const letter of letters)
+      if (letter.attempts > (byId.get(letter.id)?.attempts ?? 0)) byId.set(letter.id, letter);
     const rows = [...byId.values()].map((letter) => ({
       ...letter,
       // Text that Postgres can hold, whatever somebody may have pushed into the list.

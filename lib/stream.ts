@@ -21,6 +21,7 @@ export const eventColumns = () => ({
 export const moment = () =>
   z.iso
     .datetime({ offset: true, error: "expected an RFC 3339 date-time such as 2026-11-21T09:30:00Z" })
+    .max(40, "expected at most 40 characters")
     .refine((text) => !text.startsWith("0000"), "expected a year from 0001 to 9999")
     .refine((text) => !/[+-](1[6-9]|2\d):\d\d$/.test(text), "expected an offset under 16 hours");
 

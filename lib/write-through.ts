@@ -19,21 +19,30 @@ const INSERT_MAX_BYTES = 4_000_000;
 /** Bytes of one stream that may wait for Postgres in one instance. */
 const WAITING_MAX_BYTES = 32_000_000;
 
+/** How long a group may go on being told apart, in milliseconds; the insert under way then is its last. */
+const GROUP_TIMEOUT_MS = 15_000;
+
 interface Item {
   row: Row;
   bytes: number;
 }
 
 /** Makes the one way in which this instance writes through. */
-export function createWriteThrough(store: Store, concurrency: number) {
+export function createWriteThrough(store: Store, concurrency: number, now: () => number = Date.now) {
   const slots = new FairSlots(concurrency);
+
+  /** Senders wait: a group whose rows take too long to tell apart is given up, and they send it again. */
+  function write(stream: Stream, items: Item[]): Promise<Written> {
+    const untilMs = now() + GROUP_TIMEOUT_MS;
+    const mayGoOn = async () => now() < untilMs;
+    return writeRows({ stream, store, rows: items.map(({ row }) => row), mayGoOn });
+  }
   const groups = new Map<string, GroupCommit<Item, Written>>();
 
   function groupOf(stream: Stream): GroupCommit<Item, Written> {
     const known = groups.get(stream.name);
     if (known) return known;
-    const commit = (items: Item[]) =>
-      slots.run(stream.name, () => writeRows({ stream, store, rows: items.map(({ row }) => row) }));
+    const commit = (items: Item[]) => slots.run(stream.name, () => write(stream, items));
     const group = new GroupCommit(commit, {
       maxCount: INSERT_MAX_ROWS,
       maxBytes: INSERT_MAX_BYTES,

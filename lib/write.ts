@@ -4,7 +4,8 @@
  *
  *     row's fault  ─▶ bisect at once; a row alone is refused
  *     unclear      ─▶ halve, but only where the same insert with no rows succeeds; a row alone gets three tries
- *     unreachable  ─▶ the same when that empty insert succeeds, else stop: nothing is anybody's fault
+ *     no answer    ─▶ the same when that empty insert succeeds, else stop: nothing is anybody's fault
+ *     unreachable  ─▶ stop
  *     misconfigured ─▶ stop
  */
 import { type Failure, failureOf } from "./outcome.ts";
@@ -83,11 +84,11 @@ export async function writeRows({ stream, rows, store, mayGoOn }: Options): Prom
 }
 
 /**
- * Whether a failure is the rows' or the time's: rows are blamed for an unclear failure, or for no answer, only
- * while the same insert with no rows succeeds (it takes the same locks on the same table).
+ * Whether a failure is the rows' or the time's. Rows are blamed for an unclear failure, or for no answer, only while the same insert with no rows succeeds (it takes the same locks on the same table).
  */
 async function judge(store: Pick<Store, "probe">, stream: Stream, failure: Failure): Promise<Failure> {
-  if (failure.outcome === "row" || failure.outcome === "misconfigured") return failure;
+  const isSaid = failure.outcome !== "unclear" && failure.sqlstate !== undefined;
+  if (isSaid) return failure; // Postgres itself said whose fault it is
   try {
     await store.probe(stream);
     return { ...failure, outcome: "unclear" };

@@ -23,15 +23,16 @@
 -- call that lost its lease, or after Redis was restored from an older state deletes only what was stored.
 --
 -- Attempts rise only when another instance takes up a batch that was neither acknowledged nor handed back:
--- its drain call died. From ALONE_AFTER on, rows are handed out one at a time, and a row whose drain call died
--- goes behind the others; the caller buries a row that died alone too often.
+-- its drain call died. From ALONE_AFTER on, or once a caller found no time to bisect it (hand-back.lua), rows are
+-- handed out one at a time, and a row whose drain call died goes behind the others; the caller buries a row that
+-- died alone too often.
 
 local pending, sealed, claimed, lease, claim = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local token, acked, leaseMs = ARGV[1], ARGV[2], ARGV[3]
 local count, full, heldMs, nowMs = tonumber(ARGV[4]), ARGV[5] == "1", ARGV[6], ARGV[7]
 local ALONE_AFTER = 3
 
-if redis.call("EXISTS", pending, sealed, claimed) == 0 then
+if acked == "" and redis.call("EXISTS", pending, sealed, claimed) == 0 then
   if redis.call("GET", lease) == token then redis.call("DEL", lease) end
   return {"none", 0}
 end
@@ -39,7 +40,7 @@ end
 local known = redis.call("HMGET", claim, "name", "token", "outcome", "attempts", "alone")
 local name, owner, outcome = known[1], known[2], known[3]
 local attempts, alone = tonumber(known[4] or "0"), known[5] == "1"
-local inHand -- whether claimed holds rows; nil: not looked yet
+local inHand = name or alone -- whether claimed holds rows, as far as the claim knows
 
 local function instance(of) return string.match(of or "", "^[^:]*") end
 
@@ -84,21 +85,21 @@ end
 if count == 0 then return none(-1) end
 
 -- Recover: what is in hand comes first, and comes back as it was.
-if inHand == nil then inHand = redis.call("EXISTS", claimed) == 1 end
-if inHand then
+if inHand and redis.call("EXISTS", claimed) == 1 then
+  redis.call("DEL", lease) -- a full Redis refuses to SET, unless a script has written already; this makes room, too
   local died = name and outcome ~= "returned" and instance(owner) ~= instance(token)
   if died then attempts = attempts + 1 end
   if died and alone then
     redis.call("HINCRBY", claim, "deaths:" .. name, 1)
     redis.call("RPUSH", claimed, redis.call("LPOP", claimed))
   end
-  if attempts < ALONE_AFTER then return hand(redis.call("LRANGE", claimed, 0, -1), -1) end
+  if attempts < ALONE_AFTER and not alone then return hand(redis.call("LRANGE", claimed, 0, -1), -1) end
   redis.call("HSET", claim, "alone", "1")
   local first = redis.call("LRANGE", claimed, 0, 0)
   local deaths = redis.call("HGET", claim, "deaths:" .. redis.sha1hex(first[1]))
   return hand(first, tonumber(deaths or "0"))
 end
-if name then redis.call("DEL", claim) end -- somebody emptied claimed by hand: what is known is of no batch
+if inHand then redis.call("DEL", claim) end -- somebody emptied claimed by hand: what is known is of no batch
 attempts = 0
 
 -- Too little for a full batch: everything stays where it is.
@@ -118,10 +119,12 @@ local function take(wanted)
   for i = #popped, 1, -1 do rows[#rows + 1] = popped[i] end
 end
 if sealedDepth ~= 0 then take(count) end
-if #rows < count and (pendingDepth or redis.call("EXISTS", pending)) > 0 then
-  redis.call("RENAME", pending, sealed) -- sealed is empty by now: nothing is overwritten
-  take(count - #rows)
+if #rows < count and redis.pcall("RENAME", pending, sealed).ok then -- fails where nothing is pending
+  take(count - #rows) -- sealed was empty by then: nothing was overwritten
+end
+-- More in claimed than was taken: rows whose claim somebody deleted by hand. They are of this batch, then.
+if #rows == 0 or redis.call("RPUSH", claimed, unpack(rows)) > #rows then
+  rows = redis.call("LRANGE", claimed, 0, -1)
 end
 if #rows == 0 then return none(0) end
-redis.call("RPUSH", claimed, unpack(rows))
 return hand(rows, -1, true)

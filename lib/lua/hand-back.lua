@@ -5,15 +5,18 @@
 -- ARGV  1 token     of this drain call
 --       2 sqlstate  of the refusal that made it let go, or ""
 --       3 reason    without data of an event, or ""
+--       4 alone     "1": there was no time to find the row at fault; hand the rows out one at a time from now on
 -- Returns  1 when the batch is marked as handed back, 0 when another drain call has taken it up since.
 --
 -- Invariant: rows stay in claimed. Only the outcome changes: a batch handed back is no death, so attempts do
--- not rise, however often and however long the database is away.
+-- not rise, however often and however long the database is away. While the claim bears the caller's token nobody
+-- else holds the lease, so deleting it takes nothing from anybody; a full Redis allows no other first write.
 
 local lease, claim = KEYS[1], KEYS[2]
-local token, sqlstate, reason = ARGV[1], ARGV[2], ARGV[3]
+local token, sqlstate, reason, alone = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 
 if redis.call("HGET", claim, "token") ~= token then return 0 end
+redis.call("DEL", lease)
 redis.call("HSET", claim, "outcome", "returned", "sqlstate", sqlstate, "reason", reason)
-if redis.call("GET", lease) == token then redis.call("DEL", lease) end
+if alone == "1" then redis.call("HSET", claim, "alone", "1") end
 return 1

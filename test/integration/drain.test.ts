@@ -161,6 +161,43 @@ describe("a poison row never holds up its batch", () => {
     await expectConserved(world, "checked", ids);
   });
 
+  test("one that hangs is found even where a whole bisect takes longer than a drain call may", async () => {
+    const ids = await push([...good(11), { n: 1, note: "sleeps" }]);
+    for (let calls = 0; calls < 12; calls++) await tick({ ...quick(), drainDeadlineMs: 1500 });
+    expect((await world.sql.query("select sqlstate from dead_letters")).rows).toEqual([
+      { sqlstate: "57014" },
+    ]);
+    expect(await world.redis.keys("*")).toEqual([]);
+    await expectConserved(world, "checked", ids);
+  });
+
+  test("however short the deadline, every drain call gets somewhere", async () => {
+    const ids = await push([...good(5), { n: -1 }, ...good(5)]);
+    for (let calls = 0; calls < 40; calls++) await tick({ drainDeadlineMs: 0 });
+    expect((await whereabouts(world, "checked")).dead).toEqual([ids[5]]);
+    await expectConserved(world, "checked", ids);
+  });
+
+  test("what looks like an envelope but names no moment is a dead letter too, and holds nothing up", async () => {
+    const odd = { v: 1, id: "0190b3c4-aaaa-7bbb-8ccc-000000000009", receivedAt: "1", data: { n: 1 } };
+    await world.redis.lpush("{spillway}:checked:pending:3", JSON.stringify(odd));
+    await push(good(2));
+    expect(await tick()).toMatchObject({ stored: 2, dead: 1, outcome: "empty" });
+  });
+
+  test("of a redriven event and a copy sent again that both die, the letter is visible again", async () => {
+    const { id, envelope } = envelopeOf({ n: -1 });
+    await world.buffer.push(P, [envelope]);
+    await tick();
+    await world.sql.query("update dead_letters set redriven_at = now()");
+    await world.buffer.push(P, [withDeaths(envelope, 1), envelope]);
+    await tick();
+    expect((await world.sql.query("select attempts, redriven_at from dead_letters")).rows).toEqual([
+      { attempts: 2, redriven_at: null },
+    ]);
+    await expectConserved(world, "checked", [id]);
+  });
+
   test("what is no envelope is a dead letter too", async () => {
     await world.redis.lpush("{spillway}:checked:pending:0", "nonsense \0", "{}");
     const ids = await push(good(2));
@@ -217,6 +254,28 @@ describe("while Postgres is not usable nothing is lost and nobody is blamed", ()
     "%s: every batch is kept, no attempt is counted",
     (kind) => outage(() => ({ kind })),
   );
+
+  test("57P01 is an outage even while other statements succeed: nobody is blamed", async () => {
+    const ids = await push([{ n: 1, note: "terminated" }]);
+    for (let calls = 0; calls < 4; calls++)
+      expect(await tick()).toMatchObject({ stored: 0, dead: 0, outcome: "unavailable" });
+    await expectConserved(world, "checked", ids);
+  });
+
+  test("a partition whose keys change while the busy ones are looked for is not overlooked", async () => {
+    const ids = [...(await push(good(1), 0)), ...(await push(good(1), 15))];
+    let looked = 0;
+    world.upstash.setFault(({ path }) => {
+      looked += 1;
+      if (path === "/pipeline" && looked === 2)
+        for (const kind of ["sealed", "claimed"]) void world.redis.rpush(`{spillway}:checked:${kind}:0`, "");
+      return undefined;
+    });
+    const busy = await world.buffer.findBusy(["checked"]);
+    expect(busy.map(({ partition }) => partition)).toEqual([0, 15]);
+    await world.redis.del("{spillway}:checked:sealed:0", "{spillway}:checked:claimed:0");
+    await expectConserved(world, "checked", ids);
+  });
 
   test("the first sign ends the call for all partitions", async () => {
     for (let partition = 0; partition < 16; partition++) await push(good(2), partition);

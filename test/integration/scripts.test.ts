@@ -287,6 +287,21 @@ const CASES: [string, State, ClaimTerms, unknown[] | ((reply: unknown[]) => void
   ],
 ];
 
+CASES.push([
+  "they are handed out where nothing else is there, too",
+  { claimed: ["a", "b"] },
+  {},
+  batch(["a", "b"]),
+  { claimed: ["a", "b"], lease: "me:1", claim: inHand(["a", "b"]) },
+]);
+CASES.push([
+  "rows in hand whose claim somebody deleted by hand are handed out with the next batch",
+  { pending: ["c"], claimed: ["a", "b"] },
+  {},
+  batch(["a", "b", "c"]),
+  { claimed: ["a", "b", "c"], lease: "me:1", claim: inHand(["a", "b", "c"]) },
+]);
+
 describe("claim.lua", () => {
   test.each(CASES)("%s", async (_name, before, terms, reply, after) => {
     await put(before);
@@ -335,9 +350,41 @@ describe("claim.lua", () => {
   });
 });
 
+describe("while Redis is full", () => {
+  const full = async <T>(work: () => Promise<T>): Promise<T> => {
+    await redis.config("SET", "maxmemory", "1");
+    try {
+      return await work();
+    } finally {
+      await redis.config("SET", "maxmemory", "0");
+    }
+  };
+
+  test("what is in hand and what waits can still be drained, handed back and renewed: only that makes room", async () => {
+    await put({ pending: ["d", "c"], claimed: ["a", "b"], claim: inHand(["a", "b"], "you:1") });
+    const again = await full(() => claim({ count: 2 }));
+    expect(again.slice(5)).toEqual(["a", "b"]);
+    const renewed = full(() => redis.eval(readScript("renew"), 2, "lease", "claim", "me:1", 10_000));
+    expect(await renewed).toBe(1);
+    await redis.del("lease"); // it ran out meanwhile
+    const back = full(() => redis.eval(readScript("hand-back"), 2, "lease", "claim", "me:1", "", "", "0"));
+    expect(await back).toBe(1);
+    await full(() => claim({ count: 2 }));
+    const next = await full(() => claim({ count: 2, acked: nameOf("a", "b") }));
+    expect(next.slice(5)).toEqual(["c", "d"]);
+  });
+});
+
 describe("hand-back.lua", () => {
-  const handBack = (token = "me:1") =>
-    redis.eval(readScript("hand-back"), 2, "lease", "claim", token, "42P01", "why");
+  const handBack = (token = "me:1", alone = "0") =>
+    redis.eval(readScript("hand-back"), 2, "lease", "claim", token, "42P01", "why", alone);
+
+  test("with no time to find the row at fault, rows are handed out alone from then on, and that is no death", async () => {
+    await put({ claimed: ["a", "b"], lease: "me:1", claim: inHand(["a", "b"]) });
+    expect(await handBack("me:1", "1")).toBe(1);
+    const [, , fresh, attempts, deaths, ...rows] = await claim({ token: "you:1" });
+    expect([fresh, attempts, deaths, rows]).toEqual([0, 0, 0, ["a"]]);
+  });
 
   test("gives the lease up and says why; the batch stays", async () => {
     await put({ claimed: ["a"], lease: "me:1", claim: inHand(["a"]) });

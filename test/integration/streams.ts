@@ -70,6 +70,7 @@ export const CREATE_TABLES = `
   create or replace function checked_trigger() returns trigger language plpgsql as $$
     begin
       if new.note = 'sleeps' then perform pg_sleep(30); end if;
+      if new.note = 'terminated' then raise exception 'no' using errcode = '57P01'; end if;
       if new.note = 'raises' then raise exception 'no'; end if;
       if new.note = 'disk full' then raise exception 'no' using errcode = '53100'; end if;
       return new;

@@ -1,10 +1,27 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { mediaTypeOf, type ParsedBody, parseBody, SyntaxFault } from "../../lib/parse-body.ts";
+import { mediaTypeOf, type ParsedBody, parseBody, SyntaxFault, TooMany } from "../../lib/parse-body.ts";
 import events from "../../lib/streams/events.ts";
 
 const parse = (type: Parameters<typeof parseBody>[1], body: string | Uint8Array, headers = {}): ParsedBody =>
-  parseBody(events, type, headers, typeof body === "string" ? Buffer.from(body) : body);
+  parseBody(events, type, headers, typeof body === "string" ? Buffer.from(body) : body, 1000);
+
+test.each([
+  ["ndjson", "{}\n\n{}\n{}"],
+  ["json", "[{},{},{}]"],
+  ["cloudevent-batch", "[{},{},{}]"],
+] as const)(
+  "of %s more events than are accepted are refused before anything is made of them",
+  (type, body) => {
+    expect(() => parseBody(events, type, {}, Buffer.from(body), 2)).toThrow(TooMany);
+    expect(parseBody(events, type, {}, Buffer.from(body), 3).events).toHaveLength(3);
+  },
+);
+
+test("8 MB of blank lines make no event and no mess", () => {
+  expect(() => parse("ndjson", "\n".repeat(8_000_000))).toThrow("expected at least one event");
+});
+
 const values = ({ events }: ParsedBody) => events.map(({ value }) => value);
 
 describe("the media type decides the form", () => {
