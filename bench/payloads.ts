@@ -1,6 +1,6 @@
 /**
  * What is sent: GitHub's webhook examples as `events` (10 KB in the mean) and generated GPS points as `locations`
- * (150 bytes). Every alternative gets the same bodies in the same order.
+ * (120 bytes). Every alternative gets the same bodies in the same order.
  */
 import { createRequire } from "node:module";
 
