@@ -1,5 +1,5 @@
 /** `npm run drain`: one tick now, and what became of it as a table. */
-import type { DrainOutcome, DrainReport, StreamReport } from "../lib/drain.ts";
+import type { DrainOutcome, DrainReport, StreamReport } from "../lib/drain-report.ts";
 import { askSupervisor, refusalOf } from "./cli-servers.ts";
 import { parseArguments, printTable, runCommand, UsageError } from "./command-line.ts";
 

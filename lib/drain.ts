@@ -9,37 +9,20 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Batch, Buffer, Claimant } from "./buffer.ts";
-import { decodeEnvelope, type Envelope } from "./envelope.ts";
+import {
+  type DrainOutcome,
+  type DrainReport,
+  logReport,
+  type PartitionReport,
+  summarise,
+} from "./drain-report.ts";
 import type { FairSlots } from "./fair-slots.ts";
-import { idFromRaw } from "./ids.ts";
 import { allPartitions, type Partition } from "./keys.ts";
 import { describeError, type Log } from "./log.ts";
-import { type Failure, failureOf } from "./outcome.ts";
+import type { Failure } from "./outcome.ts";
 import type { Registry } from "./registry.ts";
-import type { Letter, Row, Store } from "./store.ts";
-import type { Stream } from "./stream.ts";
-import { writeRows } from "./write.ts";
-
-/** How a partition's drain ended, from best to worst. */
-export const OUTCOMES = ["empty", "short", "deadline", "held", "unavailable", "misconfigured"] as const;
-export type DrainOutcome = (typeof OUTCOMES)[number];
-
-/** What became of one stream in one drain call. */
-export interface StreamReport {
-  stream: string;
-  batches: number;
-  stored: number;
-  duplicates: number;
-  dead: number;
-  /** Events left in its buffer, null where that was not counted. */
-  remaining: number | null;
-  outcome: DrainOutcome;
-}
-
-export interface DrainReport {
-  streams: StreamReport[];
-  durationMs: number;
-}
+import { type Stopped, settleBatch } from "./settle.ts";
+import type { Store } from "./store.ts";
 
 export interface DrainRequest {
   /** One stream; undefined: all. */
@@ -68,9 +51,6 @@ export interface DrainContext {
   stopping: AbortSignal;
 }
 
-/** Deaths alone after which a row is buried instead of being tried again. */
-const BURY_AFTER = 3;
-
 /** How often a held partition is tried again under `wait`, at most, in milliseconds. */
 const HELD_RETRY_MS = 250;
 
@@ -84,15 +64,6 @@ interface Call {
   oldestReceivedAtMs: number;
   /** Whether any batch was asked for. */
   hasClaimed: boolean;
-}
-
-interface PartitionReport {
-  batches: number;
-  stored: number;
-  duplicates: number;
-  dead: number;
-  remaining: number | null;
-  outcome: DrainOutcome;
 }
 
 /** Drains once. Never throws: what went wrong is an outcome. */
@@ -134,7 +105,8 @@ export async function drain(context: DrainContext, request: DrainRequest): Promi
     ),
     durationMs: context.now() - startedAtMs,
   };
-  logReport(context.log, call, report);
+  const { oldestReceivedAtMs } = call;
+  logReport(context.log, { isFlush: call.claimant.full, startedAtMs, oldestReceivedAtMs }, report);
   return report;
 }
 
@@ -193,7 +165,7 @@ async function drainBatch(
     return call.request.wait && acked === "" && !stopping.aborted ? "held" : end(report, "held");
   if (claim.kind === "none") return end(report, claim.depth ? "short" : "empty", claim.depth ?? 0);
 
-  const stopped = await settleBatch(context, call, p, claim, report);
+  const stopped = await settleBatch(termsOf(context, call, p), claim, report);
   if (stopped) return end(report, await letGo(context, call, p, stopped));
   report.batches += 1;
   if (!isLast(call, claim)) return { acked: claim.name };
@@ -233,35 +205,15 @@ async function letGo(
 const isLast = (call: Call, batch: Batch) =>
   !call.claimant.full && batch.isFresh && batch.envelopes.length < call.claimant.count;
 
-type Stopped = Awaited<ReturnType<typeof writeRows>>["stopped"];
-
-/** Stores or buries every event of a batch; returns what stopped it, if anything did. */
-async function settleBatch(
-  context: DrainContext,
-  call: Call,
-  p: Partition,
-  batch: Batch,
-  report: PartitionReport,
-): Promise<Stopped> {
-  const { store, log, streams } = context;
-  const stream = streams.get(p.stream);
+/** On which terms a batch of this partition is settled. */
+function termsOf(context: DrainContext, call: Call, p: Partition) {
+  const stream = context.streams.get(p.stream);
   if (stream === undefined) throw new Error(`expected a known stream, got "${p.stream}"`);
-  if (batch.attempts > 0) log.warn("claim.recovered", { ...p, attempts: batch.attempts });
-
-  const { rows, letters, envelopes } = readBatch(stream, batch);
-  const oldest = rows[0]; // rows are in their order
-  if (oldest) call.oldestReceivedAtMs = Math.min(call.oldestReceivedAtMs, Date.parse(oldest.receivedAt));
-  const written = await writeRows({ stream, rows, store, mayGoOn: () => mayGoOn(context, call, p) });
-  report.stored += written.stored;
-  report.duplicates += written.duplicates;
-  if (typeof written.stopped === "object") logStopped(log, p, written.stopped);
-  if (written.stopped) return written.stopped;
-
-  for (const { row, sqlstate, reason } of written.refused) {
-    const { envelope, text } = envelopes.get(row) ?? { envelope: undefined, text: "" };
-    letters.push(letterOf(stream, row.id, text, envelope, { sqlstate, reason }));
-  }
-  return letters.length > 0 ? await buryAll(context, stream, letters, report) : undefined;
+  const onOldest = (ms: number) => {
+    call.oldestReceivedAtMs = Math.min(call.oldestReceivedAtMs, ms);
+  };
+  const { store, log } = context;
+  return { stream, p, store, log, onOldest, mayGoOn: () => mayGoOn(context, call, p) };
 }
 
 /** Before each further insert of a bisect: is there time, and is the batch still ours? */
@@ -270,120 +222,4 @@ async function mayGoOn(context: DrainContext, call: Call, p: Partition): Promise
   const isOurs = await context.buffer.renew(p, call.claimant);
   if (!isOurs) context.log.warn("lease.lost", { ...p });
   return isOurs;
-}
-
-async function buryAll(
-  { store, log }: DrainContext,
-  stream: Stream,
-  letters: Letter[],
-  report: PartitionReport,
-): Promise<Stopped> {
-  try {
-    await store.bury(stream, letters);
-  } catch (error) {
-    const failure = failureOf(error);
-    const outcome = failure.outcome === "misconfigured" ? "misconfigured" : "unreachable";
-    logStopped(log, { stream: stream.name }, { ...failure, outcome });
-    return { ...failure, outcome };
-  }
-  report.dead += letters.length;
-  for (const { id, sqlstate, reason } of letters)
-    log.warn("event.buried", { stream: stream.name, id, sqlstate, reason });
-  return undefined;
-}
-
-interface ReadEnvelope {
-  envelope: Envelope;
-  text: string;
-}
-
-/** Turns a batch into rows; what can't become one is a letter at once. */
-function readBatch(stream: Stream, batch: Batch) {
-  const rows: Row[] = [];
-  const letters: Letter[] = [];
-  const envelopes = new Map<Row, ReadEnvelope>();
-  for (const text of batch.envelopes) {
-    const envelope = decodeEnvelope(text);
-    const id = envelope?.id.toLowerCase() ?? idFromRaw(stream.name, "", text);
-    const row = envelope && rowOf(stream, envelope);
-    if (envelope && batch.deaths !== undefined && batch.deaths >= BURY_AFTER)
-      letters.push(letterOf(stream, id, text, envelope, { reason: "killed the drain call that held it" }));
-    else if (row && "id" in row) {
-      rows.push(row);
-      envelopes.set(row, { envelope, text });
-    } else letters.push(letterOf(stream, id, text, envelope, { reason: row?.reason ?? "not an envelope" }));
-  }
-  return { rows, letters, envelopes };
-}
-
-function rowOf(stream: Stream, envelope: Envelope): Row | { reason: string } {
-  try {
-    return {
-      ...stream.toRow(envelope.data, envelope.v),
-      id: envelope.id.toLowerCase(),
-      receivedAt: envelope.receivedAt,
-    };
-  } catch (error) {
-    return { reason: `toRow threw ${error instanceof Error ? error.name : typeof error}` };
-  }
-}
-
-const letterOf = (
-  stream: Stream,
-  id: string,
-  text: string,
-  envelope: Envelope | undefined,
-  { sqlstate, reason }: { sqlstate?: string | undefined; reason: string },
-): Letter => ({
-  stream: stream.name,
-  id,
-  envelope: text,
-  sqlstate,
-  reason,
-  attempts: (envelope?.deaths ?? 0) + 1,
-  receivedAt: envelope?.receivedAt,
-});
-
-function logStopped(log: Log, where: Partial<Partition>, failure: Failure): void {
-  const fields = { ...where, sqlstate: failure.sqlstate, reason: failure.reason };
-  if (failure.outcome === "misconfigured") log.error("store.misconfigured", fields);
-  else log.warn("store.unavailable", fields);
-}
-
-/** One stream's partitions as one report: sums, and the worst outcome. */
-function summarise(stream: string, parts: PartitionReport[], atBest: DrainOutcome): StreamReport {
-  const sum = (field: "batches" | "stored" | "duplicates" | "dead") =>
-    parts.reduce((total, part) => total + part[field], 0);
-  const isCounted = atBest === "empty" && parts.every((part) => part.remaining !== null);
-  return {
-    stream,
-    batches: sum("batches"),
-    stored: sum("stored"),
-    duplicates: sum("duplicates"),
-    dead: sum("dead"),
-    remaining: isCounted ? parts.reduce((total, part) => total + (part.remaining ?? 0), 0) : null,
-    outcome: worst([...parts.map((part) => part.outcome), atBest]),
-  };
-}
-
-/** The worst of some outcomes. */
-export const worst = (outcomes: readonly DrainOutcome[]): DrainOutcome =>
-  OUTCOMES[Math.max(0, ...outcomes.map((outcome) => OUTCOMES.indexOf(outcome)))] ?? "empty";
-
-function logReport(log: Log, call: Call, { streams, durationMs }: DrainReport): void {
-  const sum = (field: "stored" | "dead") => streams.reduce((total, one) => total + one[field], 0);
-  const remaining = streams.map((one) => one.remaining);
-  const fields = {
-    outcome: worst(streams.map((one) => one.outcome)),
-    flush: call.claimant.full,
-    stored: sum("stored"),
-    dead: sum("dead"),
-    depth: remaining.includes(null) ? null : remaining.reduce((total: number, n) => total + (n ?? 0), 0),
-    oldestAgeSeconds: Math.round((call.claimant.startedAtMs - call.oldestReceivedAtMs) / 1000),
-    streams,
-    durationMs,
-  };
-  if (fields.outcome === "misconfigured") log.error("drain.finished", fields);
-  else if (fields.outcome === "unavailable") log.warn("drain.finished", fields);
-  else log.info("drain.finished", fields);
 }
