@@ -2,16 +2,7 @@
  * What `npm start` shows of the functions' structured logs: a line per drain, warnings and errors readably, and
  * nothing of the rest.
  */
-
-interface StreamReport {
-  stream: string;
-  batches: number;
-  stored: number;
-  duplicates: number;
-  dead: number;
-  remaining: number | null;
-  outcome: string;
-}
+import type { StreamReport } from "../lib/drain-report.ts";
 
 /** The line for people, or undefined if there is nothing to tell. */
 export function describeLine(source: string, line: string, stream: "stdout" | "stderr"): string | undefined {

@@ -5,9 +5,8 @@ import type { Log } from "./log.ts";
 export const OUTCOMES = ["empty", "short", "deadline", "held", "unavailable", "misconfigured"] as const;
 export type DrainOutcome = (typeof OUTCOMES)[number];
 
-/** What became of one stream in one drain call. */
-export interface StreamReport {
-  stream: string;
+/** What became of one partition in one drain call. */
+export interface PartitionReport {
   batches: number;
   stored: number;
   duplicates: number;
@@ -17,19 +16,14 @@ export interface StreamReport {
   outcome: DrainOutcome;
 }
 
+/** The same of one stream: its partitions' sums, and the worst of their outcomes. */
+export interface StreamReport extends PartitionReport {
+  stream: string;
+}
+
 export interface DrainReport {
   streams: StreamReport[];
   durationMs: number;
-}
-
-/** What became of one partition. */
-export interface PartitionReport {
-  batches: number;
-  stored: number;
-  duplicates: number;
-  dead: number;
-  remaining: number | null;
-  outcome: DrainOutcome;
 }
 
 /** What the log entry says beside the report. */

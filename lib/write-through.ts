@@ -30,6 +30,7 @@ interface Item {
 /** Makes the one way in which this instance writes through. */
 export function createWriteThrough(store: Store, concurrency: number, now: () => number = Date.now) {
   const slots = new FairSlots(concurrency);
+  const groups = new Map<string, GroupCommit<Item, Written>>();
 
   /** Senders wait: a group whose rows take too long to tell apart is given up, and they send it again. */
   function write(stream: Stream, items: Item[]): Promise<Written> {
@@ -37,7 +38,6 @@ export function createWriteThrough(store: Store, concurrency: number, now: () =>
     const mayGoOn = async () => now() < untilMs;
     return writeRows({ stream, store, rows: items.map(({ row }) => row), mayGoOn });
   }
-  const groups = new Map<string, GroupCommit<Item, Written>>();
 
   function groupOf(stream: Stream): GroupCommit<Item, Written> {
     const known = groups.get(stream.name);
@@ -54,8 +54,8 @@ export function createWriteThrough(store: Store, concurrency: number, now: () =>
   }
 
   /**
-   * Stores one request's rows and returns those that Postgres refused. Throws StoreUnavailable when some are
-   * undecided. May be repeated.
+   * Stores one request's rows and returns those that Postgres refused of all that shared the insert. Throws
+   * StoreUnavailable when some are undecided. May be repeated.
    */
   return async function writeThrough(stream: Stream, items: readonly Item[]): Promise<Refused[]> {
     const bytes = items.reduce((sum, item) => sum + item.bytes, 0);
@@ -66,7 +66,6 @@ export function createWriteThrough(store: Store, concurrency: number, now: () =>
       });
     if (result.stopped)
       throw new StoreUnavailable(typeof result.stopped === "object" ? result.stopped.reason : result.stopped);
-    const mine = new Set(items.map(({ row }) => row));
-    return result.refused.filter(({ row }) => mine.has(row));
+    return result.refused;
   };
 }

@@ -7,6 +7,7 @@ import { Redis } from "ioredis";
 import pg from "pg";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type Stack, startStack } from "../../dev/stack.ts";
+import { isAlive } from "./alive.ts";
 import { whereabouts } from "./world.ts";
 
 const dataDir = mkdtempSync(join(tmpdir(), "spillway-e2e-"));
@@ -50,14 +51,6 @@ async function untilRestarted(which: "ingest" | "supervisor", before: number): P
   }
   throw new Error(`expected ${which} to be started again`);
 }
-
-const isAlive = (pid: number) => {
-  try {
-    return process.kill(pid, 0);
-  } catch {
-    return false;
-  }
-};
 
 /** Drains until nothing is left. */
 async function drainAll(): Promise<void> {

@@ -8,6 +8,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { afterAll, expect, test } from "vitest";
 import { findFreePorts } from "../../dev/ports.ts";
+import { isAlive } from "./alive.ts";
 
 const project = fileURLToPath(new URL("../../", import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), "spillway-start-"));
@@ -50,14 +51,6 @@ async function untilReady(run: Run): Promise<StackFile> {
   }
   throw new Error(`expected npm start to be ready, it said:\n${run.said()}`);
 }
-
-const isAlive = (pid: number) => {
-  try {
-    return process.kill(pid, 0);
-  } catch {
-    return false;
-  }
-};
 
 async function freeBase(): Promise<number> {
   for (;;) {
