@@ -1,7 +1,6 @@
 /** `npm run dead-letters`: look at dead letters, redrive them, or give them up. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
-import { connectRedis } from "../functions/wiring.ts";
 import { createBuffer } from "../lib/buffer.ts";
 import {
   type Cursor,
@@ -12,6 +11,7 @@ import {
 } from "../lib/dead-letter-store.ts";
 import { type RedriveReport, redrive } from "../lib/dead-letters.ts";
 import { isUuid } from "../lib/ids.ts";
+import { connectRedis } from "../lib/redis-client.ts";
 import { loadStreams } from "../lib/registry.ts";
 import { connect } from "../lib/store.ts";
 import { findServers } from "./cli-servers.ts";

@@ -4,7 +4,6 @@
  */
 import { randomUUID } from "node:crypto";
 import type { IncomingHttpHeaders } from "node:http";
-import { Redis } from "@upstash/redis";
 import { Breaker } from "../lib/breaker.ts";
 import { createBuffer } from "../lib/buffer.ts";
 import { type Config, ConfigError, readConfig } from "../lib/config.ts";
@@ -15,6 +14,7 @@ import { createLog, type Log } from "../lib/log.ts";
 import { metadataToken } from "../lib/metadata-token.ts";
 import { Placement } from "../lib/placement.ts";
 import { createPusher } from "../lib/push.ts";
+import { connectRedis } from "../lib/redis-client.ts";
 import { loadStreams } from "../lib/registry.ts";
 import { connect, createStore } from "../lib/store.ts";
 import { TokenBuckets } from "../lib/token-bucket.ts";
@@ -43,20 +43,6 @@ export function configure(): Config {
     console.error(error.message);
     process.exit(1);
   }
-}
-
-/** An Upstash client with every convenience off that would repeat, mix or reinterpret commands. */
-export function connectRedis(config: Config, timeoutMs: number): Redis {
-  return new Redis({
-    url: config.restUrl,
-    token: config.restToken,
-    automaticDeserialization: false,
-    enableAutoPipelining: false,
-    enableTelemetry: false,
-    responseEncoding: false,
-    retry: { retries: 0 }, // a repeated LPUSH or script is ours to decide
-    signal: () => AbortSignal.timeout(timeoutMs), // a constant signal would make a timed-out push look done
-  });
 }
 
 const openStore = (config: Config) =>

@@ -58,13 +58,9 @@ function causeOf(error: unknown): unknown {
   return inner;
 }
 
-/** Time-outs, refused connections, unreadable answers: the driver gives them as errors with no code. */
+/** Time-outs and broken connections are the driver's errors with no code; an answer it can't read is one of the others. */
 const isOfTheNetwork = (error: unknown) =>
-  error instanceof NeonDbError ||
-  error instanceof TypeError ||
-  error instanceof SyntaxError ||
-  (error instanceof Error &&
-    (error.name === "AbortError" || error.name === "TimeoutError" || "code" in error));
+  error instanceof NeonDbError || error instanceof TypeError || error instanceof SyntaxError;
 
 const nameOf = (error: unknown) =>
   error instanceof NeonDbError

@@ -2,6 +2,7 @@
  * What a failed Redis command means. Upstash has no codes: its refusals are told apart by the words with which
  * its messages begin (upstash.com/docs/redis/troubleshooting), everything else counts as no answer.
  */
+import { ConnectionFailed } from "./post.ts";
 
 export type RedisFailure =
   /** The connection broke or could not be made: nothing is known; once more at once is worth it. */
@@ -17,13 +18,12 @@ export type RedisFailure =
   /** Redis answered with another error; it is there. */
   | "answered";
 
-/** Reads what went wrong from an error of `@upstash/redis` or of fetch under it. */
+/** Reads what went wrong from an error of the client in redis-client.ts. */
 export function redisFailureOf(error: unknown): RedisFailure {
   if (!(error instanceof Error)) return "silent";
-  if (error.name === "TypeError") return "connection"; // fetch failed
+  if (error instanceof ConnectionFailed) return "connection";
   if (error.name !== "UpstashError") return "silent"; // time-out, unreadable body
-  // The message is `<what Redis said>, command was: <the command>`: only its beginning is Redis's.
-  const said = error.message.slice(0, 120);
+  const said = error.message;
   if (/max (daily |monthly )?requests? limit exceeded/i.test(said)) return "quota";
   if (/max single record size exceeded/i.test(said)) return "list-full";
   if (/^(ERR )?(OOM|max (database|data|total data) size|DB capacity)/i.test(said)) return "full";

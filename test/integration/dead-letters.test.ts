@@ -4,7 +4,6 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { createSupervisor } from "../../functions/supervisor.ts";
-import { connectRedis } from "../../functions/wiring.ts";
 import { createBuffer } from "../../lib/buffer.ts";
 import {
   createDeadLetterStore,
@@ -14,6 +13,7 @@ import {
 import { type RedriveContext, type RedriveTerms, redrive } from "../../lib/dead-letters.ts";
 import { type DrainContext, drain } from "../../lib/drain.ts";
 import { newId } from "../../lib/ids.ts";
+import { connectRedis } from "../../lib/redis-client.ts";
 import { registryOf } from "../../lib/registry.ts";
 import { connect } from "../../lib/store.ts";
 import { checked } from "./streams.ts";

@@ -1,9 +1,9 @@
 /** The drain on real servers: what is stored, what is buried, what is kept, and what people are told. */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { connectRedis } from "../../functions/wiring.ts";
 import { createBuffer } from "../../lib/buffer.ts";
 import { type DrainContext, drain } from "../../lib/drain.ts";
 import { withDeaths } from "../../lib/envelope.ts";
+import { connectRedis } from "../../lib/redis-client.ts";
 import { envelopeOf, expectConserved, openWorld, type World, whereabouts } from "./world.ts";
 
 let world: World;

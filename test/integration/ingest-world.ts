@@ -1,7 +1,6 @@
 /** Ingest over HTTP in a test's world, wired as functions/wiring.ts does, with the parts that a test may turn. */
 import { createHash } from "node:crypto";
 import { createIngest } from "../../functions/ingest.ts";
-import { connectRedis } from "../../functions/wiring.ts";
 import { Breaker } from "../../lib/breaker.ts";
 import { createBuffer } from "../../lib/buffer.ts";
 import type { Config } from "../../lib/config.ts";
@@ -9,6 +8,7 @@ import { Counts } from "../../lib/counts.ts";
 import { type Flush, noFlush } from "../../lib/flush.ts";
 import { Placement } from "../../lib/placement.ts";
 import { createPusher } from "../../lib/push.ts";
+import { connectRedis } from "../../lib/redis-client.ts";
 import { TokenBuckets } from "../../lib/token-bucket.ts";
 import { createWriteThrough } from "../../lib/write-through.ts";
 import { KEY, type World } from "./world.ts";
