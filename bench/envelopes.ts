@@ -22,7 +22,7 @@ export async function pushBacklog({ redis }: Stack, kind: OneKind, count: number
     for (let i = at; i < Math.min(count, at + PER_PUSH); i++) {
       const id = newId();
       ids.push(id);
-      envelopes.push(encodeEnvelope({ v: 1, id, receivedAt }, JSON.stringify(make(i))));
+      envelopes.push(encodeEnvelope({ v: 1, id, receivedAt, dataJson: JSON.stringify(make(i)) }));
     }
     await redis.lpush(`{spillway}:${streamOf(kind)}:pending:${(at / PER_PUSH) % PARTITIONS}`, ...envelopes);
   }

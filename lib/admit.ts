@@ -8,6 +8,7 @@ import { findFault } from "./door.ts";
 import { encodeEnvelope } from "./envelope.ts";
 import { idempotentIds, idFromRaw, newId } from "./ids.ts";
 import type { ParsedBody, RawEvent } from "./parse-body.ts";
+import { fieldsOf } from "./row.ts";
 import type { Stream } from "./stream.ts";
 
 /** An event that will be kept. */
@@ -91,10 +92,10 @@ function admitOne(
   if (isLongerThan(dataJson, eventMaxBytes))
     return { ...refuse("", `expected at most ${eventMaxBytes} bytes of JSON`), isTooLarge: true };
   const id = idFor(apart.rawId, () => idempotentId?.(JSON.stringify(event.value)) ?? newId());
-  const fields = stream.toRow(parsed.data, stream.v);
+  const fields = fieldsOf(stream, parsed.data, stream.v);
   const columnFault = stream.checkRow(fields);
   if (columnFault) return { errors: [columnFault] };
-  return { id, fields, envelope: encodeEnvelope({ v: stream.v, id, receivedAt }, dataJson) };
+  return { id, fields, envelope: encodeEnvelope({ v: stream.v, id, receivedAt, dataJson }) };
 
   function idFor(rawId: string | undefined, otherwise: () => string): string {
     return rawId === undefined ? otherwise() : idFromRaw(stream.name, keyName, rawId);

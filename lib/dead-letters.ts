@@ -134,7 +134,7 @@ function whyNot(streams: Registry, { stream, id, envelope }: DeadLetter): string
   const decoded = decodeEnvelope(envelope);
   if (decoded === undefined) return "what was buffered is not an envelope";
   // Burying makes text of whatever was pushed into the list by hand, which can make another envelope of it.
-  return decoded.id.toLowerCase() === id ? undefined : `its envelope bears another id, ${decoded.id}`;
+  return decoded.id === id ? undefined : `its envelope bears another id, ${decoded.id}`;
 }
 
 /** Pushes one group, and marks it once Redis has answered with a number. Returns what stopped it, if anything did. */

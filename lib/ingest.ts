@@ -5,7 +5,7 @@
  */
 import type { Admission, Rejected } from "./admit.ts";
 import { BufferUnavailable, Shed } from "./push.ts";
-import type { Row } from "./store.ts";
+import { type Row, rowOfFields } from "./row.ts";
 import type { Ack, Stream } from "./stream.ts";
 import type { Refused } from "./write.ts";
 import { StoreUnavailable } from "./write-through.ts";
@@ -45,7 +45,7 @@ async function store(
   { admitted, indexes, receivedAt }: Admission,
 ): Promise<Kept> {
   const items = admitted.map(({ id, fields, envelope }) => ({
-    row: { ...fields, id, receivedAt },
+    row: rowOfFields(stream, { id, receivedAt }, fields),
     bytes: envelope.length,
   }));
   try {

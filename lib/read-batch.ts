@@ -1,11 +1,12 @@
 /**
- * From envelopes to rows. What cannot become a row is a dead letter at once: no envelope, an envelope that `toRow`
- * throws at, or one that was alone when too many drain calls died.
+ * From envelopes to rows. What cannot become a row is a dead letter at once: no envelope, an envelope that
+ * makes no row, or one that was alone when too many drain calls died.
  */
 import type { Batch } from "./buffer.ts";
 import { decodeEnvelope, type Envelope } from "./envelope.ts";
 import { idFromRaw } from "./ids.ts";
-import type { Letter, Row } from "./store.ts";
+import { type Row, rowOf } from "./row.ts";
+import type { Letter } from "./store.ts";
 import type { Stream } from "./stream.ts";
 
 /** Deaths alone after which a row is buried instead of being tried again. */
@@ -23,7 +24,7 @@ export function readBatch(stream: Stream, batch: Batch) {
   const envelopes = new Map<Row, ReadEnvelope>();
   for (const text of batch.envelopes) {
     const envelope = decodeEnvelope(text);
-    const id = envelope?.id.toLowerCase() ?? idFromRaw(stream.name, "", text);
+    const id = envelope?.id ?? idFromRaw(stream.name, "", text);
     const row = envelope && rowOf(stream, envelope);
     if (envelope && batch.deaths !== undefined && batch.deaths >= BURY_AFTER)
       letters.push(letterOf(stream, id, text, envelope, { reason: "killed the drain call that held it" }));
@@ -33,18 +34,6 @@ export function readBatch(stream: Stream, batch: Batch) {
     } else letters.push(letterOf(stream, id, text, envelope, { reason: row?.reason ?? "not an envelope" }));
   }
   return { rows, letters, envelopes };
-}
-
-function rowOf(stream: Stream, envelope: Envelope): Row | { reason: string } {
-  try {
-    return {
-      ...stream.toRow(envelope.data, envelope.v),
-      id: envelope.id.toLowerCase(),
-      receivedAt: envelope.receivedAt,
-    };
-  } catch (error) {
-    return { reason: `toRow threw ${error instanceof Error ? error.name : typeof error}` };
-  }
 }
 
 /** The letter of an event that dies now. */

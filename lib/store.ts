@@ -5,15 +5,14 @@
  * gives up, so that retries never pile up behind a lock. Errors pass through; `outcome.ts` reads them.
  */
 import { neon, neonConfig } from "@neondatabase/serverless";
-import { and, Column, count, eq, is, isNull, notExists, SQL, sql } from "drizzle-orm";
+import { and, count, eq, isNull, notExists, type SQL, sql } from "drizzle-orm";
 import { drizzle } from "drizzle-orm/neon-http";
-import { getTableConfig, type PgColumn, type PgTable } from "drizzle-orm/pg-core";
+import type { PgColumn, PgTable } from "drizzle-orm/pg-core";
 import { deadLetters } from "../drizzle/dead-letters.ts";
 import { type Post, post } from "./post.ts";
+import { makeRecordset } from "./recordset.ts";
+import type { Row } from "./row.ts";
 import type { Stream } from "./stream.ts";
-
-/** A row as `toRow` made it, with the columns of every stream. */
-export type Row = { id: string; receivedAt: string } & Record<string, unknown>;
 
 /** One event that is to be buried. */
 export interface Letter {
@@ -67,6 +66,8 @@ export const isLive = (stream: Stream): SQL | undefined =>
     notExists(sql`(select 1 from ${stream.table} where ${idOf(stream)} = ${deadLetters.id})`),
   );
 
+const letterRecordset = makeRecordset(deadLetters);
+
 /** Stands for the rows in an insert that is written once. */
 const ROWS = "[rows]";
 
@@ -82,7 +83,7 @@ export function createStore(db: Database, timeoutMs: number) {
   function insertOf(stream: Stream) {
     const known = inserts.get(stream.name);
     if (known !== undefined) return known;
-    const { select } = recordset(stream.table);
+    const { select } = stream.recordset;
     const insert = db
       .insert(stream.table)
       .select(select(ROWS))
@@ -100,8 +101,8 @@ export function createStore(db: Database, timeoutMs: number) {
   async function insert(stream: Stream, rows: readonly Row[]): Promise<number> {
     const { query, transaction } = db.$client;
     const { text, params } = insertOf(stream);
-    const json = recordset(stream.table).encode(rows);
-    const given = params.map((param) => (param === ROWS ? json : param));
+    const records = `[${rows.map(({ json }) => json).join(",")}]`;
+    const given = params.map((param) => (param === ROWS ? records : param));
     const [, result] = await transaction([query(boundQuery.sql, boundQuery.params), query(text, given)], {
       fullResults: true,
     });
@@ -126,13 +127,12 @@ export function createStore(db: Database, timeoutMs: number) {
       envelope: letter.envelope.replaceAll("\0", "\ufffd").toWellFormed(),
       redrivenAt: null,
     }));
-    const { select, encode } = recordset(deadLetters);
     await db.batch([
       bound(),
       db
         .insert(deadLetters)
         .select(
-          sql`${select(encode(rows))} where not exists (select 1 from ${stream.table} where ${idOf(stream)} = x.id)`,
+          sql`${letterRecordset.select(JSON.stringify(rows))} where not exists (select 1 from ${stream.table} where ${idOf(stream)} = x.id)`,
         )
         .onConflictDoUpdate({
           target: [deadLetters.stream, deadLetters.id],
@@ -176,83 +176,4 @@ export function createStore(db: Database, timeoutMs: number) {
   }
 
   return { insert, probe, bury, find, countDeadLetters };
-}
-
-interface Recordset {
-  /** `select … from json_to_recordset($1)`, every column of the table in its order; the record is `x`. */
-  select(json: string): SQL;
-  encode(rows: readonly Record<string, unknown>[]): string;
-}
-
-const recordsets = new WeakMap<PgTable, Recordset>();
-
-/** One JSON parameter for all rows: one statement text whatever their number, and no limit of 65,535 parameters. */
-function recordset(table: PgTable): Recordset {
-  const known = recordsets.get(table);
-  if (known) return known;
-  const fields = fieldsOf(table);
-  const types = sql.join(
-    fields.map(({ column }) => sql`${sql.identifier(column.name)} ${sql.raw(column.getSQLType())}`),
-    sql`, `,
-  );
-  const values = sql.join(
-    fields.map(({ column }) => selected(column)),
-    sql`, `,
-  );
-  // A jsonb column takes its value from a jsonb record as it is; from a json record it would be parsed a second time.
-  const columnTypes = fields.map(({ column }) => column.getSQLType());
-  const type = sql.raw(columnTypes.includes("jsonb") && !columnTypes.includes("json") ? "jsonb" : "json");
-  const toRecords = sql`${type}_to_recordset`;
-  const writers = fields.map(({ field, column }) => ({ field, name: column.name, write: writerOf(column) }));
-  /** A row as a record; what is null is left out, which reads as null. */
-  const record = (row: Record<string, unknown>) => {
-    const made: Record<string, unknown> = {};
-    for (const { field, name, write } of writers) {
-      const value = row[field];
-      if (value !== undefined && value !== null) made[name] = write ? write(value) : value;
-    }
-    return made;
-  };
-  const made: Recordset = {
-    select: (json) => sql`select ${values} from ${toRecords}(${json}::${type}) as x(${types})`,
-    encode: (rows) => JSON.stringify(rows.map(record)),
-  };
-  recordsets.set(table, made);
-  return made;
-}
-
-/** The columns that an insert may name, in the order in which Drizzle names them. */
-function fieldsOf(table: PgTable) {
-  const writable = getTableConfig(table).columns.filter(
-    ({ generated }) => generated === undefined || generated.type === "byDefault",
-  );
-  const names = new Map(Object.entries(table).map(([field, column]) => [column, field]));
-  return writable.map((column) => ({ column, field: names.get(column) ?? column.name }));
-}
-
-/** A column takes its default where the record has none. */
-function selected(column: PgColumn): SQL {
-  const given = sql`x.${sql.identifier(column.name)}`;
-  if (!column.hasDefault) return given;
-  if (column.default === undefined)
-    throw new Error(
-      `column ${column.name}: expected a default that SQL can state (default, defaultNow), got serial, identity or $defaultFn`,
-    );
-  return sql`coalesce(${given}, ${is(column.default, SQL) ? column.default : sql.param(column.default, column)})`;
-}
-
-/**
- * How a column's values become JSON; undefined: as they are. JSON columns keep theirs; the others take what Drizzle's
- * column makes of it, as text where JSON has no such type.
- */
-function writerOf(column: PgColumn): ((value: unknown) => unknown) | undefined {
-  if (column.dataType === "json") return undefined;
-  const isPlain = ["string", "number", "boolean"].includes(column.dataType);
-  if (isPlain && column.mapToDriverValue === Column.prototype.mapToDriverValue) return undefined;
-  return (value) => {
-    const driver = column.mapToDriverValue(value);
-    if (typeof driver === "bigint") return driver.toString();
-    if (driver instanceof Uint8Array) return `\\x${Buffer.from(driver).toString("hex")}`;
-    return driver;
-  };
 }

@@ -6,6 +6,7 @@ import type { InferInsertModel } from "drizzle-orm";
 import { type PgTable, timestamp, uuid } from "drizzle-orm/pg-core";
 import { z } from "zod";
 import { type ColumnCheck, checkColumns } from "./columns.ts";
+import { makeRecordset, type Recordset } from "./recordset.ts";
 
 /** The columns that every stream's table has beside its own. */
 export const eventColumns = () => ({
@@ -55,17 +56,15 @@ export interface CloudEvent {
 
 type Base = "id" | "receivedAt" | "storedAt";
 
+/** The row's own columns. */
+type OwnColumns<Table extends PgTable> = Omit<InferInsertModel<Table>, Base>;
+
 interface Declaration<Name extends string, Table extends PgTable, Schema extends z.ZodType<Json>> {
   /** The stream's name in URLs, and its table's. */
   name: Name;
   table: Table & { _: { name: NoInfer<Name> } };
   /** What a client may send, without `id`. Unknown keys are refused: use z.strictObject. */
   schema: Schema;
-  /**
-   * Turns validated data into the row's own columns. `v` is the version it was buffered under. A column that
-   * has a default takes that default for undefined and for null.
-   */
-  toRow(data: z.output<Schema>, v: number): Omit<InferInsertModel<Table>, Base>;
   /** The floor of its answers. @default "buffered" */
   ack?: Ack;
   /** The version of the data's shape; raise it when the schema changes. @default 1 */
@@ -76,12 +75,23 @@ interface Declaration<Name extends string, Table extends PgTable, Schema extends
   fromCloudEvent?(event: CloudEvent): unknown;
 }
 
+interface Mapping<Table extends PgTable, Schema extends z.ZodType<Json>> {
+  /**
+   * Turns validated data into the row's own columns. `v` is the version it was buffered under. A column that
+   * has a default takes that default for undefined and for null. Left out: the data's fields are the columns, in
+   * every version, and the drain need not parse them.
+   */
+  toRow(data: z.output<Schema>, v: number): OwnColumns<Table>;
+}
+
 /** A stream as the rest of Spillway sees it. */
 export interface Stream {
   readonly name: string;
   readonly table: PgTable;
   readonly schema: z.ZodType;
-  readonly toRow: (data: unknown, v: number) => Record<string, unknown>;
+  readonly toRow: ((data: unknown, v: number) => Record<string, unknown>) | undefined;
+  /** How rows become a statement's one parameter. */
+  readonly recordset: Recordset;
   /** Says which column could not hold its value; undefined: all can. */
   readonly checkRow: ColumnCheck;
   readonly ack: Ack;
@@ -90,9 +100,17 @@ export interface Stream {
   readonly fromCloudEvent: (event: CloudEvent) => unknown;
 }
 
-/** Declares a stream. Throws where the name could not stand in a URL or a Redis key. */
+/** Declares a stream. Throws where its name could not stand in a URL or a Redis key, or a default not in SQL. */
 export function defineStream<Name extends string, Table extends PgTable, Schema extends z.ZodType<Json>>(
-  declaration: Declaration<Name, Table, Schema>,
+  declaration: Declaration<Name, Table, Schema> & Mapping<Table, Schema>,
+): Stream;
+export function defineStream<
+  Name extends string,
+  Table extends PgTable,
+  Schema extends z.ZodType<Json & OwnColumns<Table>>,
+>(declaration: Declaration<Name, Table, Schema> & { toRow?: undefined }): Stream;
+export function defineStream(
+  declaration: Declaration<string, PgTable, z.ZodType<Json>> & { toRow?: unknown },
 ): Stream {
   if (!/^[a-z][a-z0-9_]{0,62}$/.test(declaration.name))
     throw new Error(`stream "${declaration.name}": expected a name of a-z, 0-9 and _, got another`);
@@ -101,6 +119,7 @@ export function defineStream<Name extends string, Table extends PgTable, Schema 
     table: declaration.table,
     schema: declaration.schema,
     toRow: declaration.toRow as Stream["toRow"],
+    recordset: makeRecordset(declaration.table),
     checkRow: checkColumns(declaration.table, ["id", "receivedAt", "storedAt"]),
     ack: declaration.ack ?? "buffered",
     v: declaration.v ?? 1,

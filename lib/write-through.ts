@@ -4,7 +4,8 @@
  */
 import { FairSlots } from "./fair-slots.ts";
 import { GroupCommit, Overloaded } from "./group-commit.ts";
-import type { Row, Store } from "./store.ts";
+import type { Row } from "./row.ts";
+import type { Store } from "./store.ts";
 import type { Stream } from "./stream.ts";
 import { type Refused, type Written, writeRows } from "./write.ts";
 

@@ -9,7 +9,8 @@
  *     misconfigured ─▶ stop
  */
 import { type Failure, failureOf } from "./outcome.ts";
-import type { Row, Store } from "./store.ts";
+import type { Row } from "./row.ts";
+import type { Store } from "./store.ts";
 import type { Stream } from "./stream.ts";
 
 /** A row that Postgres refused, and why. */

@@ -18,5 +18,4 @@ export default defineStream({
     type: z.string().min(1).max(200),
     description: z.string().max(20_000),
   }),
-  toRow: (activity) => activity,
 });

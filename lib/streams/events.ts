@@ -20,7 +20,6 @@ export default defineStream({
     payload: json(),
     occurredAt: moment().optional(),
   }),
-  toRow: ({ type, userId, payload, occurredAt }) => ({ type, userId, payload, occurredAt }),
   fromCloudEvent: ({ type, subject, time, data }) => ({
     type,
     payload: data,

@@ -23,5 +23,4 @@ export default defineStream({
     source: z.string().min(1).max(200),
     notes: z.string().max(20_000).optional(),
   }),
-  toRow: (lead) => lead,
 });

@@ -24,5 +24,4 @@ export default defineStream({
     speed: z.number().min(0).optional(),
     recordedAt: moment(),
   }),
-  toRow: (fix) => fix,
 });

@@ -120,7 +120,7 @@ export async function openWorld(env: Record<string, string> = {}) {
 /** An envelope of the stream `checked`, received at `at`. */
 export function envelopeOf(data: unknown, { id = newId(), at = Date.now() } = {}) {
   const receivedAt = new Date(at).toISOString();
-  return { id, envelope: encodeEnvelope({ v: 1, id, receivedAt }, JSON.stringify(data)) };
+  return { id, envelope: encodeEnvelope({ v: 1, id, receivedAt, dataJson: JSON.stringify(data) }) };
 }
 
 /** Where every id is, by reading the servers themselves. */

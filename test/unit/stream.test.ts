@@ -13,8 +13,9 @@ const table = pgTable("orders", {
 const schema = z.strictObject({ sku: z.string(), quantity: z.int().optional() });
 
 test("a declaration that fits compiles", () => {
-  const stream = defineStream({ name: "orders", table, schema, toRow: (order) => order });
-  expect(stream.toRow({ sku: "a" }, 1)).toEqual({ sku: "a" });
+  const stream = defineStream({ name: "orders", table, schema, toRow: ({ sku }) => ({ sku }) });
+  expect(stream.toRow?.({ sku: "a", quantity: 1 }, 1)).toEqual({ sku: "a" });
+  expect(defineStream({ name: "orders", table, schema }).toRow).toBeUndefined();
 });
 
 test("what does not fit does not compile", () => {
@@ -24,6 +25,12 @@ test("what does not fit does not compile", () => {
   defineStream({ name: "orders", table, schema, toRow: ({ sku }) => ({ sku, quantity: sku }) });
   // @ts-expect-error the stream's name is not its table's
   defineStream({ name: "order", table, schema, toRow: (order) => order });
+  // @ts-expect-error the data lacks a column that must have a value
+  defineStream({ name: "orders", table, schema: z.strictObject({ quantity: z.int() }) });
+  // @ts-expect-error the data has a column's value of another type
+  defineStream({ name: "orders", table, schema: z.strictObject({ sku: z.int() }) });
+  // @ts-expect-error the stream's name is not its table's
+  defineStream({ name: "order", table, schema });
   const dated = pgTable("dated", { ...eventColumns(), at: timestamp("at").notNull() });
   const coerced = z.strictObject({ at: z.coerce.date() });
   // @ts-expect-error a Date does not come through JSON as a Date

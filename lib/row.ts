@@ -1,0 +1,55 @@
+/** Rows on their way to Postgres: each is a record in JSON already, so that an insert only joins them. */
+import type { Envelope } from "./envelope.ts";
+import type { Stream } from "./stream.ts";
+
+export interface Row {
+  id: string;
+  receivedAt: string;
+  /** The record: `id`, `receivedAt` and the stream's own fields. */
+  json: string;
+}
+
+/** The row of fields that `toRow` made. */
+export function rowOfFields(
+  stream: Stream,
+  { id, receivedAt }: Pick<Row, "id" | "receivedAt">,
+  fields: Record<string, unknown>,
+): Row {
+  return { id, receivedAt, json: stream.recordset.encode({ ...fields, id, receivedAt }) };
+}
+
+/**
+ * The row of what was buffered, or why there is none. Where data is the row as it is, its JSON is the record's but for
+ * two keys: it is neither read nor written again, and whether it is JSON is left to Postgres.
+ */
+export function rowOf(stream: Stream, envelope: Envelope): Row | { reason: string } {
+  const { id, receivedAt, v, dataJson } = envelope;
+  if (stream.toRow === undefined && stream.recordset.isPlain) {
+    if (!dataJson.startsWith("{") || !dataJson.endsWith("}")) return { reason: "its data is no object" };
+    const own = dataJson.slice(0, -1);
+    return {
+      id,
+      receivedAt,
+      json: `${own}${own === "{" ? "" : ","}"id":"${id}","receivedAt":"${receivedAt}"}`,
+    };
+  }
+  const data = parse(dataJson);
+  if (data === undefined) return { reason: "its data is no JSON" };
+  try {
+    return rowOfFields(stream, envelope, fieldsOf(stream, data, v));
+  } catch (error) {
+    return { reason: `toRow threw ${error instanceof Error ? error.name : typeof error}` };
+  }
+}
+
+/** The stream's own fields of a row. Throws what `toRow` throws. */
+export const fieldsOf = (stream: Stream, data: unknown, v: number): Record<string, unknown> =>
+  stream.toRow === undefined ? (data as Record<string, unknown>) : stream.toRow(data, v);
+
+function parse(json: string): unknown {
+  try {
+    return JSON.parse(json);
+  } catch {
+    return undefined;
+  }
+}
