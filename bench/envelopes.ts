@@ -10,7 +10,7 @@ export const streamOf = (kind: OneKind) => (kind === "gps" ? "locations" : "even
 
 const PARTITIONS = 8;
 /** As many as the shares of ingest instances that push by turns. */
-const PER_PUSH = 500;
+const PER_PUSH = 250;
 
 /** Pushes a backlog of `count` events over eight partitions, and returns their ids. */
 export async function pushBacklog({ redis }: Stack, kind: OneKind, count: number): Promise<string[]> {

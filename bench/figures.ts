@@ -36,6 +36,7 @@ export function costFigures(costs: Costs, events: number): Figures {
     drainCommandsPerEvent: (costs.redisCommands - costs.pushCommands) / events,
     redisDollarsPerMillion: redisDollarsPerMillion(commands),
     functionCpuPerMillion: (costs.processCpuSeconds / events) * 1e6,
+    redisCpuPerMillion: (costs.redisCpuSeconds / events) * 1e6,
     bridgeCpuPerMillion: (costs.bridgeCpuSeconds / events) * 1e6,
     peakMemoryMb: costs.peakMemoryBytes / 1e6,
   };

@@ -22,6 +22,7 @@ const columns: [string, string, number][] = [
   ["redisCommandsPerEvent", "cmd/ev", 3],
   ["redisDollarsPerMillion", "Redis $/M", 2],
   ["functionCpuPerMillion", "fn CPU s/M", 0],
+  ["redisCpuPerMillion", "Redis CPU s/M", 0],
   ["bridgeCpuPerMillion", "bridge CPU s/M", 0],
   ["peakMemoryMb", "MB", 0],
   ["idleCommandsPerMonth", "idle cmd/month", 0],

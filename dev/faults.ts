@@ -158,11 +158,12 @@ function readBody(
 function send(response: ServerResponse, answer: Answer): void {
   if (response.destroyed) return;
   if (answer === "unreachable") return void response.socket?.destroy();
+  const body = Buffer.from(answer.body);
   response.writeHead(answer.status, {
     "content-type": answer.body.startsWith("<") ? "text/html" : "application/json",
-    "content-length": Buffer.byteLength(answer.body),
+    "content-length": body.length,
   });
-  response.end(answer.body);
+  response.end(body);
 }
 
 function sendHalf(response: ServerResponse, answer: Answer): void {

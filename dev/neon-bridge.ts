@@ -6,6 +6,7 @@
  * The server is whatever the request's connection string names; nothing is kept of a request but pooled connections.
  */
 import type { IncomingMessage } from "node:http";
+import type { Socket } from "node:net";
 import { DatabaseError, Pool, type PoolClient, type QueryArrayConfig, type QueryArrayResult } from "pg";
 import {
   type Answer,
@@ -125,24 +126,31 @@ async function runStatement(client: PoolClient, query: NeonQuery, form: Form): P
   return toJson(await client.query(toPg(query, form)), form);
 }
 
-/** All statements in one transaction; the first refusal rolls everything back and is the answer. */
+/**
+ * All statements in one transaction, sent together; the first refusal is the answer. Those after it are refused too,
+ * and COMMIT then rolls everything back.
+ */
 async function runTransaction(
   client: PoolClient,
   queries: NeonQuery[],
   form: Form,
   start: string,
 ): Promise<string> {
-  await client.query(start);
-  try {
-    const results: string[] = [];
-    for (const query of queries) results.push(toJson(await client.query(toPg(query, form)), form));
-    await client.query("COMMIT");
-    return `{"results":[${results.join(",")}]}`;
-  } catch (error) {
-    await client.query("ROLLBACK").catch(() => {});
-    throw error;
-  }
+  const { stream } = socketOf(client);
+  stream.cork();
+  const started = client.query(start);
+  const sent = queries.map((query) => client.query(toPg(query, form)));
+  const committed = client.query("COMMIT");
+  stream.uncork();
+  const outcomes = await Promise.allSettled([started, ...sent, committed]);
+  const refused = outcomes.find((outcome) => outcome.status === "rejected");
+  if (refused) throw refused.reason;
+  const results = await Promise.all(sent);
+  return `{"results":[${results.map((result) => toJson(result, form)).join(",")}]}`;
 }
+
+/** The connection under a client, which pg does not declare. */
+const socketOf = (client: PoolClient) => (client as unknown as { connection: { stream: Socket } }).connection;
 
 const asText = { getTypeParser: () => (text: unknown) => text };
 
@@ -209,6 +217,7 @@ class Pools {
     const pool = new Pool({
       connectionString,
       max: this.#poolMax,
+      pipeline: true,
       connectionTimeoutMillis: connectTimeoutMs,
       allowExitOnIdle: true,
     });
@@ -225,7 +234,7 @@ class Pools {
   /** Cuts every connection, busy ones too; Postgres finishes or rolls back what was running. */
   close(): void {
     for (const client of this.#clients) {
-      (client as unknown as { connection: { stream: { destroy(): void } } }).connection.stream.destroy();
+      socketOf(client).stream.destroy();
     }
     for (const pool of this.#pools.values()) pool.end().catch(() => {});
     this.#pools.clear();

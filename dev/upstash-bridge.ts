@@ -238,6 +238,7 @@ function toJsonItems(replies: unknown[]): string {
 
 /** JSON of a reply; a Buffer becomes its base64, which needs no escaping. */
 function toJson(reply: unknown): string {
+  if (Array.isArray(reply) && reply.every((item) => typeof item === "string")) return JSON.stringify(reply);
   if (Buffer.isBuffer(reply)) return `"${reply.toString("base64")}"`;
   if (Array.isArray(reply)) return `[${reply.map(toJson).join(",")}]`;
   if (reply instanceof Error) return JSON.stringify(reply.message);

@@ -36,7 +36,7 @@ function statement(kind: OneKind): string {
 }
 
 /** Inserted before the clock starts. */
-const WARMUP_ROWS = 2000;
+const WARMUP_ROWS = 10_000;
 
 /** camelCase fields as the columns are named. */
 const toColumns = (event: object) =>

@@ -19,8 +19,12 @@
 --          {"held", leaseMs}     another drain call holds the partition
 --
 -- Invariant: every row is in pending, sealed or claimed until the batch that holds it is acknowledged by name,
--- and a name is the SHA-1 of the rows handed out. So an acknowledgement that comes twice, late, from a drain
+-- and a name is made of the rows handed out. So an acknowledgement that comes twice, late, from a drain
 -- call that lost its lease, or after Redis was restored from an older state deletes only what was stored.
+--
+-- A name is the SHA-1 of each row's length and first HEAD bytes. An envelope's id is among them (envelope.ts), and the
+-- id is what Postgres stores once: two batches of one name hold the same events. Over whole rows it took Redis four times
+-- as long with 10 KB events.
 --
 -- Attempts rise only when another instance takes up a batch that was neither acknowledged nor handed back:
 -- its drain call died. From ALONE_AFTER on, or once a caller found no time to bisect it (hand-back.lua), rows are
@@ -31,6 +35,13 @@ local pending, sealed, claimed, lease, claim = KEYS[1], KEYS[2], KEYS[3], KEYS[4
 local token, acked, leaseMs = ARGV[1], ARGV[2], ARGV[3]
 local count, full, heldMs, nowMs = tonumber(ARGV[4]), ARGV[5] == "1", ARGV[6], ARGV[7]
 local ALONE_AFTER = 3
+local HEAD = 128
+
+local function nameOf(rows)
+  local heads = {}
+  for i, row in ipairs(rows) do heads[i] = #row .. ":" .. string.sub(row, 1, HEAD) end
+  return redis.sha1hex(table.concat(heads, "\n"))
+end
 
 if acked == "" and redis.call("EXISTS", pending, sealed, claimed) == 0 then
   if redis.call("GET", lease) == token then redis.call("DEL", lease) end
@@ -75,7 +86,7 @@ local function none(depth)
 end
 
 local function hand(rows, deaths, isFresh)
-  local rowsName = redis.sha1hex(table.concat(rows, "\n"))
+  local rowsName = nameOf(rows)
   redis.call("SET", lease, token, "PX", leaseMs)
   redis.call("HSET", claim, "name", rowsName, "token", token, "outcome", "", "attempts", attempts,
     "heldMs", heldMs, unpack(isFresh and {"firstMs", nowMs} or {}))
@@ -96,7 +107,7 @@ if inHand and redis.call("EXISTS", claimed) == 1 then
   if attempts < ALONE_AFTER and not alone then return hand(redis.call("LRANGE", claimed, 0, -1), -1) end
   redis.call("HSET", claim, "alone", "1")
   local first = redis.call("LRANGE", claimed, 0, 0)
-  local deaths = redis.call("HGET", claim, "deaths:" .. redis.sha1hex(first[1]))
+  local deaths = redis.call("HGET", claim, "deaths:" .. nameOf(first))
   return hand(first, tonumber(deaths or "0"))
 end
 if inHand then redis.call("DEL", claim) end -- somebody emptied claimed by hand: what is known is of no batch

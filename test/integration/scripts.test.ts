@@ -20,7 +20,10 @@ interface State {
 }
 const KEYS = ["pending", "sealed", "claimed", "lease", "claim"];
 
-const nameOf = (...rows: string[]) => createHash("sha1").update(rows.join("\n")).digest("hex");
+const nameOf = (...rows: string[]) => {
+  const heads = rows.map((row) => `${row.length}:${row.slice(0, 128)}`);
+  return createHash("sha1").update(heads.join("\n")).digest("hex");
+};
 
 async function put(state: State): Promise<void> {
   for (const list of ["pending", "sealed", "claimed"] as const)
