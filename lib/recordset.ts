@@ -1,13 +1,17 @@
 /**
- * Rows as one JSON parameter: one statement text whatever their number, and no limit of 65,535 parameters. A record's
- * keys are the table's fields, as in the rows themselves.
+ * Rows as records in JSON: what an insert selects from. A record's keys are the table's fields, as in the rows themselves.
+ *
+ * All records are one parameter; or, where a column is jsonb and so may be large, each is one: the megabyte that 100 of them
+ * can be is then never joined. Postgres takes large ones alike either way, and small ones faster together.
  */
 import { Column, is, SQL, sql } from "drizzle-orm";
 import { getTableConfig, type PgColumn, type PgTable } from "drizzle-orm/pg-core";
 
 export interface Recordset {
-  /** `select … from json_to_recordset($1)`, every column of the table in its order; the record is `x`. */
-  select(records: string): SQL;
+  /** The parameters that carry records. */
+  parametersOf(records: readonly string[]): readonly string[];
+  /** `select …` of every column of the table in its order, from such parameters; the record is `x`. */
+  select(parameters: readonly string[]): SQL;
   /** A record as JSON, of the values that Drizzle would insert. */
   encode(row: Record<string, unknown>): string;
   /** Whether JSON carries every column's values as they are. */
@@ -24,11 +28,20 @@ export function makeRecordset(table: PgTable): Recordset {
   const values = sql.join(fields.map(selected), sql`, `);
   // A jsonb column takes its value from a jsonb record as it is; from a json record it would be parsed a second time.
   const columnTypes = fields.map(({ column }) => column.getSQLType());
-  const type = sql.raw(columnTypes.includes("jsonb") && !columnTypes.includes("json") ? "jsonb" : "json");
-  const toRecords = sql`${type}_to_recordset`;
+  const isJsonb = columnTypes.includes("jsonb") && !columnTypes.includes("json");
   const writers = fields.map(({ field, column }) => ({ field, write: writerOf(column) }));
   return {
-    select: (records) => sql`select ${values} from ${toRecords}(${records}::${type}) as x(${types})`,
+    parametersOf: (records) => (isJsonb ? records : [`[${records.join(",")}]`]),
+    select: (parameters) => {
+      const list = sql.join(
+        parameters.map((parameter) => sql`${parameter}`),
+        sql`, `,
+      );
+      const records = isJsonb
+        ? sql`unnest(array[${list}]::jsonb[]) record, jsonb_to_record(record)`
+        : sql`json_to_recordset(${list}::json)`;
+      return sql`select ${values} from ${records} as x(${types})`;
+    },
     encode: (row) => {
       const record: Record<string, unknown> = {};
       for (const { field, write } of writers) {

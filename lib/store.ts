@@ -68,8 +68,10 @@ export const isLive = (stream: Stream): SQL | undefined =>
 
 const letterRecordset = makeRecordset(deadLetters);
 
-/** Stands for the rows in an insert that is written once. */
+/** Stands for a parameter that carries rows, in an insert that is written once. */
 const ROWS = "[rows]";
+/** Parameters up to which an insert's text is kept. */
+const KEPT_MAX = 500;
 
 /** Makes a store on an open database whose client gives up after `timeoutMs`. */
 export function createStore(db: Database, timeoutMs: number) {
@@ -79,18 +81,18 @@ export function createStore(db: Database, timeoutMs: number) {
   const boundQuery = bound().getQuery();
   const inserts = new Map<string, { text: string; params: unknown[] }>();
 
-  /** A stream's insert, which Drizzle writes once: it is the same for any rows, but for ROWS among its parameters. */
-  function insertOf(stream: Stream) {
-    const known = inserts.get(stream.name);
+  /** A stream's insert of rows in so many parameters, which Drizzle writes once, with ROWS in place of each. */
+  function insertOf(stream: Stream, count: number) {
+    const name = `${stream.name}:${count}`;
+    const known = inserts.get(name);
     if (known !== undefined) return known;
-    const { select } = stream.recordset;
     const insert = db
       .insert(stream.table)
-      .select(select(ROWS))
+      .select(stream.recordset.select(Array<string>(count).fill(ROWS)))
       .onConflictDoNothing({ target: idOf(stream) });
     const { sql: text, params } = insert.toSQL();
     const made = { text, params };
-    inserts.set(stream.name, made);
+    if (count <= KEPT_MAX) inserts.set(name, made);
     return made;
   }
 
@@ -100,9 +102,10 @@ export function createStore(db: Database, timeoutMs: number) {
    */
   async function insert(stream: Stream, rows: readonly Row[]): Promise<number> {
     const { query, transaction } = db.$client;
-    const { text, params } = insertOf(stream);
-    const records = `[${rows.map(({ json }) => json).join(",")}]`;
-    const given = params.map((param) => (param === ROWS ? records : param));
+    const parameters = stream.recordset.parametersOf(rows.map(({ json }) => json));
+    const { text, params } = insertOf(stream, parameters.length);
+    let at = 0;
+    const given = params.map((param) => (param === ROWS ? parameters[at++] : param));
     const [, result] = await transaction([query(boundQuery.sql, boundQuery.params), query(text, given)], {
       fullResults: true,
     });
@@ -132,7 +135,7 @@ export function createStore(db: Database, timeoutMs: number) {
       db
         .insert(deadLetters)
         .select(
-          sql`${letterRecordset.select(JSON.stringify(rows))} where not exists (select 1 from ${stream.table} where ${idOf(stream)} = x.id)`,
+          sql`${letterRecordset.select([JSON.stringify(rows)])} where not exists (select 1 from ${stream.table} where ${idOf(stream)} = x.id)`,
         )
         .onConflictDoUpdate({
           target: [deadLetters.stream, deadLetters.id],
