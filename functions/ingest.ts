@@ -92,20 +92,31 @@ async function post(
   if (type === undefined)
     throw new Problem(415, "expected JSON, NDJSON or CloudEvents in UTF-8, named by Content-Type");
   const body = await readBody(req, context.bodyMaxBytes);
-  const parsed = parse(stream, type, req, body, context.eventsMax);
+  const admission = admitBody(context, req, key, stream, type, body);
+  const ack = ackOf(query);
+  refuseWhenNoneFits(context, stream, admission);
+  takeTokens(context, stream, key, admission);
+  const kept = await keep(context.keeping, stream, ack, admission);
+  answer(context, res, stream, admission, kept);
+}
+
+function admitBody(
+  { now, eventsMax, eventMaxBytes }: IngestContext,
+  req: IncomingMessage,
+  key: ApiKey,
+  stream: Stream,
+  type: MediaType,
+  body: Buffer,
+): Admission {
+  const parsed = parse(stream, type, req, body, eventsMax);
   const terms = {
     stream,
     keyName: key.name,
     idempotencyKey: idempotencyKeyOf(req),
-    eventMaxBytes: context.eventMaxBytes,
-    receivedAt: new Date(context.now()).toISOString(),
+    eventMaxBytes,
+    receivedAt: new Date(now()).toISOString(),
   };
-  const ack = ackOf(query);
-  const admission = admit(terms, parsed);
-  refuseWhenNoneFits(context, stream, parsed, admission);
-  takeTokens(context, stream, key, admission);
-  const kept = await keep(context.keeping, stream, ack, admission);
-  answer(context, res, stream, parsed, admission, kept);
+  return admit(terms, parsed);
 }
 
 function parse(
@@ -141,8 +152,7 @@ function idempotencyKeyOf(req: IncomingMessage): string | undefined {
 function refuseWhenNoneFits(
   { counts }: IngestContext,
   stream: Stream,
-  { isBatch }: ParsedBody,
-  { admitted, rejected, isTooLarge }: Admission,
+  { admitted, isBatch, rejected, isTooLarge }: Admission,
 ): void {
   if (admitted.length > 0) return;
   counts.add(stream.name, { rejected: rejected.length });
@@ -174,8 +184,7 @@ function answer(
   { counts }: IngestContext,
   res: ServerResponse,
   stream: Stream,
-  { isBatch }: ParsedBody,
-  { admitted, rejected }: Admission,
+  { admitted, isBatch, rejected }: Admission,
   kept: Kept,
 ): void {
   if (kept.kind === "not-kept") {

@@ -16,8 +16,6 @@ export interface Admitted {
   id: string;
   /** What is buffered. */
   envelope: string;
-  /** Its row's own columns, for the write-through path. */
-  fields: Record<string, unknown>;
 }
 
 /** An event that will not, by its place in the request. */
@@ -26,9 +24,11 @@ export interface Rejected {
   errors: Fault[];
 }
 
+/** Holds no event but as its envelope: requests wait with theirs, and what lives long is what collecting garbage costs. */
 export interface Admission {
   admitted: Admitted[];
-  receivedAt: string;
+  /** Whether the client sent several, so that one may be rejected alone. */
+  isBatch: boolean;
   /** The place of each admitted event in the request. */
   indexes: number[];
   rejected: Rejected[];
@@ -49,9 +49,8 @@ interface Terms {
 const RAW_ID_MAX = 512;
 
 /** Sorts the events of a body into admitted and rejected. */
-export function admit(terms: Terms, { events }: ParsedBody): Admission {
-  const { receivedAt } = terms;
-  const admission: Admission = { admitted: [], receivedAt, indexes: [], rejected: [], isTooLarge: false };
+export function admit(terms: Terms, { events, isBatch }: ParsedBody): Admission {
+  const admission: Admission = { admitted: [], isBatch, indexes: [], rejected: [], isTooLarge: false };
   const idempotentId =
     terms.idempotencyKey === undefined
       ? undefined
@@ -91,15 +90,13 @@ function admitOne(
   const dataJson = JSON.stringify(parsed.data);
   if (isLongerThan(dataJson, eventMaxBytes))
     return { ...refuse("", `expected at most ${eventMaxBytes} bytes of JSON`), isTooLarge: true };
-  const id = idFor(apart.rawId, () => idempotentId?.(JSON.stringify(event.value)) ?? newId());
-  const fields = fieldsOf(stream, parsed.data, stream.v);
-  const columnFault = stream.checkRow(fields);
+  const id =
+    apart.rawId === undefined
+      ? (idempotentId?.(JSON.stringify(event.value)) ?? newId())
+      : idFromRaw(stream.name, keyName, apart.rawId);
+  const columnFault = stream.checkRow(fieldsOf(stream, parsed.data, stream.v));
   if (columnFault) return { errors: [columnFault] };
-  return { id, fields, envelope: encodeEnvelope({ v: stream.v, id, receivedAt, dataJson }) };
-
-  function idFor(rawId: string | undefined, otherwise: () => string): string {
-    return rawId === undefined ? otherwise() : idFromRaw(stream.name, keyName, rawId);
-  }
+  return { id, envelope: encodeEnvelope({ v: stream.v, id, receivedAt, dataJson }) };
 }
 
 /** Takes the client's id off the event: a non-empty string or a whole number. */
@@ -107,8 +104,8 @@ function takeId(event: RawEvent): { rawId: string | undefined; rest: unknown } |
   if (event.rawId !== undefined) return { rawId: event.rawId, rest: event.value };
   if (typeof event.value !== "object" || event.value === null || Array.isArray(event.value))
     return refuse("", "expected an object");
+  if ((event.value as { id?: unknown }).id === undefined) return { rawId: undefined, rest: event.value };
   const { id, ...rest } = event.value as Record<string, unknown>;
-  if (id === undefined) return { rawId: undefined, rest: event.value };
   if (typeof id === "number" && Number.isSafeInteger(id)) return { rawId: String(id), rest };
   if (typeof id === "string" && id !== "" && id.length <= RAW_ID_MAX) return { rawId: id, rest };
   return refuse("id", `expected a string of 1 to ${RAW_ID_MAX} characters or a whole number`);

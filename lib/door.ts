@@ -11,12 +11,18 @@ import type { Fault } from "./columns.ts";
 /** Levels of objects and arrays in one event. */
 export const NESTING_MAX = 64;
 
-/** An escape that can spell NUL, a surrogate or `__proto__`; a long run of digits; an exponent; the key itself. */
-const MARKS = /\\u(?:00|d[89a-f])|\d{16}|\d[eE][+-]?\d|__proto__/i;
+/** An escape that can spell NUL, a surrogate or `__proto__`. */
+const ESCAPE = /\\u(?:00|d[89a-f])/i;
+/** A long run of digits, or an exponent. */
+const NUMBER = /\d(?:\d{15}|[eE][+-]?\d)/;
+
+/** Whether the text has one of the marks. One expression for all of them takes half as long again. */
+const isMarked = (text: string): boolean =>
+  text.includes("__proto__") || (text.includes("\\u") && ESCAPE.test(text)) || NUMBER.test(text);
 
 /** Whether the raw text gives cause to walk the value. */
 export function mayBeAtFault(text: string): boolean {
-  return MARKS.test(text) || (opensMoreThan(text, NESTING_MAX) && nestsDeeperThan(text, NESTING_MAX));
+  return isMarked(text) || (opensMoreThan(text, NESTING_MAX) && nestsDeeperThan(text, NESTING_MAX));
 }
 
 /** Whether the text has more than `limit` brackets that open: fewer cannot nest deeper. */

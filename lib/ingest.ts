@@ -4,8 +4,9 @@
  * the sender try again without storing anything twice.
  */
 import type { Admission, Rejected } from "./admit.ts";
+import { decodeEnvelope } from "./envelope.ts";
 import { BufferUnavailable, Shed } from "./push.ts";
-import { type Row, rowOfFields } from "./row.ts";
+import { type Row, rowOf } from "./row.ts";
 import type { Ack, Stream } from "./stream.ts";
 import type { Refused } from "./write.ts";
 import { StoreUnavailable } from "./write-through.ts";
@@ -42,10 +43,10 @@ export async function keep(context: Context, stream: Stream, ack: Ack, admission
 async function store(
   { writeThrough }: Context,
   stream: Stream,
-  { admitted, indexes, receivedAt }: Admission,
+  { admitted, indexes }: Admission,
 ): Promise<Kept> {
-  const items = admitted.map(({ id, fields, envelope }) => ({
-    row: rowOfFields(stream, { id, receivedAt }, fields),
+  const items = admitted.map(({ envelope }) => ({
+    row: rowOfAdmitted(stream, envelope),
     bytes: envelope.length,
   }));
   try {
@@ -65,4 +66,13 @@ async function store(
     if (error instanceof StoreUnavailable) return { kind: "not-kept", isShed: false };
     throw error;
   }
+}
+
+/** The row that the drain would make of the same envelope. */
+function rowOfAdmitted(stream: Stream, text: string): Row {
+  const envelope = decodeEnvelope(text);
+  const row = envelope && rowOf(stream, envelope);
+  if (row === undefined || "reason" in row)
+    throw new Error(`expected an admitted event to make a row: ${row?.reason ?? "not an envelope"}`);
+  return row;
 }
