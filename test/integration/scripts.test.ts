@@ -5,6 +5,7 @@
 import { createHash } from "node:crypto";
 import { Redis } from "ioredis";
 import { afterAll, beforeEach, describe, expect, inject, test } from "vitest";
+import { encodeEnvelope } from "../../lib/envelope.ts";
 import { readScript } from "../../lib/scripts.ts";
 
 const redis = new Redis(inject("servers").redisUrl);
@@ -330,6 +331,21 @@ describe("claim.lua", () => {
     await redis.pexpire("lease", 500);
     await claim();
     expect(await redis.pttl("lease")).toBeGreaterThan(9000);
+  });
+
+  test("two batches that differ in any id, in its longest head too, have different names", async () => {
+    const ids = ["0190b3c4-aaaa-7bbb-8ccc-000000000001", "0190b3c4-aaaa-7bbb-8ccc-000000000002"];
+    const names = new Set<unknown>();
+    for (const head of [{ v: 1 }, { v: 999_999_999, deaths: 999_999_999 }])
+      for (const id of ids)
+        for (const note of ["", "x".repeat(500)]) {
+          const dataJson = JSON.stringify({ note });
+          const envelope = encodeEnvelope({ ...head, id, receivedAt: "2026-11-21T09:30:00.123Z", dataJson });
+          await redis.flushdb();
+          await put({ pending: ["the same", envelope] });
+          names.add((await claim())[1]);
+        }
+    expect(names.size).toBe(8);
   });
 
   test("5,000 rows fit one batch", async () => {
