@@ -25,13 +25,30 @@ export interface Reply {
 
 const dispatcher = new Agent();
 
+/** What fetch would have sent of itself: a gateway on the way may want it. The body is JSON in either protocol. */
+const HEADERS = { accept: "*/*", "content-type": "application/json", "user-agent": "spillway" };
+
 /** Sends one POST and reads the whole reply, whatever its status. Throws the signal's reason, or ConnectionFailed. */
 export async function post(url: string, { headers, body, signal }: Post): Promise<Reply> {
+  const work = exchange(url, { headers: { ...HEADERS, ...headers }, body, signal });
   try {
-    const reply = await request(url, { method: "POST", headers, body, signal, dispatcher });
-    return { status: reply.statusCode, headers: reply.headers, text: await reply.body.text() };
+    return await untilAborted(work, signal);
   } catch (error) {
     signal.throwIfAborted();
     throw new ConnectionFailed("the connection broke off or could not be made", { cause: error });
   }
+}
+
+async function exchange(url: string, given: Post): Promise<Reply> {
+  const { statusCode, headers, body } = await request(url, { ...given, method: "POST", dispatcher });
+  return { status: statusCode, headers, text: await body.text() };
+}
+
+/** undici heeds the signal only once there is a connection: a handshake that hangs would take its ten seconds. */
+function untilAborted<Result>(work: Promise<Result>, signal: AbortSignal): Promise<Result> {
+  return new Promise((resolve, reject) => {
+    const abort = () => reject(signal.reason);
+    signal.addEventListener("abort", abort, { once: true });
+    work.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
+  });
 }

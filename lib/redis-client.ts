@@ -27,7 +27,6 @@ function requesterTo({ restUrl, restToken }: Endpoint, timeoutMs: number): Reque
       const reply = await post([url, ...path].join("/"), {
         headers: {
           authorization: `Bearer ${restToken}`,
-          "content-type": "application/json",
           [SYNC_TOKEN]: syncToken,
         },
         body: JSON.stringify(body),

@@ -1,6 +1,7 @@
 /** The transport under both clients, against a plain server on loopback: what it gives back, and what it throws. */
 import { createServer, type RequestListener, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
+import { type AddressInfo, createServer as createTcpServer } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, describe, expect, test } from "vitest";
 import { ConnectionFailed, post } from "../../lib/post.ts";
 import { connectRedis } from "../../lib/redis-client.ts";
@@ -38,6 +39,15 @@ describe("a POST", () => {
   test("that nobody answers ends with the signal's time-out", async () => {
     const url = await serve(() => {});
     await expect(send(url, 50)).rejects.toMatchObject({ name: "TimeoutError" });
+  });
+
+  test("whose handshake nobody finishes ends with the signal's time-out", async () => {
+    const deaf = createTcpServer();
+    await new Promise<void>((resolve) => deaf.listen(0, "127.0.0.1", resolve));
+    const sent = send(`https://127.0.0.1:${(deaf.address() as AddressInfo).port}`, 200);
+    const ended = await Promise.race([sent.catch((error: Error) => error.name), sleep(5000, "too late")]);
+    deaf.close();
+    expect(ended).toBe("TimeoutError");
   });
 
   test("whose reply stops half way ends with the signal's time-out", async () => {
