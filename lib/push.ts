@@ -15,6 +15,7 @@ import type { Partition } from "./keys.ts";
 import type { Log } from "./log.ts";
 import type { Placement } from "./placement.ts";
 import { redisFailureOf } from "./redis-errors.ts";
+import { split } from "./split.ts";
 
 /** The buffer takes no more for now: nothing of this push was kept, unless it was larger than one LPUSH. */
 export class Shed extends Error {
@@ -37,8 +38,7 @@ interface Context {
 
 /** Bytes of envelopes in one LPUSH. Upstash takes 10 MB a request; JSON in JSON grows by up to a half. */
 export const PUSH_MAX_BYTES = 4_000_000;
-/** Envelopes in one LPUSH. */
-const PUSH_MAX_COUNT = 5000;
+const ONE_PUSH = { maxCount: 5000, maxBytes: PUSH_MAX_BYTES };
 /** Bytes of one stream that may wait for Redis in one instance; past that, shed. */
 const WAITING_MAX_BYTES = 32_000_000;
 
@@ -57,8 +57,7 @@ export function createPusher(context: Context) {
     const known = groups.get(stream);
     if (known) return known;
     const group = new GroupCommit((envelopes: string[]) => pushOnce(context, stream, envelopes), {
-      maxCount: PUSH_MAX_COUNT,
-      maxBytes: PUSH_MAX_BYTES,
+      ...ONE_PUSH,
       maxWaitingBytes: WAITING_MAX_BYTES,
       concurrency: 1,
     });
@@ -68,8 +67,8 @@ export function createPusher(context: Context) {
 
   /** Pushes one request's envelopes. May be repeated with the same ids. */
   return async function push(stream: string, envelopes: readonly string[]): Promise<void> {
-    for (const { part, bytes } of splitByBytes(envelopes)) {
-      const { result, offset } = await groupOf(stream).add(part, bytes).catch(asShed);
+    for (const { items, bytes } of split(envelopes, byteLength, ONE_PUSH)) {
+      const { result, offset } = await groupOf(stream).add(items, bytes).catch(asShed);
       if (offset === 0) await result.flushed;
     }
   };
@@ -78,20 +77,6 @@ export function createPusher(context: Context) {
 const asShed = (error: unknown): never => {
   throw error instanceof Overloaded ? new Shed("too much waits for Redis") : error;
 };
-
-/** Splits envelopes into parts that fit one LPUSH, in their order. */
-function splitByBytes(envelopes: readonly string[]): { part: string[]; bytes: number }[] {
-  const parts: { part: string[]; bytes: number }[] = [];
-  for (const envelope of envelopes) {
-    const size = byteLength(envelope);
-    const last = parts.at(-1);
-    if (last && last.bytes + size <= PUSH_MAX_BYTES && last.part.length < PUSH_MAX_COUNT) {
-      last.part.push(envelope);
-      last.bytes += size;
-    } else parts.push({ part: [envelope], bytes: size });
-  }
-  return parts;
-}
 
 const byteLength = (text: string) => globalThis.Buffer.byteLength(text);
 

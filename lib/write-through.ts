@@ -5,6 +5,7 @@
 import { FairSlots } from "./fair-slots.ts";
 import { GroupCommit, Overloaded } from "./group-commit.ts";
 import type { Row } from "./row.ts";
+import { split } from "./split.ts";
 import type { Store } from "./store.ts";
 import type { Stream } from "./stream.ts";
 import { type Refused, type Written, writeRows } from "./write.ts";
@@ -14,9 +15,8 @@ export class StoreUnavailable extends Error {
   override name = "StoreUnavailable";
 }
 
-/** Rows in one insert: enough to share, few enough to bisect. */
-const INSERT_MAX_ROWS = 500;
-const INSERT_MAX_BYTES = 4_000_000;
+/** Rows in one insert: a request's, as a rule; few enough for a parameter each. */
+const ONE_INSERT = { maxCount: 1000, maxBytes: 4_000_000 };
 /** Bytes of one stream that may wait for Postgres in one instance. */
 const WAITING_MAX_BYTES = 32_000_000;
 
@@ -45,8 +45,7 @@ export function createWriteThrough(store: Store, concurrency: number, now: () =>
     if (known) return known;
     const commit = (items: Item[]) => slots.run(stream.name, () => write(stream, items));
     const group = new GroupCommit(commit, {
-      maxCount: INSERT_MAX_ROWS,
-      maxBytes: INSERT_MAX_BYTES,
+      ...ONE_INSERT,
       maxWaitingBytes: WAITING_MAX_BYTES,
       concurrency,
     });
@@ -59,14 +58,17 @@ export function createWriteThrough(store: Store, concurrency: number, now: () =>
    * StoreUnavailable when some are undecided. May be repeated.
    */
   return async function writeThrough(stream: Stream, items: readonly Item[]): Promise<Refused[]> {
-    const bytes = items.reduce((sum, item) => sum + item.bytes, 0);
-    const { result } = await groupOf(stream)
-      .add(items, bytes)
-      .catch((error: unknown) => {
-        throw error instanceof Overloaded ? new StoreUnavailable("too much waits for Postgres") : error;
-      });
-    if (result.stopped)
-      throw new StoreUnavailable(typeof result.stopped === "object" ? result.stopped.reason : result.stopped);
-    return result.refused;
+    const refused: Refused[] = [];
+    for (const part of split(items, ({ bytes }) => bytes, ONE_INSERT)) {
+      const { result } = await groupOf(stream).add(part.items, part.bytes).catch(asUnavailable);
+      const { stopped } = result;
+      if (stopped) throw new StoreUnavailable(typeof stopped === "object" ? stopped.reason : stopped);
+      refused.push(...result.refused);
+    }
+    return refused;
   };
 }
+
+const asUnavailable = (error: unknown): never => {
+  throw error instanceof Overloaded ? new StoreUnavailable("too much waits for Postgres") : error;
+};

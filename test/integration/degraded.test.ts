@@ -184,6 +184,23 @@ describe("Redis away, Postgres there", () => {
   });
 });
 
+test("a request of more rows than one insert takes is stored in its order, by several", async () => {
+  const ingest = await start({ eventsMax: 100_000 });
+  const sizes: number[] = [];
+  world.neon.setFault(({ queries }) => {
+    sizes.push(queries.at(-1)?.params.length ?? 0);
+    return undefined;
+  });
+  const id = "0190b3c4-aaaa-7bbb-8ccc-000000000001";
+  const given = Array.from({ length: 2500 }, (_, i) => ({ ...event(i), ...(i % 2499 === 0 ? { id } : {}) }));
+  const { status, body } = await ingest.post("events", given, { query: "?ack=stored" });
+  expect([status, body.accepted]).toEqual([201, 2500]);
+  expect(sizes).toEqual([1000, 1000, 500]);
+  const { rows } = await world.sql.query("select payload from events where id = $1", [id]);
+  expect(rows).toEqual([{ payload: 0 }]); // the first under an id is kept
+  await expectConserved(world, "events", body.ids);
+});
+
 describe("both away", () => {
   test("503 with ids; sent again with those ids each event is stored once, whichever reply was lost", async () => {
     const ingest = await start();
