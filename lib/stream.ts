@@ -67,7 +67,7 @@ interface Declaration<Name extends string, Table extends PgTable, Schema extends
   schema: Schema;
   /** The floor of its answers. @default "buffered" */
   ack?: Ack;
-  /** The version of the data's shape; raise it when the schema changes. @default 1 */
+  /** The version of the data's shape, 1 to 999,999,999; raise it when the schema changes. @default 1 */
   v?: number;
   /** Refuse new events, but go on draining what is buffered. @default false */
   retired?: boolean;
@@ -100,7 +100,7 @@ export interface Stream {
   readonly fromCloudEvent: (event: CloudEvent) => unknown;
 }
 
-/** Declares a stream. Throws where its name could not stand in a URL or a Redis key, or a default not in SQL. */
+/** Declares a stream. Throws where its name could not stand in a URL or a Redis key, its `v` in an envelope, a default in SQL. */
 export function defineStream<Name extends string, Table extends PgTable, Schema extends z.ZodType<Json>>(
   declaration: Declaration<Name, Table, Schema> & Mapping<Table, Schema>,
 ): Stream;
@@ -114,6 +114,11 @@ export function defineStream(
 ): Stream {
   if (!/^[a-z][a-z0-9_]{0,62}$/.test(declaration.name))
     throw new Error(`stream "${declaration.name}": expected a name of a-z, 0-9 and _, got another`);
+  const { v = 1 } = declaration;
+  if (!Number.isInteger(v) || v < 1 || v > 999_999_999)
+    throw new Error(
+      `stream "${declaration.name}": expected v to be a whole number from 1 to 999999999, got ${v}`,
+    );
   return {
     name: declaration.name,
     table: declaration.table,
@@ -122,7 +127,7 @@ export function defineStream(
     recordset: makeRecordset(declaration.table),
     checkRow: checkColumns(declaration.table, ["id", "receivedAt", "storedAt"]),
     ack: declaration.ack ?? "buffered",
-    v: declaration.v ?? 1,
+    v,
     retired: declaration.retired ?? false,
     fromCloudEvent: declaration.fromCloudEvent ?? ((event) => event.data),
   };

@@ -22,9 +22,9 @@
 -- and a name is made of the rows handed out. So an acknowledgement that comes twice, late, from a drain
 -- call that lost its lease, or after Redis was restored from an older state deletes only what was stored.
 --
--- A name is the SHA-1 of each row's length and first HEAD bytes. An envelope's id is among them (envelope.ts), and the
--- id is what Postgres stores once: two batches of one name hold the same events. Over whole rows it took Redis four times
--- as long with 10 KB events.
+-- A name is the SHA-1 of each row's length and first HEAD bytes. An envelope's head is among them (envelope.ts), and its
+-- id is what Postgres stores once: two batches of envelopes that bear one name hold the same events. (What is no envelope
+-- was never acknowledged to anyone.) Over whole rows it took Redis three times as long with 10 KB events.
 --
 -- Attempts rise only when another instance takes up a batch that was neither acknowledged nor handed back:
 -- its drain call died. From ALONE_AFTER on, or once a caller found no time to bisect it (hand-back.lua), rows are

@@ -41,6 +41,10 @@ test("a name that could not stand in a URL, and a name that is taken, stop the s
   const odd = pgTable("Od d", { ...eventColumns() });
   const empty = z.strictObject({});
   expect(() => defineStream({ name: "Od d", table: odd, schema: empty, toRow: () => ({}) })).toThrow("Od d");
+  for (const v of [0, 1.5, -1, 1_000_000_000, Number.NaN])
+    expect(() => defineStream({ name: "orders", table, schema, v })).toThrow(
+      "expected v to be a whole number",
+    );
   const stream = defineStream({ name: "orders", table, schema, toRow: (order) => order });
   expect(() => registryOf([stream, stream])).toThrow('two streams are named "orders"');
 });
