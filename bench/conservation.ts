@@ -2,6 +2,7 @@
  * The conservation check that every run ends with: accepted = stored + dead + buffered, by count and by distinct
  * id. Something answered with an error, or not at all, may be kept as well; something accepted must be.
  */
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Stack } from "./stack.ts";
 
 export interface Conservation {
@@ -65,13 +66,22 @@ async function bufferedIds({ redis }: Stack): Promise<string[]> {
   return ids;
 }
 
-/** Empties tables and Redis, ends others' sessions, and makes a checkpoint, so that every round begins alike. */
+/**
+ * Empties tables and Redis, ends others' sessions, makes a checkpoint and rewrites the AOF, so that every round begins
+ * alike. Both are housekeeping of the local servers, which would fall into some measurement.
+ */
 export async function reset({ sql, redis }: Stack): Promise<void> {
   await sql.query(
     "select pg_terminate_backend(pid) from pg_stat_activity where datname = 'spillway' and application_name <> 'bench'",
   );
   await redis.flushall();
+  await rewriteAof(redis);
   await sql.query(`truncate ${[...TABLES, "dead_letters"].join(", ")}`);
   await sql.query("drop schema if exists pgboss cascade");
   await sql.query("checkpoint");
+}
+
+async function rewriteAof(redis: Stack["redis"]): Promise<void> {
+  await redis.bgrewriteaof();
+  while (/aof_rewrite_(in_progress|scheduled):1/.test(await redis.info("persistence"))) await sleep(10);
 }

@@ -86,6 +86,7 @@ async function build(
     stops.push(bridge.stop);
   }
   const redis = new Redis(redisServer.url, { protocol: 2 });
+  await redis.config("SET", "auto-aof-rewrite-percentage", "0"); // rewritten between measurements: see reset
   const sql = open(postgres.url);
   const observer = open(postgres.url.replace(/spillway$/, "postgres"));
   stops.push(
