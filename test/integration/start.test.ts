@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { afterAll, expect, test } from "vitest";
+import { afterAll, expect, onTestFinished, test } from "vitest";
 import { findFreePorts } from "../../dev/ports.ts";
 import { isAlive } from "./alive.ts";
 
@@ -40,12 +40,19 @@ function start(portBase: number): Run {
   });
   let said = "";
   for (const stream of [child.stdout, child.stderr]) stream?.on("data", (chunk) => (said += String(chunk)));
+  onTestFinished(() => {
+    // Only a test that failed finds the group still there.
+    if (child.exitCode === null && child.signalCode === null) process.kill(-(child.pid ?? 0), "SIGTERM");
+  });
   return { child, said: () => said, ended: new Promise((resolve) => child.once("exit", resolve)) };
 }
 
-async function untilReady(run: Run): Promise<StackFile> {
+/** Until the stack file is there and what `npm start` says after it has arrived here. */
+async function untilReady(run: Run): Promise<StackFile & { curl: string }> {
   for (let tries = 0; tries < 600; tries++) {
-    if (existsSync(stackFile)) return JSON.parse(readFileSync(stackFile, "utf8")) as StackFile;
+    const curl = /curl .*\/v1\/events .*\n/.exec(run.said())?.[0];
+    if (curl !== undefined && existsSync(stackFile))
+      return { ...(JSON.parse(readFileSync(stackFile, "utf8")) as StackFile), curl };
     if (run.child.exitCode !== null) break;
     await sleep(100);
   }
@@ -63,9 +70,7 @@ test("one command starts everything; Ctrl-C leaves no process behind; a second s
   const base = await freeBase();
   const first = start(base);
   const stack = await untilReady(first);
-  const curl = /curl .*\/v1\/events .*/.exec(first.said())?.[0];
-  expect(curl, "a curl line that works when pasted").toBeDefined();
-  const pasted = spawn("sh", ["-c", curl ?? "false"]);
+  const pasted = spawn("sh", ["-c", stack.curl]);
   let answer = "";
   pasted.stdout.on("data", (chunk) => (answer += String(chunk)));
   await new Promise((resolve) => pasted.once("exit", resolve));
