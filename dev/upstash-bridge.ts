@@ -236,7 +236,7 @@ function toJsonItems(replies: unknown[]): string {
   return `[${items.join(",")}]`;
 }
 
-/** JSON of a reply; a Buffer becomes its base64, which needs no escaping. */
+/** JSON of a reply; a Buffer becomes its base64, which needs no escaping. A list of strings, as a claim is, goes in one piece. */
 function toJson(reply: unknown): string {
   if (Array.isArray(reply) && reply.every((item) => typeof item === "string")) return JSON.stringify(reply);
   if (Buffer.isBuffer(reply)) return `"${reply.toString("base64")}"`;

@@ -100,6 +100,7 @@ async function post(
   answer(context, res, stream, admission, kept);
 }
 
+/** Apart from `post`, which would hold the parsed body while it waits. */
 function admitBody(
   { now, eventsMax, eventMaxBytes }: IngestContext,
   req: IncomingMessage,

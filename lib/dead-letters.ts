@@ -10,9 +10,10 @@ import type { Buffer } from "./buffer.ts";
 import type { Cursor, DeadLetter, DeadLetterStore, LetterFilter } from "./dead-letter-store.ts";
 import { decodeEnvelope, withDeaths } from "./envelope.ts";
 import { failureOf } from "./outcome.ts";
-import { PUSH_MAX_BYTES } from "./push.ts";
+import { byteLength, ONE_PUSH } from "./push.ts";
 import { redisFailureOf } from "./redis-errors.ts";
 import type { Registry } from "./registry.ts";
+import { split } from "./split.ts";
 
 /** What became of the letters so far. */
 export interface RedriveReport {
@@ -104,8 +105,7 @@ async function* pagesOf(
 
 /** Sorts a page into pushes: by stream, and split where one push would be too large. */
 function groupsOf(context: RedriveContext, page: readonly DeadLetter[], report: RedriveReport): PushGroup[] {
-  const groups: PushGroup[] = [];
-  const open = new Map<string, { group: PushGroup; bytes: number }>();
+  const byStream = new Map<string, { letter: DeadLetter; envelope: string }[]>();
   for (const letter of page) {
     const why = whyNot(context.streams, letter);
     if (why !== undefined) {
@@ -113,19 +113,17 @@ function groupsOf(context: RedriveContext, page: readonly DeadLetter[], report: 
       context.onSkipped(letter, why);
       continue;
     }
-    const envelope = withDeaths(letter.envelope, letter.attempts);
-    const bytes = globalThis.Buffer.byteLength(envelope);
-    let last = open.get(letter.stream);
-    if (last === undefined || last.bytes + bytes > PUSH_MAX_BYTES) {
-      last = { group: { stream: letter.stream, letters: [], envelopes: [] }, bytes: 0 };
-      open.set(letter.stream, last);
-      groups.push(last.group);
-    }
-    last.group.letters.push(letter);
-    last.group.envelopes.push(envelope);
-    last.bytes += bytes;
+    const items = byStream.get(letter.stream) ?? [];
+    byStream.set(letter.stream, items);
+    items.push({ letter, envelope: withDeaths(letter.envelope, letter.attempts) });
   }
-  return groups;
+  return [...byStream].flatMap(([stream, all]) =>
+    split(all, ({ envelope }) => byteLength(envelope), ONE_PUSH).map(({ items }) => ({
+      stream,
+      letters: items.map(({ letter }) => letter),
+      envelopes: items.map(({ envelope }) => envelope),
+    })),
+  );
 }
 
 /** Why a letter can't be redriven, or undefined. */

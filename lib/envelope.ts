@@ -3,9 +3,10 @@
  *
  *     {"v":1,"id":"…","receivedAt":"…","data":{…}}
  *
- * It is always written in this form, so it is read by its head, and the data need not be parsed. `v` is the version of the
- * data's shape at its stream; `toRow` accepts the versions that earlier releases buffered. `deaths` comes before the
- * data, and only after a redrive: how often this event had become a dead letter, which lets a late copy of an earlier death be told from a new one.
+ * It is always written in this form, so it is read by its head, and the data need not be parsed. `v` is the version of
+ * the data's shape at its stream; `toRow` accepts the versions that earlier releases buffered. `deaths` comes before
+ * the data, and only after a redrive: how often this event had become a dead letter, which lets a late copy of an
+ * earlier death be told from a new one.
  */
 import { isUuid } from "./ids.ts";
 

@@ -19,6 +19,8 @@ export interface Post {
 
 export interface Reply {
   status: number;
+  /** Whether the status is 200 to 299. */
+  ok: boolean;
   headers: Record<string, string | string[] | undefined>;
   text: string;
 }
@@ -41,7 +43,8 @@ export async function post(url: string, { headers, body, signal }: Post): Promis
 
 async function exchange(url: string, given: Post): Promise<Reply> {
   const { statusCode, headers, body } = await request(url, { ...given, method: "POST", dispatcher });
-  return { status: statusCode, headers, text: await body.text() };
+  const ok = statusCode >= 200 && statusCode <= 299;
+  return { status: statusCode, ok, headers, text: await body.text() };
 }
 
 /** undici heeds the signal only once there is a connection: a handshake that hangs would take its ten seconds. */

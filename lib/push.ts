@@ -36,9 +36,8 @@ interface Context {
   log: Log;
 }
 
-/** Bytes of envelopes in one LPUSH. Upstash takes 10 MB a request; JSON in JSON grows by up to a half. */
-export const PUSH_MAX_BYTES = 4_000_000;
-const ONE_PUSH = { maxCount: 5000, maxBytes: PUSH_MAX_BYTES };
+/** What one LPUSH holds. Upstash takes 10 MB a request; JSON in JSON grows by up to a half. */
+export const ONE_PUSH = { maxCount: 5000, maxBytes: 4_000_000 };
 /** Bytes of one stream that may wait for Redis in one instance; past that, shed. */
 const WAITING_MAX_BYTES = 32_000_000;
 
@@ -78,7 +77,8 @@ const asShed = (error: unknown): never => {
   throw error instanceof Overloaded ? new Shed("too much waits for Redis") : error;
 };
 
-const byteLength = (text: string) => globalThis.Buffer.byteLength(text);
+/** The size of an envelope, in bytes. */
+export const byteLength = (text: string): number => globalThis.Buffer.byteLength(text);
 
 /** One LPUSH to the partition of the moment, or to the next when that one's list is full. */
 async function pushOnce(context: Context, stream: string, envelopes: string[]): Promise<Pushed> {

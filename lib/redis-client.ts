@@ -33,7 +33,7 @@ function requesterTo({ restUrl, restToken }: Endpoint, timeoutMs: number): Reque
         signal: AbortSignal.timeout(timeoutMs),
       });
       const answer = parse<UpstashResponse<Result>>(reply.text);
-      if (reply.status < 200 || reply.status > 299) throw new UpstashError(String(answer?.error));
+      if (!reply.ok) throw new UpstashError(String(answer?.error));
       syncToken = String(reply.headers[SYNC_TOKEN] ?? "");
       return answer;
     },

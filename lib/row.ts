@@ -1,4 +1,4 @@
-/** Rows on their way to Postgres: each is a record in JSON already, so that an insert only joins them. */
+/** Rows on their way to Postgres: each is a record in JSON already, which an insert only passes on. */
 import type { Envelope } from "./envelope.ts";
 import type { Stream } from "./stream.ts";
 

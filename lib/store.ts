@@ -46,13 +46,8 @@ export function connect(databaseUrl: string, timeoutMs: number, neonHttpUrl?: st
 
 /** As much of fetch as Neon's driver uses. */
 async function postAsFetch(url: string, init: Post) {
-  const { status, text } = await post(url, init);
-  return {
-    ok: status >= 200 && status <= 299,
-    status,
-    text: async () => text,
-    json: async () => JSON.parse(text),
-  };
+  const { ok, status, text } = await post(url, init);
+  return { ok, status, text: async () => text, json: async () => JSON.parse(text) };
 }
 
 /** The id column of a stream's table. */
@@ -124,18 +119,21 @@ export function createStore(db: Database, timeoutMs: number) {
     const byId = new Map<string, Letter>();
     for (const letter of letters)
       if (letter.attempts > (byId.get(letter.id)?.attempts ?? 0)) byId.set(letter.id, letter);
-    const rows = [...byId.values()].map((letter) => ({
-      ...letter,
-      // Text that Postgres can hold, whatever somebody may have pushed into the list.
-      envelope: letter.envelope.replaceAll("\0", "\ufffd").toWellFormed(),
-      redrivenAt: null,
-    }));
+    const records = [...byId.values()].map((letter) =>
+      JSON.stringify({
+        ...letter,
+        // Text that Postgres can hold, whatever somebody may have pushed into the list.
+        envelope: letter.envelope.replaceAll("\0", "\ufffd").toWellFormed(),
+        redrivenAt: null,
+      }),
+    );
+    const { select, parametersOf } = letterRecordset;
     await db.batch([
       bound(),
       db
         .insert(deadLetters)
         .select(
-          sql`${letterRecordset.select([JSON.stringify(rows)])} where not exists (select 1 from ${stream.table} where ${idOf(stream)} = x.id)`,
+          sql`${select(parametersOf(records))} where not exists (select 1 from ${stream.table} where ${idOf(stream)} = x.id)`,
         )
         .onConflictDoUpdate({
           target: [deadLetters.stream, deadLetters.id],

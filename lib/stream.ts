@@ -90,7 +90,7 @@ export interface Stream {
   readonly table: PgTable;
   readonly schema: z.ZodType;
   readonly toRow: ((data: unknown, v: number) => Record<string, unknown>) | undefined;
-  /** How rows become a statement's one parameter. */
+  /** How rows become a statement's parameters. */
   readonly recordset: Recordset;
   /** Says which column could not hold its value; undefined: all can. */
   readonly checkRow: ColumnCheck;

@@ -85,7 +85,8 @@ export async function writeRows({ stream, rows, store, mayGoOn }: Options): Prom
 }
 
 /**
- * Whether a failure is the rows' or the time's. Rows are blamed for an unclear failure, or for no answer, only while the same insert with no rows succeeds (it takes the same locks on the same table).
+ * Whether a failure is the rows' or the time's. Rows are blamed for an unclear failure, or for no answer, only while
+ * the same insert with no rows succeeds (it takes the same locks on the same table).
  */
 async function judge(store: Pick<Store, "probe">, stream: Stream, failure: Failure): Promise<Failure> {
   const isSaid = failure.outcome !== "unclear" && failure.sqlstate !== undefined;

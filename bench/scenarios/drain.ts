@@ -2,15 +2,13 @@
 import { type Bench, report } from "../bench-context.ts";
 import { drainAll } from "../candidates.ts";
 import { checkConservation, reset } from "../conservation.ts";
-import { type OneKind, pushBacklog } from "../envelopes.ts";
+import { type OneKind, pushBacklog, WARMUP_ROWS } from "../envelopes.ts";
 import { costFigures } from "../figures.ts";
 import { insertBare } from "../insert-bare.ts";
 import { startMeters } from "../meters.ts";
 
 /** Rows of the bare client, at most: its rate does not depend on how many. */
 const BARE_ROWS_MAX = 100_000;
-/** Drained before the clock starts, as a tick finds a process that has drained before. */
-const WARMUP_ROWS = 10_000;
 /** A million is drained in every other round: the others tell enough of the spread. */
 const MANY = 1_000_000;
 

@@ -5,7 +5,7 @@
  */
 import pg from "pg";
 import { newId } from "../../lib/ids.ts";
-import { type OneKind, streamOf } from "../envelopes.ts";
+import { type OneKind, streamOf, WARMUP_ROWS } from "../envelopes.ts";
 import { eventMaker } from "../payloads.ts";
 
 export interface BareJob {
@@ -34,9 +34,6 @@ function statement(kind: OneKind): string {
   const { names, types } = columns[kind];
   return `insert into ${streamOf(kind)} (${names}) select ${names} from jsonb_to_recordset($1) as x(${types}) on conflict (id) do nothing`;
 }
-
-/** Inserted before the clock starts. */
-const WARMUP_ROWS = 10_000;
 
 /** camelCase fields as the columns are named. */
 const toColumns = (event: object) =>
