@@ -1,5 +1,5 @@
 /** Events as ingest would have buffered them, for a backlog, and the same events as rows for the bare client. */
-import { encodeEnvelope } from "../lib/envelope.ts";
+import { encodeEnvelope, packEnvelope } from "../lib/envelope.ts";
 import { newId } from "../lib/ids.ts";
 import { eventMaker } from "./payloads.ts";
 import type { Stack } from "./stack.ts";
@@ -24,7 +24,9 @@ export async function pushBacklog({ redis }: Stack, kind: OneKind, count: number
     for (let i = at; i < Math.min(count, at + PER_PUSH); i++) {
       const id = newId();
       ids.push(id);
-      envelopes.push(encodeEnvelope({ v: 1, id, receivedAt, dataJson: JSON.stringify(make(i)) }));
+      envelopes.push(
+        packEnvelope(encodeEnvelope({ v: 1, id, receivedAt, dataJson: JSON.stringify(make(i)) })),
+      );
     }
     await redis.lpush(`{spillway}:${streamOf(kind)}:pending:${(at / PER_PUSH) % PARTITIONS}`, ...envelopes);
   }

@@ -14,7 +14,7 @@ import type { Stream } from "./stream.ts";
 /** An event that will be kept. */
 export interface Admitted {
   id: string;
-  /** What is buffered. */
+  /** Its envelope: as it is, packed once it waits for Redis. */
   envelope: string;
 }
 

@@ -8,7 +8,7 @@
  */
 import type { Buffer } from "./buffer.ts";
 import type { Cursor, DeadLetter, DeadLetterStore, LetterFilter } from "./dead-letter-store.ts";
-import { decodeEnvelope, withDeaths } from "./envelope.ts";
+import { decodeEnvelope, packEnvelope, withDeaths } from "./envelope.ts";
 import { failureOf } from "./outcome.ts";
 import { byteLength, ONE_PUSH } from "./push.ts";
 import { redisFailureOf } from "./redis-errors.ts";
@@ -115,7 +115,7 @@ function groupsOf(context: RedriveContext, page: readonly DeadLetter[], report: 
     }
     const items = byStream.get(letter.stream) ?? [];
     byStream.set(letter.stream, items);
-    items.push({ letter, envelope: withDeaths(letter.envelope, letter.attempts) });
+    items.push({ letter, envelope: packEnvelope(withDeaths(letter.envelope, letter.attempts)) });
   }
   return [...byStream].flatMap(([stream, all]) =>
     split(all, ({ envelope }) => byteLength(envelope), ONE_PUSH).map(({ items }) => ({

@@ -3,8 +3,8 @@
  * the sender or the stream asked for that, or because Redis is away; else nothing is promised, and the ids let
  * the sender try again without storing anything twice.
  */
-import type { Admission, Rejected } from "./admit.ts";
-import { decodeEnvelope } from "./envelope.ts";
+import type { Admission, Admitted, Rejected } from "./admit.ts";
+import { decodeEnvelope, packEnvelope } from "./envelope.ts";
 import { BufferUnavailable, Shed } from "./push.ts";
 import { type Row, rowOf } from "./row.ts";
 import type { Ack, Stream } from "./stream.ts";
@@ -28,10 +28,7 @@ export async function keep(context: Context, stream: Stream, ack: Ack, admission
   const ids = admitted.map(({ id }) => id);
   if (ack === "stored" || stream.ack === "stored") return store(context, stream, admission);
   try {
-    await context.push(
-      stream.name,
-      admitted.map(({ envelope }) => envelope),
-    );
+    await context.push(stream.name, pack(admitted));
     return { kind: "kept", ack: "buffered", ids, refused: [] };
   } catch (error) {
     if (error instanceof Shed) return { kind: "not-kept", isShed: true };
@@ -40,15 +37,21 @@ export async function keep(context: Context, stream: Stream, ack: Ack, admission
   }
 }
 
+/** Packs what is to wait for Redis, in place: a request holds its events in one form only. */
+function pack(admitted: Admitted[]): string[] {
+  for (const one of admitted) one.envelope = packEnvelope(one.envelope);
+  return admitted.map(({ envelope }) => envelope);
+}
+
 async function store(
   { writeThrough }: Context,
   stream: Stream,
   { admitted, indexes }: Admission,
 ): Promise<Kept> {
-  const items = admitted.map(({ envelope }) => ({
-    row: rowOfAdmitted(stream, envelope),
-    bytes: envelope.length,
-  }));
+  const items = admitted.map(({ envelope }) => {
+    const row = rowOfAdmitted(stream, envelope);
+    return { row, bytes: row.json.length };
+  });
   try {
     const refused = await writeThrough(stream, items);
     const reasons = new Map(refused.map(({ row, reason }) => [row, reason]));

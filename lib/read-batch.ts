@@ -3,7 +3,7 @@
  * makes no row, or one that was alone when too many drain calls died.
  */
 import type { Batch } from "./buffer.ts";
-import { decodeEnvelope, type Envelope } from "./envelope.ts";
+import { decodeEnvelope, type Envelope, encodeEnvelope } from "./envelope.ts";
 import { idFromRaw } from "./ids.ts";
 import { type Row, rowOf } from "./row.ts";
 import type { Letter } from "./store.ts";
@@ -12,43 +12,52 @@ import type { Stream } from "./stream.ts";
 /** Deaths alone after which a row is buried instead of being tried again. */
 const BURY_AFTER = 3;
 
-interface ReadEnvelope {
+/** A row that becomes a letter if Postgres refuses it. */
+interface ReadRow extends Row {
   envelope: Envelope;
-  text: string;
 }
 
 /** Turns a batch into rows; what can't become one is a letter at once. */
 export function readBatch(stream: Stream, batch: Batch) {
-  const rows: Row[] = [];
+  const rows: ReadRow[] = [];
   const letters: Letter[] = [];
-  const envelopes = new Map<Row, ReadEnvelope>();
+  const killed = batch.deaths !== undefined && batch.deaths >= BURY_AFTER;
   for (const text of batch.envelopes) {
     const envelope = decodeEnvelope(text);
-    const id = envelope?.id ?? idFromRaw(stream.name, "", text);
-    const row = envelope && rowOf(stream, envelope);
-    if (envelope && batch.deaths !== undefined && batch.deaths >= BURY_AFTER)
-      letters.push(letterOf(stream, id, text, envelope, { reason: "killed the drain call that held it" }));
-    else if (row && "id" in row) {
-      rows.push(row);
-      envelopes.set(row, { envelope, text });
-    } else letters.push(letterOf(stream, id, text, envelope, { reason: row?.reason ?? "not an envelope" }));
+    if (envelope === undefined) letters.push(strayLetter(stream, text));
+    else if (killed)
+      letters.push(letterOf(stream, envelope, { reason: "killed the drain call that held it" }));
+    else {
+      const row = rowOf(stream, envelope); // not of what killed: toRow may be how
+      if ("reason" in row) letters.push(letterOf(stream, envelope, row));
+      else rows.push({ ...row, envelope });
+    }
   }
-  return { rows, letters, envelopes };
+  return { rows, letters };
 }
 
-/** The letter of an event that dies now. */
+/** The letter of an event that dies now, for people to read: unpacked. */
 export const letterOf = (
   stream: Stream,
-  id: string,
-  text: string,
-  envelope: Envelope | undefined,
+  envelope: Envelope,
   { sqlstate, reason }: { sqlstate?: string | undefined; reason: string },
 ): Letter => ({
   stream: stream.name,
-  id,
-  envelope: text,
+  id: envelope.id,
+  envelope: encodeEnvelope(envelope),
   sqlstate,
   reason,
-  attempts: (envelope?.deaths ?? 0) + 1,
-  receivedAt: envelope?.receivedAt,
+  attempts: (envelope.deaths ?? 0) + 1,
+  receivedAt: envelope.receivedAt,
+});
+
+/** The letter of what somebody else pushed; its id is made of the text. */
+const strayLetter = (stream: Stream, text: string): Letter => ({
+  stream: stream.name,
+  id: idFromRaw(stream.name, "", text),
+  envelope: text,
+  sqlstate: undefined,
+  reason: "not an envelope",
+  attempts: 1,
+  receivedAt: undefined,
 });

@@ -31,7 +31,7 @@ export async function settleBatch(terms: Terms, batch: Batch, report: PartitionR
   const { stream, p, store, log, mayGoOn, onOldest } = terms;
   if (batch.attempts > 0) log.warn("claim.recovered", { ...p, attempts: batch.attempts });
 
-  const { rows, letters, envelopes } = readBatch(stream, batch);
+  const { rows, letters } = readBatch(stream, batch);
   if (rows[0]) onOldest(Date.parse(rows[0].receivedAt)); // rows are in their order
   const written = await writeRows({ stream, rows, store, mayGoOn });
   report.stored += written.stored;
@@ -39,10 +39,8 @@ export async function settleBatch(terms: Terms, batch: Batch, report: PartitionR
   if (typeof written.stopped === "object") logStopped(log, p, written.stopped);
   if (written.stopped) return written.stopped;
 
-  for (const { row, sqlstate, reason } of written.refused) {
-    const { envelope, text } = envelopes.get(row) ?? { envelope: undefined, text: "" };
-    letters.push(letterOf(stream, row.id, text, envelope, { sqlstate, reason }));
-  }
+  for (const { row, sqlstate, reason } of written.refused)
+    letters.push(letterOf(stream, row.envelope, { sqlstate, reason }));
   return letters.length > 0 ? await buryAll(terms, letters, report) : undefined;
 }
 

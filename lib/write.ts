@@ -21,27 +21,32 @@ export interface Refused<R extends Row = Row> {
 }
 
 /** What became of a batch. Where `stopped` is set, rows not counted are undecided: write them again. */
-export interface Written {
+export interface Written<R extends Row = Row> {
   stored: number;
   duplicates: number;
-  refused: Refused[];
+  refused: Refused<R>[];
   stopped: (Failure & { outcome: "unreachable" | "misconfigured" }) | "abandoned" | undefined;
 }
 
 /** Tries that a row alone gets when its refusal is unclear. */
 const ALONE_TRIES = 3;
 
-interface Options {
+interface Options<R extends Row> {
   stream: Stream;
-  rows: readonly Row[];
+  rows: readonly R[];
   store: Pick<Store, "insert" | "probe">;
   /** Asked before each insert but the first: false abandons the rest (the lease was lost, the deadline is near). */
   mayGoOn?: () => Promise<boolean>;
 }
 
 /** Writes rows in their order; see the module's table. Throws nothing that a store throws. */
-export async function writeRows({ stream, rows, store, mayGoOn }: Options): Promise<Written> {
-  const written: Written = { stored: 0, duplicates: 0, refused: [], stopped: undefined };
+export async function writeRows<R extends Row>({
+  stream,
+  rows,
+  store,
+  mayGoOn,
+}: Options<R>): Promise<Written<R>> {
+  const written: Written<R> = { stored: 0, duplicates: 0, refused: [], stopped: undefined };
   const open = rows.length > 0 ? [{ rows, tries: 0 }] : [];
   let isFirst = true;
   for (let part = open.pop(); part !== undefined; part = open.pop()) {
@@ -56,7 +61,7 @@ export async function writeRows({ stream, rows, store, mayGoOn }: Options): Prom
   }
   return written;
 
-  async function insertOnce(part: readonly Row[]): Promise<Failure | undefined> {
+  async function insertOnce(part: readonly R[]): Promise<Failure | undefined> {
     try {
       const inserted = await store.insert(stream, part);
       written.stored += inserted;
@@ -68,7 +73,7 @@ export async function writeRows({ stream, rows, store, mayGoOn }: Options): Prom
   }
 
   /** The parts to write instead of one that failed, the first of them last. */
-  function next(part: { rows: readonly Row[]; tries: number }, failure: Failure) {
+  function next(part: { rows: readonly R[]; tries: number }, failure: Failure) {
     const [row] = part.rows;
     if (row !== undefined && part.rows.length === 1) {
       if (failure.outcome === "unclear" && part.tries + 1 < ALONE_TRIES)

@@ -12,6 +12,9 @@ const POISON_EVERY = 500;
 /** The speed that the constraint refuses. */
 export const POISON_SPEED = 13.5;
 
+/** One event in this many is large enough to be packed in the buffer, where it has a text. */
+const LARGE_EVERY = 16;
+
 const WORDS = ["réply", "tool", "call", "😀", '"quoted"', "back\\slash", "line\nbreak", "日本語", "null"];
 
 /** Whether Postgres refuses this event. */
@@ -21,7 +24,8 @@ export const isPoison = (stream: StreamName, n: number): boolean =>
 /** The event with this number, as it is sent (without an id). */
 export function eventOf(seed: number, stream: StreamName, n: number): Record<string, unknown> {
   const random = randomOf(seed ^ Math.imul(n + 1, 2_654_435_761));
-  const text = Array.from({ length: random.whole(1, 12) }, () => random.pick(WORDS)).join(" ");
+  const words = n % LARGE_EVERY === 3 ? random.whole(300, 600) : random.whole(1, 12);
+  const text = Array.from({ length: words }, () => random.pick(WORDS)).join(" ");
   const moment = new Date(1_780_000_000_000 + n * 1000 + random.whole(0, 999)).toISOString();
   switch (stream) {
     case "events":

@@ -6,6 +6,7 @@
 import { isDeepStrictEqual } from "node:util";
 import { Redis } from "ioredis";
 import pg from "pg";
+import { decodeEnvelope } from "../../lib/envelope.ts";
 import { eventOf, eventOfRow, isPoison, numberOf, STREAMS, type StreamName } from "./events.ts";
 import type { Ledger } from "./ledger.ts";
 
@@ -118,7 +119,7 @@ async function bufferedNumbers(redisUrl: string): Promise<Set<number>> {
     const [, stream, list] = key.split(":");
     if (!["pending", "sealed", "claimed"].includes(list ?? "")) continue;
     for (const text of await redis.lrange(key, 0, -1)) {
-      const { data } = JSON.parse(text) as { data: Record<string, unknown> };
+      const data = JSON.parse(decodeEnvelope(text)?.dataJson ?? "") as Record<string, unknown>;
       numbers.add(numberOf(stream as StreamName, data));
     }
   }

@@ -1,0 +1,109 @@
+/** Large events: packed in the buffer, and the same as any other everywhere else. */
+import { gunzipSync } from "node:zlib";
+import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
+import { createDeadLetterStore } from "../../lib/dead-letter-store.ts";
+import { redrive } from "../../lib/dead-letters.ts";
+import { drain } from "../../lib/drain.ts";
+import { packEnvelope } from "../../lib/envelope.ts";
+import { connect } from "../../lib/store.ts";
+import { type Ingest, serveIngest } from "./ingest-world.ts";
+import { envelopeOf, expectConserved, openWorld, type World } from "./world.ts";
+
+let world: World;
+let ingest: Ingest;
+beforeAll(async () => {
+  world = await openWorld();
+  ingest = await serveIngest(world, { partitions: 1, bufferMaxBytes: 20_000 });
+});
+beforeEach(() => world.reset());
+afterAll(async () => {
+  await ingest.close();
+  await world.close();
+});
+
+const P = { stream: "checked", partition: 0 };
+const hostile = `ä "quoted" \\ 😀 \t\n {"id":"x"},`;
+/** Some 10 KB. */
+const large = { list: Array.from({ length: 200 }, (_, i) => ({ i, hostile })) };
+
+const buffered = (stream: string) => world.redis.lrange(`{spillway}:${stream}:pending:0`, 0, -1);
+const gunzip = (packed: string) => gunzipSync(Buffer.from(packed, "base64")).toString();
+
+test("a large event is packed in Redis under its own head, and stored as it was sent", async () => {
+  const event = { type: "t", payload: large };
+  const { status, body } = await ingest.post("events", [event, { type: "small", payload: 1 }]);
+  expect(status).toBe(202);
+  const [small = "", packed = ""] = await buffered("events"); // newest first
+  expect(JSON.parse(packed)).toEqual({
+    ...{ v: 1, id: body.ids[0], receivedAt: expect.any(String), gzip: expect.any(String) },
+  });
+  expect(gunzip(JSON.parse(packed).gzip)).toBe(JSON.stringify(event));
+  expect(packed.length).toBeLessThan(1000);
+  expect(JSON.parse(small).data).toEqual({ type: "small", payload: 1 });
+
+  await drain(world.supervisor(), { stream: "events" });
+  const { rows } = await world.sql.query("select payload from events where id = $1", [body.ids[0]]);
+  expect(rows).toEqual([{ payload: large }]);
+  await expectConserved(world, "events", body.ids);
+});
+
+test("the buffer's room is counted in bytes as packed", async () => {
+  const accepted: string[] = [];
+  for (let i = 0; i < 10; i++) {
+    const { status, body } = await ingest.post("events", { type: "t", payload: large });
+    expect(status).toBe(202); // 100 KB by then, in a partition of 20 KB
+    accepted.push(...body.ids);
+  }
+  await expectConserved(world, "events", accepted);
+});
+
+test("a large event that Redis did not take is stored as it was sent", async () => {
+  world.upstash.setFault(() => ({ kind: "refuse" }));
+  const { status, body } = await ingest.post("events", { type: "t", payload: large });
+  expect([status, body.ack]).toEqual([201, "stored"]);
+  const { rows } = await world.sql.query("select payload from events where id = $1", body.ids);
+  expect(rows).toEqual([{ payload: large }]);
+  await expectConserved(world, "events", body.ids);
+});
+
+test("a large event that dies is a letter that people can read, and goes round packed again", async () => {
+  const note = hostile.repeat(200);
+  const { id, envelope } = envelopeOf({ n: -1, note });
+  await world.buffer.push(P, [packEnvelope(envelope)]);
+  await drain(world.supervisor(), { stream: "checked" });
+  const { rows } = await world.sql.query("select id, envelope from dead_letters");
+  expect(rows).toEqual([{ id, envelope }]);
+
+  const { config, buffer, streams } = world;
+  const report = await redrive(
+    {
+      letters: createDeadLetterStore(connect(config.databaseUrl, 5000, config.neonHttpUrl), streams, 5000),
+      ...{ buffer, streams, partitions: 1, pageMaxRows: 100, now: Date.now, sleep: async () => {} },
+      ...{ onProgress: () => {}, onSkipped: () => {} },
+    },
+    { streams: [], sqlstates: [], ids: [id], since: undefined, until: undefined, isAll: false },
+    { rate: 100 },
+  );
+  expect(report).toMatchObject({ redriven: 1 });
+  const [text = ""] = await buffered("checked");
+  expect(JSON.parse(text)).toMatchObject({ id, deaths: 1 });
+  expect(gunzip(JSON.parse(text).gzip)).toBe(JSON.stringify({ n: -1, note }));
+  await expectConserved(world, "checked", [id]);
+});
+
+test("what is packed and damaged is a dead letter, and its neighbours land", async () => {
+  const [first, damaged, last] = [1, 2, 3].map((n) => envelopeOf({ n, note: hostile.repeat(200) })) as [
+    ReturnType<typeof envelopeOf>,
+    ReturnType<typeof envelopeOf>,
+    ReturnType<typeof envelopeOf>,
+  ];
+  const text = packEnvelope(damaged.envelope);
+  const at = text.length - 40;
+  const spoilt = text.slice(0, at) + (text[at] === "A" ? "B" : "A") + text.slice(at + 1);
+  await world.buffer.push(P, [packEnvelope(first.envelope), spoilt, packEnvelope(last.envelope)]);
+  const report = await drain(world.supervisor(), { stream: "checked" });
+  expect(report.streams).toMatchObject([{ stored: 2, dead: 1, outcome: "empty" }]);
+  const { rows } = await world.sql.query("select id, envelope, reason from dead_letters");
+  expect(rows).toEqual([{ id: expect.any(String), envelope: spoilt, reason: "not an envelope" }]);
+  await expectConserved(world, "checked", [first.id, last.id, rows[0].id]);
+});
