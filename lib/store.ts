@@ -35,16 +35,10 @@ export type Store = ReturnType<typeof createStore>;
 export function connect(databaseUrl: string, timeoutMs: number, neonHttpUrl?: string) {
   if (neonHttpUrl !== undefined) neonConfig.fetchEndpoint = neonHttpUrl;
   neonConfig.fetchFunction = postAsFetch;
-  const fetchOptions = {
-    // Read anew for each request: one constant signal would end them all.
-    get signal() {
-      return AbortSignal.timeout(timeoutMs);
-    },
-  };
-  return drizzle(neon(databaseUrl, { fetchOptions }));
+  return drizzle(neon(databaseUrl, { fetchOptions: { timeoutMs } }));
 }
 
-/** As much of fetch as Neon's driver uses. */
+/** As much of fetch as Neon's driver uses; it passes `fetchOptions` on. */
 async function postAsFetch(url: string, init: Post) {
   const { ok, status, text } = await post(url, init);
   return { ok, status, text: async () => text, json: async () => JSON.parse(text) };

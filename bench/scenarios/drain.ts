@@ -38,7 +38,7 @@ async function drainOnce(bench: Bench, kind: OneKind, count: number): Promise<vo
   const drainNow = () => drainAll(`http://127.0.0.1:${supervisor.port}`);
   try {
     await reset(stack);
-    await pushBacklog(stack, kind, WARMUP_ROWS);
+    await pushBacklog(stack, kind, WARMUP_ROWS[kind]);
     await drainNow();
     await reset(stack);
     const ids = await pushBacklog(stack, kind, count);

@@ -92,7 +92,7 @@ async function insertAll(insert: Insert, batches: string[], concurrency: number)
 
 const job = JSON.parse(process.argv[2] ?? "") as BareJob;
 const insert: Insert = job.transport === "HTTP" ? openHttp(job) : openTcp(job);
-await insertAll(insert, makeBatches({ ...job, rows: WARMUP_ROWS }), job.concurrency);
+await insertAll(insert, makeBatches({ ...job, rows: WARMUP_ROWS[job.kind] }), job.concurrency);
 const batches = makeBatches(job).reverse();
 process.once("message", async () => {
   const startedAtMs = performance.now();
