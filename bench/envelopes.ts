@@ -11,7 +11,7 @@ export const streamOf = (kind: OneKind) => (kind === "gps" ? "locations" : "even
 const PARTITIONS = 8;
 /**
  * Rows that either side of the drain writes before the clock starts: a spike finds a process that has drained before, and
- * V8 goes on compiling for some 1,000 batches. Fewer where rows are 10 KB.
+ * V8 compiles most in the first hundreds of batches. Fewer where rows are 10 KB.
  */
 export const WARMUP_ROWS: Record<OneKind, number> = { gps: 50_000, webhooks: 10_000 };
 /** As many as the shares of ingest instances that push by turns. */

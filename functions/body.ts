@@ -34,23 +34,26 @@ export async function readBody(req: IncomingMessage, maxBytes: number): Promise<
 
 const tooLarge = (maxBytes: number) => new Problem(413, `expected a body of at most ${maxBytes} bytes`);
 
+/** Leaves no listener behind: it would keep the body for as long as the request waits for its answer. */
 function collect(req: IncomingMessage, maxBytes: number): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
     let bytes = 0;
-    req.on("data", (chunk: Buffer) => {
+    const take = (chunk: Buffer) => {
       bytes += chunk.length;
       if (bytes <= maxBytes) chunks.push(chunk);
       else {
         req.pause();
         reject(tooLarge(maxBytes));
       }
-    });
-    req.once("end", () => resolve(chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks)));
+    };
+    const end = () => {
+      req.off("data", take).off("end", end).off("error", breakOff).off("close", breakOff);
+      resolve(chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks));
+    };
     const breakOff = () => {
       if (!req.complete) reject(new Problem(400, "the body broke off"));
     };
-    req.once("error", breakOff);
-    req.once("close", breakOff);
+    req.on("data", take).on("end", end).on("error", breakOff).on("close", breakOff);
   });
 }

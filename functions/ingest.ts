@@ -87,12 +87,7 @@ async function post(
   key: ApiKey,
   stream: Stream,
 ): Promise<void> {
-  encodingOf(req); // 415 for an encoding comes before 413 for a length
-  const type = mediaTypeOf(req.headers);
-  if (type === undefined)
-    throw new Problem(415, "expected JSON, NDJSON or CloudEvents in UTF-8, named by Content-Type");
-  const body = await readBody(req, context.bodyMaxBytes);
-  const admission = admitBody(context, req, key, stream, type, body);
+  const admission = await admitBody(context, req, key, stream);
   const ack = ackOf(query);
   refuseWhenNoneFits(context, stream, admission);
   takeTokens(context, stream, key, admission);
@@ -100,16 +95,18 @@ async function post(
   answer(context, res, stream, admission, kept);
 }
 
-/** Apart from `post`, which would hold the parsed body while it waits. */
-function admitBody(
-  { now, eventsMax, eventMaxBytes }: IngestContext,
+/** Reads and admits. Apart from `post`, which would hold the body, raw and parsed, while it waits. */
+async function admitBody(
+  { now, bodyMaxBytes, eventsMax, eventMaxBytes }: IngestContext,
   req: IncomingMessage,
   key: ApiKey,
   stream: Stream,
-  type: MediaType,
-  body: Buffer,
-): Admission {
-  const parsed = parse(stream, type, req, body, eventsMax);
+): Promise<Admission> {
+  encodingOf(req); // 415 for an encoding comes before 413 for a length
+  const type = mediaTypeOf(req.headers);
+  if (type === undefined)
+    throw new Problem(415, "expected JSON, NDJSON or CloudEvents in UTF-8, named by Content-Type");
+  const parsed = parse(stream, type, req, await readBody(req, bodyMaxBytes), eventsMax);
   const terms = {
     stream,
     keyName: key.name,

@@ -9,6 +9,7 @@
 import type { Buffer } from "./buffer.ts";
 import type { Cursor, DeadLetter, DeadLetterStore, LetterFilter } from "./dead-letter-store.ts";
 import { decodeEnvelope, packEnvelope, withDeaths } from "./envelope.ts";
+import { idFromRaw } from "./ids.ts";
 import { failureOf } from "./outcome.ts";
 import { byteLength, ONE_PUSH } from "./push.ts";
 import { redisFailureOf } from "./redis-errors.ts";
@@ -131,8 +132,10 @@ function whyNot(streams: Registry, { stream, id, envelope }: DeadLetter): string
   if (!streams.has(stream)) return `no stream is named "${stream}", so nothing would drain it`;
   const decoded = decodeEnvelope(envelope);
   if (decoded === undefined) return "what was buffered is not an envelope";
+  // An older release could not read it, and buried it under an id made of its text: that id says the text is unchanged.
+  if (decoded.id === id || idFromRaw(stream, "", envelope) === id) return undefined;
   // Burying makes text of whatever was pushed into the list by hand, which can make another envelope of it.
-  return decoded.id === id ? undefined : `its envelope bears another id, ${decoded.id}`;
+  return `its envelope bears another id, ${decoded.id}`;
 }
 
 /** Pushes one group, and marks it once Redis has answered with a number. Returns what stopped it, if anything did. */

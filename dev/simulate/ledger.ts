@@ -32,8 +32,8 @@ export class Ledger {
     if (ack === "buffered" && this.isAtRisk) this.#atRisk.add(n);
   }
 
-  noteAnswer(status: number | string): void {
-    this.answers[status] = (this.answers[status] ?? 0) + 1;
+  noteAnswer(name: string): void {
+    this.answers[name] = (this.answers[name] ?? 0) + 1;
   }
 
   /** Redis came back older: what it had acknowledged since the backup may be missing. */

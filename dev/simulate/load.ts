@@ -40,6 +40,8 @@ interface Answer {
   ids?: string[];
   ack?: "buffered" | "stored";
   rejected?: { index: number }[];
+  /** Of an error: what is wrong. */
+  detail?: string;
 }
 
 /** Sends everything; resolves when every event was acknowledged, refused or given up. */
@@ -80,11 +82,18 @@ async function sendPost(terms: Terms, post: Post): Promise<void> {
   const body = JSON.stringify(post.count === 1 ? events[0] : events);
   for (let tries = 0; tries < TRIES; tries++) {
     const answer = await sendOnce(terms, post.stream, idempotencyKey, body);
-    terms.ledger.noteAnswer(answer?.status ?? "no answer");
+    terms.ledger.noteAnswer(nameOf(answer));
     if (answer?.status === 202 || answer?.status === 201) return noteAccepted(terms.ledger, post, answer);
     if (answer && answer.status !== 503 && answer.status !== 429) return; // 422: Postgres refused it
     await sleep(Math.min(5000, 100 * 2 ** tries));
   }
+}
+
+/** An answer's status, and why a 503 was one: "503 (the buffer is full)". */
+function nameOf(answer: Answer | undefined): string {
+  if (answer === undefined) return "no answer";
+  const why = answer.status === 503 ? answer.detail?.split(";")[0] : undefined;
+  return why === undefined ? String(answer.status) : `${answer.status} (${why})`;
 }
 
 function noteAccepted(

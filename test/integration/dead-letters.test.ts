@@ -13,7 +13,8 @@ import {
 } from "../../lib/dead-letter-store.ts";
 import { type RedriveContext, type RedriveTerms, redrive } from "../../lib/dead-letters.ts";
 import { type DrainContext, drain } from "../../lib/drain.ts";
-import { newId } from "../../lib/ids.ts";
+import { packEnvelope } from "../../lib/envelope.ts";
+import { idFromRaw, newId } from "../../lib/ids.ts";
 import { connectRedis } from "../../lib/redis-client.ts";
 import { registryOf } from "../../lib/registry.ts";
 import { connect } from "../../lib/store.ts";
@@ -308,6 +309,19 @@ describe("a redrive", () => {
     expect(await world.redis.llen("{spillway}:checked:pending:0")).toBe(2);
     expect(await world.redis.llen("{spillway}:checked:pending:1")).toBe(1);
     await expectConserved(world, "checked", ids);
+  });
+
+  test("of what an older release could not read stores it under its own id", async () => {
+    const { id, envelope } = envelopeOf({ n: 1, note: "abc ".repeat(1000) });
+    const packed = packEnvelope(envelope);
+    await world.sql.query(
+      "insert into dead_letters (stream, id, envelope, reason, attempts) values ($1, $2, $3, 'not an envelope', 1)",
+      ["checked", idFromRaw("checked", "", packed), packed],
+    );
+    expect(await redriveAll()).toMatchObject({ redriven: 1, skipped: 0 });
+    expect(await liveIds()).toEqual([]);
+    expect(await tick()).toMatchObject({ stored: 1, dead: 0 });
+    await expectConserved(world, "checked", [id]);
   });
 
   test("passes over what can't be redriven, says why, and goes on", async () => {

@@ -20,6 +20,8 @@ export const OTHER_KEY = "other-key";
 export interface Overrides extends Partial<Config> {
   now?: () => number;
   flush?: Flush;
+  /** Stands for pushing. */
+  push?: ReturnType<typeof createPusher>;
   /** How long one LPUSH may take, in milliseconds. @default 2000 */
   pushTimeoutMs?: number;
   /** Depth from which it pushes to the next partition. @default 1600 */
@@ -57,14 +59,17 @@ export async function serveIngest(world: World, overrides: Overrides = {}) {
     ...{ partitions: config.partitions, bufferMaxBytes: config.bufferMaxBytes },
     ...{ deepAt, depthOf: buffer.depth, now, log: world.log, first: 0 },
   });
-  const push = createPusher({
+  const pusher = createPusher({
     ...{ buffer, placement, flush, flushThreshold: config.flushThreshold, log: world.log },
     breaker: new Breaker(now, world.log),
   });
   const handler = createIngest({
     streams: world.streams,
     apiKeys: [...config.apiKeys, apiKey("leads", LEADS_KEY, new Set(["leads"])), apiKey("other", OTHER_KEY)],
-    keeping: { push, writeThrough: createWriteThrough(store, config.writeThroughConcurrency) },
+    keeping: {
+      push: overrides.push ?? pusher,
+      writeThrough: createWriteThrough(store, config.writeThroughConcurrency),
+    },
     store,
     buckets: new TokenBuckets(config.keyEventsPerSecond, now),
     counts: new Counts(world.log, now),

@@ -1,13 +1,19 @@
 /** Large events: packed in the buffer, and the same as any other everywhere else. */
-import { gunzipSync } from "node:zlib";
-import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
+import { once } from "node:events";
+import { request } from "node:http";
+import { json } from "node:stream/consumers";
+import { setImmediate as nextTurn } from "node:timers/promises";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
+import { gunzipSync, gzipSync } from "node:zlib";
+import { afterAll, beforeAll, beforeEach, expect, test, vi } from "vitest";
 import { createDeadLetterStore } from "../../lib/dead-letter-store.ts";
 import { redrive } from "../../lib/dead-letters.ts";
 import { drain } from "../../lib/drain.ts";
 import { packEnvelope } from "../../lib/envelope.ts";
 import { connect } from "../../lib/store.ts";
 import { type Ingest, serveIngest } from "./ingest-world.ts";
-import { envelopeOf, expectConserved, openWorld, type World } from "./world.ts";
+import { envelopeOf, expectConserved, KEY, openWorld, type World } from "./world.ts";
 
 let world: World;
 let ingest: Ingest;
@@ -23,10 +29,23 @@ afterAll(async () => {
 
 const P = { stream: "checked", partition: 0 };
 const hostile = `ä "quoted" \\ 😀 \t\n {"id":"x"},`;
-/** Some 10 KB. */
+/** Some 15 KB. */
 const large = { list: Array.from({ length: 200 }, (_, i) => ({ i, hostile })) };
 
 const buffered = (stream: string) => world.redis.lrange(`{spillway}:${stream}:pending:0`, 0, -1);
+setFlagsFromString("--expose-gc");
+const collectGarbage = runInNewContext("gc") as () => void;
+
+/** What this process holds on to, in bytes. */
+async function heldBytes(): Promise<number> {
+  for (let rounds = 0; rounds < 3; rounds++) {
+    collectGarbage();
+    await nextTurn();
+  }
+  const { heapUsed, external } = process.memoryUsage();
+  return heapUsed + external;
+}
+
 const gunzip = (packed: string) => gunzipSync(Buffer.from(packed, "base64")).toString();
 
 test("a large event is packed in Redis under its own head, and stored as it was sent", async () => {
@@ -56,6 +75,51 @@ test("the buffer's room is counted in bytes as packed", async () => {
   }
   await expectConserved(world, "events", accepted);
 });
+
+test.each(["gzip", "identity"])(
+  "a request that waits holds its packed events, and no body (%s)",
+  async (encoding) => {
+    const waiting: string[][] = [];
+    let open = () => {};
+    const gate = new Promise<void>((resolve) => {
+      open = resolve;
+    });
+    const slow = await serveIngest(world, {
+      push: async (stream, envelopes) => {
+        waiting.push([...envelopes]);
+        await gate;
+        await world.buffer.push({ stream, partition: 0 }, envelopes);
+      },
+    });
+    const events = Array.from({ length: 120 }, (_, i) => ({
+      type: "t",
+      payload: `${i} ${"x".repeat(30_000)}`,
+    }));
+    const plain = Buffer.from(JSON.stringify(events)); // 3.6 MB, one for all requests
+    const body = encoding === "gzip" ? gzipSync(plain) : plain;
+    const before = await heldBytes();
+    const answers = Array.from({ length: 10 }, () => {
+      const sent = request(`${slow.url}/v1/events`, {
+        method: "POST",
+        headers: {
+          authorization: `Bearer ${KEY}`,
+          "content-type": "application/json",
+          "content-encoding": encoding,
+        },
+      });
+      sent.end(body);
+      return once(sent, "response").then(([response]) => json(response)) as Promise<{ ids: string[] }>;
+    });
+    await vi.waitFor(() => expect(waiting).toHaveLength(10), 10_000);
+    const held = (await heldBytes()) - before;
+    open();
+    const ids = (await Promise.all(answers)).flatMap((answer) => answer.ids);
+    await slow.close();
+    expect(held).toBeLessThan(10_000_000); // of 36 MB
+    expect(ids).toHaveLength(1200);
+    await expectConserved(world, "events", ids);
+  },
+);
 
 test("a large event that Redis did not take is stored as it was sent", async () => {
   world.upstash.setFault(() => ({ kind: "refuse" }));

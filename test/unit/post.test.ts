@@ -1,4 +1,5 @@
 /** The transport under both clients, against a plain server on loopback: what it gives back, and what it throws. */
+import { once } from "node:events";
 import { createServer, type RequestListener, type Server } from "node:http";
 import { type AddressInfo, createServer as createTcpServer } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -35,9 +36,13 @@ describe("a POST", () => {
     expect(text).toBe("POST b ä ".repeat(50_000));
   });
 
-  test("that nobody answers ends when its time is over", async () => {
-    const url = await serve(() => {});
+  test("that nobody answers ends when its time is over, and its connection with it", async () => {
+    let closed: Promise<unknown> | undefined;
+    const url = await serve((req) => {
+      closed = once(req.socket, "close");
+    });
     await expect(send(url, 50)).rejects.toMatchObject({ name: "TimedOut" });
+    await closed;
   });
 
   test("whose handshake nobody finishes ends when its time is over", async () => {
