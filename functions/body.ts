@@ -34,7 +34,7 @@ export async function readBody(req: IncomingMessage, maxBytes: number): Promise<
 
 const tooLarge = (maxBytes: number) => new Problem(413, `expected a body of at most ${maxBytes} bytes`);
 
-/** Leaves no listener behind: it would keep the body for as long as the request waits for its answer. */
+/** Once the body is there, no listener stays behind: it would keep the body for as long as the request waits for its answer. */
 function collect(req: IncomingMessage, maxBytes: number): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];

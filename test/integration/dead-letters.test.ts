@@ -3,6 +3,7 @@ import { execFile } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
+import { gunzipSync } from "node:zlib";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { createSupervisor } from "../../functions/supervisor.ts";
 import { createBuffer } from "../../lib/buffer.ts";
@@ -309,6 +310,17 @@ describe("a redrive", () => {
     expect(await world.redis.llen("{spillway}:checked:pending:0")).toBe(2);
     expect(await world.redis.llen("{spillway}:checked:pending:1")).toBe(1);
     await expectConserved(world, "checked", ids);
+  });
+
+  test("of a large event packs it again", async () => {
+    const event = { n: -1, note: "abc ".repeat(1000) };
+    const [id] = await die([event]);
+    expect(await redriveAll()).toMatchObject({ redriven: 1 });
+    const [text = ""] = await world.redis.lrange("{spillway}:checked:pending:0", 0, -1);
+    expect(JSON.parse(text)).toMatchObject({ id, deaths: 1, gzip: expect.any(String) });
+    const packed = Buffer.from(JSON.parse(text).gzip, "base64");
+    expect(gunzipSync(packed).toString()).toBe(JSON.stringify(event));
+    await expectConserved(world, "checked", [id!]);
   });
 
   test("of what an older release could not read stores it under its own id", async () => {

@@ -7,11 +7,8 @@ import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { gunzipSync, gzipSync } from "node:zlib";
 import { afterAll, beforeAll, beforeEach, expect, test, vi } from "vitest";
-import { createDeadLetterStore } from "../../lib/dead-letter-store.ts";
-import { redrive } from "../../lib/dead-letters.ts";
 import { drain } from "../../lib/drain.ts";
 import { packEnvelope } from "../../lib/envelope.ts";
-import { connect } from "../../lib/store.ts";
 import { type Ingest, serveIngest } from "./ingest-world.ts";
 import { envelopeOf, expectConserved, KEY, openWorld, type World } from "./world.ts";
 
@@ -70,7 +67,7 @@ test("the buffer's room is counted in bytes as packed", async () => {
   const accepted: string[] = [];
   for (let i = 0; i < 10; i++) {
     const { status, body } = await ingest.post("events", { type: "t", payload: large });
-    expect(status).toBe(202); // 100 KB by then, in a partition of 20 KB
+    expect(status).toBe(202); // 150 KB in the end, in a partition of 20 KB
     accepted.push(...body.ids);
   }
   await expectConserved(world, "events", accepted);
@@ -130,28 +127,13 @@ test("a large event that Redis did not take is stored as it was sent", async () 
   await expectConserved(world, "events", body.ids);
 });
 
-test("a large event that dies is a letter that people can read, and goes round packed again", async () => {
+test("a large event that dies is a letter that people can read", async () => {
   const note = hostile.repeat(200);
   const { id, envelope } = envelopeOf({ n: -1, note });
   await world.buffer.push(P, [packEnvelope(envelope)]);
   await drain(world.supervisor(), { stream: "checked" });
   const { rows } = await world.sql.query("select id, envelope from dead_letters");
   expect(rows).toEqual([{ id, envelope }]);
-
-  const { config, buffer, streams } = world;
-  const report = await redrive(
-    {
-      letters: createDeadLetterStore(connect(config.databaseUrl, 5000, config.neonHttpUrl), streams, 5000),
-      ...{ buffer, streams, partitions: 1, pageMaxRows: 100, now: Date.now, sleep: async () => {} },
-      ...{ onProgress: () => {}, onSkipped: () => {} },
-    },
-    { streams: [], sqlstates: [], ids: [id], since: undefined, until: undefined, isAll: false },
-    { rate: 100 },
-  );
-  expect(report).toMatchObject({ redriven: 1 });
-  const [text = ""] = await buffered("checked");
-  expect(JSON.parse(text)).toMatchObject({ id, deaths: 1 });
-  expect(gunzip(JSON.parse(text).gzip)).toBe(JSON.stringify({ n: -1, note }));
   await expectConserved(world, "checked", [id]);
 });
 

@@ -41,7 +41,8 @@ describe("a POST", () => {
     const url = await serve((req) => {
       closed = once(req.socket, "close");
     });
-    await expect(send(url, 50)).rejects.toMatchObject({ name: "TimedOut" });
+    await expect(send(url, 500)).rejects.toMatchObject({ name: "TimedOut" });
+    expect(closed, "the server has seen the request").toBeDefined();
     await closed;
   });
 
