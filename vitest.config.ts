@@ -1,6 +1,6 @@
 import { defineConfig } from "vitest/config";
 
-/** `unit` needs no server; `integration` runs on a real Redis and Postgres that dev/test-servers.ts starts. */
+/** `unit` needs no server; `integration` runs on a real Redis and Postgres that test/servers.ts starts. */
 export default defineConfig({
   test: {
     projects: [
@@ -9,7 +9,7 @@ export default defineConfig({
         test: {
           name: "integration",
           include: ["test/integration/**/*.test.ts"],
-          globalSetup: ["dev/test-servers.ts"],
+          globalSetup: ["test/servers.ts"],
           fileParallelism: false,
           testTimeout: 60_000,
           hookTimeout: 120_000,

@@ -1,6 +1,6 @@
 /** Events as ingest would have buffered them, for a backlog, and the same events as rows for the bare client. */
-import { encodeEnvelope, packEnvelope } from "../lib/envelope.ts";
-import { newId } from "../lib/ids.ts";
+import { encodeEnvelope, packEnvelope } from "../lib/schema/envelope.ts";
+import { newId } from "../lib/schema/event-ids.ts";
 import { eventMaker } from "./payloads.ts";
 import type { Stack } from "./stack.ts";
 

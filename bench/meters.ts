@@ -3,7 +3,7 @@
  * wrote (each takes one transaction id, so the count is exact at once; autovacuum's few are among them), its CPU that
  * of all its processes.
  */
-import { countBilledCommands } from "../dev/billed-commands.ts";
+import { countBilledCommands } from "../dev/stack/billed-commands.ts";
 import { cpuSecondsOf, cpuSecondsOfTree, peakMemoryOf, resetPeakMemory } from "./proc.ts";
 import type { Stack } from "./stack.ts";
 

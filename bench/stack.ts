@@ -9,9 +9,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Redis } from "ioredis";
 import pg from "pg";
-import { findFreePorts } from "../dev/ports.ts";
-import { startPostgres } from "../dev/postgres-server.ts";
-import { startRedis } from "../dev/redis-server.ts";
+import { findFreePorts } from "../dev/stack/ports.ts";
+import { startPostgres } from "../dev/stack/postgres-server.ts";
+import { startRedis } from "../dev/stack/redis-server.ts";
 import { migrate } from "../drizzle/migrate.ts";
 import { type Child, projectRoot, startFunction, startReady } from "./children.ts";
 

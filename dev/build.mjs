@@ -6,5 +6,5 @@ import { fileURLToPath } from "node:url";
 process.chdir(fileURLToPath(new URL("..", import.meta.url)));
 rmSync("dist", { recursive: true, force: true });
 execFileSync("node_modules/.bin/tsc", ["--project", "dev/tsconfig.build.json"], { stdio: "inherit" });
-cpSync("lib/lua", "dist/lib/lua", { recursive: true });
+cpSync("lib/buffer/lua", "dist/lib/buffer/lua", { recursive: true });
 cpSync("drizzle/migrations", "dist/drizzle/migrations", { recursive: true });

@@ -8,10 +8,10 @@
 import { mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { describeLine } from "./drain-lines.ts";
-import { clearLeftovers, forgetRunning, noteRunning } from "./leftovers.ts";
-import { parseInterval } from "./scheduler.ts";
-import { type Stack, type StackPids, startStack } from "./stack.ts";
+import { describeLine } from "./stack/log-lines.ts";
+import { clearLeftovers, forgetRunning, noteRunning } from "./stack/running-stack.ts";
+import { parseInterval } from "./stack/scheduler.ts";
+import { type Stack, type StackPids, startStack } from "./stack/stack.ts";
 
 const projectRoot = fileURLToPath(new URL("..", import.meta.url));
 const dataDir = join(projectRoot, ".local");

@@ -5,7 +5,7 @@
 import type { IncomingMessage } from "node:http";
 import { promisify } from "node:util";
 import { gunzip } from "node:zlib";
-import { Problem } from "./problem.ts";
+import { Problem } from "./answer.ts";
 
 const inflate = promisify(gunzip);
 

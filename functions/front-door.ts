@@ -16,8 +16,8 @@ import http, {
 import type { Socket } from "node:net";
 import { parseArgs } from "node:util";
 import { describeError, type Log } from "../lib/log.ts";
-import { Problem, sendProblem, tryAgain } from "./problem.ts";
-import type { Handler } from "./route.ts";
+import { Problem, sendProblem, tryAgain } from "./answer.ts";
+import type { Handler } from "./request-url.ts";
 
 /** Cloud Run kills ten seconds after SIGTERM. */
 const SHUTDOWN_MS = 9000;

@@ -3,12 +3,11 @@
  * names, and puts what the use case decided into words.
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { type Admission, admit, type Rejected } from "../lib/admit.ts";
-import { type ApiKey, authenticate, mayUse } from "../lib/api-keys.ts";
-import type { Counts } from "../lib/counts.ts";
-import { findFault } from "../lib/door.ts";
-import { idFromRaw } from "../lib/ids.ts";
-import { type Kept, keep } from "../lib/ingest.ts";
+import { type ApiKey, authenticate, mayUse } from "../lib/access/api-keys.ts";
+import type { TokenBuckets } from "../lib/access/token-bucket.ts";
+import { type Kept, keep } from "../lib/ingest/accept.ts";
+import { type Admission, admit, type Rejected } from "../lib/ingest/admit.ts";
+import type { Counts } from "../lib/ingest/answer-counts.ts";
 import {
   type MediaType,
   mediaTypeOf,
@@ -16,14 +15,15 @@ import {
   parseBody,
   SyntaxFault,
   TooMany,
-} from "../lib/parse-body.ts";
-import type { Registry } from "../lib/registry.ts";
-import type { Store } from "../lib/store.ts";
-import type { Ack, Stream } from "../lib/stream.ts";
-import type { TokenBuckets } from "../lib/token-bucket.ts";
+} from "../lib/ingest/parse-body.ts";
+import { findFault } from "../lib/ingest/unsafe-json.ts";
+import { idFromRaw } from "../lib/schema/event-ids.ts";
+import type { Registry } from "../lib/schema/registry.ts";
+import type { Ack, Stream } from "../lib/schema/stream.ts";
+import type { Store } from "../lib/store/store.ts";
+import { Problem, sendJson, tryAgain } from "./answer.ts";
 import { encodingOf, readBody } from "./body.ts";
-import { Problem, sendJson, tryAgain } from "./problem.ts";
-import { allow, answerHealth, type Handler, type Target, targetOf } from "./route.ts";
+import { allow, answerHealth, type Handler, type Target, targetOf } from "./request-url.ts";
 
 export interface IngestContext {
   streams: Registry;

@@ -3,12 +3,12 @@
  * the caller's token before a request comes here.
  */
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from "node:http";
-import { type DrainContext, drain } from "../lib/drain.ts";
-import { PARTITION_COUNT } from "../lib/keys.ts";
+import { PARTITION_COUNT } from "../lib/buffer/redis-keys.ts";
+import { type DrainContext, drain } from "../lib/drain/drain.ts";
 import { withFields } from "../lib/log.ts";
-import { readStatus } from "../lib/status.ts";
-import { Problem, sendJson, tryAgain } from "./problem.ts";
-import { allow, answerHealth, type Handler, type Target, targetOf } from "./route.ts";
+import { readStatus } from "../lib/operate/status.ts";
+import { Problem, sendJson, tryAgain } from "./answer.ts";
+import { allow, answerHealth, type Handler, type Target, targetOf } from "./request-url.ts";
 
 /** A drain's context, and how a request's trace becomes a field of its log entries. */
 export type SupervisorContext = DrainContext & {

@@ -5,7 +5,7 @@
  * `process.env`. An empty value counts as unset. Terraform sets exactly these names (a test compares them).
  */
 import { z } from "zod";
-import { type ApiKey, parseApiKeys } from "./api-keys.ts";
+import { type ApiKey, parseApiKeys } from "./access/api-keys.ts";
 
 const whole = (fallback: number, min: number, max: number) =>
   z.coerce

@@ -4,7 +4,7 @@
  * is told to, and answers with seconds.
  */
 import pg from "pg";
-import { newId } from "../../lib/ids.ts";
+import { newId } from "../../lib/schema/event-ids.ts";
 import { type OneKind, streamOf, WARMUP_ROWS } from "../envelopes.ts";
 import { eventMaker } from "../payloads.ts";
 

@@ -2,8 +2,8 @@
  * One bridge as a process of its own, as Upstash and Neon are: `tsx bench/targets/bridge.ts upstash|neon PORT`. Tells its
  * parent when it listens, and ends with it.
  */
-import { startNeonBridge } from "../../dev/neon-bridge.ts";
-import { startUpstashBridge } from "../../dev/upstash-bridge.ts";
+import { startNeonBridge } from "../../dev/stack/neon-bridge.ts";
+import { startUpstashBridge } from "../../dev/stack/upstash-bridge.ts";
 
 const [which, port] = process.argv.slice(2);
 const { REDIS_URL: redisUrl = "", REST_TOKEN: token = "" } = process.env;

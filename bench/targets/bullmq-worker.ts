@@ -5,7 +5,7 @@
 import { Worker } from "bullmq";
 import { drizzle } from "drizzle-orm/node-postgres";
 import pg from "pg";
-import { GroupCommit } from "../../lib/group-commit.ts";
+import { GroupCommit } from "../../lib/flow/group-commit.ts";
 import { type Item, insertItems } from "./rows.ts";
 
 const CONCURRENCY = 200;

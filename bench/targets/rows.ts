@@ -1,6 +1,6 @@
 /** What the alternatives share: which table a path names, and a request's row with its id and time. */
 import type { PgTable } from "drizzle-orm/pg-core";
-import { newId } from "../../lib/ids.ts";
+import { newId } from "../../lib/schema/event-ids.ts";
 import { events } from "../../lib/streams/events.ts";
 import { locations } from "../../lib/streams/locations.ts";
 

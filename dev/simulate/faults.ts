@@ -6,8 +6,8 @@
 import { cp, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Fault } from "../faults.ts";
-import type { Stack } from "../stack.ts";
+import type { Fault } from "../stack/breakable-server.ts";
+import type { Stack } from "../stack/stack.ts";
 import type { Ledger } from "./ledger.ts";
 import type { Random } from "./random.ts";
 

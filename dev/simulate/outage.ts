@@ -4,7 +4,7 @@
  */
 import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Stack } from "../stack.ts";
+import type { Stack } from "../stack/stack.ts";
 import type { Ledger } from "./ledger.ts";
 import { sendAll } from "./load.ts";
 

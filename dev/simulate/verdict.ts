@@ -6,7 +6,7 @@
 import { isDeepStrictEqual } from "node:util";
 import { Redis } from "ioredis";
 import pg from "pg";
-import { decodeEnvelope } from "../../lib/envelope.ts";
+import { decodeEnvelope } from "../../lib/schema/envelope.ts";
 import { eventOf, eventOfRow, isPoison, numberOf, STREAMS, type StreamName } from "./events.ts";
 import type { Ledger } from "./ledger.ts";
 

@@ -1,7 +1,7 @@
 /** What happened with a contact: calls, notes, visits. */
 import { pgTable, text } from "drizzle-orm/pg-core";
 import { z } from "zod";
-import { defineStream, eventColumns } from "../stream.ts";
+import { defineStream, eventColumns } from "../schema/stream.ts";
 
 export const activities = pgTable("activities", {
   ...eventColumns(),

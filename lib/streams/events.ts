@@ -1,7 +1,7 @@
 /** Any AI callback or webhook: a type and a payload. */
 import { jsonb, pgTable, text, timestamp } from "drizzle-orm/pg-core";
 import { z } from "zod";
-import { defineStream, eventColumns, json, moment } from "../stream.ts";
+import { defineStream, eventColumns, json, moment } from "../schema/stream.ts";
 
 export const events = pgTable("events", {
   ...eventColumns(),

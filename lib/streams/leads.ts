@@ -1,7 +1,7 @@
 /** Sales leads: few and precious, so Postgres has each before its sender hears 201. */
 import { pgTable, text } from "drizzle-orm/pg-core";
 import { z } from "zod";
-import { defineStream, eventColumns } from "../stream.ts";
+import { defineStream, eventColumns } from "../schema/stream.ts";
 
 export const leads = pgTable("leads", {
   ...eventColumns(),

@@ -1,7 +1,7 @@
 /** GPS fixes: degrees (WGS 84), accuracy in metres, speed in metres per second. */
 import { doublePrecision, pgTable, text, timestamp } from "drizzle-orm/pg-core";
 import { z } from "zod";
-import { defineStream, eventColumns, moment } from "../stream.ts";
+import { defineStream, eventColumns, moment } from "../schema/stream.ts";
 
 export const locations = pgTable("locations", {
   ...eventColumns(),

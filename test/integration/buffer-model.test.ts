@@ -8,9 +8,9 @@
  */
 import fc from "fast-check";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import type { Batch, Claim } from "../../lib/buffer.ts";
-import { claimedKey, claimKey, leaseKey, pendingKey, sealedKey } from "../../lib/keys.ts";
-import { openWorld, type World } from "./world.ts";
+import type { Batch, Claim } from "../../lib/buffer/buffer.ts";
+import { claimedKey, claimKey, leaseKey, pendingKey, sealedKey } from "../../lib/buffer/redis-keys.ts";
+import { openWorld, type World } from "./test-stack.ts";
 
 let world: World;
 beforeAll(async () => {

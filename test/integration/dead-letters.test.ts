@@ -6,21 +6,21 @@ import type { AddressInfo } from "node:net";
 import { gunzipSync } from "node:zlib";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { createSupervisor } from "../../functions/supervisor.ts";
-import { createBuffer } from "../../lib/buffer.ts";
+import { createBuffer } from "../../lib/buffer/buffer.ts";
+import { connectRedis } from "../../lib/buffer/redis-client.ts";
+import { type DrainContext, drain } from "../../lib/drain/drain.ts";
+import { type RedriveContext, type RedriveTerms, redrive } from "../../lib/operate/redrive.ts";
+import { packEnvelope } from "../../lib/schema/envelope.ts";
+import { idFromRaw, newId } from "../../lib/schema/event-ids.ts";
+import { registryOf } from "../../lib/schema/registry.ts";
 import {
   createDeadLetterStore,
   type DeadLetterStore,
   type LetterFilter,
-} from "../../lib/dead-letter-store.ts";
-import { type RedriveContext, type RedriveTerms, redrive } from "../../lib/dead-letters.ts";
-import { type DrainContext, drain } from "../../lib/drain.ts";
-import { packEnvelope } from "../../lib/envelope.ts";
-import { idFromRaw, newId } from "../../lib/ids.ts";
-import { connectRedis } from "../../lib/redis-client.ts";
-import { registryOf } from "../../lib/registry.ts";
-import { connect } from "../../lib/store.ts";
+} from "../../lib/store/dead-letter-store.ts";
+import { connect } from "../../lib/store/store.ts";
 import { checked } from "./streams.ts";
-import { envelopeOf, expectConserved, openWorld, type World } from "./world.ts";
+import { envelopeOf, expectConserved, openWorld, type World } from "./test-stack.ts";
 
 let world: World;
 let letters: DeadLetterStore;
@@ -387,7 +387,7 @@ function run(command: string, args: string[], env: Record<string, string> = {}) 
   return new Promise<{ code: number; out: string; err: string }>((resolve) => {
     const child = execFile(
       process.execPath,
-      ["--import", "tsx", `dev/${command}.ts`, ...args],
+      ["--import", "tsx", `dev/operate/${command}.ts`, ...args],
       { env: { ...process.env, ...servers, ...env } },
       (_, out, err) => resolve({ code: child.exitCode ?? -1, out, err }),
     );

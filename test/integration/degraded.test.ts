@@ -2,11 +2,11 @@
 import { createServer, type IncomingMessage } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import type { Fault } from "../../dev/faults.ts";
-import { drain } from "../../lib/drain.ts";
-import type { Partition } from "../../lib/keys.ts";
-import { type Ingest, type Overrides, serveIngest } from "./ingest-world.ts";
-import { expectConserved, openWorld, type World, whereabouts } from "./world.ts";
+import type { Fault } from "../../dev/stack/breakable-server.ts";
+import type { Partition } from "../../lib/buffer/redis-keys.ts";
+import { drain } from "../../lib/drain/drain.ts";
+import { type Ingest, type Overrides, serveIngest } from "./test-ingest.ts";
+import { expectConserved, openWorld, type World, whereabouts } from "./test-stack.ts";
 
 let world: World;
 const open: { close(): Promise<void> }[] = [];

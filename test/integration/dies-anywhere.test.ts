@@ -5,16 +5,16 @@
  */
 import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { admit } from "../../lib/admit.ts";
-import { Breaker } from "../../lib/breaker.ts";
-import { drain } from "../../lib/drain.ts";
-import { noFlush } from "../../lib/flush.ts";
-import { keep } from "../../lib/ingest.ts";
-import { leaseKey } from "../../lib/keys.ts";
-import { Placement } from "../../lib/placement.ts";
-import { createPusher } from "../../lib/push.ts";
-import { createWriteThrough } from "../../lib/write-through.ts";
-import { envelopeOf, expectConserved, openWorld, type World } from "./world.ts";
+import { leaseKey } from "../../lib/buffer/redis-keys.ts";
+import { drain } from "../../lib/drain/drain.ts";
+import { Breaker } from "../../lib/flow/breaker.ts";
+import { keep } from "../../lib/ingest/accept.ts";
+import { admit } from "../../lib/ingest/admit.ts";
+import { noFlush } from "../../lib/ingest/eager-flush.ts";
+import { Placement } from "../../lib/ingest/partition-choice.ts";
+import { createPusher } from "../../lib/ingest/push.ts";
+import { createWriteThrough } from "../../lib/ingest/write-through.ts";
+import { envelopeOf, expectConserved, openWorld, type World } from "./test-stack.ts";
 
 let world: World;
 beforeAll(async () => {

@@ -1,12 +1,12 @@
 /** The drain on real servers: what is stored, what is buried, what is kept, and what people are told. */
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
-import { createBuffer } from "../../lib/buffer.ts";
-import { type DrainContext, drain } from "../../lib/drain.ts";
-import { withDeaths } from "../../lib/envelope.ts";
-import { connectRedis } from "../../lib/redis-client.ts";
-import { registryOf } from "../../lib/registry.ts";
+import { createBuffer } from "../../lib/buffer/buffer.ts";
+import { connectRedis } from "../../lib/buffer/redis-client.ts";
+import { type DrainContext, drain } from "../../lib/drain/drain.ts";
+import { withDeaths } from "../../lib/schema/envelope.ts";
+import { registryOf } from "../../lib/schema/registry.ts";
 import { checked } from "./streams.ts";
-import { envelopeOf, expectConserved, openWorld, type World, whereabouts } from "./world.ts";
+import { envelopeOf, expectConserved, openWorld, type World, whereabouts } from "./test-stack.ts";
 
 let world: World;
 beforeAll(async () => {

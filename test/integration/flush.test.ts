@@ -2,9 +2,9 @@
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { httpFlush, noFlush, TASK_TIMEOUT_MS, tasksFlush } from "../../lib/flush.ts";
+import { metadataToken } from "../../lib/cloud-run/metadata-token.ts";
+import { httpFlush, noFlush, TASK_TIMEOUT_MS, tasksFlush } from "../../lib/ingest/eager-flush.ts";
 import type { Log } from "../../lib/log.ts";
-import { metadataToken } from "../../lib/metadata-token.ts";
 
 interface Seen {
   method: string | undefined;

@@ -9,9 +9,9 @@ import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { deflateSync, gzipSync } from "node:zlib";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
-import { drain } from "../../lib/drain.ts";
-import { type Ingest, LEADS_KEY, serveIngest } from "./ingest-world.ts";
-import { KEY, openWorld, type World, whereabouts } from "./world.ts";
+import { drain } from "../../lib/drain/drain.ts";
+import { type Ingest, LEADS_KEY, serveIngest } from "./test-ingest.ts";
+import { KEY, openWorld, type World, whereabouts } from "./test-stack.ts";
 
 const REQUESTS = Number(process.env.FUZZ_REQUESTS || 3000);
 const SEED = Number(process.env.FUZZ_SEED || Math.floor(Math.random() * 2 ** 31));

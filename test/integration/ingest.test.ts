@@ -4,9 +4,9 @@ import { gzipSync } from "node:zlib";
 import webhooks from "@octokit/webhooks-examples";
 import { v5 } from "uuid";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { drain } from "../../lib/drain.ts";
-import { type Answer, type Ingest, LEADS_KEY, OTHER_KEY, serveIngest } from "./ingest-world.ts";
-import { expectConserved, KEY, openWorld, type World, whereabouts } from "./world.ts";
+import { drain } from "../../lib/drain/drain.ts";
+import { type Answer, type Ingest, LEADS_KEY, OTHER_KEY, serveIngest } from "./test-ingest.ts";
+import { expectConserved, KEY, openWorld, type World, whereabouts } from "./test-stack.ts";
 
 let world: World;
 let ingest: Ingest;

@@ -7,10 +7,10 @@ import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { gunzipSync, gzipSync } from "node:zlib";
 import { afterAll, beforeAll, beforeEach, expect, test, vi } from "vitest";
-import { drain } from "../../lib/drain.ts";
-import { packEnvelope } from "../../lib/envelope.ts";
-import { type Ingest, serveIngest } from "./ingest-world.ts";
-import { envelopeOf, expectConserved, KEY, openWorld, type World } from "./world.ts";
+import { drain } from "../../lib/drain/drain.ts";
+import { packEnvelope } from "../../lib/schema/envelope.ts";
+import { type Ingest, serveIngest } from "./test-ingest.ts";
+import { envelopeOf, expectConserved, KEY, openWorld, type World } from "./test-stack.ts";
 
 let world: World;
 let ingest: Ingest;

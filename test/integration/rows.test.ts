@@ -1,11 +1,11 @@
 /** Rows whose data is the record as it is: the same in Postgres as rows made field by field, and no way to spoil others. */
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
-import { drain } from "../../lib/drain.ts";
-import { decodeEnvelope, encodeEnvelope } from "../../lib/envelope.ts";
-import { newId } from "../../lib/ids.ts";
-import { rowOf, rowOfFields } from "../../lib/row.ts";
-import type { Stream } from "../../lib/stream.ts";
-import { envelopeOf, expectConserved, openWorld, type World, whereabouts } from "./world.ts";
+import { drain } from "../../lib/drain/drain.ts";
+import { decodeEnvelope, encodeEnvelope } from "../../lib/schema/envelope.ts";
+import { newId } from "../../lib/schema/event-ids.ts";
+import { rowOf, rowOfFields } from "../../lib/schema/json-row.ts";
+import type { Stream } from "../../lib/schema/stream.ts";
+import { envelopeOf, expectConserved, openWorld, type World, whereabouts } from "./test-stack.ts";
 
 let world: World;
 beforeAll(async () => {

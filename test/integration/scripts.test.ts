@@ -5,8 +5,8 @@
 import { createHash } from "node:crypto";
 import { Redis } from "ioredis";
 import { afterAll, beforeEach, describe, expect, inject, test } from "vitest";
-import { encodeEnvelope } from "../../lib/envelope.ts";
-import { readScript } from "../../lib/scripts.ts";
+import { readScript } from "../../lib/buffer/lua-scripts.ts";
+import { encodeEnvelope } from "../../lib/schema/envelope.ts";
 
 const redis = new Redis(inject("servers").redisUrl);
 beforeEach(async () => void (await redis.flushdb()));

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { afterAll, expect, onTestFinished, test } from "vitest";
-import { findFreePorts } from "../../dev/ports.ts";
+import { findFreePorts } from "../../dev/stack/ports.ts";
 import { isAlive } from "./alive.ts";
 
 const project = fileURLToPath(new URL("../../", import.meta.url));

@@ -24,14 +24,14 @@ import {
 } from "drizzle-orm/pg-core";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { z } from "zod";
-import { drain } from "../../lib/drain.ts";
-import { newId } from "../../lib/ids.ts";
-import { loadStreams } from "../../lib/registry.ts";
-import { rowOfFields } from "../../lib/row.ts";
-import { defineStream, eventColumns, type Stream } from "../../lib/stream.ts";
-import { type Ingest, serveIngest } from "./ingest-world.ts";
+import { drain } from "../../lib/drain/drain.ts";
+import { newId } from "../../lib/schema/event-ids.ts";
+import { rowOfFields } from "../../lib/schema/json-row.ts";
+import { loadStreams } from "../../lib/schema/registry.ts";
+import { defineStream, eventColumns, type Stream } from "../../lib/schema/stream.ts";
 import { everyType, everyTypeTable } from "./streams.ts";
-import { expectConserved, openWorld, type World } from "./world.ts";
+import { type Ingest, serveIngest } from "./test-ingest.ts";
+import { expectConserved, openWorld, type World } from "./test-stack.ts";
 
 let world: World;
 let ingest: Ingest;

@@ -17,7 +17,7 @@ import {
   varchar,
 } from "drizzle-orm/pg-core";
 import { z } from "zod";
-import { defineStream, eventColumns, json } from "../../lib/stream.ts";
+import { defineStream, eventColumns, json } from "../../lib/schema/stream.ts";
 
 const checkedTable = pgTable(
   "checked",

@@ -1,8 +1,8 @@
 /** The HTTP contract of the supervisor on real servers. */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { createSupervisor } from "../../functions/supervisor.ts";
-import type { DrainContext } from "../../lib/drain.ts";
-import { envelopeOf, expectConserved, openWorld, type World } from "./world.ts";
+import type { DrainContext } from "../../lib/drain/drain.ts";
+import { envelopeOf, expectConserved, openWorld, type World } from "./test-stack.ts";
 
 let world: World;
 let url: string;

@@ -9,7 +9,7 @@ import {
   encodeEnvelope,
   packEnvelope,
   withDeaths,
-} from "../../lib/envelope.ts";
+} from "../../lib/schema/envelope.ts";
 
 const ID = "0190b3c4-aaaa-7bbb-8ccc-000000000009";
 const envelope = { v: 1, id: ID, receivedAt: "2026-11-21T09:30:00.123Z", dataJson: `{"n":1}` };

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { GroupCommit, Overloaded } from "../../lib/group-commit.ts";
+import { GroupCommit, Overloaded } from "../../lib/flow/group-commit.ts";
 
 const LIMITS = { maxCount: 3, maxBytes: 100, maxWaitingBytes: 1000, concurrency: 1 };
 

@@ -1,6 +1,12 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { mediaTypeOf, type ParsedBody, parseBody, SyntaxFault, TooMany } from "../../lib/parse-body.ts";
+import {
+  mediaTypeOf,
+  type ParsedBody,
+  parseBody,
+  SyntaxFault,
+  TooMany,
+} from "../../lib/ingest/parse-body.ts";
 import events from "../../lib/streams/events.ts";
 
 const parse = (type: Parameters<typeof parseBody>[1], body: string | Uint8Array, headers = {}): ParsedBody =>

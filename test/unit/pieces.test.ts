@@ -2,13 +2,13 @@
 import { doublePrecision, integer, pgTable, smallint, varchar } from "drizzle-orm/pg-core";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { Breaker } from "../../lib/breaker.ts";
-import { checkColumns } from "../../lib/columns.ts";
-import { crosses } from "../../lib/crossing.ts";
-import { FairSlots } from "../../lib/fair-slots.ts";
+import { TokenBuckets } from "../../lib/access/token-bucket.ts";
+import { Breaker } from "../../lib/flow/breaker.ts";
+import { FairSlots } from "../../lib/flow/fair-slots.ts";
+import { crosses } from "../../lib/ingest/flush-threshold.ts";
 import type { Log } from "../../lib/log.ts";
-import { outcomeOf } from "../../lib/outcome.ts";
-import { TokenBuckets } from "../../lib/token-bucket.ts";
+import { checkColumns } from "../../lib/schema/column-limits.ts";
+import { outcomeOf } from "../../lib/store/postgres-errors.ts";
 
 test("exactly one push sees each crossing of 100·2^k, however pushes are cut", () => {
   fc.assert(

@@ -2,8 +2,8 @@
 import { integer, pgTable, text, timestamp } from "drizzle-orm/pg-core";
 import { expect, test } from "vitest";
 import { z } from "zod";
-import { registryOf } from "../../lib/registry.ts";
-import { defineStream, eventColumns } from "../../lib/stream.ts";
+import { registryOf } from "../../lib/schema/registry.ts";
+import { defineStream, eventColumns } from "../../lib/schema/stream.ts";
 
 const table = pgTable("orders", {
   ...eventColumns(),

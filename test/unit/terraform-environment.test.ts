@@ -75,7 +75,7 @@ test("every log event that a metric or an alert reads is said by the code and ex
       [...(match[1] ?? "").matchAll(/[a-z]+\.[a-z]+/g)].map(([event]) => event),
     ),
   );
-  const code = readdirSync(new URL("../../lib/", import.meta.url))
+  const code = readdirSync(new URL("../../lib/", import.meta.url), { recursive: true, encoding: "utf8" })
     .filter((file) => file.endsWith(".ts"))
     .map((file) => read(`lib/${file}`))
     .join("\n");

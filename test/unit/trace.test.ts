@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { findProject, traceOf } from "../../lib/trace.ts";
+import { findProject, traceOf } from "../../lib/cloud-run/trace.ts";
 
 const TRACE = "4bf92f3577b34da6a3ce929d0e0e4736";
 

@@ -1,0 +1,79 @@
+/** `npm run status`: what waits where, how old it is, and why it does not drain. */
+import type { StatusReport } from "../../lib/operate/status.ts";
+import {
+  countOf,
+  describeSeconds,
+  parseArguments,
+  printTable,
+  runCommand,
+  UsageError,
+} from "./command-line.ts";
+import { askSupervisor, refusalOf } from "./find-servers.ts";
+
+const usage = `Usage: npm run status -- [--json]
+
+Asks the supervisor what waits in the buffer and in dead_letters, and why a partition does not drain.
+
+  --json   print the supervisor's answer as it is
+
+The supervisor is SUPERVISOR_URL (with SUPERVISOR_ID_TOKEN where it asks for one), or that of a running npm start.
+Exit status: 0 answered; 1 no answer; 2 wrong usage.`;
+
+const TIMEOUT_MS = 60_000;
+
+type StreamStatus = StatusReport["streams"][number];
+type PartitionStatus = StreamStatus["partitions"][number];
+
+await runCommand({ name: "status", usage }, async (args) => {
+  const { values, positionals } = parseArguments(args, { json: { type: "boolean" } } as const);
+  if (positionals.length > 0) throw new UsageError(`expected no words, got ${positionals.join(" ")}`);
+  const answer = await askSupervisor("GET", "/status", TIMEOUT_MS);
+  const report = answer.body as StatusReport | undefined;
+  if (answer.status !== 200 || !Array.isArray(report?.streams)) throw refusalOf(answer);
+  if (values.json) console.log(JSON.stringify(report));
+  else print(report);
+  return 0;
+});
+
+function print({ streams }: StatusReport): void {
+  printTable(
+    ["stream", "pending", "sealed", "claimed", "oldest", "dead letters"],
+    streams.map((one) => [
+      one.stream,
+      one.pending,
+      one.sealed,
+      one.claimed,
+      one.oldestAgeSeconds === null ? null : describeSeconds(one.oldestAgeSeconds),
+      one.deadLetters,
+    ]),
+  );
+  const busy = streams.flatMap(({ stream, partitions }) => partitions.map((p) => ({ stream, p })));
+  console.log(busy.length === 0 ? "\nThe buffer is empty." : "");
+  if (busy.length > 0)
+    printTable(
+      ["partition", "depth", "why it is not drained"],
+      busy.map(({ stream, p }) => [`${stream}/${p.partition}`, p.depth, whyNotDrained(p)]),
+    );
+  for (const { stream, deadLetters } of streams)
+    if (deadLetters)
+      console.log(
+        `\n${countOf(deadLetters, "dead letter")}: npm run dead-letters -- list --stream ${stream}`,
+      );
+  if (streams.some(({ deadLetters }) => deadLetters === null))
+    console.log("\nPostgres does not answer the supervisor: dead letters were not counted.");
+}
+
+/** Everything that is known of a partition, the most telling first. */
+function whyNotDrained(p: PartitionStatus): string {
+  const code =
+    p.lastSqlstate !== null && !p.lastReason?.includes(p.lastSqlstate) ? ` (${p.lastSqlstate})` : "";
+  const why = [
+    p.lastReason !== null && `the last try ended with: ${p.lastReason}${code}`,
+    p.attempts > 0 && `${countOf(p.attempts, "drain call")} died with the batch in hand`,
+    p.heldForSeconds !== null && `a drain call has held it for ${describeSeconds(p.heldForSeconds)}`,
+    p.batchAgeSeconds !== null && `its batch was first claimed ${describeSeconds(p.batchAgeSeconds)} ago`,
+  ].filter((reason) => reason !== false);
+  return why.length > 0
+    ? why.join("; ")
+    : "nothing in its way: the next tick takes it, unless it is in DRAIN_PAUSED";
+}

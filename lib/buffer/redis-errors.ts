@@ -1,0 +1,31 @@
+/**
+ * What a failed Redis command means. Upstash has no codes: its refusals are told apart by the words with which
+ * its messages begin (upstash.com/docs/redis/troubleshooting), everything else counts as no answer.
+ */
+import { ConnectionFailed } from "../http-post.ts";
+
+export type RedisFailure =
+  /** The connection broke or could not be made: nothing is known; once more at once is worth it. */
+  | "connection"
+  /** No answer in time, or one that cannot be read. */
+  | "silent"
+  /** `max requests limit exceeded`: the month's or the day's quota is used up. */
+  | "quota"
+  /** `max single record size exceeded`: this list is full. */
+  | "list-full"
+  /** OOM, or the database's size limit: everything is full. */
+  | "full"
+  /** Redis answered with another error; it is there. */
+  | "answered";
+
+/** Reads what went wrong from an error of the client in redis-client.ts. */
+export function redisFailureOf(error: unknown): RedisFailure {
+  if (!(error instanceof Error)) return "silent";
+  if (error instanceof ConnectionFailed) return "connection";
+  if (error.name !== "UpstashError") return "silent"; // time-out, unreadable body
+  const said = error.message;
+  if (/max (daily |monthly )?requests? limit exceeded/i.test(said)) return "quota";
+  if (/max single record size exceeded/i.test(said)) return "list-full";
+  if (/^(ERR )?(OOM|max (database|data|total data) size|DB capacity)/i.test(said)) return "full";
+  return /^[A-Z]{2,}\b/.test(said) ? "answered" : "silent";
+}

@@ -1,0 +1,207 @@
+/**
+ * From a body to the events it holds, by media type: JSON, NDJSON, CloudEvents (structured, batched, binary).
+ * Only syntax is judged here; whether an event fits its stream is judged by `admit.ts`.
+ */
+import type { Fault } from "../schema/column-limits.ts";
+import { isUuid } from "../schema/event-ids.ts";
+import type { CloudEvent, Stream } from "../schema/stream.ts";
+import { mayBeAtFault } from "./unsafe-json.ts";
+
+/** One event as it came. */
+export interface RawEvent {
+  /** Its id as the client gave it, where the form keeps it apart from the event. */
+  rawId?: string | undefined;
+  value: unknown;
+  /** Whether the text gave cause for a deep check. */
+  isSuspect: boolean;
+  /** What was wrong with its form, beyond syntax. */
+  fault?: Fault;
+}
+
+export interface ParsedBody {
+  events: RawEvent[];
+  /** Whether the client sent several, so that one may be rejected alone. */
+  isBatch: boolean;
+}
+
+/** The body's syntax is wrong: a 400 with this message. */
+export class SyntaxFault extends Error {
+  override name = "SyntaxFault";
+}
+
+export type MediaType = "json" | "ndjson" | "cloudevent" | "cloudevent-batch" | "cloudevent-binary";
+
+/** Node's headers: lower-case names. */
+export type Headers = Readonly<Record<string, string | string[] | undefined>>;
+
+const MEDIA_TYPES: Record<string, MediaType> = {
+  "application/json": "json",
+  "application/x-ndjson": "ndjson",
+  "application/cloudevents+json": "cloudevent",
+  "application/cloudevents-batch+json": "cloudevent-batch",
+};
+
+/** Which of the forms a request has; undefined: none that is accepted (415). */
+export function mediaTypeOf(headers: Headers): MediaType | undefined {
+  const [type = "", ...parameters] = String(headers["content-type"] ?? "")
+    .toLowerCase()
+    .split(";")
+    .map((part) => part.trim());
+  const charset = parameters.find((one) => one.startsWith("charset="))?.slice("charset=".length);
+  if (charset !== undefined && !/^"?utf-?8"?$/.test(charset)) return undefined;
+  if (headers["ce-specversion"] !== undefined) return isJson(type) ? "cloudevent-binary" : undefined;
+  return MEDIA_TYPES[type];
+}
+
+const isJson = (type: string) => type === "application/json" || /^application\/[\w.-]+\+json$/.test(type);
+
+const utf8 = new TextDecoder("utf-8", { fatal: true });
+
+/** The body holds more events than are accepted: a 413. */
+export class TooMany extends Error {
+  override name = "TooMany";
+}
+
+/**
+ * Parses a body of at most `eventsMax` events. Throws SyntaxFault where it is not what its media type says, or holds
+ * no event; TooMany before anything is made of what is too much.
+ */
+export function parseBody(
+  stream: Stream,
+  type: MediaType,
+  headers: Headers,
+  body: Uint8Array,
+  eventsMax: number,
+): ParsedBody {
+  const text = decode(body);
+  const parsed = parseText(stream, type, headers, text, eventsMax);
+  if (parsed.events.length === 0) throw new SyntaxFault("expected at least one event, got none");
+  return parsed;
+}
+
+function decode(body: Uint8Array): string {
+  try {
+    return utf8.decode(body);
+  } catch {
+    throw new SyntaxFault("expected UTF-8 text");
+  }
+}
+
+function parseText(
+  stream: Stream,
+  type: MediaType,
+  headers: Headers,
+  text: string,
+  eventsMax: number,
+): ParsedBody {
+  const isSuspect = mayBeAtFault(text);
+  switch (type) {
+    case "json": {
+      const value = parseJson(text);
+      return Array.isArray(value)
+        ? { events: atMost(eventsMax, value).map((one) => ({ value: one, isSuspect })), isBatch: true }
+        : { events: [{ value: objectOf(value), isSuspect }], isBatch: false };
+    }
+    case "ndjson":
+      return { events: parseLines(text, eventsMax), isBatch: true };
+    case "cloudevent":
+      return { events: [fromCloudEvent(stream, objectOf(parseJson(text)), isSuspect)], isBatch: false };
+    case "cloudevent-batch": {
+      const value = parseJson(text);
+      if (!Array.isArray(value)) throw new SyntaxFault("expected an array of CloudEvents");
+      return {
+        events: atMost(eventsMax, value).map((one) => fromCloudEvent(stream, one, isSuspect)),
+        isBatch: true,
+      };
+    }
+    case "cloudevent-binary": {
+      const data = parseJson(text);
+      return {
+        events: [fromCloudEvent(stream, { ...attributesOf(headers), data }, true)],
+        isBatch: false,
+      };
+    }
+  }
+}
+
+function parseJson(text: string, where = ""): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw new SyntaxFault(`expected JSON${where}`);
+  }
+}
+
+function objectOf(value: unknown): object {
+  if (typeof value !== "object" || value === null)
+    throw new SyntaxFault(`expected an object or an array, got ${value === null ? "null" : typeof value}`);
+  return value;
+}
+
+function atMost<T>(eventsMax: number, events: readonly T[]): readonly T[] {
+  if (events.length > eventsMax) throw tooMany(eventsMax);
+  return events;
+}
+
+const tooMany = (eventsMax: number) => new TooMany(`expected at most ${eventsMax} events`);
+
+/** One event a line; blank lines are passed over. */
+function parseLines(text: string, eventsMax: number): RawEvent[] {
+  const events: RawEvent[] = [];
+  let number = 0;
+  for (let start = 0; start < text.length; ) {
+    const newline = text.indexOf("\n", start);
+    const end = newline === -1 ? text.length : newline;
+    const line = text.slice(start, end).trim();
+    start = end + 1;
+    number += 1;
+    if (line === "") continue;
+    if (events.length === eventsMax) throw tooMany(eventsMax);
+    events.push({ value: parseJson(line, ` on line ${number}`), isSuspect: mayBeAtFault(line) });
+  }
+  return events;
+}
+
+/** The attributes of a CloudEvent in binary mode: `ce-*` headers, percent-encoded UTF-8. */
+function attributesOf(headers: Headers): Record<string, string> {
+  const attributes = Object.entries(headers).filter(([name]) => name.startsWith("ce-"));
+  return Object.fromEntries(
+    attributes.map(([name, value]) => {
+      try {
+        return [name.slice(3), decodeURIComponent(String(value))];
+      } catch {
+        throw new SyntaxFault(`expected percent-encoded UTF-8 in the header ${name}`);
+      }
+    }),
+  );
+}
+
+/**
+ * A CloudEvent as an event of its stream. CloudEvents promises that source and id together are unique, so an id
+ * that is no UUID is taken with its source.
+ */
+function fromCloudEvent(stream: Stream, value: unknown, isSuspect: boolean): RawEvent {
+  const fault = faultOfCloudEvent(value);
+  if (fault) return { value, isSuspect, fault };
+  const event = value as CloudEvent;
+  return {
+    rawId: isUuid(event.id) ? event.id : JSON.stringify([event.source, event.id]),
+    value: stream.fromCloudEvent(event),
+    isSuspect,
+  };
+}
+
+function faultOfCloudEvent(value: unknown): Fault | undefined {
+  if (typeof value !== "object" || value === null) return { path: "", message: "expected a CloudEvent" };
+  const event = value as Record<string, unknown>;
+  if (event.specversion !== "1.0") return { path: "specversion", message: 'expected "1.0"' };
+  for (const name of ["id", "source", "type"])
+    if (typeof event[name] !== "string" || event[name] === "")
+      return { path: name, message: "expected a non-empty string" };
+  for (const name of ["subject", "time"])
+    if (event[name] !== undefined && typeof event[name] !== "string")
+      return { path: name, message: "expected a string" };
+  if (event.data_base64 !== undefined)
+    return { path: "data_base64", message: "expected JSON in data; base64 is not accepted" };
+  return undefined;
+}

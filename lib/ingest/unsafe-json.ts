@@ -1,0 +1,105 @@
+/**
+ * Refused at the door, because it would poison a batch or change on its way to Postgres: NUL and lone
+ * surrogates (no text or jsonb column holds them), `__proto__` keys (object copies lose them), numbers that are
+ * not finite or are integers beyond ±(2^53−1) (JSON.parse changes them), nesting deeper than 64.
+ *
+ * Walking every value would cost more than parsing it, so `mayBeAtFault` looks at the raw text first: without
+ * one of these marks no fault is possible.
+ */
+import type { Fault } from "../schema/column-limits.ts";
+
+/** Levels of objects and arrays in one event. */
+export const NESTING_MAX = 64;
+
+/** An escape that can spell NUL, a surrogate or `__proto__`. */
+const ESCAPE = /\\u(?:00|d[89a-f])/i;
+/** A long run of digits, or an exponent. */
+const NUMBER = /\d(?:\d{15}|[eE][+-]?\d)/;
+
+/** Whether the text has one of the marks. One expression for all of them takes half as long again. */
+const isMarked = (text: string): boolean =>
+  text.includes("__proto__") || (text.includes("\\u") && ESCAPE.test(text)) || NUMBER.test(text);
+
+/** Whether the raw text gives cause to walk the value. */
+export function mayBeAtFault(text: string): boolean {
+  return isMarked(text) || (opensMoreThan(text, NESTING_MAX) && nestsDeeperThan(text, NESTING_MAX));
+}
+
+/** Whether the text has more than `limit` brackets that open: fewer cannot nest deeper. */
+function opensMoreThan(text: string, limit: number): boolean {
+  let opens = 0;
+  for (const bracket of ["{", "["])
+    for (let at = text.indexOf(bracket); at !== -1; at = text.indexOf(bracket, at + 1))
+      if (++opens > limit) return true;
+  return false;
+}
+
+/** Whether the brackets outside strings nest deeper than `limit`, by one pass over valid JSON. */
+function nestsDeeperThan(text: string, limit: number): boolean {
+  let depth = 0;
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at);
+    if (code === 0x22) at = endOfString(text, at);
+    else if (code === 0x7b || code === 0x5b) {
+      if (++depth > limit) return true;
+    } else if (code === 0x7d || code === 0x5d) depth -= 1;
+  }
+  return false;
+}
+
+/** Where the string that begins at `start` ends: its next quote that is not escaped. */
+function endOfString(text: string, start: number): number {
+  for (let end = text.indexOf('"', start + 1); end !== -1; end = text.indexOf('"', end + 1)) {
+    let slashes = 0;
+    while (text.charCodeAt(end - 1 - slashes) === 0x5c) slashes += 1;
+    if (slashes % 2 === 0) return end;
+  }
+  return text.length;
+}
+
+/** Finds the first fault of a parsed value, with its path; undefined: none. Allocates nothing while all is well. */
+export function findFault(value: unknown, path: (string | number)[] = []): Fault | undefined {
+  if (typeof value === "string") return at(path, faultOfText(value));
+  if (typeof value === "number") return at(path, faultOfNumber(value));
+  if (typeof value !== "object" || value === null) return undefined;
+  if (path.length >= NESTING_MAX) return at(path.slice(0, 3), `nested deeper than ${NESTING_MAX} levels`);
+  return Array.isArray(value) ? faultOfItems(value, path) : faultOfFields(value, path);
+}
+
+function faultOfItems(items: readonly unknown[], path: (string | number)[]): Fault | undefined {
+  for (let i = 0; i < items.length; i++) {
+    path.push(i);
+    const fault = findFault(items[i], path);
+    if (fault) return fault;
+    path.pop();
+  }
+  return undefined;
+}
+
+function faultOfFields(fields: object, path: (string | number)[]): Fault | undefined {
+  for (const key of Object.keys(fields)) {
+    const fault = at(path, faultOfText(key));
+    if (fault) return fault;
+    path.push(key);
+    if (key === "__proto__") return at(path, 'the key "__proto__" is not accepted');
+    const inner = findFault((fields as Record<string, unknown>)[key], path);
+    if (inner) return inner;
+    path.pop();
+  }
+  return undefined;
+}
+
+const at = (path: readonly (string | number)[], message: string | undefined): Fault | undefined =>
+  message === undefined ? undefined : { path: path.join("."), message };
+
+function faultOfText(text: string): string | undefined {
+  if (text.includes("\0")) return "contains the character NUL (U+0000)";
+  return text.isWellFormed() ? undefined : "contains a lone surrogate, which is no Unicode character";
+}
+
+function faultOfNumber(value: number): string | undefined {
+  if (!Number.isFinite(value)) return "is not a finite number; send it as a string";
+  if (Number.isInteger(value) && !Number.isSafeInteger(value))
+    return "is an integer beyond ±(2^53−1); send it as a string";
+  return undefined;
+}

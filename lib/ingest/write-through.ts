@@ -1,0 +1,74 @@
+/**
+ * Write-through: inserts while the sender waits, for `ack=stored` and while the buffer is away. Callers share
+ * inserts by group commit; at most `concurrency` inserts of this instance run at once, over all streams.
+ */
+import { FairSlots } from "../flow/fair-slots.ts";
+import { GroupCommit, Overloaded } from "../flow/group-commit.ts";
+import { split } from "../flow/split-by-size.ts";
+import type { Row } from "../schema/json-row.ts";
+import type { Stream } from "../schema/stream.ts";
+import { type Refused, type Written, writeRows } from "../store/bisect.ts";
+import type { Store } from "../store/store.ts";
+
+/** Postgres gave no answer, or too much waits for it: some of it may have been stored. */
+export class StoreUnavailable extends Error {
+  override name = "StoreUnavailable";
+}
+
+/** Rows in one insert: a request's, as a rule; few enough for a parameter each. */
+const ONE_INSERT = { maxCount: 1000, maxBytes: 4_000_000 };
+/** Bytes of one stream that may wait for Postgres in one instance. */
+const WAITING_MAX_BYTES = 32_000_000;
+
+/** How long a group may go on being told apart, in milliseconds; the insert under way then is its last. */
+const GROUP_TIMEOUT_MS = 15_000;
+
+interface Item {
+  row: Row;
+  bytes: number;
+}
+
+/** Makes the one way in which this instance writes through. */
+export function createWriteThrough(store: Store, concurrency: number, now: () => number = Date.now) {
+  const slots = new FairSlots(concurrency);
+  const groups = new Map<string, GroupCommit<Item, Written>>();
+
+  /** Senders wait: a group whose rows take too long to tell apart is given up, and they send it again. */
+  function write(stream: Stream, items: Item[]): Promise<Written> {
+    const untilMs = now() + GROUP_TIMEOUT_MS;
+    const mayGoOn = async () => now() < untilMs;
+    return writeRows({ stream, store, rows: items.map(({ row }) => row), mayGoOn });
+  }
+
+  function groupOf(stream: Stream): GroupCommit<Item, Written> {
+    const known = groups.get(stream.name);
+    if (known) return known;
+    const commit = (items: Item[]) => slots.run(stream.name, () => write(stream, items));
+    const group = new GroupCommit(commit, {
+      ...ONE_INSERT,
+      maxWaitingBytes: WAITING_MAX_BYTES,
+      concurrency,
+    });
+    groups.set(stream.name, group);
+    return group;
+  }
+
+  /**
+   * Stores one request's rows and returns those that Postgres refused of all that shared the insert. Throws
+   * StoreUnavailable when some are undecided. May be repeated.
+   */
+  return async function writeThrough(stream: Stream, items: readonly Item[]): Promise<Refused[]> {
+    const refused: Refused[] = [];
+    for (const part of split(items, ({ bytes }) => bytes, ONE_INSERT)) {
+      const { result } = await groupOf(stream).add(part.items, part.bytes).catch(asUnavailable);
+      const { stopped } = result;
+      if (stopped) throw new StoreUnavailable(typeof stopped === "object" ? stopped.reason : stopped);
+      refused.push(...result.refused);
+    }
+    return refused;
+  };
+}
+
+const asUnavailable = (error: unknown): never => {
+  throw error instanceof Overloaded ? new StoreUnavailable("too much waits for Postgres") : error;
+};

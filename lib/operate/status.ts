@@ -1,0 +1,85 @@
+/** What `GET /status` says: how much waits where, how old it is, and why it does not drain. */
+import type { Buffer, PartitionStatus } from "../buffer/buffer.ts";
+import { decodeEnvelope } from "../schema/envelope.ts";
+import type { Registry } from "../schema/registry.ts";
+import type { Stream } from "../schema/stream.ts";
+import type { Store } from "../store/store.ts";
+
+export interface StatusReport {
+  streams: {
+    stream: string;
+    pending: number;
+    sealed: number;
+    claimed: number;
+    /** Age of the event received first, null where nothing waits. */
+    oldestAgeSeconds: number | null;
+    /** Null when Postgres does not answer. */
+    deadLetters: number | null;
+    partitions: {
+      partition: number;
+      depth: number;
+      /** Seconds since the drain call that holds it began, null where none does. */
+      heldForSeconds: number | null;
+      /** Seconds since the batch in hand was first claimed, null where there is none. */
+      batchAgeSeconds: number | null;
+      attempts: number;
+      lastSqlstate: string | null;
+      lastReason: string | null;
+    }[];
+  }[];
+}
+
+interface Context {
+  buffer: Pick<Buffer, "findBusy" | "inspect">;
+  store: Pick<Store, "countDeadLetters">;
+  streams: Registry;
+  now: () => number;
+}
+
+/** Looks at everything once. Throws what Redis's client throws. */
+export async function readStatus({ buffer, store, streams, now }: Context): Promise<StatusReport> {
+  const names = [...streams.keys()];
+  const partitions = await buffer.inspect(await buffer.findBusy(names));
+  const reports = [...streams.values()].map(async (stream) => {
+    const mine = partitions.filter((p) => p.stream === stream.name);
+    const sum = (list: "pending" | "sealed" | "claimed") => mine.reduce((total, p) => total + p[list], 0);
+    return {
+      stream: stream.name,
+      pending: sum("pending"),
+      sealed: sum("sealed"),
+      claimed: sum("claimed"),
+      oldestAgeSeconds: oldestAge(mine, now()),
+      deadLetters: await deadLettersOf(store, stream),
+      partitions: mine.map(describe),
+    };
+  });
+  return { streams: await Promise.all(reports) };
+}
+
+const seconds = (ms: number | undefined) => (ms === undefined ? null : Math.round(ms / 1000));
+
+const describe = (p: PartitionStatus) => ({
+  partition: p.partition,
+  depth: p.pending + p.sealed + p.claimed,
+  heldForSeconds: seconds(p.heldForMs),
+  batchAgeSeconds: seconds(p.batchAgeMs),
+  attempts: p.attempts,
+  lastSqlstate: p.lastSqlstate ?? null,
+  lastReason: p.lastReason ?? null,
+});
+
+function oldestAge(partitions: PartitionStatus[], nowMs: number): number | null {
+  const received = partitions
+    .flatMap((p) => p.oldest)
+    .map((text) => Date.parse(decodeEnvelope(text)?.receivedAt ?? ""))
+    .filter((ms) => !Number.isNaN(ms));
+  return received.length === 0 ? null : Math.max(0, Math.round((nowMs - Math.min(...received)) / 1000));
+}
+
+async function deadLettersOf(store: Context["store"], stream: Stream): Promise<number | null> {
+  try {
+    return await store.countDeadLetters(stream);
+  } catch {
+    return null;
+  }
+}

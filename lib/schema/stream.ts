@@ -1,0 +1,134 @@
+/**
+ * A stream: one event type, declared whole in one file under `lib/streams/`. Its table, its schema, how an
+ * event becomes a row, its policy. `lib/registry.ts` finds the file; nothing else is edited.
+ */
+import type { InferInsertModel } from "drizzle-orm";
+import { type PgTable, timestamp, uuid } from "drizzle-orm/pg-core";
+import { z } from "zod";
+import { type ColumnCheck, checkColumns } from "./column-limits.ts";
+import { makeRecordset, type Recordset } from "./insert-from-json.ts";
+
+/** The columns that every stream's table has beside its own. */
+export const eventColumns = () => ({
+  /** The idempotency key. */
+  id: uuid("id").primaryKey(),
+  /** When ingest accepted it. */
+  receivedAt: timestamp("received_at", { withTimezone: true, mode: "string" }).notNull(),
+  /** When Postgres stored it. */
+  storedAt: timestamp("stored_at", { withTimezone: true, mode: "string" }).defaultNow().notNull(),
+});
+
+/** A moment as RFC 3339 text, kept to the microsecond; within what a timestamptz column holds. */
+export const moment = () =>
+  z.iso
+    .datetime({ offset: true, error: "expected an RFC 3339 date-time such as 2026-11-21T09:30:00Z" })
+    .max(40, "expected at most 40 characters")
+    .refine((text) => !text.startsWith("0000"), "expected a year from 0001 to 9999")
+    .refine((text) => !/[+-](1[6-9]|2\d):\d\d$/.test(text), "expected an offset under 16 hours");
+
+/** What JSON can carry: an event waits in Redis as JSON, so its schema may put out nothing else (no Date, no Map). */
+export type Json =
+  | string
+  | number
+  | boolean
+  | null
+  | readonly Json[]
+  | { readonly [key: string]: Json | undefined };
+
+/** Any JSON value but null, kept as it is. */
+export const json = () =>
+  z.custom<NonNullable<Json>>((value) => value !== undefined && value !== null, {
+    error: "expected a JSON value other than null",
+  });
+
+/** When a stream answers: buffered (202, Redis has it) or stored (201, Postgres has it). */
+export type Ack = "buffered" | "stored";
+
+/** The attributes of a CloudEvent that a stream may map; `data` is the parsed payload. */
+export interface CloudEvent {
+  id: string;
+  source: string;
+  type: string;
+  subject?: string | undefined;
+  time?: string | undefined;
+  data: unknown;
+}
+
+type Base = "id" | "receivedAt" | "storedAt";
+
+/** The row's own columns. */
+type OwnColumns<Table extends PgTable> = Omit<InferInsertModel<Table>, Base>;
+
+interface Declaration<Name extends string, Table extends PgTable, Schema extends z.ZodType<Json>> {
+  /** The stream's name in URLs, and its table's. */
+  name: Name;
+  table: Table & { _: { name: NoInfer<Name> } };
+  /** What a client may send, without `id`. Unknown keys are refused: use z.strictObject. */
+  schema: Schema;
+  /** The floor of its answers. @default "buffered" */
+  ack?: Ack;
+  /** The version of the data's shape, 1 to 999,999,999; raise it when the schema changes. @default 1 */
+  v?: number;
+  /** Refuse new events, but go on draining what is buffered. @default false */
+  retired?: boolean;
+  /** How a CloudEvent becomes an event of this stream. @default its data */
+  fromCloudEvent?(event: CloudEvent): unknown;
+}
+
+interface Mapping<Table extends PgTable, Schema extends z.ZodType<Json>> {
+  /**
+   * Turns validated data into the row's own columns. `v` is the version it was buffered under. A column that
+   * has a default takes that default for undefined and for null. Left out: the data's fields are the columns, in
+   * every version, and the drain need not parse them.
+   */
+  toRow(data: z.output<Schema>, v: number): OwnColumns<Table>;
+}
+
+/** A stream as the rest of Spillway sees it. */
+export interface Stream {
+  readonly name: string;
+  readonly table: PgTable;
+  readonly schema: z.ZodType;
+  readonly toRow: ((data: unknown, v: number) => Record<string, unknown>) | undefined;
+  /** How rows become a statement's parameters. */
+  readonly recordset: Recordset;
+  /** Says which column could not hold its value; undefined: all can. */
+  readonly checkRow: ColumnCheck;
+  readonly ack: Ack;
+  readonly v: number;
+  readonly retired: boolean;
+  readonly fromCloudEvent: (event: CloudEvent) => unknown;
+}
+
+/** Declares a stream. Throws where its name could not stand in a URL or a Redis key, its `v` in an envelope, a default in SQL. */
+export function defineStream<Name extends string, Table extends PgTable, Schema extends z.ZodType<Json>>(
+  declaration: Declaration<Name, Table, Schema> & Mapping<Table, Schema>,
+): Stream;
+export function defineStream<
+  Name extends string,
+  Table extends PgTable,
+  Schema extends z.ZodType<Json & OwnColumns<Table>>,
+>(declaration: Declaration<Name, Table, Schema> & { toRow?: undefined }): Stream;
+export function defineStream(
+  declaration: Declaration<string, PgTable, z.ZodType<Json>> & { toRow?: unknown },
+): Stream {
+  if (!/^[a-z][a-z0-9_]{0,62}$/.test(declaration.name))
+    throw new Error(`stream "${declaration.name}": expected a name of a-z, 0-9 and _, got another`);
+  const { v = 1 } = declaration;
+  if (!Number.isInteger(v) || v < 1 || v > 999_999_999)
+    throw new Error(
+      `stream "${declaration.name}": expected v to be a whole number from 1 to 999999999, got ${v}`,
+    );
+  return {
+    name: declaration.name,
+    table: declaration.table,
+    schema: declaration.schema,
+    toRow: declaration.toRow as Stream["toRow"],
+    recordset: makeRecordset(declaration.table),
+    checkRow: checkColumns(declaration.table, ["id", "receivedAt", "storedAt"]),
+    ack: declaration.ack ?? "buffered",
+    v,
+    retired: declaration.retired ?? false,
+    fromCloudEvent: declaration.fromCloudEvent ?? ((event) => event.data),
+  };
+}

@@ -1,0 +1,223 @@
+/**
+ * The dead-letter store: how people read, redrive and delete dead letters, all of it SQL on `dead_letters`.
+ * Burying is the drain's, in store.ts, and so is what makes a letter live.
+ *
+ * Moments are text here, RFC 3339 in UTC with microseconds: a JavaScript date would round the `died_at` by which a
+ * redrive recognises the death it read. Errors pass through; `outcome.ts` reads them.
+ */
+import { and, asc, eq, inArray, isNull, notInArray, or, type SQL, sql } from "drizzle-orm";
+import type { PgColumn } from "drizzle-orm/pg-core";
+import type { Registry } from "../schema/registry.ts";
+import { deadLetters } from "./dead-letters-table.ts";
+import { type Database, isLive } from "./store.ts";
+
+/** Which letters. An empty list asks for nothing in particular. */
+export interface LetterFilter {
+  streams: readonly string[];
+  /** Null: letters that it was not Postgres that refused. */
+  sqlstates: readonly (string | null)[];
+  ids: readonly string[];
+  /** Died at or after this, RFC 3339. */
+  since: string | undefined;
+  /** Died before this, RFC 3339. */
+  until: string | undefined;
+  /** Letters that wait for nobody too: redriven, or stored since. */
+  isAll: boolean;
+}
+
+/** One letter as it was read. */
+export interface DeadLetter {
+  stream: string;
+  id: string;
+  envelope: string;
+  sqlstate: string | null;
+  reason: string;
+  attempts: number;
+  receivedAt: string | null;
+  diedAt: string;
+  redrivenAt: string | null;
+  isLive: boolean;
+}
+
+/** Letters that died alike. */
+export interface LetterGroup {
+  stream: string;
+  sqlstate: string | null;
+  reason: string;
+  letters: number;
+  live: number;
+  firstDiedAt: string;
+  lastDiedAt: string;
+  exampleId: string;
+}
+
+/** How many letters a filter finds, and how many of them are live. */
+export interface LetterCount {
+  letters: number;
+  live: number;
+}
+
+/** Where a page begins: after this letter. */
+export type Cursor = Pick<DeadLetter, "stream" | "id" | "diedAt">;
+
+export type DeadLetterStore = ReturnType<typeof createDeadLetterStore>;
+
+/** Makes a dead-letter store on an open database whose client gives up after `timeoutMs`. */
+export function createDeadLetterStore(db: Database, streams: Registry, timeoutMs: number) {
+  const bound = () =>
+    db.execute(sql`select set_config('statement_timeout', ${String(Math.floor(timeoutMs * 0.9))}, true)`);
+
+  /** Live, whatever its stream; one that is not registered has no table in which it might be stored. */
+  const live = or(
+    ...[...streams.values()].map((stream) => isLive(stream)),
+    and(isNull(deadLetters.redrivenAt), notInArray(deadLetters.stream, [...streams.keys()])),
+  ) as SQL;
+
+  const matching = (filter: LetterFilter): SQL | undefined =>
+    and(
+      filter.streams.length > 0 ? inArray(deadLetters.stream, [...filter.streams]) : undefined,
+      filter.ids.length > 0 ? inArray(deadLetters.id, [...filter.ids]) : undefined,
+      sqlstateIn(filter.sqlstates),
+      filter.since === undefined ? undefined : sql`${deadLetters.diedAt} >= ${filter.since}::timestamptz`,
+      filter.until === undefined ? undefined : sql`${deadLetters.diedAt} < ${filter.until}::timestamptz`,
+      filter.isAll ? undefined : live,
+    );
+
+  /** Postgres's own clock, by which letters die. */
+  async function now(): Promise<string> {
+    const [, { rows }] = await db.batch([
+      bound(),
+      db.execute(sql`select ${exactly<string>(sql`now()`)} as now`),
+    ]);
+    return (rows[0] as { now: string }).now;
+  }
+
+  /** Groups letters by stream, SQLSTATE and reason, the largest group first. */
+  async function group(filter: LetterFilter, limit: number): Promise<LetterGroup[]> {
+    const letters = sql<number>`count(*)::int`;
+    const [, groups] = await db.batch([
+      bound(),
+      db
+        .select({
+          stream: deadLetters.stream,
+          sqlstate: deadLetters.sqlstate,
+          reason: deadLetters.reason,
+          letters,
+          live: sql<number>`(count(*) filter (where ${live}))::int`,
+          firstDiedAt: exactly<string>(sql`min(${deadLetters.diedAt})`),
+          lastDiedAt: exactly<string>(sql`max(${deadLetters.diedAt})`),
+          exampleId: sql<string>`max(${deadLetters.id}::text)`,
+        })
+        .from(deadLetters)
+        .where(matching(filter))
+        .groupBy(deadLetters.stream, deadLetters.sqlstate, deadLetters.reason)
+        .orderBy(sql`${letters} desc`, asc(deadLetters.stream), asc(deadLetters.reason))
+        .limit(limit),
+    ]);
+    return groups;
+  }
+
+  /** Counts the letters that a purge under the same terms would delete. */
+  async function count(filter: LetterFilter, limit: number | undefined): Promise<LetterCount> {
+    const [, { rows }] = await db.batch([
+      bound(),
+      db.execute(
+        countOf(sql`select ${live} as is_live from ${deadLetters}
+          where ${matching(filter) ?? sql`true`} limit ${limit ?? null}`),
+      ),
+    ]);
+    return rows[0] as unknown as LetterCount;
+  }
+
+  /** Reads letters with their envelopes, those that died first first. */
+  async function read(filter: LetterFilter, limit: number, after?: Cursor): Promise<DeadLetter[]> {
+    const { stream, id, diedAt } = deadLetters;
+    const [, letters] = await db.batch([
+      bound(),
+      db
+        .select({
+          stream,
+          id,
+          envelope: deadLetters.envelope,
+          sqlstate: deadLetters.sqlstate,
+          reason: deadLetters.reason,
+          attempts: deadLetters.attempts,
+          receivedAt: exactly<string | null>(deadLetters.receivedAt),
+          diedAt: exactly<string>(diedAt),
+          redrivenAt: exactly<string | null>(deadLetters.redrivenAt),
+          isLive: sql<boolean>`${live}`,
+        })
+        .from(deadLetters)
+        .where(
+          and(
+            matching(filter),
+            after &&
+              sql`(${diedAt}, ${stream}, ${id}) > (${after.diedAt}::timestamptz, ${after.stream}, ${after.id}::uuid)`,
+          ),
+        )
+        .orderBy(asc(diedAt), asc(stream), asc(id))
+        .limit(limit),
+    ]);
+    return letters;
+  }
+
+  /**
+   * Marks letters of one stream as redriven, each only where it is still the death that was read: one that has died
+   * again since must stay visible. Returns the ids that were marked. May be repeated.
+   */
+  async function markRedriven(
+    stream: string,
+    letters: readonly Pick<DeadLetter, "id" | "diedAt">[],
+  ): Promise<Set<string>> {
+    const read = JSON.stringify(letters.map(({ id, diedAt }) => ({ id, died_at: diedAt })));
+    const [, marked] = await db.batch([
+      bound(),
+      db
+        .update(deadLetters)
+        .set({ redrivenAt: sql`now()` })
+        .where(
+          and(
+            eq(deadLetters.stream, stream),
+            sql`(${deadLetters.id}, ${deadLetters.diedAt}) in
+              (select id, died_at from json_to_recordset(${read}::json) as x(id uuid, died_at timestamptz))`,
+          ),
+        )
+        .returning({ id: deadLetters.id }),
+    ]);
+    return new Set(marked.map(({ id }) => id));
+  }
+
+  /** Deletes letters, all or nothing, and says how many of them were live: those events are lost. */
+  async function purge(filter: LetterFilter, limit: number | undefined): Promise<LetterCount> {
+    const matches = matching(filter) ?? sql`true`;
+    // The filter stands twice: a letter that changed since the inner select must still match when it is deleted.
+    const isChosen =
+      limit === undefined
+        ? sql`true`
+        : sql`(${deadLetters.stream}, ${deadLetters.id}) in
+            (select stream, id from ${deadLetters} where ${matches} order by died_at, stream, id limit ${limit})`;
+    const gone = sql`delete from ${deadLetters} where ${matches} and ${isChosen} returning ${live} as is_live`;
+    const [, { rows }] = await db.batch([bound(), db.execute(countOf(gone))]);
+    return rows[0] as unknown as LetterCount;
+  }
+
+  return { now, group, count, read, markRedriven, purge };
+}
+
+/** A moment as RFC 3339 in UTC with all its microseconds. */
+const exactly = <T>(moment: PgColumn | SQL) =>
+  sql<T>`to_char(${moment} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')`;
+
+/** Counts what a statement returns as `is_live`. */
+const countOf = (letters: SQL) =>
+  sql`with found as (${letters})
+    select count(*)::int as letters, (count(*) filter (where is_live))::int as live from found`;
+
+function sqlstateIn(sqlstates: readonly (string | null)[]): SQL | undefined {
+  if (sqlstates.length === 0) return undefined;
+  const codes = sqlstates.filter((code) => code !== null);
+  return or(
+    codes.length > 0 ? inArray(deadLetters.sqlstate, codes) : undefined,
+    codes.length < sqlstates.length ? isNull(deadLetters.sqlstate) : undefined,
+  );
+}

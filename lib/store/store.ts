@@ -1,0 +1,174 @@
+/**
+ * The store: the Postgres side of Spillway, through Neon's HTTP driver and Drizzle.
+ *
+ * Every statement runs in one round trip with two bounds: Postgres ends it (statement_timeout) before the client
+ * gives up, so that retries never pile up behind a lock. Errors pass through; `outcome.ts` reads them.
+ */
+import { neon, neonConfig } from "@neondatabase/serverless";
+import { and, count, eq, isNull, notExists, type SQL, sql } from "drizzle-orm";
+import { drizzle } from "drizzle-orm/neon-http";
+import type { PgColumn, PgTable } from "drizzle-orm/pg-core";
+import { type Post, post } from "../http-post.ts";
+import { makeRecordset } from "../schema/insert-from-json.ts";
+import type { Row } from "../schema/json-row.ts";
+import type { Stream } from "../schema/stream.ts";
+import { deadLetters } from "./dead-letters-table.ts";
+
+/** One event that is to be buried. */
+export interface Letter {
+  stream: string;
+  id: string;
+  envelope: string;
+  sqlstate: string | undefined;
+  reason: string;
+  /** How often it has died, this time included. */
+  attempts: number;
+  receivedAt: string | undefined;
+}
+
+export type Whereabouts = "stored" | "dead" | "unknown";
+
+export type Database = ReturnType<typeof connect>;
+export type Store = ReturnType<typeof createStore>;
+
+/** Opens the database. Every request gives up after `timeoutMs`. */
+export function connect(databaseUrl: string, timeoutMs: number, neonHttpUrl?: string) {
+  if (neonHttpUrl !== undefined) neonConfig.fetchEndpoint = neonHttpUrl;
+  neonConfig.fetchFunction = postAsFetch;
+  return drizzle(neon(databaseUrl, { fetchOptions: { timeoutMs } }));
+}
+
+/** As much of fetch as Neon's driver uses; it passes `fetchOptions` on. */
+async function postAsFetch(url: string, init: Post) {
+  const { ok, status, text } = await post(url, init);
+  return { ok, status, text: async () => text, json: async () => JSON.parse(text) };
+}
+
+/** The id column of a stream's table. */
+export const idOf = (stream: Stream): PgColumn => (stream.table as PgTable & { id: PgColumn }).id;
+
+/** A live letter: not redriven, and not stored since (a stored event wins). */
+export const isLive = (stream: Stream): SQL | undefined =>
+  and(
+    eq(deadLetters.stream, stream.name),
+    isNull(deadLetters.redrivenAt),
+    notExists(sql`(select 1 from ${stream.table} where ${idOf(stream)} = ${deadLetters.id})`),
+  );
+
+const letterRecordset = makeRecordset(deadLetters);
+
+/** Stands for a parameter that carries rows, in an insert that is written once. */
+const ROWS = "[rows]";
+/** Parameters up to which an insert's text is kept. */
+const KEPT_MAX = 500;
+
+/** Makes a store on an open database whose client gives up after `timeoutMs`. */
+export function createStore(db: Database, timeoutMs: number) {
+  /** Postgres ends a statement after nine tenths of the client's patience. */
+  const bound = () =>
+    db.execute(sql`select set_config('statement_timeout', ${String(Math.floor(timeoutMs * 0.9))}, true)`);
+  const boundQuery = bound().getQuery();
+  const inserts = new Map<string, { text: string; params: unknown[] }>();
+
+  /** A stream's insert of rows in so many parameters, which Drizzle writes once, with ROWS in place of each. */
+  function insertOf(stream: Stream, count: number) {
+    const name = `${stream.name}:${count}`;
+    const known = inserts.get(name);
+    if (known !== undefined) return known;
+    const insert = db
+      .insert(stream.table)
+      .select(stream.recordset.select(Array<string>(count).fill(ROWS)))
+      .onConflictDoNothing({ target: idOf(stream) });
+    const { sql: text, params } = insert.toSQL();
+    const made = { text, params };
+    if (count <= KEPT_MAX) inserts.set(name, made);
+    return made;
+  }
+
+  /**
+   * Inserts rows in their order with one statement, and returns how many were new: a row whose id is there
+   * already is left as it is. All or nothing. May be repeated.
+   */
+  async function insert(stream: Stream, rows: readonly Row[]): Promise<number> {
+    const { query, transaction } = db.$client;
+    const parameters = stream.recordset.parametersOf(rows.map(({ json }) => json));
+    const { text, params } = insertOf(stream, parameters.length);
+    let at = 0;
+    const given = params.map((param) => (param === ROWS ? parameters[at++] : param));
+    const [, result] = await transaction([query(boundQuery.sql, boundQuery.params), query(text, given)], {
+      fullResults: true,
+    });
+    return result?.rowCount ?? 0;
+  }
+
+  /** Runs the same statement with no rows: whether it fails tells a bad row from a bad time. */
+  const probe = (stream: Stream): Promise<number> => insert(stream, []);
+
+  /**
+   * Buries events that are not stored. A letter that is there already changes only when the event has died more
+   * often since (after a redrive); then it waits to be looked at again. May be repeated.
+   */
+  async function bury(stream: Stream, letters: readonly Letter[]): Promise<void> {
+    // Of copies of one event in one batch, the one that has died most often, else the first.
+    const byId = new Map<string, Letter>();
+    for (const letter of letters)
+      if (letter.attempts > (byId.get(letter.id)?.attempts ?? 0)) byId.set(letter.id, letter);
+    const records = [...byId.values()].map((letter) =>
+      JSON.stringify({
+        ...letter,
+        // Text that Postgres can hold, whatever somebody may have pushed into the list.
+        envelope: letter.envelope.replaceAll("\0", "\ufffd").toWellFormed(),
+        redrivenAt: null,
+      }),
+    );
+    const { select, parametersOf } = letterRecordset;
+    await db.batch([
+      bound(),
+      db
+        .insert(deadLetters)
+        .select(
+          sql`${select(parametersOf(records))} where not exists (select 1 from ${stream.table} where ${idOf(stream)} = x.id)`,
+        )
+        .onConflictDoUpdate({
+          target: [deadLetters.stream, deadLetters.id],
+          set: {
+            envelope: sql`excluded.envelope`,
+            sqlstate: sql`excluded.sqlstate`,
+            reason: sql`excluded.reason`,
+            attempts: sql`excluded.attempts`,
+            diedAt: sql`excluded.died_at`,
+            redrivenAt: null,
+          },
+          setWhere: sql`${deadLetters.attempts} < excluded.attempts`,
+        }),
+    ]);
+  }
+
+  /** Where an event is, as far as Postgres knows. */
+  async function find(stream: Stream, id: string): Promise<Whereabouts> {
+    const [, stored, dead] = await db.batch([
+      bound(),
+      db
+        .select({ id: idOf(stream) })
+        .from(stream.table)
+        .where(eq(idOf(stream), id)),
+      db
+        .select({ id: deadLetters.id })
+        .from(deadLetters)
+        .where(and(eq(deadLetters.id, id), isLive(stream))),
+    ]);
+    if (stored.length > 0) return "stored";
+    return dead.length > 0 ? "dead" : "unknown";
+  }
+
+  /** How many dead letters of a stream wait for somebody to look. */
+  async function countDeadLetters(stream: Stream): Promise<number> {
+    const [, rows] = await db.batch([
+      bound(),
+      db.select({ n: count() }).from(deadLetters).where(isLive(stream)),
+    ]);
+    return rows[0]?.n ?? 0;
+  }
+
+  return { insert, probe, bury, find, countDeadLetters };
+}

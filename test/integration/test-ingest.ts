@@ -1,0 +1,118 @@
+/** Ingest over HTTP in a test's world, wired as functions/wiring.ts does, with the parts that a test may turn. */
+import { createHash } from "node:crypto";
+import { createIngest } from "../../functions/ingest.ts";
+import { TokenBuckets } from "../../lib/access/token-bucket.ts";
+import { createBuffer } from "../../lib/buffer/buffer.ts";
+import { connectRedis } from "../../lib/buffer/redis-client.ts";
+import type { Config } from "../../lib/config.ts";
+import { Breaker } from "../../lib/flow/breaker.ts";
+import { Counts } from "../../lib/ingest/answer-counts.ts";
+import { type Flush, noFlush } from "../../lib/ingest/eager-flush.ts";
+import { Placement } from "../../lib/ingest/partition-choice.ts";
+import { createPusher } from "../../lib/ingest/push.ts";
+import { createWriteThrough } from "../../lib/ingest/write-through.ts";
+import { KEY, type World } from "./test-stack.ts";
+
+/** Keys beside the world's own: one that may use `leads` only, one of another sender. */
+export const LEADS_KEY = "leads-key";
+export const OTHER_KEY = "other-key";
+
+export interface Overrides extends Partial<Config> {
+  now?: () => number;
+  flush?: Flush;
+  /** Stands for pushing. */
+  push?: ReturnType<typeof createPusher>;
+  /** How long one LPUSH may take, in milliseconds. @default 2000 */
+  pushTimeoutMs?: number;
+  /** Depth from which it pushes to the next partition. @default 1600 */
+  deepAt?: number;
+}
+
+export interface Answer {
+  status: number;
+  headers: Headers;
+  // biome-ignore lint/suspicious/noExplicitAny: a test looks into whatever was answered
+  body: any;
+}
+
+export interface Sending {
+  key?: string | undefined;
+  query?: string;
+  headers?: Record<string, string>;
+}
+
+export type Ingest = Awaited<ReturnType<typeof serveIngest>>;
+
+const apiKey = (name: string, key: string, streams?: Set<string>) => ({
+  name,
+  sha256: createHash("sha256").update(key).digest(),
+  streams,
+});
+
+/** Serves an ingest instance of its own, which begins with partition 0; `close` it after its last test. */
+export async function serveIngest(world: World, overrides: Overrides = {}) {
+  const { now = Date.now, flush = noFlush, pushTimeoutMs = 2000, deepAt = 1600, ...settings } = overrides;
+  const config = { ...world.config, ...settings };
+  const buffer = createBuffer(connectRedis(config, pushTimeoutMs));
+  const store = world.storeWithin(config.insertTimeoutMs);
+  const placement = new Placement({
+    ...{ partitions: config.partitions, bufferMaxBytes: config.bufferMaxBytes },
+    ...{ deepAt, depthOf: buffer.depth, now, log: world.log, first: 0 },
+  });
+  const pusher = createPusher({
+    ...{ buffer, placement, flush, flushThreshold: config.flushThreshold, log: world.log },
+    breaker: new Breaker(now, world.log),
+  });
+  const handler = createIngest({
+    streams: world.streams,
+    apiKeys: [...config.apiKeys, apiKey("leads", LEADS_KEY, new Set(["leads"])), apiKey("other", OTHER_KEY)],
+    keeping: {
+      push: overrides.push ?? pusher,
+      writeThrough: createWriteThrough(store, config.writeThroughConcurrency),
+    },
+    store,
+    buckets: new TokenBuckets(config.keyEventsPerSecond, now),
+    counts: new Counts(world.log, now),
+    now,
+    ...{ bodyMaxBytes: config.bodyMaxBytes, eventMaxBytes: config.eventMaxBytes },
+    ...{ eventsMax: config.eventsMax, corsOrigins: config.corsOrigins },
+  });
+  const { url, close } = await world.serve(handler);
+
+  /** Any request; an answer's body is parsed. */
+  async function send(path: string, init: RequestInit = {}): Promise<Answer> {
+    const response = await fetch(`${url}${path}`, init);
+    const text = await response.text();
+    return {
+      status: response.status,
+      headers: response.headers,
+      body: text === "" ? undefined : JSON.parse(text),
+    };
+  }
+
+  const authorized = (key: string | undefined): Record<string, string> =>
+    key === undefined ? {} : { authorization: `Bearer ${key}` };
+
+  /** Posts a body as it is, with a media type. */
+  const postRaw = (
+    stream: string,
+    type: string,
+    body: string | Uint8Array<ArrayBuffer>,
+    { key = KEY, query = "", headers = {} }: Sending = {},
+  ) =>
+    send(`/v1/${stream}${query}`, {
+      method: "POST",
+      body,
+      headers: { "content-type": type, ...authorized(key), ...headers },
+    });
+
+  /** Posts a value as JSON. */
+  const post = (stream: string, value: unknown, sending: Sending = {}) =>
+    postRaw(stream, "application/json", JSON.stringify(value), sending);
+
+  /** Asks where an event is. */
+  const where = (stream: string, id: string, key = KEY) =>
+    send(`/v1/${stream}/${encodeURIComponent(id)}`, { headers: authorized(key) });
+
+  return { url, close, send, post, postRaw, where };
+}

@@ -1,0 +1,148 @@
+/**
+ * The world of one test file: the real Redis and Postgres of the run, bridges of its own that can be told to
+ * break, the adapters on them, and the conservation check that ends every test which moves events.
+ */
+import { randomUUID } from "node:crypto";
+import type { AddressInfo } from "node:net";
+import { Redis } from "ioredis";
+import pg from "pg";
+import { expect, inject } from "vitest";
+import { startNeonBridge } from "../../dev/stack/neon-bridge.ts";
+import { startUpstashBridge } from "../../dev/stack/upstash-bridge.ts";
+import { openDoor } from "../../functions/front-door.ts";
+import type { Handler } from "../../functions/request-url.ts";
+import type { SupervisorContext } from "../../functions/supervisor.ts";
+import { createBuffer } from "../../lib/buffer/buffer.ts";
+import { connectRedis } from "../../lib/buffer/redis-client.ts";
+import { type Config, readConfig } from "../../lib/config.ts";
+import type { DrainContext } from "../../lib/drain/drain.ts";
+import { FairSlots } from "../../lib/flow/fair-slots.ts";
+import type { Log } from "../../lib/log.ts";
+import { encodeEnvelope } from "../../lib/schema/envelope.ts";
+import { newId } from "../../lib/schema/event-ids.ts";
+import { loadStreams, registryOf } from "../../lib/schema/registry.ts";
+import { connect, createStore } from "../../lib/store/store.ts";
+import { CREATE_TABLES, checked, everyType } from "./streams.ts";
+
+/** SHA-256 of "test-key". */
+export const KEY = "test-key";
+const KEY_SHA256 = "62af8704764faf8ea82fc61ce9c4c3908b6cb97d463a634e9e587d7c885db0ef";
+
+export interface Said {
+  event: string;
+  fields: Record<string, unknown>;
+}
+
+export type World = Awaited<ReturnType<typeof openWorld>>;
+
+/** Opens a world; `close` it after the file's last test. */
+export async function openWorld(env: Record<string, string> = {}) {
+  const servers = inject("servers");
+  const upstash = await startUpstashBridge({ redisUrl: servers.redisUrl, token: "token" });
+  const neon = await startNeonBridge({});
+  const config: Config = readConfig({
+    UPSTASH_REDIS_REST_URL: upstash.url,
+    UPSTASH_REDIS_REST_TOKEN: "token",
+    DATABASE_URL: servers.databaseUrl,
+    NEON_HTTP_URL: `${neon.url}/sql`,
+    INGEST_API_KEYS: `tester:${KEY_SHA256},leads-only:${"0".repeat(64)}:leads`,
+    LEASE_MS: "4000",
+    ...env,
+  });
+  const redis = new Redis(servers.redisUrl);
+  const sql = new pg.Pool({ connectionString: servers.databaseUrl, max: 4 });
+  await sql.query(CREATE_TABLES);
+
+  const said: Said[] = [];
+  const say = (event: string, fields: Record<string, unknown> = {}) => void said.push({ event, fields });
+  const log: Log = { debug: say, info: say, warn: say, error: say };
+  const streams = registryOf([...(await loadStreams()).values(), checked, everyType]);
+  const buffer = createBuffer(connectRedis(config, 2000));
+  const storeWithin = (timeoutMs: number) =>
+    createStore(connect(config.databaseUrl, timeoutMs, config.neonHttpUrl), timeoutMs);
+  const store = storeWithin(config.insertTimeoutMs);
+  /** A drain's context, of a supervisor instance of its own. */
+  const supervisor = (more: Partial<DrainContext> = {}): SupervisorContext => ({
+    traceOf: () => ({}),
+    buffer,
+    store,
+    streams,
+    log,
+    now: Date.now,
+    slots: new FairSlots(config.drainConcurrency),
+    instance: randomUUID(),
+    batchMaxRows: config.batchMaxRows,
+    leaseMs: config.leaseMs,
+    drainDeadlineMs: config.drainDeadlineMs,
+    paused: new Set(),
+    stopping: new AbortController().signal,
+    ...more,
+  });
+
+  /** Empties Redis and every table, and forgets what was said and broken. */
+  async function reset(): Promise<void> {
+    upstash.setFault(undefined);
+    neon.setFault(undefined);
+    said.length = 0;
+    await redis.flushdb();
+    await sql.query(`truncate ${[...streams.keys()].join(", ")}, dead_letters`);
+  }
+
+  /** Serves a handler over HTTP on a free port. */
+  async function serve(handler: Handler) {
+    const { server } = openDoor({
+      handler,
+      log,
+      traceOf: () => ({}),
+      onStopping: () => {},
+      onStopped: () => {},
+    });
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const close = () =>
+      new Promise<void>((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      });
+    return { url, close };
+  }
+
+  async function close(): Promise<void> {
+    await Promise.all([upstash.close(), neon.close(), redis.quit(), sql.end()]);
+  }
+
+  return {
+    ...{ config, upstash, neon, redis, sql, said, log, streams, buffer, store },
+    ...{ storeWithin, supervisor, reset, serve, close },
+  };
+}
+
+/** An envelope of the stream `checked`, received at `at`. */
+export function envelopeOf(data: unknown, { id = newId(), at = Date.now() } = {}) {
+  const receivedAt = new Date(at).toISOString();
+  return { id, envelope: encodeEnvelope({ v: 1, id, receivedAt, dataJson: JSON.stringify(data) }) };
+}
+
+/** Where every id is, by reading the servers themselves. */
+export async function whereabouts({ redis, sql }: Pick<World, "redis" | "sql">, stream: string) {
+  const ids = async (query: string) => (await sql.query(query)).rows.map((row: { id: string }) => row.id);
+  const stored = await ids(`select id from ${stream}`);
+  const dead = await ids(`select id from dead_letters where stream = '${stream}' and redriven_at is null`);
+  const buffered: string[] = [];
+  for (const key of await redis.keys(`{spillway}:${stream}:*`)) {
+    if (!/:(pending|sealed|claimed):/.test(key)) continue;
+    for (const text of await redis.lrange(key, 0, -1)) buffered.push((JSON.parse(text) as { id: string }).id);
+  }
+  return { stored, dead, buffered };
+}
+
+/** Conservation: accepted = stored + dead letters + still buffered, by id; once the buffer is empty, each once. */
+export async function expectConserved(
+  world: World,
+  stream: string,
+  accepted: readonly string[],
+): Promise<void> {
+  const { stored, dead, buffered } = await whereabouts(world, stream);
+  expect([...new Set([...stored, ...dead, ...buffered])].sort()).toEqual([...new Set(accepted)].sort());
+  if (buffered.length === 0) expect(stored.length + dead.length).toBe(new Set(accepted).size);
+}
