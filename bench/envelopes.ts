@@ -28,7 +28,7 @@ export async function pushBacklog({ redis }: Stack, kind: OneKind, count: number
       const id = newId();
       ids.push(id);
       envelopes.push(
-        packEnvelope(encodeEnvelope({ v: 1, id, receivedAt, dataJson: JSON.stringify(make(i)) })),
+        encodeEnvelope(packEnvelope({ v: 1, id, receivedAt, dataJson: JSON.stringify(make(i)) })),
       );
     }
     await redis.lpush(`{spillway}:${streamOf(kind)}:pending:${(at / PER_PUSH) % PARTITIONS}`, ...envelopes);

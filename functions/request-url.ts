@@ -5,14 +5,14 @@ import { Problem, sendJson } from "./answer.ts";
 /** A function of Spillway: answers every request that it is given. */
 export type Handler = (req: IncomingMessage, res: ServerResponse) => Promise<void>;
 
-export interface Target {
+export interface RequestUrl {
   /** The path's segments, percent-decoded. */
   path: string[];
   query: URLSearchParams;
 }
 
 /** Splits a request's target. Throws a 404 for one that is no path. */
-export function targetOf(req: IncomingMessage): Target {
+export function requestUrlOf(req: IncomingMessage): RequestUrl {
   const url = req.url ?? "/";
   const mark = url.indexOf("?");
   const path = mark === -1 ? url : url.slice(0, mark);
@@ -33,7 +33,7 @@ export function allow(req: IncomingMessage, ...methods: string[]): void {
 }
 
 /** Answers `GET /health`, touching neither server; false for any other path. */
-export function answerHealth(req: IncomingMessage, res: ServerResponse, { path }: Target): boolean {
+export function answerHealth(req: IncomingMessage, res: ServerResponse, { path }: RequestUrl): boolean {
   if (path.length !== 1 || path[0] !== "health") return false;
   allow(req, "GET", "HEAD");
   sendJson(res, 200, { status: "ok" });

@@ -4,43 +4,45 @@
  */
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from "node:http";
 import { PARTITION_COUNT } from "../lib/buffer/redis-keys.ts";
-import { type DrainContext, drain } from "../lib/drain/drain.ts";
+import { drain } from "../lib/drain/drain.ts";
+import type { DrainDeps } from "../lib/drain/drain-call.ts";
 import { withFields } from "../lib/log.ts";
 import { readStatus } from "../lib/operate/status.ts";
 import { Problem, sendJson, tryAgain } from "./answer.ts";
-import { allow, answerHealth, type Handler, type Target, targetOf } from "./request-url.ts";
+import { allow, answerHealth, type Handler, type RequestUrl, requestUrlOf } from "./request-url.ts";
 
-/** A drain's context, and how a request's trace becomes a field of its log entries. */
-export type SupervisorContext = DrainContext & {
-  traceOf: (headers: IncomingHttpHeaders) => Record<string, string>;
-};
+/** The ports of the drain and of the status, and how a request's trace becomes a field of its log entries. */
+export type SupervisorDeps = DrainDeps &
+  Parameters<typeof readStatus>[0] & {
+    traceOf: (headers: IncomingHttpHeaders) => Record<string, string>;
+  };
 
 /** Makes the handler. It throws Problems, which the front door answers. */
-export function createSupervisor(context: SupervisorContext): Handler {
+export function createSupervisor(deps: SupervisorDeps): Handler {
   return async (req, res) => {
-    const target = targetOf(req);
-    if (answerHealth(req, res, target)) return;
-    const [what, name, ...rest] = target.path;
-    if (what === "drain" && rest.length === 0) await answerDrain(context, req, res, target, name);
-    else if (what === "status" && name === undefined) await answerStatus(context, req, res);
+    const url = requestUrlOf(req);
+    if (answerHealth(req, res, url)) return;
+    const [what, name, ...rest] = url.path;
+    if (what === "drain" && rest.length === 0) await answerDrain(deps, req, res, url, name);
+    else if (what === "status" && name === undefined) await answerStatus(deps, req, res);
     else throw new Problem(404, "expected /drain, /drain/{stream} or /status");
   };
 }
 
 async function answerDrain(
-  context: SupervisorContext,
+  deps: SupervisorDeps,
   req: IncomingMessage,
   res: ServerResponse,
-  { query }: Target,
+  { query }: RequestUrl,
   stream: string | undefined,
 ): Promise<void> {
   allow(req, "POST");
   req.resume(); // a body says nothing here
-  if (stream !== undefined && !context.streams.has(stream))
+  if (stream !== undefined && !deps.streams.has(stream))
     throw new Problem(404, `no stream is named "${stream.slice(0, 64)}"`);
   const request = { stream, partition: partitionOf(query, stream), wait: query.get("wait") === "1" };
-  const log = withFields(context.log, context.traceOf(req.headers));
-  const report = await drain({ ...context, log }, request);
+  const log = withFields(deps.log, deps.traceOf(req.headers));
+  const report = await drain({ ...deps, log }, request);
   const isBad = report.streams.some(
     ({ outcome }) => outcome === "unavailable" || outcome === "misconfigured",
   );
@@ -57,9 +59,9 @@ function partitionOf(query: URLSearchParams, stream: string | undefined): number
   return partition;
 }
 
-async function answerStatus(context: DrainContext, req: IncomingMessage, res: ServerResponse): Promise<void> {
+async function answerStatus(deps: SupervisorDeps, req: IncomingMessage, res: ServerResponse): Promise<void> {
   allow(req, "GET", "HEAD");
-  const report = await readStatus(context).catch(() => {
+  const report = await readStatus(deps).catch(() => {
     throw tryAgain(503, "Redis does not answer");
   });
   sendJson(res, 200, report);

@@ -12,14 +12,15 @@ import { findProject, traceOf } from "../lib/cloud-run/trace.ts";
 import { type Config, ConfigError, readConfig } from "../lib/config.ts";
 import { Breaker } from "../lib/flow/breaker.ts";
 import { FairSlots } from "../lib/flow/fair-slots.ts";
-import { Counts } from "../lib/ingest/answer-counts.ts";
+import { AnswerCounts } from "../lib/ingest/answer-counts.ts";
 import { type Flush, httpFlush, noFlush, tasksFlush } from "../lib/ingest/eager-flush.ts";
-import { Placement } from "../lib/ingest/partition-choice.ts";
+import { PartitionChoice } from "../lib/ingest/partition-choice.ts";
 import { createPusher } from "../lib/ingest/push.ts";
 import { createWriteThrough } from "../lib/ingest/write-through.ts";
 import { createLog, type Log } from "../lib/log.ts";
 import { loadStreams } from "../lib/schema/registry.ts";
-import { connect, createStore } from "../lib/store/store.ts";
+import { connect } from "../lib/store/database.ts";
+import { createStore } from "../lib/store/store.ts";
 import type { Served } from "./front-door.ts";
 import { createIngest } from "./ingest.ts";
 import { createSupervisor } from "./supervisor.ts";
@@ -72,11 +73,11 @@ export async function wireIngest(): Promise<Served> {
   const now = Date.now;
   const buffer = createBuffer(connectRedis(config, PUSH_TIMEOUT_MS));
   const store = openStore(config);
-  const counts = new Counts(log, now);
-  const placement = new Placement({
+  const counts = new AnswerCounts(log, now);
+  const partitionChoice = new PartitionChoice({
     partitions: config.partitions,
     bufferMaxBytes: config.bufferMaxBytes,
-    deepAt: config.flushThreshold * DEEP_THRESHOLDS,
+    moveOnAtDepth: config.flushThreshold * DEEP_THRESHOLDS,
     depthOf: buffer.depth,
     now,
     log,
@@ -84,7 +85,7 @@ export async function wireIngest(): Promise<Served> {
   const push = createPusher({
     buffer,
     breaker: new Breaker(now, log),
-    placement,
+    partitionChoice,
     flush: openFlush(config, log),
     flushThreshold: config.flushThreshold,
     log,
@@ -92,7 +93,7 @@ export async function wireIngest(): Promise<Served> {
   const handler = createIngest({
     streams: await loadStreams(),
     apiKeys: config.apiKeys,
-    keeping: { push, writeThrough: createWriteThrough(store, config.writeThroughConcurrency) },
+    accepting: { push, writeThrough: createWriteThrough(store, config.writeThroughConcurrency) },
     store,
     buckets: new TokenBuckets(config.keyEventsPerSecond, now),
     counts,
@@ -102,7 +103,13 @@ export async function wireIngest(): Promise<Served> {
     eventsMax: config.eventsMax,
     corsOrigins: config.corsOrigins,
   });
-  return { handler, log, traceOf: await openTrace(), onStopping: () => {}, onStopped: () => counts.say() };
+  return {
+    handler,
+    log,
+    traceOf: await openTrace(),
+    onStopping: () => {},
+    onStopped: () => counts.logCounts(),
+  };
 }
 
 /** Makes the supervisor function. */

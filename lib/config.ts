@@ -5,7 +5,14 @@
  * `process.env`. An empty value counts as unset. Terraform sets exactly these names (a test compares them).
  */
 import { z } from "zod";
-import { type ApiKey, parseApiKeys } from "./access/api-keys.ts";
+
+/** Who may post, and to which streams. Only the key's SHA-256 is known here. */
+export interface ApiKey {
+  name: string;
+  sha256: Buffer;
+  /** The streams it may use; undefined: all. */
+  streams: ReadonlySet<string> | undefined;
+}
 
 const whole = (fallback: number, min: number, max: number) =>
   z.coerce
@@ -98,6 +105,35 @@ const schema = z.object(shape).superRefine((env, context) => {
 
 /** Every environment name that Spillway knows. */
 export const environmentNames: readonly string[] = Object.keys(shape);
+
+/** Parses `name:sha256-hex[:stream|stream]`, comma-separated; says every problem instead of throwing. */
+export function parseApiKeys(text: string): { keys: ApiKey[]; problems: string[] } {
+  const keys: ApiKey[] = [];
+  const problems: string[] = [];
+  const entries = text
+    .split(",")
+    .map((entry) => entry.trim())
+    .filter((entry) => entry !== "");
+  for (const [index, entry] of entries.entries()) {
+    const [name, hex, streams, ...rest] = entry.split(":");
+    const place = `entry ${index + 1}`; // never the entry itself: somebody may have put a raw key there
+    if (name === undefined || !/^[\w.-]{1,64}$/.test(name))
+      problems.push(`${place}: expected a name of letters, digits, "_", "-" and "."`);
+    else if (hex === undefined || !/^[0-9a-fA-F]{64}$/.test(hex))
+      problems.push(`${place}: expected 64 hex digits (the SHA-256 of the key) after "${name}:"`);
+    else if (rest.length > 0) problems.push(`${place}: expected at most name:sha256:streams`);
+    else if (keys.some((key) => key.name === name)) problems.push(`${place}: the name "${name}" is taken`);
+    else {
+      const allowed = streams?.split("|").filter((stream) => stream !== "");
+      keys.push({
+        name,
+        sha256: Buffer.from(hex, "hex"),
+        streams: allowed && allowed.length > 0 ? new Set(allowed) : undefined,
+      });
+    }
+  }
+  return { keys, problems };
+}
 
 export interface Config {
   restUrl: string;

@@ -37,7 +37,7 @@ const dispatcher = new Agent();
 const HEADERS = { accept: "*/*", "content-type": "application/json", "user-agent": "spillway" };
 
 /** Sends one POST and reads the whole reply, whatever its status. Throws TimedOut or ConnectionFailed. */
-export async function post(url: string, { headers, body, timeoutMs }: Post): Promise<Reply> {
+export async function sendPost(url: string, { headers, body, timeoutMs }: Post): Promise<Reply> {
   const signal = new EventEmitter(); // AbortSignal.timeout took a quarter of the CPU that a drain needs for a batch
   let timer: NodeJS.Timeout | undefined;
   // undici heeds the signal only once there is a connection: a handshake that hangs would take its ten seconds.

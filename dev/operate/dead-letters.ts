@@ -6,6 +6,7 @@ import { connectRedis } from "../../lib/buffer/redis-client.ts";
 import { type RedriveReport, redrive } from "../../lib/operate/redrive.ts";
 import { isUuid } from "../../lib/schema/event-ids.ts";
 import { loadStreams } from "../../lib/schema/registry.ts";
+import { connect } from "../../lib/store/database.ts";
 import {
   type Cursor,
   createDeadLetterStore,
@@ -13,7 +14,6 @@ import {
   type DeadLetterStore,
   type LetterFilter,
 } from "../../lib/store/dead-letter-store.ts";
-import { connect } from "../../lib/store/store.ts";
 import {
   CommandFailed,
   countOf,
@@ -169,12 +169,12 @@ async function listEach({ filter, limit = LIST_LIMIT }: Request): Promise<number
   const rows: (string | number | null)[][] = [];
   for await (const letter of readAll(letters, filter, limit, config.batchMaxRows))
     rows.push([
-      ...[letter.id, letter.stream, letter.sqlstate, letter.attempts, toSecond(letter.diedAt)],
+      ...[letter.id, letter.stream, letter.sqlstate, letter.burials, toSecond(letter.diedAt)],
       ...[...(filter.isAll ? [stateOf(letter)] : []), letter.reason],
     ]);
   if (rows.length === 0) return nothing(filter);
   printTable(
-    ["id", "stream", "sqlstate", "deaths", "died", ...(filter.isAll ? ["state"] : []), "reason"],
+    ["id", "stream", "sqlstate", "burials", "died", ...(filter.isAll ? ["state"] : []), "reason"],
     rows,
   );
   if (rows.length === limit) console.log(`\n… and perhaps more: --limit ${limit * 10}`);
@@ -209,7 +209,7 @@ async function show({ filter }: Request): Promise<number> {
     ["state", stateOf(letter)],
     ["sqlstate", letter.sqlstate],
     ["reason", letter.reason],
-    ["deaths", letter.attempts],
+    ["burials", letter.burials],
     ["received", letter.receivedAt],
     ["died", letter.diedAt],
     ["redriven", letter.redrivenAt],
@@ -234,23 +234,25 @@ async function redriveLetters({ filter, limit, rate, values }: Request): Promise
       ? `${some} to look at …`
       : `${some} at ${rate}/s, about ${describeSeconds(Math.ceil(found.letters / rate))} …`,
   );
-  const report = await redrive(
-    {
-      letters,
-      buffer: createBuffer(connectRedis(config, PUSH_TIMEOUT_MS)),
-      streams,
-      partitions: config.partitions,
-      pageMaxRows: config.batchMaxRows,
-      now: Date.now,
-      sleep,
-      onProgress: ({ redriven }) =>
-        console.error(`  ${redriven.toLocaleString("en-US")} of ${found.letters.toLocaleString("en-US")}`),
-      onSkipped: ({ stream, id }, why) =>
-        console.error(`  ${printable(`${stream} ${id}: can't be redriven, ${why}`)}`),
-    },
-    filter,
-    { rate, limit, isDryRun },
-  );
+  const deps = {
+    letters,
+    buffer: createBuffer(connectRedis(config, PUSH_TIMEOUT_MS)),
+    streams,
+    partitions: config.partitions,
+    pageMaxRows: config.batchMaxRows,
+    now: Date.now,
+    sleep,
+  };
+  let report: RedriveReport = { redriven: 0, changed: 0, skipped: 0, stopped: undefined };
+  for await (const progress of redrive(deps, filter, { rate, limit, isDryRun })) {
+    for (const { letter, why } of progress.skippedNow)
+      console.error(`  ${printable(`${letter.stream} ${letter.id}: can't be redriven, ${why}`)}`);
+    if (progress.redriven > report.redriven && !isDryRun)
+      console.error(
+        `  ${progress.redriven.toLocaleString("en-US")} of ${found.letters.toLocaleString("en-US")}`,
+      );
+    report = progress;
+  }
   for (const line of describeRedrive(report, isDryRun)) console.log(line);
   return report.stopped || report.skipped > 0 ? 1 : 0;
 }

@@ -69,7 +69,7 @@ function whyNotDrained(p: PartitionStatus): string {
     p.lastSqlstate !== null && !p.lastReason?.includes(p.lastSqlstate) ? ` (${p.lastSqlstate})` : "";
   const why = [
     p.lastReason !== null && `the last try ended with: ${p.lastReason}${code}`,
-    p.attempts > 0 && `${countOf(p.attempts, "drain call")} died with the batch in hand`,
+    p.crashes > 0 && `${countOf(p.crashes, "drain call")} died with the batch in hand`,
     p.heldForSeconds !== null && `a drain call has held it for ${describeSeconds(p.heldForSeconds)}`,
     p.batchAgeSeconds !== null && `its batch was first claimed ${describeSeconds(p.batchAgeSeconds)} ago`,
   ].filter((reason) => reason !== false);

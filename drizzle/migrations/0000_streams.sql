@@ -46,7 +46,7 @@ CREATE TABLE "dead_letters" (
 	"envelope" text NOT NULL,
 	"sqlstate" text,
 	"reason" text NOT NULL,
-	"attempts" integer NOT NULL,
+	"burials" integer NOT NULL,
 	"received_at" timestamp with time zone,
 	"died_at" timestamp with time zone DEFAULT now() NOT NULL,
 	"redriven_at" timestamp with time zone,

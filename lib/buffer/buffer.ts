@@ -26,32 +26,38 @@ type Client = Pick<
   "createScript" | "exists" | "hmget" | "lindex" | "llen" | "lpush" | "pipeline" | "pttl"
 >;
 
-/** Who claims, and on which terms. */
+/** Bounds of one LPUSH, for those who split. Upstash takes 10 MB a request; JSON in JSON grows by up to a half. */
+export const PUSH_LIMITS = { maxCount: 5000, maxBytes: 4_000_000 };
+
+/** Who claims, and how much. */
 export interface Claimant {
   /** `instance:call`: a new one for each drain call; the instance is the living process. */
   token: string;
   leaseMs: number;
+  /** Envelopes wanted in one batch. */
   count: number;
-  /** Claim only full batches. */
-  full: boolean;
+  /** Claims nothing while less than `count` waits. */
+  fullBatchesOnly: boolean;
   /** When the drain call began, in milliseconds. */
   startedAtMs: number;
 }
 
-/** A batch in hand. `deaths` is set for a row handed out alone: drain calls that died with it alone. */
+/** A batch in hand. */
 export interface Batch {
   kind: "batch";
   name: string;
   /** False for a batch that was in hand already. */
   isFresh: boolean;
-  attempts: number;
-  deaths: number | undefined;
+  /** Drain calls that died with this batch in hand. */
+  crashes: number;
+  /** Drain calls that died with this envelope alone; undefined unless envelopes are handed out one at a time. */
+  crashesAlone: number | undefined;
   /** Oldest first. */
   envelopes: string[];
 }
 
-/** A claim's answer. `depth` is undefined where it was not counted. */
-export type Claim =
+/** A claim's answer. `depth` is undefined if it was not counted. */
+export type ClaimReply =
   | Batch
   | { kind: "none"; depth: number | undefined }
   | { kind: "held"; expiresInMs: number };
@@ -61,77 +67,80 @@ export interface PartitionStatus extends Partition {
   pending: number;
   sealed: number;
   claimed: number;
-  /** The envelope received first, undefined where there is none. */
+  /** The oldest envelope of each list that holds any: up to three. */
   oldest: string[];
   heldForMs: number | undefined;
   batchAgeMs: number | undefined;
-  attempts: number;
+  /** Drain calls that died with the batch in hand; 0 if there is none. */
+  crashes: number;
   lastSqlstate: string | undefined;
   lastReason: string | undefined;
 }
 
-/** Redis answered an LPUSH with something that is no number: nothing is promised. */
+/** Redis answered an LPUSH with something other than a number: nothing is promised. */
 export class PushUnconfirmed extends Error {
   override name = "PushUnconfirmed";
 }
 
 export type Buffer = ReturnType<typeof createBuffer>;
 
-/** Makes a buffer on an Upstash client. Errors of the client pass through (see redis-errors.ts). */
+/** Makes a buffer on an Upstash client. Errors of the client pass through (redis-errors.ts reads them). */
 export function createBuffer(redis: Client, now: () => number = Date.now) {
   const claimScript = redis.createScript<unknown[]>(readScript("claim"));
   const handBackScript = redis.createScript<number>(readScript("hand-back"));
   const renewScript = redis.createScript<number>(readScript("renew"));
 
-  const keysOf = (p: Partition) => [...listKeys(p), leaseKey(p), claimKey(p)];
+  const keysOf = (partition: Partition) => [...listKeys(partition), leaseKey(partition), claimKey(partition)];
 
   /**
    * Pushes envelopes onto a partition with one LPUSH, all or nothing, and returns the depth of pending after it.
    * May be repeated: the primary key absorbs what arrives twice. Throws PushUnconfirmed unless Redis answered
    * with a number.
    */
-  async function push(p: Partition, envelopes: readonly string[]): Promise<number> {
-    const depth: unknown = await redis.lpush(pendingKey(p), ...envelopes);
+  async function push(partition: Partition, envelopes: readonly string[]): Promise<number> {
+    const depth: unknown = await redis.lpush(pendingKey(partition), ...envelopes);
     if (typeof depth !== "number")
       throw new PushUnconfirmed(`expected a number in reply to LPUSH, got ${typeof depth}`);
     return depth;
   }
 
-  /** Acknowledges `acked` (a batch's name, or "") and claims the next batch, in one atomic step. */
-  async function claim(p: Partition, by: Claimant, acked = ""): Promise<Claim> {
-    const reply = await claimScript.exec(keysOf(p), [
+  /** Acknowledges the batch named `settled` ("": none) and claims the next batch, in one atomic step. */
+  async function claim(partition: Partition, by: Claimant, settled = ""): Promise<ClaimReply> {
+    const reply = await claimScript.exec(keysOf(partition), [
       by.token,
-      acked,
+      settled,
       String(by.leaseMs),
       String(by.count),
-      by.full ? "1" : "0",
+      by.fullBatchesOnly ? "1" : "0",
       String(by.startedAtMs),
       String(now()),
     ]);
-    return parseClaim(reply);
+    return parseClaimReply(reply);
   }
 
-  /** Acknowledges `acked` and gives the lease up, claiming nothing. */
-  async function release(p: Partition, by: Claimant, acked: string): Promise<void> {
-    await claim(p, { ...by, count: 0 }, acked);
+  /** Acknowledges the batch named `settled` and gives the lease up, claiming nothing. */
+  async function release(partition: Partition, by: Claimant, settled: string): Promise<void> {
+    await claim(partition, { ...by, count: 0 }, settled);
   }
 
   /**
-   * Gives the lease up with the batch still in hand; says why, for people. No attempt is counted. `alone`: from now
-   * on its rows are handed out one at a time.
+   * Gives the lease up with the batch still in hand; says why, for people. No crash is counted. `oneAtATime`: from now
+   * on its envelopes are handed out one at a time.
    */
   async function handBack(
-    p: Partition,
+    partition: Partition,
     token: string,
-    why: { sqlstate?: string; reason?: string; alone?: boolean } = {},
+    why: { sqlstate?: string; reason?: string; oneAtATime?: boolean } = {},
   ): Promise<void> {
-    const { sqlstate = "", reason = "", alone = false } = why;
-    await handBackScript.exec([leaseKey(p), claimKey(p)], [token, sqlstate, reason, alone ? "1" : "0"]);
+    const { sqlstate = "", reason = "", oneAtATime = false } = why;
+    const args = [token, sqlstate, reason, oneAtATime ? "1" : "0"];
+    await handBackScript.exec([leaseKey(partition), claimKey(partition)], args);
   }
 
   /** Extends the lease; false when another drain call has taken the batch up. */
-  async function renew(p: Partition, by: Claimant): Promise<boolean> {
-    return (await renewScript.exec([leaseKey(p), claimKey(p)], [by.token, String(by.leaseMs)])) === 1;
+  async function renew(partition: Partition, by: Claimant): Promise<boolean> {
+    const keys = [leaseKey(partition), claimKey(partition)];
+    return (await renewScript.exec(keys, [by.token, String(by.leaseMs)])) === 1;
   }
 
   /**
@@ -160,61 +169,61 @@ export function createBuffer(redis: Client, now: () => number = Date.now) {
     return halves.filter((_, i) => (counts[i] ?? 0) > 0);
   }
 
-  /** How many events wait in pending. */
-  const depth = (p: Partition): Promise<number> => redis.llen(pendingKey(p));
+  /** Counts the events that wait in pending. */
+  const depth = (partition: Partition): Promise<number> => redis.llen(pendingKey(partition));
 
   /** Everything that `GET /status` says of the given partitions, in one round trip. */
   async function inspect(partitions: readonly Partition[]): Promise<PartitionStatus[]> {
     if (partitions.length === 0) return [];
     const pipeline = redis.pipeline();
-    for (const p of partitions) {
-      for (const list of listKeys(p)) pipeline.llen(list);
-      pipeline.lindex(pendingKey(p), -1).lindex(sealedKey(p), -1).lindex(claimedKey(p), 0);
-      pipeline.pttl(leaseKey(p));
-      pipeline.hmget(claimKey(p), ...CLAIM_FIELDS);
+    for (const one of partitions) {
+      for (const list of listKeys(one)) pipeline.llen(list);
+      pipeline.lindex(pendingKey(one), -1).lindex(sealedKey(one), -1).lindex(claimedKey(one), 0);
+      pipeline.pttl(leaseKey(one));
+      pipeline.hmget(claimKey(one), ...CLAIM_FIELDS);
     }
     const replies = await pipeline.exec<unknown[]>();
-    return partitions.map((p, i) => parseStatus(p, replies.slice(i * 8, i * 8 + 8), now()));
+    return partitions.map((one, i) => parseStatus(one, replies.slice(i * 8, i * 8 + 8), now()));
   }
 
   return { push, claim, release, handBack, renew, findBusy, depth, inspect };
 }
 
-function parseClaim(reply: unknown[]): Claim {
+function parseClaimReply(reply: unknown[]): ClaimReply {
   const [kind, ...rest] = reply;
   if (kind === "held") return { kind, expiresInMs: Number(rest[0]) };
   if (kind === "none") return { kind, depth: Number(rest[0]) < 0 ? undefined : Number(rest[0]) };
   if (kind !== "batch") throw new Error(`expected batch, none or held from claim.lua, got ${typeof kind}`);
-  const [name, fresh, attempts, deaths, ...envelopes] = rest as [string, number, number, number, ...string[]];
+  const [name, fresh, crashes, alone, ...envelopes] = rest as [string, number, number, number, ...string[]];
   return {
     kind,
     name,
     isFresh: Number(fresh) === 1,
-    attempts: Number(attempts),
-    deaths: Number(deaths) < 0 ? undefined : Number(deaths),
+    crashes: Number(crashes),
+    crashesAlone: Number(alone) < 0 ? undefined : Number(alone),
     envelopes,
   };
 }
 
-/** What people are told of a partition, as `claim` keeps it. */
-const CLAIM_FIELDS = ["heldMs", "firstMs", "attempts", "sqlstate", "reason"] as const;
+/** The fields of the claim hash that people are shown. */
+const CLAIM_FIELDS = ["heldSinceMs", "firstMs", "crashes", "sqlstate", "reason"] as const;
 
 /** The client gives HMGET as a list, because its deserialisation is off. */
-function parseStatus(p: Partition, reply: unknown[], nowMs: number): PartitionStatus {
+function parseStatus(partition: Partition, reply: unknown[], nowMs: number): PartitionStatus {
   const [pending, sealed, claimed] = reply.slice(0, 3).map(Number) as [number, number, number];
   const oldest = reply.slice(3, 6).filter((text): text is string => typeof text === "string");
-  const [heldMs, firstMs, attempts, sqlstate, reason] = reply[7] as (string | null)[];
+  const [heldSinceMs, firstMs, crashes, sqlstate, reason] = reply[7] as (string | null)[];
   const isHeld = Number(reply[6]) > 0;
   const since = (ms: string | null | undefined) => (ms ? Math.max(0, nowMs - Number(ms)) : undefined);
   return {
-    ...p,
+    ...partition,
     pending,
     sealed,
     claimed,
     oldest,
-    heldForMs: isHeld ? since(heldMs) : undefined,
+    heldForMs: isHeld ? since(heldSinceMs) : undefined,
     batchAgeMs: claimed > 0 ? since(firstMs) : undefined,
-    attempts: claimed > 0 ? Number(attempts ?? 0) : 0,
+    crashes: claimed > 0 ? Number(crashes ?? 0) : 0,
     lastSqlstate: sqlstate || undefined,
     lastReason: reason || undefined,
   };

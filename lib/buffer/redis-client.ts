@@ -3,7 +3,7 @@
  * sent once, and strings come back as they are.
  */
 import { errors, Redis, type Requester, type UpstashRequest, type UpstashResponse } from "@upstash/redis";
-import { post } from "../http-post.ts";
+import { sendPost } from "../http-post.ts";
 
 const { UpstashError, UpstashJSONParseError } = errors;
 
@@ -24,7 +24,7 @@ function requesterTo({ restUrl, restToken }: Endpoint, timeoutMs: number): Reque
   let syncToken = "";
   return {
     async request<Result>({ path = [], body }: UpstashRequest): Promise<UpstashResponse<Result>> {
-      const reply = await post([url, ...path].join("/"), {
+      const reply = await sendPost([url, ...path].join("/"), {
         headers: {
           authorization: `Bearer ${restToken}`,
           [SYNC_TOKEN]: syncToken,

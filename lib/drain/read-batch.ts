@@ -1,6 +1,6 @@
 /**
- * From envelopes to rows. What cannot become a row is a dead letter at once: no envelope, an envelope that
- * makes no row, or one that was alone when too many drain calls died.
+ * Reads a batch: from envelopes to rows. Three kinds become a dead letter at once: text that is not an envelope, an
+ * envelope that makes no row, and one that was alone in hand when too many drain calls died.
  */
 import type { Batch } from "../buffer/buffer.ts";
 import { decodeEnvelope, type Envelope, encodeEnvelope } from "../schema/envelope.ts";
@@ -9,7 +9,7 @@ import { type Row, rowOf } from "../schema/json-row.ts";
 import type { Stream } from "../schema/stream.ts";
 import type { Letter } from "../store/store.ts";
 
-/** Deaths alone after which a row is buried instead of being tried again. */
+/** Crashes alone after which an envelope is buried instead of being tried again. */
 const BURY_AFTER = 3;
 
 /** A row that becomes a letter if Postgres refuses it. */
@@ -17,18 +17,19 @@ interface ReadRow extends Row {
   envelope: Envelope;
 }
 
-/** Turns a batch into rows; what can't become one is a letter at once. */
+/** Turns a batch into rows, and into letters of those that can't become one. */
 export function readBatch(stream: Stream, batch: Batch) {
   const rows: ReadRow[] = [];
   const letters: Letter[] = [];
-  const killed = batch.deaths !== undefined && batch.deaths >= BURY_AFTER;
+  const crashedTooOften = batch.crashesAlone !== undefined && batch.crashesAlone >= BURY_AFTER;
   for (const text of batch.envelopes) {
     const envelope = decodeEnvelope(text);
-    if (envelope === undefined) letters.push(strayLetter(stream, text));
-    else if (killed)
+    if (envelope === undefined) letters.push(letterOfForeignText(stream, text));
+    else if (crashedTooOften)
       letters.push(letterOf(stream, envelope, { reason: "killed the drain call that held it" }));
     else {
-      const row = rowOf(stream, envelope); // not of what killed: toRow may be how
+      // Not for an event that crashed earlier drains: toRow may be the cause.
+      const row = rowOf(stream, envelope);
       if ("reason" in row) letters.push(letterOf(stream, envelope, row));
       else rows.push({ id: row.id, receivedAt: row.receivedAt, json: row.json, envelope }); // a spread costs 1 µs a row
     }
@@ -47,17 +48,17 @@ export const letterOf = (
   envelope: encodeEnvelope(envelope),
   sqlstate,
   reason,
-  attempts: (envelope.deaths ?? 0) + 1,
+  burials: (envelope.burials ?? 0) + 1,
   receivedAt: envelope.receivedAt,
 });
 
-/** The letter of what somebody else pushed; its id is made of the text. */
-const strayLetter = (stream: Stream, text: string): Letter => ({
+/** The letter of a text that somebody else pushed; its id is made of the text. */
+const letterOfForeignText = (stream: Stream, text: string): Letter => ({
   stream: stream.name,
   id: idFromRaw(stream.name, "", text),
   envelope: text,
   sqlstate: undefined,
   reason: "not an envelope",
-  attempts: 1,
+  burials: 1,
   receivedAt: undefined,
 });

@@ -1,6 +1,6 @@
 /**
- * Counts of what ingest answered, by stream, logged at most every ten seconds as `ingest.counted`. They ride on a
- * request that ends, because between requests Cloud Run gives no CPU.
+ * AnswerCounts of what ingest answered, by stream, logged at most every ten seconds as `ingest.counted`. They are
+ * logged when a request ends: Cloud Run gives no CPU between requests.
  */
 import type { Log } from "../log.ts";
 
@@ -9,30 +9,30 @@ const EVERY_MS = 10_000;
 const NOTHING = { accepted: 0, rejected: 0, shed: 0, storedThrough: 0 };
 export type Counted = typeof NOTHING;
 
-export class Counts {
+export class AnswerCounts {
   readonly #log: Log;
   readonly #now: () => number;
   #byStream = new Map<string, Counted>();
-  #saidAtMs: number;
+  #loggedAtMs: number;
 
   constructor(log: Log, now: () => number) {
     this.#log = log;
     this.#now = now;
-    this.#saidAtMs = now();
+    this.#loggedAtMs = now();
   }
 
-  /** Adds to a stream's counts, and says them when it is time. */
+  /** Adds to a stream's counts, and logs them when it is time. */
   add(stream: string, counted: Partial<Counted>): void {
     const sums = this.#byStream.get(stream) ?? { ...NOTHING };
     for (const name of Object.keys(counted) as (keyof Counted)[]) sums[name] += counted[name] ?? 0;
     this.#byStream.set(stream, sums);
-    if (this.#now() - this.#saidAtMs >= EVERY_MS) this.say();
+    if (this.#now() - this.#loggedAtMs >= EVERY_MS) this.logCounts();
   }
 
-  /** Says what was counted since the last time. */
-  say(): void {
+  /** Logs what was counted since the last time. */
+  logCounts(): void {
     for (const [stream, sums] of this.#byStream) this.#log.info("ingest.counted", { stream, ...sums });
     this.#byStream = new Map();
-    this.#saidAtMs = this.#now();
+    this.#loggedAtMs = this.#now();
   }
 }

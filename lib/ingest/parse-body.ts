@@ -2,10 +2,11 @@
  * From a body to the events it holds, by media type: JSON, NDJSON, CloudEvents (structured, batched, binary).
  * Only syntax is judged here; whether an event fits its stream is judged by `admit.ts`.
  */
-import type { Fault } from "../schema/column-limits.ts";
+
 import { isUuid } from "../schema/event-ids.ts";
+import type { InputError } from "../schema/input-error.ts";
 import type { CloudEvent, Stream } from "../schema/stream.ts";
-import { mayBeAtFault } from "./unsafe-json.ts";
+import { hasUnsafeMarks } from "./unsafe-json.ts";
 
 /** One event as it came. */
 export interface RawEvent {
@@ -13,9 +14,9 @@ export interface RawEvent {
   rawId?: string | undefined;
   value: unknown;
   /** Whether the text gave cause for a deep check. */
-  isSuspect: boolean;
+  needsDeepCheck: boolean;
   /** What was wrong with its form, beyond syntax. */
-  fault?: Fault;
+  error?: InputError;
 }
 
 export interface ParsedBody {
@@ -25,8 +26,8 @@ export interface ParsedBody {
 }
 
 /** The body's syntax is wrong: a 400 with this message. */
-export class SyntaxFault extends Error {
-  override name = "SyntaxFault";
+export class BodySyntaxError extends Error {
+  override name = "BodySyntaxError";
 }
 
 export type MediaType = "json" | "ndjson" | "cloudevent" | "cloudevent-batch" | "cloudevent-binary";
@@ -63,8 +64,8 @@ export class TooMany extends Error {
 }
 
 /**
- * Parses a body of at most `eventsMax` events. Throws SyntaxFault where it is not what its media type says, or holds
- * no event; TooMany before anything is made of what is too much.
+ * Parses a body of at most `eventsMax` events. Throws BodySyntaxError where it is not what its media type says, or holds
+ * no event; TooMany before it processes any event over the limit.
  */
 export function parseBody(
   stream: Stream,
@@ -75,7 +76,7 @@ export function parseBody(
 ): ParsedBody {
   const text = decode(body);
   const parsed = parseText(stream, type, headers, text, eventsMax);
-  if (parsed.events.length === 0) throw new SyntaxFault("expected at least one event, got none");
+  if (parsed.events.length === 0) throw new BodySyntaxError("expected at least one event, got none");
   return parsed;
 }
 
@@ -83,7 +84,7 @@ function decode(body: Uint8Array): string {
   try {
     return utf8.decode(body);
   } catch {
-    throw new SyntaxFault("expected UTF-8 text");
+    throw new BodySyntaxError("expected UTF-8 text");
   }
 }
 
@@ -94,23 +95,23 @@ function parseText(
   text: string,
   eventsMax: number,
 ): ParsedBody {
-  const isSuspect = mayBeAtFault(text);
+  const needsDeepCheck = hasUnsafeMarks(text);
   switch (type) {
     case "json": {
       const value = parseJson(text);
       return Array.isArray(value)
-        ? { events: atMost(eventsMax, value).map((one) => ({ value: one, isSuspect })), isBatch: true }
-        : { events: [{ value: objectOf(value), isSuspect }], isBatch: false };
+        ? { events: atMost(eventsMax, value).map((one) => ({ value: one, needsDeepCheck })), isBatch: true }
+        : { events: [{ value: objectOf(value), needsDeepCheck }], isBatch: false };
     }
     case "ndjson":
       return { events: parseLines(text, eventsMax), isBatch: true };
     case "cloudevent":
-      return { events: [fromCloudEvent(stream, objectOf(parseJson(text)), isSuspect)], isBatch: false };
+      return { events: [fromCloudEvent(stream, objectOf(parseJson(text)), needsDeepCheck)], isBatch: false };
     case "cloudevent-batch": {
       const value = parseJson(text);
-      if (!Array.isArray(value)) throw new SyntaxFault("expected an array of CloudEvents");
+      if (!Array.isArray(value)) throw new BodySyntaxError("expected an array of CloudEvents");
       return {
-        events: atMost(eventsMax, value).map((one) => fromCloudEvent(stream, one, isSuspect)),
+        events: atMost(eventsMax, value).map((one) => fromCloudEvent(stream, one, needsDeepCheck)),
         isBatch: true,
       };
     }
@@ -128,13 +129,15 @@ function parseJson(text: string, where = ""): unknown {
   try {
     return JSON.parse(text);
   } catch {
-    throw new SyntaxFault(`expected JSON${where}`);
+    throw new BodySyntaxError(`expected JSON${where}`);
   }
 }
 
 function objectOf(value: unknown): object {
   if (typeof value !== "object" || value === null)
-    throw new SyntaxFault(`expected an object or an array, got ${value === null ? "null" : typeof value}`);
+    throw new BodySyntaxError(
+      `expected an object or an array, got ${value === null ? "null" : typeof value}`,
+    );
   return value;
 }
 
@@ -157,7 +160,7 @@ function parseLines(text: string, eventsMax: number): RawEvent[] {
     number += 1;
     if (line === "") continue;
     if (events.length === eventsMax) throw tooMany(eventsMax);
-    events.push({ value: parseJson(line, ` on line ${number}`), isSuspect: mayBeAtFault(line) });
+    events.push({ value: parseJson(line, ` on line ${number}`), needsDeepCheck: hasUnsafeMarks(line) });
   }
   return events;
 }
@@ -170,7 +173,7 @@ function attributesOf(headers: Headers): Record<string, string> {
       try {
         return [name.slice(3), decodeURIComponent(String(value))];
       } catch {
-        throw new SyntaxFault(`expected percent-encoded UTF-8 in the header ${name}`);
+        throw new BodySyntaxError(`expected percent-encoded UTF-8 in the header ${name}`);
       }
     }),
   );
@@ -180,18 +183,18 @@ function attributesOf(headers: Headers): Record<string, string> {
  * A CloudEvent as an event of its stream. CloudEvents promises that source and id together are unique, so an id
  * that is no UUID is taken with its source.
  */
-function fromCloudEvent(stream: Stream, value: unknown, isSuspect: boolean): RawEvent {
-  const fault = faultOfCloudEvent(value);
-  if (fault) return { value, isSuspect, fault };
+function fromCloudEvent(stream: Stream, value: unknown, needsDeepCheck: boolean): RawEvent {
+  const error = errorOfCloudEvent(value);
+  if (error) return { value, needsDeepCheck, error };
   const event = value as CloudEvent;
   return {
     rawId: isUuid(event.id) ? event.id : JSON.stringify([event.source, event.id]),
     value: stream.fromCloudEvent(event),
-    isSuspect,
+    needsDeepCheck,
   };
 }
 
-function faultOfCloudEvent(value: unknown): Fault | undefined {
+function errorOfCloudEvent(value: unknown): InputError | undefined {
   if (typeof value !== "object" || value === null) return { path: "", message: "expected a CloudEvent" };
   const event = value as Record<string, unknown>;
   if (event.specversion !== "1.0") return { path: "specversion", message: 'expected "1.0"' };

@@ -1,21 +1,21 @@
 /**
- * Placement: which partition of a stream this instance pushes to, and when it pushes no more.
+ * Chooses the partition of a stream that this instance pushes to, and says when it pushes no more.
  *
  * An instance keeps to one partition of its own, so that quiet traffic makes full batches. It moves on when that
  * one is deep, so that several are drained at once. Past the high-water mark (depth × the instance's mean
  * envelope size) a partition takes no more: the push that passed it is kept, the next goes elsewhere, and when
  * all are full the stream is shed. While shedding, one LLEN a second asks again.
  */
-import type { Partition } from "../buffer/redis-keys.ts";
+import { fieldsOfPartition, type Partition } from "../buffer/redis-keys.ts";
 import type { Log } from "../log.ts";
 
-interface Terms {
+interface Deps {
   partitions: number;
   /** The high-water mark of one partition, in bytes. */
   bufferMaxBytes: number;
   /** From this depth on the next push goes to the next partition. */
-  deepAt: number;
-  depthOf(p: Partition): Promise<number>;
+  moveOnAtDepth: number;
+  depthOf(partition: Partition): Promise<number>;
   now: () => number;
   log: Log;
   /** Where this instance begins, so that instances spread. @default random */
@@ -35,65 +35,64 @@ interface StreamState {
   isShedding: boolean;
 }
 
-export class Placement {
-  readonly #terms: Terms;
+export class PartitionChoice {
+  readonly #deps: Deps;
   readonly #first: number;
   readonly #states = new Map<string, StreamState>();
   /** The mean size of this instance's envelopes, in bytes, recent ones counting most. */
   #meanBytes = 0;
 
-  constructor(terms: Terms) {
-    this.#terms = terms;
-    this.#first = (terms.first ?? Math.floor(Math.random() * terms.partitions)) % terms.partitions;
+  constructor(deps: Deps) {
+    this.#deps = deps;
+    this.#first = (deps.first ?? Math.floor(Math.random() * deps.partitions)) % deps.partitions;
   }
 
   /** The partition for the next push; undefined: shed. */
   async choose(stream: string): Promise<Partition | undefined> {
     const state = this.#stateOf(stream);
     const free = this.#firstFree(state);
-    if (free !== undefined) return { stream, partition: free };
-    if (this.#terms.now() >= state.askAtMs) {
-      state.askAtMs = this.#terms.now() + ASK_EVERY_MS;
+    if (free !== undefined) return { stream, index: free };
+    if (this.#deps.now() >= state.askAtMs) {
+      state.askAtMs = this.#deps.now() + ASK_EVERY_MS;
       await this.#askAgain(stream, state);
     }
     const found = this.#firstFree(state);
-    this.#say(stream, state, found === undefined);
-    return found === undefined ? undefined : { stream, partition: found };
+    this.#logShedding(stream, state, found === undefined);
+    return found === undefined ? undefined : { stream, index: found };
   }
 
   /** Notes what a push of `count` envelopes of `bytes` in all left behind. */
-  pushed({ stream, partition }: Partition, depth: number, count: number, bytes: number): void {
+  pushed({ stream, index }: Partition, depth: number, count: number, bytes: number): void {
     const mean = bytes / count;
     this.#meanBytes = this.#meanBytes === 0 ? mean : this.#meanBytes * 0.9 + mean * 0.1;
     const state = this.#stateOf(stream);
     const held = depth * this.#meanBytes;
-    const ratio = held / this.#terms.bufferMaxBytes;
-    if (ratio < DEEP_RATIO) state.deep.delete(partition);
-    else if (!state.deep.has(partition)) {
-      state.deep.add(partition);
-      this.#terms.log.warn("buffer.deep", {
-        stream,
-        partition,
+    const ratio = held / this.#deps.bufferMaxBytes;
+    if (ratio < DEEP_RATIO) state.deep.delete(index);
+    else if (!state.deep.has(index)) {
+      state.deep.add(index);
+      this.#deps.log.warn("buffer.deep", {
+        ...fieldsOfPartition({ stream, index }),
         depth,
         bytes: Math.round(held),
         ratio: Math.round(ratio * 100) / 100,
       });
     }
-    if (ratio >= 1) state.full.add(partition);
-    if (depth >= this.#terms.deepAt) state.current = (partition + 1) % this.#terms.partitions;
+    if (ratio >= 1) state.full.add(index);
+    if (depth >= this.#deps.moveOnAtDepth) state.current = (index + 1) % this.#deps.partitions;
   }
 
   /** Redis refused a push to this partition because its list is full. */
-  refused({ stream, partition }: Partition): void {
-    this.#stateOf(stream).full.add(partition);
+  refused({ stream, index }: Partition): void {
+    this.#stateOf(stream).full.add(index);
   }
 
   /** Redis refused because everything is full: sheds the stream until the next look. */
   refusedAll(stream: string): void {
     const state = this.#stateOf(stream);
-    for (let partition = 0; partition < this.#terms.partitions; partition++) state.full.add(partition);
-    state.askAtMs = this.#terms.now() + ASK_EVERY_MS;
-    this.#say(stream, state, true);
+    for (let index = 0; index < this.#deps.partitions; index++) state.full.add(index);
+    state.askAtMs = this.#deps.now() + ASK_EVERY_MS;
+    this.#logShedding(stream, state, true);
   }
 
   #stateOf(stream: string): StreamState {
@@ -111,27 +110,27 @@ export class Placement {
   }
 
   #firstFree(state: StreamState): number | undefined {
-    for (let step = 0; step < this.#terms.partitions; step++) {
-      const partition = (state.current + step) % this.#terms.partitions;
-      if (!state.full.has(partition)) return partition;
+    for (let step = 0; step < this.#deps.partitions; step++) {
+      const index = (state.current + step) % this.#deps.partitions;
+      if (!state.full.has(index)) return index;
     }
     return undefined;
   }
 
   /** One LLEN: on the current partition, and next time on the one after it. */
   async #askAgain(stream: string, state: StreamState): Promise<void> {
-    const partition = state.current;
-    state.current = (partition + 1) % this.#terms.partitions;
-    const depth = await this.#terms.depthOf({ stream, partition });
-    if (depth * this.#meanBytes >= this.#terms.bufferMaxBytes) return;
-    state.full.delete(partition);
-    state.current = partition;
+    const index = state.current;
+    state.current = (index + 1) % this.#deps.partitions;
+    const depth = await this.#deps.depthOf({ stream, index });
+    if (depth * this.#meanBytes >= this.#deps.bufferMaxBytes) return;
+    state.full.delete(index);
+    state.current = index;
   }
 
-  #say(stream: string, state: StreamState, isShedding: boolean): void {
+  #logShedding(stream: string, state: StreamState, isShedding: boolean): void {
     if (state.isShedding === isShedding) return;
     state.isShedding = isShedding;
-    if (isShedding) this.#terms.log.warn("shedding.started", { stream });
-    else this.#terms.log.info("shedding.ended", { stream });
+    if (isShedding) this.#deps.log.warn("shedding.started", { stream });
+    else this.#deps.log.info("shedding.ended", { stream });
   }
 }

@@ -1,22 +1,22 @@
 /**
- * Pushing: from admitted events to Redis's numeric reply, for many requests at once.
+ * Pushing: from envelopes to Redis's numeric reply, for many requests at once.
  *
- *     request ─▶ group commit ─▶ breaker ─▶ placement ─▶ LPUSH ─▶ crossing? eager flush
+ *     request ─▶ group commit ─▶ breaker ─▶ partition choice ─▶ LPUSH ─▶ crossing? eager flush
  *
  * Resolves only when Redis has said how deep the list is. Throws Shed when the buffer is full, and
  * BufferUnavailable when Redis gave no answer: then some of it may have been kept, and the ids are fixed.
  */
-
-import type { Buffer } from "../buffer/buffer.ts";
+import { type Buffer, PUSH_LIMITS } from "../buffer/buffer.ts";
 import { redisFailureOf } from "../buffer/redis-errors.ts";
 import type { Partition } from "../buffer/redis-keys.ts";
 import type { Breaker } from "../flow/breaker.ts";
 import { GroupCommit, Overloaded } from "../flow/group-commit.ts";
 import { split } from "../flow/split-by-size.ts";
 import type { Log } from "../log.ts";
+import { encodedBytes, encodeEnvelope, type PushableEnvelope } from "../schema/envelope.ts";
 import type { Flush } from "./eager-flush.ts";
 import { crosses } from "./flush-threshold.ts";
-import type { Placement } from "./partition-choice.ts";
+import type { PartitionChoice } from "./partition-choice.ts";
 
 /** The buffer takes no more for now: nothing of this push was kept, unless it was larger than one LPUSH. */
 export class Shed extends Error {
@@ -28,17 +28,15 @@ export class BufferUnavailable extends Error {
   override name = "BufferUnavailable";
 }
 
-interface Context {
+interface Deps {
   buffer: Pick<Buffer, "push">;
   breaker: Breaker;
-  placement: Placement;
+  partitionChoice: PartitionChoice;
   flush: Flush;
   flushThreshold: number;
   log: Log;
 }
 
-/** What one LPUSH holds. Upstash takes 10 MB a request; JSON in JSON grows by up to a half. */
-export const ONE_PUSH = { maxCount: 5000, maxBytes: 4_000_000 };
 /** Bytes of one stream that may wait for Redis in one instance; past that, shed. */
 const WAITING_MAX_BYTES = 32_000_000;
 
@@ -50,14 +48,14 @@ interface Pushed {
 }
 
 /** Makes the one way in which this instance pushes. */
-export function createPusher(context: Context) {
-  const groups = new Map<string, GroupCommit<string, Pushed>>();
+export function createPusher(deps: Deps) {
+  const groups = new Map<string, GroupCommit<PushableEnvelope, Pushed>>();
 
-  function groupOf(stream: string): GroupCommit<string, Pushed> {
+  function groupOf(stream: string): GroupCommit<PushableEnvelope, Pushed> {
     const known = groups.get(stream);
     if (known) return known;
-    const group = new GroupCommit((envelopes: string[]) => pushOnce(context, stream, envelopes), {
-      ...ONE_PUSH,
+    const group = new GroupCommit((envelopes: PushableEnvelope[]) => pushOnce(deps, stream, envelopes), {
+      ...PUSH_LIMITS,
       maxWaitingBytes: WAITING_MAX_BYTES,
       concurrency: 1,
     });
@@ -66,8 +64,8 @@ export function createPusher(context: Context) {
   }
 
   /** Pushes one request's envelopes. May be repeated with the same ids. */
-  return async function push(stream: string, envelopes: readonly string[]): Promise<void> {
-    for (const { items, bytes } of split(envelopes, byteLength, ONE_PUSH)) {
+  return async function push(stream: string, envelopes: readonly PushableEnvelope[]): Promise<void> {
+    for (const { items, bytes } of split(envelopes, encodedBytes, PUSH_LIMITS)) {
       const { result, offset } = await groupOf(stream).add(items, bytes).catch(asShed);
       if (offset === 0) await result.flushed;
     }
@@ -78,29 +76,27 @@ const asShed = (error: unknown): never => {
   throw error instanceof Overloaded ? new Shed("too much waits for Redis") : error;
 };
 
-/** The size of an envelope, in bytes. */
-export const byteLength = (text: string): number => globalThis.Buffer.byteLength(text);
-
 /** One LPUSH to the partition of the moment, or to the next when that one's list is full. */
-async function pushOnce(context: Context, stream: string, envelopes: string[]): Promise<Pushed> {
-  const { breaker, placement } = context;
+async function pushOnce(deps: Deps, stream: string, envelopes: PushableEnvelope[]): Promise<Pushed> {
+  const { breaker, partitionChoice } = deps;
   if (!breaker.mayTry()) throw new BufferUnavailable("the breaker is open");
+  const texts = envelopes.map(encodeEnvelope);
   for (;;) {
-    const partition = await choose(context, stream);
-    const depth = await attempt(context, partition, envelopes);
+    const partition = await choose(deps, stream);
+    const depth = await attempt(deps, partition, texts);
     if (depth === "list-full") continue;
     breaker.succeeded();
-    const bytes = envelopes.reduce((sum, envelope) => sum + envelope.length, 0);
-    placement.pushed(partition, depth, envelopes.length, bytes);
-    const isCrossing = crosses(depth - envelopes.length, depth, context.flushThreshold);
-    return { partition, flushed: isCrossing ? context.flush(partition) : undefined };
+    const bytes = texts.reduce((sum, text) => sum + text.length, 0);
+    partitionChoice.pushed(partition, depth, texts.length, bytes);
+    const isCrossing = crosses(depth - texts.length, depth, deps.flushThreshold);
+    return { partition, flushed: isCrossing ? deps.flush(partition) : undefined };
   }
 }
 
-async function choose({ placement, breaker, log }: Context, stream: string): Promise<Partition> {
+async function choose({ partitionChoice, breaker, log }: Deps, stream: string): Promise<Partition> {
   let partition: Partition | undefined;
   try {
-    partition = await placement.choose(stream);
+    partition = await partitionChoice.choose(stream);
   } catch (error) {
     throw unavailable(breaker, log, error);
   }
@@ -113,24 +109,24 @@ async function choose({ placement, breaker, log }: Context, stream: string): Pro
 
 /** Pushes, once more at once where the connection broke. Returns the depth, or that this list is full. */
 async function attempt(
-  { buffer, breaker, placement, log }: Context,
+  { buffer, breaker, partitionChoice, log }: Deps,
   partition: Partition,
-  envelopes: string[],
+  texts: string[],
 ): Promise<number | "list-full"> {
   try {
-    return await buffer.push(partition, envelopes).catch((error: unknown) => {
+    return await buffer.push(partition, texts).catch((error: unknown) => {
       if (redisFailureOf(error) !== "connection") throw error;
-      return buffer.push(partition, envelopes);
+      return buffer.push(partition, texts);
     });
   } catch (error) {
     const failure = redisFailureOf(error);
     if (failure === "list-full") {
-      placement.refused(partition);
+      partitionChoice.refused(partition);
       return failure;
     }
     if (failure === "full") {
       breaker.succeeded();
-      placement.refusedAll(partition.stream);
+      partitionChoice.refusedAll(partition.stream);
       throw new Shed("Redis is full");
     }
     throw unavailable(breaker, log, error);

@@ -3,10 +3,10 @@
  * surrogates (no text or jsonb column holds them), `__proto__` keys (object copies lose them), numbers that are
  * not finite or are integers beyond ±(2^53−1) (JSON.parse changes them), nesting deeper than 64.
  *
- * Walking every value would cost more than parsing it, so `mayBeAtFault` looks at the raw text first: without
+ * Walking every value would cost more than parsing it, so `hasUnsafeMarks` looks at the raw text first: without
  * one of these marks no fault is possible.
  */
-import type { Fault } from "../schema/column-limits.ts";
+import type { InputError } from "../schema/input-error.ts";
 
 /** Levels of objects and arrays in one event. */
 export const NESTING_MAX = 64;
@@ -17,12 +17,12 @@ const ESCAPE = /\\u(?:00|d[89a-f])/i;
 const NUMBER = /\d(?:\d{15}|[eE][+-]?\d)/;
 
 /** Whether the text has one of the marks. One expression for all of them takes half as long again. */
-const isMarked = (text: string): boolean =>
+const hasUnsafeLiteral = (text: string): boolean =>
   text.includes("__proto__") || (text.includes("\\u") && ESCAPE.test(text)) || NUMBER.test(text);
 
 /** Whether the raw text gives cause to walk the value. */
-export function mayBeAtFault(text: string): boolean {
-  return isMarked(text) || (opensMoreThan(text, NESTING_MAX) && nestsDeeperThan(text, NESTING_MAX));
+export function hasUnsafeMarks(text: string): boolean {
+  return hasUnsafeLiteral(text) || (opensMoreThan(text, NESTING_MAX) && nestsDeeperThan(text, NESTING_MAX));
 }
 
 /** Whether the text has more than `limit` brackets that open: fewer cannot nest deeper. */
@@ -57,47 +57,47 @@ function endOfString(text: string, start: number): number {
   return text.length;
 }
 
-/** Finds the first fault of a parsed value, with its path; undefined: none. Allocates nothing while all is well. */
-export function findFault(value: unknown, path: (string | number)[] = []): Fault | undefined {
-  if (typeof value === "string") return at(path, faultOfText(value));
-  if (typeof value === "number") return at(path, faultOfNumber(value));
+/** Finds the first unsafe value in a parsed value, with its path; undefined: none. Allocates nothing while all is well. */
+export function findUnsafeValue(value: unknown, path: (string | number)[] = []): InputError | undefined {
+  if (typeof value === "string") return at(path, errorOfText(value));
+  if (typeof value === "number") return at(path, errorOfNumber(value));
   if (typeof value !== "object" || value === null) return undefined;
   if (path.length >= NESTING_MAX) return at(path.slice(0, 3), `nested deeper than ${NESTING_MAX} levels`);
-  return Array.isArray(value) ? faultOfItems(value, path) : faultOfFields(value, path);
+  return Array.isArray(value) ? errorInItems(value, path) : errorInFields(value, path);
 }
 
-function faultOfItems(items: readonly unknown[], path: (string | number)[]): Fault | undefined {
+function errorInItems(items: readonly unknown[], path: (string | number)[]): InputError | undefined {
   for (let i = 0; i < items.length; i++) {
     path.push(i);
-    const fault = findFault(items[i], path);
-    if (fault) return fault;
+    const error = findUnsafeValue(items[i], path);
+    if (error) return error;
     path.pop();
   }
   return undefined;
 }
 
-function faultOfFields(fields: object, path: (string | number)[]): Fault | undefined {
+function errorInFields(fields: object, path: (string | number)[]): InputError | undefined {
   for (const key of Object.keys(fields)) {
-    const fault = at(path, faultOfText(key));
-    if (fault) return fault;
+    const error = at(path, errorOfText(key));
+    if (error) return error;
     path.push(key);
     if (key === "__proto__") return at(path, 'the key "__proto__" is not accepted');
-    const inner = findFault((fields as Record<string, unknown>)[key], path);
+    const inner = findUnsafeValue((fields as Record<string, unknown>)[key], path);
     if (inner) return inner;
     path.pop();
   }
   return undefined;
 }
 
-const at = (path: readonly (string | number)[], message: string | undefined): Fault | undefined =>
+const at = (path: readonly (string | number)[], message: string | undefined): InputError | undefined =>
   message === undefined ? undefined : { path: path.join("."), message };
 
-function faultOfText(text: string): string | undefined {
+function errorOfText(text: string): string | undefined {
   if (text.includes("\0")) return "contains the character NUL (U+0000)";
   return text.isWellFormed() ? undefined : "contains a lone surrogate, which is no Unicode character";
 }
 
-function faultOfNumber(value: number): string | undefined {
+function errorOfNumber(value: number): string | undefined {
   if (!Number.isFinite(value)) return "is not a finite number; send it as a string";
   if (Number.isInteger(value) && !Number.isSafeInteger(value))
     return "is an integer beyond ±(2^53−1); send it as a string";

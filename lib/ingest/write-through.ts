@@ -20,7 +20,7 @@ const ONE_INSERT = { maxCount: 1000, maxBytes: 4_000_000 };
 /** Bytes of one stream that may wait for Postgres in one instance. */
 const WAITING_MAX_BYTES = 32_000_000;
 
-/** How long a group may go on being told apart, in milliseconds; the insert under way then is its last. */
+/** Time limit for finding the bad rows of a group, in milliseconds. The insert that is running when it ends is the last. */
 const GROUP_TIMEOUT_MS = 15_000;
 
 interface Item {
@@ -29,15 +29,19 @@ interface Item {
 }
 
 /** Makes the one way in which this instance writes through. */
-export function createWriteThrough(store: Store, concurrency: number, now: () => number = Date.now) {
+export function createWriteThrough(
+  store: Pick<Store, "insert" | "probe">,
+  concurrency: number,
+  now: () => number = Date.now,
+) {
   const slots = new FairSlots(concurrency);
   const groups = new Map<string, GroupCommit<Item, Written>>();
 
   /** Senders wait: a group whose rows take too long to tell apart is given up, and they send it again. */
   function write(stream: Stream, items: Item[]): Promise<Written> {
     const untilMs = now() + GROUP_TIMEOUT_MS;
-    const mayGoOn = async () => now() < untilMs;
-    return writeRows({ stream, store, rows: items.map(({ row }) => row), mayGoOn });
+    const canContinue = async () => now() < untilMs;
+    return writeRows({ stream, store, rows: items.map(({ row }) => row), canContinue });
   }
 
   function groupOf(stream: Stream): GroupCommit<Item, Written> {

@@ -3,14 +3,20 @@
  * have. Push first, then mark: a crash between the two redrives an event twice, which its primary key absorbs; the
  * other order would lose it.
  *
- * A letter counts as redriven only once Redis answered the push with a number, and only where it is still the death
- * that was read. What refuses an event again is the drain's to find out.
+ * A letter counts as redriven only once Redis answered the push with a number, and only if it is still the burial
+ * that was read. The drain finds out whether Postgres refuses the event again.
  */
-import type { Buffer } from "../buffer/buffer.ts";
+import { type Buffer, PUSH_LIMITS } from "../buffer/buffer.ts";
 import { redisFailureOf } from "../buffer/redis-errors.ts";
 import { split } from "../flow/split-by-size.ts";
-import { byteLength, ONE_PUSH } from "../ingest/push.ts";
-import { decodeEnvelope, packEnvelope, withDeaths } from "../schema/envelope.ts";
+import {
+  decodeEnvelope,
+  type Envelope,
+  encodedBytes,
+  encodeEnvelope,
+  type PushableEnvelope,
+  packEnvelope,
+} from "../schema/envelope.ts";
 import { idFromRaw } from "../schema/event-ids.ts";
 import type { Registry } from "../schema/registry.ts";
 import type { Cursor, DeadLetter, DeadLetterStore, LetterFilter } from "../store/dead-letter-store.ts";
@@ -18,17 +24,27 @@ import { failureOf } from "../store/postgres-errors.ts";
 
 /** What became of the letters so far. */
 export interface RedriveReport {
-  /** Pushed and marked; in a dry run, what would be. */
+  /** Pushed and marked; in a dry run, those that would be. */
   redriven: number;
   /** Pushed, and not marked because they had died again or were purged by then. */
   changed: number;
   /** Not pushed, because they can't be. */
   skipped: number;
-  /** What ended it early, in a sentence. */
+  /** Why it ended early, in a sentence. */
   stopped: string | undefined;
 }
 
-export interface RedriveTerms {
+/** A report, and the letters that were skipped since the one before it. */
+export interface RedriveProgress extends RedriveReport {
+  skippedNow: readonly Skipped[];
+}
+
+interface Skipped {
+  letter: DeadLetter;
+  why: string;
+}
+
+export interface RedriveOptions {
   /** Events per second, at most. */
   rate: number;
   /** Letters, at most; undefined: all. */
@@ -36,7 +52,7 @@ export interface RedriveTerms {
   isDryRun?: boolean | undefined;
 }
 
-export interface RedriveContext {
+export interface RedriveDeps {
   letters: Pick<DeadLetterStore, "now" | "read" | "markRedriven">;
   buffer: Pick<Buffer, "push">;
   streams: Registry;
@@ -46,50 +62,61 @@ export interface RedriveContext {
   pageMaxRows: number;
   now: () => number;
   sleep: (ms: number) => Promise<unknown>;
-  onProgress: (report: Readonly<RedriveReport>) => void;
-  onSkipped: (letter: DeadLetter, why: string) => void;
+}
+
+/** A letter that can be redriven, and its envelope as it is pushed. */
+interface Redrivable {
+  letter: DeadLetter;
+  envelope: PushableEnvelope;
 }
 
 /** Letters of one stream that one LPUSH takes. */
 interface PushGroup {
   stream: string;
-  letters: DeadLetter[];
-  envelopes: string[];
+  items: readonly Redrivable[];
 }
 
 /**
- * Redrives the letters that a filter finds, those that died first first. Letters that die from now on are left for
- * the next time, so that one that can't live does not go round for ever. Throws what reading throws.
+ * Redrives the letters that a filter finds, those that died first first, and yields a report after each push and page;
+ * the last one is the result. Letters that die from now on are left for the next time, so that one that can't live
+ * does not go round for ever. Throws what reading throws.
  */
-export async function redrive(
-  context: RedriveContext,
+export async function* redrive(
+  deps: RedriveDeps,
   filter: LetterFilter,
-  terms: RedriveTerms,
-): Promise<RedriveReport> {
-  const report: RedriveReport = { redriven: 0, changed: 0, skipped: 0, stopped: undefined };
-  const keepPace = paceOf(context, terms.rate);
+  options: RedriveOptions,
+): AsyncGenerator<RedriveProgress> {
+  let report: RedriveReport = { redriven: 0, changed: 0, skipped: 0, stopped: undefined };
+  const keepPace = paceOf(deps, options.rate);
   let turn = 0;
-  for await (const page of pagesOf(context, filter, terms)) {
-    for (const group of groupsOf(context, page, report)) {
-      if (terms.isDryRun) {
-        report.redriven += group.letters.length;
-        continue;
-      }
-      await keepPace(group.letters.length);
-      report.stopped = await redriveGroup(context, group, turn % context.partitions, report);
+  for await (const page of pagesOf(deps, filter, options)) {
+    const { groups, skipped } = sortPage(deps.streams, page);
+    report = { ...report, skipped: report.skipped + skipped.length };
+    yield { ...report, skippedNow: skipped };
+    for (const group of groups) {
+      if (!options.isDryRun) await keepPace(group.items.length);
+      const pushed = options.isDryRun
+        ? { redriven: group.items.length, changed: 0, stopped: undefined }
+        : await redriveGroup(deps, group, turn % deps.partitions);
       turn += 1;
-      context.onProgress(report);
-      if (report.stopped) return report;
+      report = {
+        redriven: report.redriven + pushed.redriven,
+        changed: report.changed + pushed.changed,
+        skipped: report.skipped,
+        stopped: pushed.stopped,
+      };
+      yield { ...report, skippedNow: [] };
+      if (report.stopped) return;
     }
   }
-  return report;
+  yield { ...report, skippedNow: [] };
 }
 
 /** Reads page by page. A page is never more than the events of one second. */
 async function* pagesOf(
-  { letters, pageMaxRows }: RedriveContext,
+  { letters, pageMaxRows }: RedriveDeps,
   filter: LetterFilter,
-  { rate, limit = Number.POSITIVE_INFINITY }: RedriveTerms,
+  { rate, limit = Number.POSITIVE_INFINITY }: RedriveOptions,
 ): AsyncGenerator<DeadLetter[]> {
   const startedAt = await letters.now();
   let after: Cursor | undefined;
@@ -104,66 +131,69 @@ async function* pagesOf(
   }
 }
 
-/** Sorts a page into pushes: by stream, and split where one push would be too large. */
-function groupsOf(context: RedriveContext, page: readonly DeadLetter[], report: RedriveReport): PushGroup[] {
-  const byStream = new Map<string, { letter: DeadLetter; envelope: string }[]>();
+/** Sorts a page into pushes (by stream, and split where one push would be too large) and letters that can't be. */
+function sortPage(
+  streams: Registry,
+  page: readonly DeadLetter[],
+): { groups: PushGroup[]; skipped: Skipped[] } {
+  const skipped: Skipped[] = [];
+  const byStream = new Map<string, Redrivable[]>();
   for (const letter of page) {
-    const why = whyNot(context.streams, letter);
-    if (why !== undefined) {
-      report.skipped += 1;
-      context.onSkipped(letter, why);
+    const envelope = envelopeOf(streams, letter);
+    if (typeof envelope === "string") {
+      skipped.push({ letter, why: envelope });
       continue;
     }
     const items = byStream.get(letter.stream) ?? [];
     byStream.set(letter.stream, items);
-    items.push({ letter, envelope: packEnvelope(withDeaths(letter.envelope, letter.attempts)) });
+    items.push({ letter, envelope: packEnvelope({ ...envelope, burials: letter.burials }) });
   }
-  return [...byStream].flatMap(([stream, all]) =>
-    split(all, ({ envelope }) => byteLength(envelope), ONE_PUSH).map(({ items }) => ({
-      stream,
-      letters: items.map(({ letter }) => letter),
-      envelopes: items.map(({ envelope }) => envelope),
-    })),
+  const groups = [...byStream].flatMap(([stream, all]) =>
+    split(all, ({ envelope }) => encodedBytes(envelope), PUSH_LIMITS).map(({ items }) => ({ stream, items })),
   );
+  return { groups, skipped };
 }
 
-/** Why a letter can't be redriven, or undefined. */
-function whyNot(streams: Registry, { stream, id, envelope }: DeadLetter): string | undefined {
+/** The envelope of a letter, or the reason why it can't be redriven. */
+function envelopeOf(streams: Registry, { stream, id, envelope: text }: DeadLetter): Envelope | string {
   if (!streams.has(stream)) return `no stream is named "${stream}", so nothing would drain it`;
-  const decoded = decodeEnvelope(envelope);
-  if (decoded === undefined) return "what was buffered is not an envelope";
+  const envelope = decodeEnvelope(text);
+  if (envelope === undefined) return "what was buffered is not an envelope";
   // An older release could not read it, and buried it under an id made of its text: that id says the text is unchanged.
-  if (decoded.id === id || idFromRaw(stream, "", envelope) === id) return undefined;
+  if (envelope.id === id || idFromRaw(stream, "", text) === id) return envelope;
   // Burying makes text of whatever was pushed into the list by hand, which can make another envelope of it.
-  return `its envelope bears another id, ${decoded.id}`;
+  return `its envelope bears another id, ${envelope.id}`;
 }
 
-/** Pushes one group, and marks it once Redis has answered with a number. Returns what stopped it, if anything did. */
+/** Pushes one group, and marks it once Redis has answered with a number. */
 async function redriveGroup(
-  { buffer, letters }: RedriveContext,
-  group: PushGroup,
-  partition: number,
-  report: RedriveReport,
-): Promise<string | undefined> {
-  const { stream } = group;
-  const some = `${group.letters.length} letter${group.letters.length === 1 ? "" : "s"} of ${stream}`;
+  { buffer, letters }: RedriveDeps,
+  { stream, items }: PushGroup,
+  index: number,
+): Promise<Pick<RedriveReport, "redriven" | "changed" | "stopped">> {
+  const some = `${items.length} letter${items.length === 1 ? "" : "s"} of ${stream}`;
+  const stop = (stopped: string) => ({ redriven: 0, changed: 0, stopped });
   try {
-    await buffer.push({ stream, partition }, group.envelopes);
+    const texts = items.map(({ envelope }) => encodeEnvelope(envelope));
+    await buffer.push({ stream, index }, texts);
   } catch (error) {
-    return `Redis did not confirm ${some} (${redisFailureOf(error)}): nothing of it is marked, and redriving again is harmless`;
+    return stop(
+      `Redis did not confirm ${some} (${redisFailureOf(error)}): nothing of it is marked, and redriving again is harmless`,
+    );
   }
   try {
-    const marked = await letters.markRedriven(stream, group.letters);
-    report.redriven += marked.size;
-    report.changed += group.letters.length - marked.size;
-    return undefined;
+    const ofGroup = items.map(({ letter }) => letter);
+    const { size } = await letters.markRedriven(stream, ofGroup);
+    return { redriven: size, changed: items.length - size, stopped: undefined };
   } catch (error) {
-    return `Redis has ${some}, but Postgres did not confirm the mark (${failureOf(error).reason}): redriving again is harmless`;
+    return stop(
+      `Redis has ${some}, but Postgres did not confirm the mark (${failureOf(error).reason}): redriving again is harmless`,
+    );
   }
 }
 
 /** Waits until a push of `count` events keeps to the rate: each push pays for the time after it. */
-function paceOf({ now, sleep }: Pick<RedriveContext, "now" | "sleep">, rate: number) {
+function paceOf({ now, sleep }: Pick<RedriveDeps, "now" | "sleep">, rate: number) {
   let freeAtMs = now();
   return async (count: number): Promise<void> => {
     const waitMs = freeAtMs - now();

@@ -1,4 +1,4 @@
-/** What `GET /status` says: how much waits where, how old it is, and why it does not drain. */
+/** Reads the answer of `GET /status`: how much waits where, how old it is, and why it does not drain. */
 import type { Buffer, PartitionStatus } from "../buffer/buffer.ts";
 import { decodeEnvelope } from "../schema/envelope.ts";
 import type { Registry } from "../schema/registry.ts";
@@ -22,14 +22,14 @@ export interface StatusReport {
       heldForSeconds: number | null;
       /** Seconds since the batch in hand was first claimed, null where there is none. */
       batchAgeSeconds: number | null;
-      attempts: number;
+      crashes: number;
       lastSqlstate: string | null;
       lastReason: string | null;
     }[];
   }[];
 }
 
-interface Context {
+interface Deps {
   buffer: Pick<Buffer, "findBusy" | "inspect">;
   store: Pick<Store, "countDeadLetters">;
   streams: Registry;
@@ -37,7 +37,7 @@ interface Context {
 }
 
 /** Looks at everything once. Throws what Redis's client throws. */
-export async function readStatus({ buffer, store, streams, now }: Context): Promise<StatusReport> {
+export async function readStatus({ buffer, store, streams, now }: Deps): Promise<StatusReport> {
   const names = [...streams.keys()];
   const partitions = await buffer.inspect(await buffer.findBusy(names));
   const reports = [...streams.values()].map(async (stream) => {
@@ -59,11 +59,11 @@ export async function readStatus({ buffer, store, streams, now }: Context): Prom
 const seconds = (ms: number | undefined) => (ms === undefined ? null : Math.round(ms / 1000));
 
 const describe = (p: PartitionStatus) => ({
-  partition: p.partition,
+  partition: p.index,
   depth: p.pending + p.sealed + p.claimed,
   heldForSeconds: seconds(p.heldForMs),
   batchAgeSeconds: seconds(p.batchAgeMs),
-  attempts: p.attempts,
+  crashes: p.crashes,
   lastSqlstate: p.lastSqlstate ?? null,
   lastReason: p.lastReason ?? null,
 });
@@ -76,7 +76,7 @@ function oldestAge(partitions: PartitionStatus[], nowMs: number): number | null 
   return received.length === 0 ? null : Math.max(0, Math.round((nowMs - Math.min(...received)) / 1000));
 }
 
-async function deadLettersOf(store: Context["store"], stream: Stream): Promise<number | null> {
+async function deadLettersOf(store: Deps["store"], stream: Stream): Promise<number | null> {
   try {
     return await store.countDeadLetters(stream);
   } catch {

@@ -6,14 +6,9 @@
  */
 import { getTableColumns } from "drizzle-orm";
 import type { PgColumn, PgTable } from "drizzle-orm/pg-core";
+import type { InputError } from "./input-error.ts";
 
-/** What is wrong with one value. */
-export interface Fault {
-  path: string;
-  message: string;
-}
-
-export type ColumnCheck = (row: Record<string, unknown>) => Fault | undefined;
+export type ColumnCheck = (row: Record<string, unknown>) => InputError | undefined;
 
 type ValueCheck = (value: unknown) => string | undefined;
 

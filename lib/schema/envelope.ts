@@ -1,64 +1,80 @@
 /**
- * The envelope: what is buffered. One JSON text per event, opaque to Redis, in dead letters too.
+ * The envelope: one event as it is buffered. In Redis and in dead letters it is one JSON text, opaque to Redis.
  *
- *     {"v":1,"id":"…","receivedAt":"…","data":{…}}        in dead letters, and in Redis where it is small
- *     {"v":1,"id":"…","receivedAt":"…","gzip":"H4sI…"}    in Redis: the same data, gzip and base64
+ *     {"v":1,"id":"…","receivedAt":"…","data":{…}}        in dead letters, and in Redis if it is small
+ *     {"v":1,"id":"…","receivedAt":"…","gzip":"H4sI…"}    in Redis if it is large: the same data, gzip and base64
  *
- * It is always written in these forms, so it is read by its head, and the data need not be parsed. `v` is the version
- * of the data's shape at its stream; `toRow` accepts the versions that earlier releases buffered. `deaths` comes before
- * the data, and only after a redrive: how often this event had become a dead letter, which lets a late copy of an
- * earlier death be told from a new one.
+ * The text always has one of these forms, so its head is read by a pattern and the data need not be parsed. `v` is the
+ * version of the data's shape at its stream; `toRow` accepts the versions that earlier releases buffered. `burials`
+ * stands before the data, and only after a redrive: how many times this event had become a dead letter. It lets a late
+ * copy of an earlier burial be told from a new one.
  */
 import { gunzipSync, gzipSync } from "node:zlib";
 
 /** Characters from which packing pays: it makes JSON of this size half as long, for some 50 µs. */
 const PACK_FROM = 2048;
-/** What data is unpacked to, at most, in bytes: no event is accepted that is larger (EVENT_MAX_BYTES). */
+/** Bound of unpacked data, in bytes: no event is accepted that is larger (EVENT_MAX_BYTES). */
 const DATA_MAX_BYTES = 8_388_608;
 
-export interface Envelope {
+interface Head {
   v: number;
   /** Idempotency key and primary key, a lower-case UUID. */
   id: string;
   /** When ingest accepted it, RFC 3339 in UTC. */
   receivedAt: string;
-  deaths?: number | undefined;
+  burials?: number | undefined;
+}
+
+export interface Envelope extends Head {
   /** The validated event, without its id, as JSON. */
   dataJson: string;
 }
 
-/** Encodes an envelope, unpacked. */
-export function encodeEnvelope({ v, id, receivedAt, deaths, dataJson }: Envelope): string {
-  return `${encodeHead({ v, id, receivedAt, deaths })}"data":${dataJson}}`;
+/** An envelope as it waits for Redis: large data is packed. */
+export type PushableEnvelope = Envelope | (Head & { gzip: string });
+
+/** Packs the data if that makes the envelope shorter. */
+export function packEnvelope(envelope: Envelope): PushableEnvelope {
+  const { v, id, receivedAt, burials, dataJson } = envelope;
+  if (dataJson.length < PACK_FROM) return envelope;
+  const gzip = gzipSync(dataJson, { level: 1 }).toString("base64");
+  return gzip.length + 2 < dataJson.length ? { v, id, receivedAt, burials, gzip } : envelope;
 }
 
-function encodeHead({ v, id, receivedAt, deaths }: Omit<Envelope, "dataJson">): string {
-  const died = deaths === undefined ? "" : `"deaths":${deaths},`;
-  return `{"v":${v},"id":"${id}","receivedAt":"${receivedAt}",${died}`;
+/** The envelope with its data unpacked. Only for an envelope that `packEnvelope` made. */
+export function unpackEnvelope(envelope: PushableEnvelope): Envelope {
+  if ("dataJson" in envelope) return envelope;
+  const { v, id, receivedAt, burials, gzip } = envelope;
+  return { v, id, receivedAt, burials, dataJson: gunzipSync(Buffer.from(gzip, "base64")).toString() };
 }
 
-/** The form in which an envelope is pushed: packed where that makes it shorter. What is no envelope stays as it is. */
-export function packEnvelope(text: string): string {
-  if (text.length < PACK_FROM) return text;
-  const envelope = decodeEnvelope(text);
-  if (envelope === undefined) return text;
-  const packed = `${encodeHead(envelope)}"gzip":"${gzipSync(envelope.dataJson, { level: 1 }).toString("base64")}"}`;
-  // A copy: the head's parts are slices, as V8 makes them, and would keep the whole text while this one waits.
-  return packed.length < text.length ? Buffer.from(packed, "latin1").toString("latin1") : text;
+/** Encodes an envelope as text, packed or not, as it is. */
+export function encodeEnvelope(envelope: PushableEnvelope): string {
+  const { v, id, receivedAt, burials } = envelope;
+  const buried = burials === undefined ? "" : `"burials":${burials},`;
+  const data = "dataJson" in envelope ? `"data":${envelope.dataJson}` : `"gzip":"${envelope.gzip}"`;
+  return `{"v":${v},"id":"${id}","receivedAt":"${receivedAt}",${buried}${data}}`;
 }
 
-/** Counts have nine digits at most: an integer column holds them, with room to count on. */
+/** Bytes of an envelope's text beside its data, at most. */
+const HEAD_MAX_BYTES = 129;
+
+/** The size of the text that `encodeEnvelope` makes, in bytes; the head counts as the longest that there is. */
+export const encodedBytes = (envelope: PushableEnvelope): number =>
+  HEAD_MAX_BYTES + ("dataJson" in envelope ? Buffer.byteLength(envelope.dataJson) : envelope.gzip.length);
+
+/** v and burials have at most nine digits, so they fit a Postgres integer, with room to count on. */
 const HEAD =
-  /^\{"v":([1-9]\d{0,8}),"id":"([\da-fA-F]{8}-(?:[\da-fA-F]{4}-){3}[\da-fA-F]{12})","receivedAt":"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z)",(?:"deaths":(\d{1,9}),)?"(data|gzip)":/;
+  /^\{"v":([1-9]\d{0,8}),"id":"([\da-fA-F]{8}-(?:[\da-fA-F]{4}-){3}[\da-fA-F]{12})","receivedAt":"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z)",(?:"burials":(\d{1,9}),)?"(data|gzip)":/;
 
 /**
- * Decodes what was buffered, in either form; undefined where it is no envelope (pushed by somebody else). The data is
- * taken as it is.
+ * Decodes a buffered text, packed or not; undefined if it is not an envelope (somebody else pushed it). The data
+ * itself is not parsed.
  */
 export function decodeEnvelope(text: string): Envelope | undefined {
   const head = HEAD.exec(text);
   if (head === null || !text.endsWith("}")) return undefined;
-  const [{ length }, v, id, receivedAt, deaths, form] = head as unknown as [
+  const [{ length }, v, id, receivedAt, burials, form] = head as unknown as [
     string,
     string,
     string,
@@ -68,30 +84,23 @@ export function decodeEnvelope(text: string): Envelope | undefined {
   ];
   if (Number.isNaN(Date.parse(receivedAt))) return undefined;
   const value = text.slice(length, -1);
-  const dataJson = form === "gzip" ? unpack(value) : value;
+  const dataJson = form === "gzip" ? unpackForeign(value) : value;
   if (dataJson === undefined) return undefined;
   return {
     v: Number(v),
     id: id.toLowerCase(),
     receivedAt,
-    deaths: deaths === undefined ? undefined : Number(deaths),
+    burials: burials === undefined ? undefined : Number(burials),
     dataJson,
   };
 }
 
-/** The data of a packed envelope; undefined where it is none. */
-function unpack(quoted: string): string | undefined {
+/** The data of a packed text in quotes; undefined if it is not packed data. */
+function unpackForeign(quoted: string): string | undefined {
   try {
     const packed = Buffer.from(quoted.slice(1, -1), "base64");
     return gunzipSync(packed, { maxOutputLength: DATA_MAX_BYTES }).toString();
   } catch {
     return undefined;
   }
-}
-
-/** The same event for another try, with `deaths` set. Only for what is an envelope. */
-export function withDeaths(text: string, deaths: number): string {
-  const envelope = decodeEnvelope(text);
-  if (envelope === undefined) throw new Error("expected an envelope, got something else");
-  return encodeEnvelope({ ...envelope, deaths });
 }

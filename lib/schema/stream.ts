@@ -19,7 +19,7 @@ export const eventColumns = () => ({
 });
 
 /** A moment as RFC 3339 text, kept to the microsecond; within what a timestamptz column holds. */
-export const moment = () =>
+export const timestampText = () =>
   z.iso
     .datetime({ offset: true, error: "expected an RFC 3339 date-time such as 2026-11-21T09:30:00Z" })
     .max(40, "expected at most 40 characters")

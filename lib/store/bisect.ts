@@ -11,7 +11,13 @@
 
 import type { Row } from "../schema/json-row.ts";
 import type { Stream } from "../schema/stream.ts";
-import { type Failure, failureOf } from "./postgres-errors.ts";
+import {
+  type Failure,
+  failureOf,
+  type StoppingFailure,
+  stoppingFailureOf,
+  stops,
+} from "./postgres-errors.ts";
 import type { Store } from "./store.ts";
 
 /** A row that Postgres refused, and why. */
@@ -26,7 +32,7 @@ export interface Written<R extends Row = Row> {
   stored: number;
   duplicates: number;
   refused: Refused<R>[];
-  stopped: (Failure & { outcome: "unreachable" | "misconfigured" }) | "abandoned" | undefined;
+  stopped: StoppingFailure | "abandoned" | undefined;
 }
 
 /** Tries that a row alone gets when its refusal is unclear. */
@@ -37,7 +43,7 @@ interface Options<R extends Row> {
   rows: readonly R[];
   store: Pick<Store, "insert" | "probe">;
   /** Asked before each insert but the first: false abandons the rest (the lease was lost, the deadline is near). */
-  mayGoOn?: () => Promise<boolean>;
+  canContinue?: () => Promise<boolean>;
 }
 
 /** Writes rows in their order; see the module's table. Throws nothing that a store throws. */
@@ -45,19 +51,18 @@ export async function writeRows<R extends Row>({
   stream,
   rows,
   store,
-  mayGoOn,
+  canContinue,
 }: Options<R>): Promise<Written<R>> {
   const written: Written<R> = { stored: 0, duplicates: 0, refused: [], stopped: undefined };
   const open = rows.length > 0 ? [{ rows, tries: 0 }] : [];
   let isFirst = true;
   for (let part = open.pop(); part !== undefined; part = open.pop()) {
-    if (!isFirst && mayGoOn && !(await mayGoOn())) return { ...written, stopped: "abandoned" };
+    if (!isFirst && canContinue && !(await canContinue())) return { ...written, stopped: "abandoned" };
     isFirst = false;
     const failure = await insertOnce(part.rows);
     if (failure === undefined) continue;
     const verdict = await judge(store, stream, failure);
-    if (verdict.outcome === "unreachable" || verdict.outcome === "misconfigured")
-      return { ...written, stopped: { ...verdict, outcome: verdict.outcome } };
+    if (stops(verdict)) return { ...written, stopped: verdict };
     open.push(...next(part, verdict));
   }
   return written;
@@ -101,8 +106,6 @@ async function judge(store: Pick<Store, "probe">, stream: Stream, failure: Failu
     await store.probe(stream);
     return { ...failure, outcome: "unclear" };
   } catch (error) {
-    const probe = failureOf(error);
-    const outcome = probe.outcome === "misconfigured" ? "misconfigured" : "unreachable";
-    return { ...probe, outcome };
+    return stoppingFailureOf(error);
   }
 }

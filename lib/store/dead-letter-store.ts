@@ -1,15 +1,16 @@
 /**
  * The dead-letter store: how people read, redrive and delete dead letters, all of it SQL on `dead_letters`.
- * Burying is the drain's, in store.ts, and so is what makes a letter live.
+ * Inserting dead letters, and the rule for which of them still need attention, are in store.ts.
  *
- * Moments are text here, RFC 3339 in UTC with microseconds: a JavaScript date would round the `died_at` by which a
- * redrive recognises the death it read. Errors pass through; `outcome.ts` reads them.
+ * Timestamps are text here, RFC 3339 in UTC with microseconds: a JavaScript date would round the `died_at` by which a
+ * redrive recognises the burial it read. Errors pass through; `postgres-errors.ts` reads them.
  */
 import { and, asc, eq, inArray, isNull, notInArray, or, type SQL, sql } from "drizzle-orm";
 import type { PgColumn } from "drizzle-orm/pg-core";
 import type { Registry } from "../schema/registry.ts";
+import { type Database, statementBound } from "./database.ts";
 import { deadLetters } from "./dead-letters-table.ts";
-import { type Database, isLive } from "./store.ts";
+import { isLive } from "./store.ts";
 
 /** Which letters. An empty list asks for nothing in particular. */
 export interface LetterFilter {
@@ -32,7 +33,7 @@ export interface DeadLetter {
   envelope: string;
   sqlstate: string | null;
   reason: string;
-  attempts: number;
+  burials: number;
   receivedAt: string | null;
   diedAt: string;
   redrivenAt: string | null;
@@ -64,8 +65,7 @@ export type DeadLetterStore = ReturnType<typeof createDeadLetterStore>;
 
 /** Makes a dead-letter store on an open database whose client gives up after `timeoutMs`. */
 export function createDeadLetterStore(db: Database, streams: Registry, timeoutMs: number) {
-  const bound = () =>
-    db.execute(sql`select set_config('statement_timeout', ${String(Math.floor(timeoutMs * 0.9))}, true)`);
+  const bound = () => statementBound(db, timeoutMs);
 
   /** Live, whatever its stream; one that is not registered has no table in which it might be stored. */
   const live = or(
@@ -117,7 +117,7 @@ export function createDeadLetterStore(db: Database, streams: Registry, timeoutMs
     return groups;
   }
 
-  /** Counts the letters that a purge under the same terms would delete. */
+  /** AnswerCounts the letters that a purge under the same terms would delete. */
   async function count(filter: LetterFilter, limit: number | undefined): Promise<LetterCount> {
     const [, { rows }] = await db.batch([
       bound(),
@@ -141,7 +141,7 @@ export function createDeadLetterStore(db: Database, streams: Registry, timeoutMs
           envelope: deadLetters.envelope,
           sqlstate: deadLetters.sqlstate,
           reason: deadLetters.reason,
-          attempts: deadLetters.attempts,
+          burials: deadLetters.burials,
           receivedAt: exactly<string | null>(deadLetters.receivedAt),
           diedAt: exactly<string>(diedAt),
           redrivenAt: exactly<string | null>(deadLetters.redrivenAt),
@@ -162,7 +162,7 @@ export function createDeadLetterStore(db: Database, streams: Registry, timeoutMs
   }
 
   /**
-   * Marks letters of one stream as redriven, each only where it is still the death that was read: one that has died
+   * Marks letters of one stream as redriven, each only if it is still the burial that was read: one that was buried
    * again since must stay visible. Returns the ids that were marked. May be repeated.
    */
   async function markRedriven(
@@ -204,11 +204,11 @@ export function createDeadLetterStore(db: Database, streams: Registry, timeoutMs
   return { now, group, count, read, markRedriven, purge };
 }
 
-/** A moment as RFC 3339 in UTC with all its microseconds. */
-const exactly = <T>(moment: PgColumn | SQL) =>
-  sql<T>`to_char(${moment} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')`;
+/** A timestamp as RFC 3339 in UTC with all its microseconds. */
+const exactly = <T>(timestamp: PgColumn | SQL) =>
+  sql<T>`to_char(${timestamp} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')`;
 
-/** Counts what a statement returns as `is_live`. */
+/** AnswerCounts what a statement returns as `is_live`. */
 const countOf = (letters: SQL) =>
   sql`with found as (${letters})
     select count(*)::int as letters, (count(*) filter (where is_live))::int as live from found`;

@@ -4,25 +4,25 @@
  */
 import { index, integer, pgTable, primaryKey, text, timestamp, uuid } from "drizzle-orm/pg-core";
 
-const moment = (name: string) => timestamp(name, { withTimezone: true, mode: "string" });
+const timestampColumn = (name: string) => timestamp(name, { withTimezone: true, mode: "string" });
 
 export const deadLetters = pgTable(
   "dead_letters",
   {
     stream: text("stream").notNull(),
     id: uuid("id").notNull(),
-    /** The envelope as it was buffered. */
+    /** The envelope, unpacked, with its id in lower case; foreign text as it was found. */
     envelope: text("envelope").notNull(),
     /** What Postgres said; null where it was not Postgres that refused. */
     sqlstate: text("sqlstate"),
     /** Why, without data of the event. */
     reason: text("reason").notNull(),
-    /** How often this event has died; each redrive can add one. */
-    attempts: integer("attempts").notNull(),
-    receivedAt: moment("received_at"),
-    diedAt: moment("died_at").notNull().defaultNow(),
+    /** How many times this event became a dead letter; each redrive can add one. */
+    burials: integer("burials").notNull(),
+    receivedAt: timestampColumn("received_at"),
+    diedAt: timestampColumn("died_at").notNull().defaultNow(),
     /** When it was last pushed again; null: it waits for somebody to look. */
-    redrivenAt: moment("redriven_at"),
+    redrivenAt: timestampColumn("redriven_at"),
   },
   (table) => [
     primaryKey({ columns: [table.stream, table.id] }),

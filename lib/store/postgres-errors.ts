@@ -10,14 +10,29 @@
  */
 import { NeonDbError } from "@neondatabase/serverless";
 
-export type Outcome = "unreachable" | "misconfigured" | "row" | "unclear";
+export type StatementOutcome = "unreachable" | "misconfigured" | "row" | "unclear";
 
 /** A statement's failure, without SQL and without data. */
 export interface Failure {
-  outcome: Outcome;
+  outcome: StatementOutcome;
   sqlstate: string | undefined;
   /** Why, in words that carry no data of an event: codes and names only. */
   reason: string;
+}
+
+/** A failure that no row is blamed for: everything is kept, and the write stops. */
+export interface StoppingFailure extends Failure {
+  outcome: "unreachable" | "misconfigured";
+}
+
+/** Whether a failure stops the write. */
+export const stops = (failure: Failure): failure is StoppingFailure =>
+  failure.outcome === "unreachable" || failure.outcome === "misconfigured";
+
+/** Reads an error of a statement that no row's content can make fail: a misconfiguration, or else an outage. */
+export function stoppingFailureOf(thrown: unknown): StoppingFailure {
+  const failure = failureOf(thrown);
+  return stops(failure) ? failure : { ...failure, outcome: "unreachable" };
 }
 
 /** Whether a SQLSTATE begins with one of the prefixes. */
@@ -25,7 +40,7 @@ const startsWith = (code: string, ...prefixes: string[]) =>
   prefixes.some((prefix) => code.startsWith(prefix));
 
 /** Sorts a SQLSTATE into one of the four outcomes. */
-export function outcomeOf(sqlstate: string | undefined): Outcome {
+export function outcomeOf(sqlstate: string | undefined): StatementOutcome {
   if (sqlstate === undefined || startsWith(sqlstate, "08", "57P0")) return "unreachable";
   if (startsWith(sqlstate, "42", "28", "3D", "3F", "25006")) return "misconfigured";
   if (startsWith(sqlstate, "22", "23", "44", "54", "P0")) return "row";
@@ -58,7 +73,7 @@ function causeOf(error: unknown): unknown {
   return inner;
 }
 
-/** Time-outs and broken connections are the driver's errors with no code; an answer it can't read is one of the others. */
+/** Time-outs and broken connections are the driver's errors without a code; an unreadable answer is one of the others. */
 const isOfTheNetwork = (error: unknown) =>
   error instanceof NeonDbError || error instanceof TypeError || error instanceof SyntaxError;
 

@@ -1,17 +1,15 @@
 /**
- * The store: the Postgres side of Spillway, through Neon's HTTP driver and Drizzle.
+ * The store: what drain and ingest do in Postgres. It inserts events, buries them, and finds them again.
  *
- * Every statement runs in one round trip with two bounds: Postgres ends it (statement_timeout) before the client
- * gives up, so that retries never pile up behind a lock. Errors pass through; `outcome.ts` reads them.
+ * Every statement runs in one round trip under the bound of database.ts. Errors pass through; `postgres-errors.ts`
+ * reads them.
  */
-import { neon, neonConfig } from "@neondatabase/serverless";
 import { and, count, eq, isNull, notExists, type SQL, sql } from "drizzle-orm";
-import { drizzle } from "drizzle-orm/neon-http";
 import type { PgColumn, PgTable } from "drizzle-orm/pg-core";
-import { type Post, post } from "../http-post.ts";
 import { makeRecordset } from "../schema/insert-from-json.ts";
 import type { Row } from "../schema/json-row.ts";
 import type { Stream } from "../schema/stream.ts";
+import { type Database, statementBound } from "./database.ts";
 import { deadLetters } from "./dead-letters-table.ts";
 
 /** One event that is to be buried. */
@@ -21,28 +19,14 @@ export interface Letter {
   envelope: string;
   sqlstate: string | undefined;
   reason: string;
-  /** How often it has died, this time included. */
-  attempts: number;
+  /** How many times this event became a dead letter, this time included. */
+  burials: number;
   receivedAt: string | undefined;
 }
 
 export type Whereabouts = "stored" | "dead" | "unknown";
 
-export type Database = ReturnType<typeof connect>;
 export type Store = ReturnType<typeof createStore>;
-
-/** Opens the database. Every request gives up after `timeoutMs`. */
-export function connect(databaseUrl: string, timeoutMs: number, neonHttpUrl?: string) {
-  if (neonHttpUrl !== undefined) neonConfig.fetchEndpoint = neonHttpUrl;
-  neonConfig.fetchFunction = postAsFetch;
-  return drizzle(neon(databaseUrl, { fetchOptions: { timeoutMs } }));
-}
-
-/** As much of fetch as Neon's driver uses; it passes `fetchOptions` on. */
-async function postAsFetch(url: string, init: Post) {
-  const { ok, status, text } = await post(url, init);
-  return { ok, status, text: async () => text, json: async () => JSON.parse(text) };
-}
 
 /** The id column of a stream's table. */
 export const idOf = (stream: Stream): PgColumn => (stream.table as PgTable & { id: PgColumn }).id;
@@ -64,9 +48,7 @@ const KEPT_MAX = 500;
 
 /** Makes a store on an open database whose client gives up after `timeoutMs`. */
 export function createStore(db: Database, timeoutMs: number) {
-  /** Postgres ends a statement after nine tenths of the client's patience. */
-  const bound = () =>
-    db.execute(sql`select set_config('statement_timeout', ${String(Math.floor(timeoutMs * 0.9))}, true)`);
+  const bound = () => statementBound(db, timeoutMs);
   const boundQuery = bound().getQuery();
   const inserts = new Map<string, { text: string; params: unknown[] }>();
 
@@ -105,14 +87,14 @@ export function createStore(db: Database, timeoutMs: number) {
   const probe = (stream: Stream): Promise<number> => insert(stream, []);
 
   /**
-   * Buries events that are not stored. A letter that is there already changes only when the event has died more
-   * often since (after a redrive); then it waits to be looked at again. May be repeated.
+   * Buries events that are not stored. A letter that is there already changes only if the event was buried once more
+   * since (after a redrive); then it waits to be looked at again. May be repeated.
    */
   async function bury(stream: Stream, letters: readonly Letter[]): Promise<void> {
-    // Of copies of one event in one batch, the one that has died most often, else the first.
+    // Of copies of one event in one batch, the one with most burials, else the first.
     const byId = new Map<string, Letter>();
     for (const letter of letters)
-      if (letter.attempts > (byId.get(letter.id)?.attempts ?? 0)) byId.set(letter.id, letter);
+      if (letter.burials > (byId.get(letter.id)?.burials ?? 0)) byId.set(letter.id, letter);
     const records = [...byId.values()].map((letter) =>
       JSON.stringify({
         ...letter,
@@ -135,11 +117,11 @@ export function createStore(db: Database, timeoutMs: number) {
             envelope: sql`excluded.envelope`,
             sqlstate: sql`excluded.sqlstate`,
             reason: sql`excluded.reason`,
-            attempts: sql`excluded.attempts`,
+            burials: sql`excluded.burials`,
             diedAt: sql`excluded.died_at`,
             redrivenAt: null,
           },
-          setWhere: sql`${deadLetters.attempts} < excluded.attempts`,
+          setWhere: sql`${deadLetters.burials} < excluded.burials`,
         }),
     ]);
   }

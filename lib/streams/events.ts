@@ -1,7 +1,7 @@
 /** Any AI callback or webhook: a type and a payload. */
 import { jsonb, pgTable, text, timestamp } from "drizzle-orm/pg-core";
 import { z } from "zod";
-import { defineStream, eventColumns, json, moment } from "../schema/stream.ts";
+import { defineStream, eventColumns, json, timestampText } from "../schema/stream.ts";
 
 export const events = pgTable("events", {
   ...eventColumns(),
@@ -18,7 +18,7 @@ export default defineStream({
     type: z.string().min(1).max(200),
     userId: z.string().min(1).max(200).optional(),
     payload: json(),
-    occurredAt: moment().optional(),
+    occurredAt: timestampText().optional(),
   }),
   fromCloudEvent: ({ type, subject, time, data }) => ({
     type,

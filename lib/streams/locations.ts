@@ -1,7 +1,7 @@
 /** GPS fixes: degrees (WGS 84), accuracy in metres, speed in metres per second. */
 import { doublePrecision, pgTable, text, timestamp } from "drizzle-orm/pg-core";
 import { z } from "zod";
-import { defineStream, eventColumns, moment } from "../schema/stream.ts";
+import { defineStream, eventColumns, timestampText } from "../schema/stream.ts";
 
 export const locations = pgTable("locations", {
   ...eventColumns(),
@@ -22,6 +22,6 @@ export default defineStream({
     lng: z.number().min(-180).max(180),
     accuracy: z.number().min(0).optional(),
     speed: z.number().min(0).optional(),
-    recordedAt: moment(),
+    recordedAt: timestampText(),
   }),
 });

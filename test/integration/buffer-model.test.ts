@@ -8,7 +8,7 @@
  */
 import fc from "fast-check";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import type { Batch, Claim } from "../../lib/buffer/buffer.ts";
+import type { Batch, ClaimReply } from "../../lib/buffer/buffer.ts";
 import { claimedKey, claimKey, leaseKey, pendingKey, sealedKey } from "../../lib/buffer/redis-keys.ts";
 import { openWorld, type World } from "./test-stack.ts";
 
@@ -18,7 +18,7 @@ beforeAll(async () => {
 });
 afterAll(() => world.close());
 
-const P = { stream: "checked", partition: 0 };
+const P = { stream: "checked", index: 0 };
 const LISTS = [pendingKey(P), sealedKey(P), claimedKey(P)];
 const ALL_KEYS = [...LISTS, leaseKey(P), claimKey(P)];
 const WORKERS = 3;
@@ -28,7 +28,7 @@ interface Worker {
   token: string;
   batch: Batch | undefined;
   /** The name of the batch that it has stored whole, to be sent with its next claim. */
-  acked: string;
+  settled: string;
 }
 
 /** What happened so far, and what must still be somewhere. */
@@ -42,7 +42,7 @@ class Model {
   readonly sent: (() => Promise<unknown>)[] = [];
   snapshot: { dumps: (Buffer | null)[]; since: string[] } | undefined;
   #born(i: number): Worker {
-    return { token: `worker${i}-${Math.random()}:1`, batch: undefined, acked: "" };
+    return { token: `worker${i}-${Math.random()}:1`, batch: undefined, settled: "" };
   }
   #nextId = 0;
 
@@ -54,11 +54,11 @@ class Model {
   }
 }
 
-const claimant = ({ token }: Worker, full: boolean) => ({
+const claimant = ({ token }: Worker, fullBatchesOnly: boolean) => ({
   token,
   leaseMs: 60_000,
   count: 4,
-  full,
+  fullBatchesOnly,
   startedAtMs: 0,
 });
 
@@ -72,17 +72,17 @@ async function push(model: Model, ids: string[]): Promise<void> {
   }
 }
 
-async function claim(model: Model, i: number, full: boolean, isReplyLost: boolean): Promise<void> {
+async function claim(model: Model, i: number, fullBatchesOnly: boolean, isReplyLost: boolean): Promise<void> {
   const worker = model.workers[i] as Worker;
-  const { acked } = worker;
-  const send = () => world.buffer.claim(P, claimant(worker, full), acked);
+  const { settled } = worker;
+  const send = () => world.buffer.claim(P, claimant(worker, fullBatchesOnly), settled);
   model.sent.push(send);
   const reply = await send();
   if (!isReplyLost) receive(worker, reply);
 }
 
-function receive(worker: Worker, reply: Claim): void {
-  worker.acked = "";
+function receive(worker: Worker, reply: ClaimReply): void {
+  worker.settled = "";
   worker.batch = reply.kind === "batch" ? reply : undefined;
 }
 
@@ -91,12 +91,12 @@ function commit(model: Model, i: number, rows: number): void {
   const worker = model.workers[i] as Worker;
   const { batch } = worker;
   if (batch === undefined) return;
-  const isBuried = batch.deaths !== undefined && batch.deaths >= BURY_AFTER;
+  const isBuried = batch.crashesAlone !== undefined && batch.crashesAlone >= BURY_AFTER;
   for (const id of batch.envelopes.slice(0, rows)) {
     if (!isBuried) model.table.add(id);
     else if (!model.table.has(id)) model.dead.add(id);
   }
-  if (rows >= batch.envelopes.length) worker.acked = batch.name;
+  if (rows >= batch.envelopes.length) worker.settled = batch.name;
 }
 
 async function handBack(model: Model, i: number): Promise<void> {
@@ -138,7 +138,7 @@ const step = fc.oneof(
     arbitrary: fc.record({
       kind: fc.constant("claim"),
       worker: fc.nat(WORKERS - 1),
-      full: fc.boolean(),
+      fullBatchesOnly: fc.boolean(),
       isReplyLost: fc.boolean(),
     }),
   },
@@ -161,7 +161,7 @@ const step = fc.oneof(
 type Step = Partial<{
   count: number;
   worker: number;
-  full: boolean;
+  fullBatchesOnly: boolean;
   isReplyLost: boolean;
   rows: number;
   nth: number;
@@ -171,8 +171,8 @@ type Step = Partial<{
 
 const MOVES: Record<string, (model: Model, step: Step) => Promise<void> | void> = {
   push: (model, { count = 1 }) => push(model, model.newIds(count)),
-  claim: (model, { worker = 0, full = false, isReplyLost = false }) =>
-    claim(model, worker, full, isReplyLost),
+  claim: (model, { worker = 0, fullBatchesOnly = false, isReplyLost = false }) =>
+    claim(model, worker, fullBatchesOnly, isReplyLost),
   commit: (model, { worker = 0, rows = 0 }) => commit(model, worker, rows),
   die: (model, { worker = 0 }) => model.die(worker),
   handBack: (model, { worker = 0 }) => handBack(model, worker),

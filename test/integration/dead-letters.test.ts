@@ -5,20 +5,26 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { gunzipSync } from "node:zlib";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import type { SupervisorDeps } from "../../functions/supervisor.ts";
 import { createSupervisor } from "../../functions/supervisor.ts";
 import { createBuffer } from "../../lib/buffer/buffer.ts";
 import { connectRedis } from "../../lib/buffer/redis-client.ts";
-import { type DrainContext, drain } from "../../lib/drain/drain.ts";
-import { type RedriveContext, type RedriveTerms, redrive } from "../../lib/operate/redrive.ts";
-import { packEnvelope } from "../../lib/schema/envelope.ts";
+import { drain } from "../../lib/drain/drain.ts";
+import {
+  type RedriveDeps,
+  type RedriveOptions,
+  type RedriveProgress,
+  type RedriveReport,
+  redrive,
+} from "../../lib/operate/redrive.ts";
 import { idFromRaw, newId } from "../../lib/schema/event-ids.ts";
 import { registryOf } from "../../lib/schema/registry.ts";
+import { connect } from "../../lib/store/database.ts";
 import {
   createDeadLetterStore,
   type DeadLetterStore,
   type LetterFilter,
 } from "../../lib/store/dead-letter-store.ts";
-import { connect } from "../../lib/store/store.ts";
 import { checked } from "./streams.ts";
 import { envelopeOf, expectConserved, openWorld, type World } from "./test-stack.ts";
 
@@ -37,7 +43,7 @@ const LIVE: LetterFilter = {
 };
 const ALL = { ...LIVE, isAll: true };
 
-const tick = (context: Partial<DrainContext> = {}) =>
+const tick = (context: Partial<SupervisorDeps> = {}) =>
   drain(world.supervisor(context), { stream: "checked" }).then(({ streams }) => streams[0]);
 
 /** A later release, whose toRow makes good rows of what died. */
@@ -49,7 +55,7 @@ async function die(events: { n: number; note?: string }[]): Promise<string[]> {
   const ids: string[] = [];
   for (const event of events) {
     const { id, envelope } = envelopeOf(event);
-    await world.buffer.push({ stream: "checked", partition: 0 }, [envelope]);
+    await world.buffer.push({ stream: "checked", index: 0 }, [envelope]);
     await tick();
     ids.push(id);
   }
@@ -62,20 +68,30 @@ async function bury(count: number, stream = "checked", data: unknown = { n: -1 }
   await world.store.bury(
     world.streams.get(stream)!,
     made.map((one) => ({
-      ...{ ...one, stream, sqlstate: "23514", reason: "SQLSTATE 23514", attempts: 1 },
+      ...{ ...one, stream, sqlstate: "23514", reason: "SQLSTATE 23514", burials: 1 },
       receivedAt: new Date().toISOString(),
     })),
   );
   return made.map(({ id }) => id);
 }
 
-const context = (more: Partial<RedriveContext> = {}): RedriveContext => ({
+const context = (more: Partial<RedriveDeps> = {}): RedriveDeps => ({
   ...{ letters, buffer: world.buffer, streams: world.streams, partitions: 8, pageMaxRows: 100 },
-  ...{ now: () => 0, sleep: async () => {}, onProgress: () => {}, onSkipped: () => {} },
+  ...{ now: () => 0, sleep: async () => {} },
   ...more,
 });
-const redriveAll = (more: Partial<RedriveContext> = {}, terms: Partial<RedriveTerms> = {}, filter = LIVE) =>
-  redrive(context(more), filter, { rate: 100, ...terms });
+/** Redrives to the end: the last report, and whatever was skipped on the way. */
+async function redriveAndSkip(deps: Partial<RedriveDeps>, options: Partial<RedriveOptions>, filter = LIVE) {
+  const skipped: RedriveProgress["skippedNow"][number][] = [];
+  let report: RedriveReport | undefined;
+  for await (const { skippedNow, ...one } of redrive(context(deps), filter, { rate: 100, ...options })) {
+    skipped.push(...skippedNow);
+    report = one;
+  }
+  return { report, skipped };
+}
+const redriveAll = async (deps: Partial<RedriveDeps> = {}, options: Partial<RedriveOptions> = {}) =>
+  (await redriveAndSkip(deps, options)).report;
 const rows = async () =>
   (await world.sql.query("select *, died_at::text from dead_letters order by id")).rows;
 const liveIds = async () => (await letters.read(LIVE, 1000)).map(({ id }) => id);
@@ -141,21 +157,21 @@ describe("what people see", () => {
 });
 
 describe("a redrive", () => {
-  test("keeps id and history; an event that dies again is visible again, with two deaths", async () => {
+  test("keeps id and history; an event that dies again is visible again, with two burials", async () => {
     const [id] = await die([{ n: -1 }]);
     const [before] = await rows();
     expect(await redriveAll()).toEqual({ redriven: 1, changed: 0, skipped: 0, stopped: undefined });
     const [marked] = await rows();
-    expect(marked).toMatchObject({ id, attempts: 1, died_at: before.died_at, envelope: before.envelope });
+    expect(marked).toMatchObject({ id, burials: 1, died_at: before.died_at, envelope: before.envelope });
     expect(marked.redriven_at).not.toBeNull();
     expect(await liveIds()).toEqual([]);
     const [text] = await world.redis.lrange("{spillway}:checked:pending:0", 0, -1);
-    expect(JSON.parse(text!)).toEqual({ ...JSON.parse(before.envelope), deaths: 1 });
+    expect(JSON.parse(text!)).toEqual({ ...JSON.parse(before.envelope), burials: 1 });
     await expectConserved(world, "checked", [id!]);
 
     expect(await tick()).toMatchObject({ dead: 1 });
     const [again] = await rows();
-    expect(again).toMatchObject({ id, attempts: 2, redriven_at: null, received_at: before.received_at });
+    expect(again).toMatchObject({ id, burials: 2, redriven_at: null, received_at: before.received_at });
     expect(again.died_at > before.died_at).toBe(true);
     expect(await liveIds()).toEqual([id]);
     await expectConserved(world, "checked", [id!]);
@@ -174,7 +190,7 @@ describe("a redrive", () => {
     const ids = await die([{ n: -1 }, { n: -2 }]);
     expect(await redriveAll({ buffer: pushingThen(tick) })).toMatchObject({ redriven: 0, changed: 2 });
     expect(await liveIds()).toEqual(ids);
-    expect((await rows()).map(({ attempts }) => attempts)).toEqual([2, 2]);
+    expect((await rows()).map(({ burials }) => burials)).toEqual([2, 2]);
     await expectConserved(world, "checked", ids);
   });
 
@@ -244,12 +260,12 @@ describe("a redrive", () => {
     const ids = await die([{ n: -1 }]);
     const buffer = pushingThen(async () => world.neon.setFault(() => ({ kind: "cut-before" })));
     const report = await redriveAll({ buffer });
-    expect(report.stopped).toMatch(/^Redis has 1 letter of checked, but Postgres did not confirm the mark/);
+    expect(report?.stopped).toMatch(/^Redis has 1 letter of checked, but Postgres did not confirm the mark/);
     world.neon.setFault(undefined);
     expect(await liveIds()).toEqual(ids);
     expect(await redriveAll()).toMatchObject({ redriven: 1 });
     expect(await tick()).toMatchObject({ dead: 2 });
-    expect(await rows()).toMatchObject([{ attempts: 2, redriven_at: null }]); // two copies, one new death
+    expect(await rows()).toMatchObject([{ burials: 2, redriven_at: null }]); // two copies, one new death
     await expectConserved(world, "checked", ids);
   });
 
@@ -274,7 +290,7 @@ describe("a redrive", () => {
       partitions: 2,
       buffer: {
         push: (p, envelopes) => {
-          pushes.push([clock, p.partition, envelopes.length]);
+          pushes.push([clock, p.index, envelopes.length]);
           clock += 10; // a push takes its time too
           return world.buffer.push(p, envelopes);
         },
@@ -291,7 +307,7 @@ describe("a redrive", () => {
   test("at a rate below a page pushes that many at once, and stops at its limit", async () => {
     const ids = await bury(10);
     const counts: number[] = [];
-    const buffer: RedriveContext["buffer"] = {
+    const buffer: RedriveDeps["buffer"] = {
       push: (p, envelopes) => {
         counts.push(envelopes.length);
         return world.buffer.push(p, envelopes);
@@ -317,17 +333,16 @@ describe("a redrive", () => {
     const [id] = await die([event]);
     expect(await redriveAll()).toMatchObject({ redriven: 1 });
     const [text = ""] = await world.redis.lrange("{spillway}:checked:pending:0", 0, -1);
-    expect(JSON.parse(text)).toMatchObject({ id, deaths: 1, gzip: expect.any(String) });
+    expect(JSON.parse(text)).toMatchObject({ id, burials: 1, gzip: expect.any(String) });
     const packed = Buffer.from(JSON.parse(text).gzip, "base64");
     expect(gunzipSync(packed).toString()).toBe(JSON.stringify(event));
     await expectConserved(world, "checked", [id!]);
   });
 
   test("of what an older release could not read stores it under its own id", async () => {
-    const { id, envelope } = envelopeOf({ n: 1, note: "abc ".repeat(1000) });
-    const packed = packEnvelope(envelope);
+    const { id, packed } = envelopeOf({ n: 1, note: "abc ".repeat(1000) });
     await world.sql.query(
-      "insert into dead_letters (stream, id, envelope, reason, attempts) values ($1, $2, $3, 'not an envelope', 1)",
+      "insert into dead_letters (stream, id, envelope, reason, burials) values ($1, $2, $3, 'not an envelope', 1)",
       ["checked", idFromRaw("checked", "", packed), packed],
     );
     expect(await redriveAll()).toMatchObject({ redriven: 1, skipped: 0 });
@@ -340,14 +355,13 @@ describe("a redrive", () => {
     await world.redis.lpush("{spillway}:checked:pending:0", "nonsense");
     await tick();
     const insert =
-      "insert into dead_letters (stream, id, envelope, reason, attempts) values ($1, $2, $3, 'r', 1)";
+      "insert into dead_letters (stream, id, envelope, reason, burials) values ($1, $2, $3, 'r', 1)";
     await world.sql.query(insert, ["gone", newId(), envelopeOf({ n: 1 }).envelope]);
     await world.sql.query(insert, ["checked", newId(), envelopeOf({ n: 1 }).envelope]);
     const [id] = await die([{ n: -1 }]);
-    const why: string[] = [];
-    const report = await redriveAll({ onSkipped: (_, reason) => void why.push(reason) });
+    const { report, skipped } = await redriveAndSkip({}, {});
     expect(report).toMatchObject({ redriven: 1, skipped: 3, stopped: undefined });
-    expect(why.sort()).toEqual([
+    expect(skipped.map(({ why }) => why).sort()).toEqual([
       expect.stringMatching(/^its envelope bears another id/),
       'no stream is named "gone", so nothing would drain it',
       "what was buffered is not an envelope",
@@ -471,7 +485,7 @@ describe("the commands", () => {
     const { url, close } = await world.serve(createSupervisor(world.supervisor()));
     const env = { SUPERVISOR_URL: `${url}/` };
     const { id, envelope } = envelopeOf({ n: 1 });
-    await world.buffer.push({ stream: "checked", partition: 2 }, [envelope]);
+    await world.buffer.push({ stream: "checked", index: 2 }, [envelope]);
     world.neon.setFault(() => ({ kind: "refuse" }));
     const failed = await run("drain", ["checked"], env);
     expect(failed).toMatchObject({ code: 1, out: expect.stringMatching(/checked +unavailable/) });
@@ -495,7 +509,7 @@ describe("the commands", () => {
     const waits = {
       heldForSeconds: null,
       batchAgeSeconds: null,
-      attempts: 0,
+      crashes: 0,
       lastSqlstate: null,
       lastReason: null,
     };
@@ -509,7 +523,7 @@ describe("the commands", () => {
     };
     const partitions = [
       { ...waits, partition: 0, depth: 5 },
-      { ...waits, partition: 1, depth: 1200, heldForSeconds: 12, batchAgeSeconds: 300, attempts: 2 },
+      { ...waits, partition: 1, depth: 1200, heldForSeconds: 12, batchAgeSeconds: 300, crashes: 2 },
       { ...waits, partition: 2, depth: 7, lastSqlstate: "42P01", lastReason: "SQLSTATE 42P01" },
     ];
     const report = { streams: [{ ...none, stream: "events", partitions }] };

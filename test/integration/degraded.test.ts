@@ -458,7 +458,7 @@ describe("the high-water mark", () => {
   });
 
   test("a deep partition makes the instance move on before it is full", async () => {
-    const ingest = await start({ partitions: 3, deepAt: 5 });
+    const ingest = await start({ partitions: 3, moveOnAtDepth: 5 });
     const ids: string[] = [];
     for (let i = 0; i < 15; i++) ids.push(...(await ingest.post("events", event(i))).body.ids);
     expect(await depths()).toEqual([5, 5, 5]);
@@ -483,7 +483,7 @@ describe("the eager flush", () => {
 
   test("each crossing of 100·2^k triggers exactly one flush of its partition", async () => {
     const { flushed, flush } = recorder();
-    const ingest = await start({ flush, deepAt: 1_000_000 });
+    const ingest = await start({ flush, moveOnAtDepth: 1_000_000 });
     const ids: string[] = [];
     for (let i = 0; i < 18; i++) {
       ids.push(
@@ -496,7 +496,7 @@ describe("the eager flush", () => {
       );
     }
     expect(ids).toHaveLength(900); // past 100, 200, 400 and 800
-    expect(flushed).toEqual(Array(4).fill({ stream: "events", partition: 0 }));
+    expect(flushed).toEqual(Array(4).fill({ stream: "events", index: 0 }));
     await drainAll();
     await expectConserved(world, "events", ids);
   });

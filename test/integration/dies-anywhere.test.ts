@@ -3,17 +3,19 @@
  * wrapped whole: the n-th call of a run never returns, once before its effect and once after it, for n = 1, 2, …
  * until a run ends by itself. Nothing is listed by hand; an await that is added later is found.
  */
+
 import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { leaseKey } from "../../lib/buffer/redis-keys.ts";
 import { drain } from "../../lib/drain/drain.ts";
 import { Breaker } from "../../lib/flow/breaker.ts";
-import { keep } from "../../lib/ingest/accept.ts";
+import { accept } from "../../lib/ingest/accept.ts";
 import { admit } from "../../lib/ingest/admit.ts";
 import { noFlush } from "../../lib/ingest/eager-flush.ts";
-import { Placement } from "../../lib/ingest/partition-choice.ts";
+import { PartitionChoice } from "../../lib/ingest/partition-choice.ts";
 import { createPusher } from "../../lib/ingest/push.ts";
 import { createWriteThrough } from "../../lib/ingest/write-through.ts";
+import { encodeEnvelope } from "../../lib/schema/envelope.ts";
 import { envelopeOf, expectConserved, openWorld, type World } from "./test-stack.ts";
 
 let world: World;
@@ -71,7 +73,7 @@ describe("wherever a drain call dies", () => {
   test("each acknowledged event is stored once or is a dead letter, after the next drain", async () => {
     const deaths = await everyDeath(async (place) => {
       await world.reset();
-      const p = { stream: "checked", partition: 1 };
+      const p = { stream: "checked", index: 1 };
       const made = Array.from({ length: 23 }, (_, i) => envelopeOf({ n: i === 7 ? -1 : i + 1 }));
       await world.buffer.push(
         p,
@@ -109,16 +111,16 @@ describe("wherever an ingest instance dies", () => {
     const stream = world.streams.get("checked");
     if (stream === undefined) throw new Error("expected the stream checked");
     const { log } = world;
-    const placement = new Placement({
+    const partitionChoice = new PartitionChoice({
       partitions: 4,
       bufferMaxBytes: 1_000_000,
-      deepAt: 1000,
+      moveOnAtDepth: 1000,
       depthOf: buffer.depth,
       now: Date.now,
       log,
     });
     const breaker = new Breaker(Date.now, log);
-    const push = createPusher({ buffer, breaker, placement, flush: noFlush, flushThreshold: 100, log });
+    const push = createPusher({ buffer, breaker, partitionChoice, flush: noFlush, flushThreshold: 100, log });
     const admission = admit(
       {
         stream,
@@ -128,12 +130,12 @@ describe("wherever an ingest instance dies", () => {
         receivedAt: new Date().toISOString(),
       },
       {
-        events: Array.from({ length: 5 }, (_, i) => ({ value: { n: i + 1 }, isSuspect: false })),
+        events: Array.from({ length: 5 }, (_, i) => ({ value: { n: i + 1 }, needsDeepCheck: false })),
         isBatch: true,
       },
     );
     const writeThrough = createWriteThrough(wrap(world.store), 2);
-    const answer = keep({ push, writeThrough }, stream, ack, admission);
+    const answer = accept({ push, writeThrough }, stream, ack, admission.envelopes);
     const fate = await Promise.race([death, answer.then(() => "lived" as const)]);
     return { fate, admission, stream };
   }
@@ -145,15 +147,12 @@ describe("wherever an ingest instance dies", () => {
         await world.reset();
         const { fate, admission, stream } = await post(place, ack);
         if (fate === "died")
-          await world.buffer.push(
-            { stream: stream.name, partition: 0 },
-            admission.admitted.map(({ envelope }) => envelope),
-          ); // the sender tries again elsewhere
+          await world.buffer.push({ stream: stream.name, index: 0 }, admission.envelopes.map(encodeEnvelope)); // the sender tries again elsewhere
         await drain(world.supervisor(), { stream: "checked" });
         await expectConserved(
           world,
           "checked",
-          admission.admitted.map(({ id }) => id),
+          admission.envelopes.map(({ id }) => id),
         );
         return fate;
       });

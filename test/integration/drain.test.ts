@@ -1,9 +1,9 @@
 /** The drain on real servers: what is stored, what is buried, what is kept, and what people are told. */
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
+import type { SupervisorDeps } from "../../functions/supervisor.ts";
 import { createBuffer } from "../../lib/buffer/buffer.ts";
 import { connectRedis } from "../../lib/buffer/redis-client.ts";
-import { type DrainContext, drain } from "../../lib/drain/drain.ts";
-import { withDeaths } from "../../lib/schema/envelope.ts";
+import { drain } from "../../lib/drain/drain.ts";
 import { registryOf } from "../../lib/schema/registry.ts";
 import { checked } from "./streams.ts";
 import { envelopeOf, expectConserved, openWorld, type World, whereabouts } from "./test-stack.ts";
@@ -15,19 +15,19 @@ beforeAll(async () => {
 beforeEach(() => world.reset());
 afterAll(() => world.close());
 
-const P = { stream: "checked", partition: 3 };
+const P = { stream: "checked", index: 3 };
 
 /** Pushes events of `checked` one after the other, and returns their ids, oldest first. */
-async function push(events: { n: number; note?: string }[], partition = P.partition): Promise<string[]> {
+async function push(events: { n: number; note?: string }[], index = P.index): Promise<string[]> {
   const made = events.map((event) => envelopeOf(event));
   await world.buffer.push(
-    { ...P, partition },
+    { ...P, index },
     made.map(({ envelope }) => envelope),
   );
   return made.map(({ id }) => id);
 }
 const good = (count: number) => Array.from({ length: count }, (_, i) => ({ n: i + 1 }));
-const tick = (context: Partial<DrainContext> = {}) =>
+const tick = (context: Partial<SupervisorDeps> = {}) =>
   drain(world.supervisor(context), { stream: "checked" }).then(({ streams }) => streams[0]);
 /** Terms under which an insert that hangs is ended soon. */
 const quick = () => ({ leaseMs: 1000, store: world.storeWithin(500) });
@@ -77,7 +77,7 @@ describe("what a drain stores", () => {
 
   test("an eager flush takes full batches only", async () => {
     const ids = await push(good(250));
-    const flush = () => drain(world.supervisor(), { stream: "checked", partition: P.partition });
+    const flush = () => drain(world.supervisor(), { stream: "checked", partition: P.index });
     expect((await flush()).streams[0]).toMatchObject({
       batches: 2,
       stored: 200,
@@ -110,20 +110,20 @@ describe("what a drain stores", () => {
 
   test("an event is drained before any that was pushed after the seal that took it", async () => {
     const old = await push(good(150));
-    const claimant = { token: "t:1", leaseMs: 4000, count: 100, full: false, startedAtMs: 0 };
+    const claimant = { token: "t:1", leaseMs: 4000, count: 100, fullBatchesOnly: false, startedAtMs: 0 };
     const young: string[] = [];
     const order: string[] = [];
-    let acked = "";
+    let settled = "";
     for (let round = 0; round < 5; round++) {
-      const claim = await world.buffer.claim(P, claimant, acked); // the first seals: 50 of the old ones wait
+      const claim = await world.buffer.claim(P, claimant, settled); // the first seals: 50 of the old ones wait
       if (claim.kind !== "batch") throw new Error(`expected a batch, got ${claim.kind}`);
       await storeByHand(claim.envelopes);
       order.push(...claim.envelopes.map((text) => (JSON.parse(text) as { id: string }).id));
-      acked = claim.name;
+      settled = claim.name;
       young.push(...(await push(good(150)))); // faster than the drain
     }
     expect(new Set(order.slice(0, 150))).toEqual(new Set(old));
-    await world.buffer.release(P, claimant, acked);
+    await world.buffer.release(P, claimant, settled);
     await tick();
     await expectConserved(world, "checked", [...old, ...young]);
   });
@@ -135,12 +135,12 @@ describe("a poison row never holds up its batch", () => {
     for (const bad of [0, 50, 99]) batch[bad] = { n: -1 };
     const ids = [...(await push(batch)), ...(await push(good(30)))];
     expect(await tick()).toMatchObject({ stored: 127, dead: 3, remaining: 0, outcome: "empty" });
-    const { rows } = await world.sql.query("select sqlstate, reason, attempts from dead_letters");
+    const { rows } = await world.sql.query("select sqlstate, reason, burials from dead_letters");
     expect(rows).toEqual(
       Array(3).fill({
         sqlstate: "23514",
         reason: "SQLSTATE 23514 table checked constraint n_is_positive",
-        attempts: 1,
+        burials: 1,
       }),
     );
     await expectConserved(world, "checked", ids);
@@ -189,13 +189,14 @@ describe("a poison row never holds up its batch", () => {
 
   test("of a redriven event and a copy sent again that both die, the letter is visible again", async () => {
     const { id, envelope } = envelopeOf({ n: -1 });
+    const { envelope: redriven } = envelopeOf({ n: -1 }, { id, burials: 1 });
     await world.buffer.push(P, [envelope]);
     await tick();
     await world.sql.query("update dead_letters set redriven_at = now()");
-    await world.buffer.push(P, [withDeaths(envelope, 1), envelope]);
+    await world.buffer.push(P, [redriven, envelope]);
     await tick();
-    expect((await world.sql.query("select attempts, redriven_at from dead_letters")).rows).toEqual([
-      { attempts: 2, redriven_at: null },
+    expect((await world.sql.query("select burials, redriven_at from dead_letters")).rows).toEqual([
+      { burials: 2, redriven_at: null },
     ]);
     await expectConserved(world, "checked", [id]);
   });
@@ -231,10 +232,10 @@ describe("a poison row never holds up its batch", () => {
     expect(
       (await world.sql.query("select redriven_at from dead_letters")).rows[0].redriven_at,
     ).not.toBeNull();
-    await world.buffer.push(P, [withDeaths(envelope, 1)]); // what a redrive pushes
+    await world.buffer.push(P, [envelopeOf({ n: -1 }, { id, burials: 1 }).envelope]); // what a redrive pushes
     await tick();
-    expect((await world.sql.query("select attempts, redriven_at from dead_letters")).rows).toEqual([
-      { attempts: 2, redriven_at: null },
+    expect((await world.sql.query("select burials, redriven_at from dead_letters")).rows).toEqual([
+      { burials: 2, redriven_at: null },
     ]);
     await expectConserved(world, "checked", [id]);
   });
@@ -274,7 +275,7 @@ describe("while Postgres is not usable nothing is lost and nobody is blamed", ()
       return undefined;
     });
     const busy = await world.buffer.findBusy(["checked"]);
-    expect(busy.map(({ partition }) => partition)).toEqual([0, 15]);
+    expect(busy.map(({ index }) => index)).toEqual([0, 15]);
     await world.redis.del("{spillway}:checked:sealed:0", "{spillway}:checked:claimed:0");
     await expectConserved(world, "checked", ids);
   });
@@ -352,7 +353,7 @@ describe("the batch that kills its drainer", () => {
       token: `${Math.random()}:1`,
       leaseMs: 4000,
       count: 100,
-      full: false,
+      fullBatchesOnly: false,
       startedAtMs: 0,
     });
     await world.redis.del("{spillway}:checked:lease:3");
@@ -364,20 +365,26 @@ describe("the batch that kills its drainer", () => {
   test("is narrowed until the culprit alone is a dead letter", async () => {
     const ids = await push(good(10));
     const culprit = ids[4] ?? "";
-    let deaths = 0;
+    let crashes = 0;
     for (let calls = 0; calls < 40; calls++) {
       // Whoever holds the culprit dies; whoever does not drains it.
-      const claimant = { token: `${calls}:1`, leaseMs: 4000, count: 100, full: false, startedAtMs: 0 };
+      const claimant = {
+        token: `${calls}:1`,
+        leaseMs: 4000,
+        count: 100,
+        fullBatchesOnly: false,
+        startedAtMs: 0,
+      };
       let claim = await world.buffer.claim(P, claimant);
       while (claim.kind === "batch" && !claim.envelopes.some((text) => text.includes(culprit))) {
         await storeByHand(claim.envelopes);
         claim = await world.buffer.claim(P, claimant, claim.name);
       }
       await world.redis.del("{spillway}:checked:lease:3");
-      if (claim.kind !== "batch" || claim.deaths === 3) break;
-      deaths += 1;
+      if (claim.kind !== "batch" || claim.crashesAlone === 3) break;
+      crashes += 1;
     }
-    expect(deaths).toBe(6);
+    expect(crashes).toBe(6);
     const toRow = vi.fn(() => ({ n: 1 })); // it may be what kills: it is not run again
     expect(await tick({ streams: registryOf([{ ...checked, toRow }]) })).toMatchObject({
       stored: 0,
@@ -493,7 +500,13 @@ test("a paused stream is not drained, and says that it is held", async () => {
 test("a held partition is left in peace; under wait it is tried until it is free", async () => {
   const ids = await push(good(5));
   const slow = createBuffer(connectRedis(world.config, 2000));
-  await slow.claim(P, { token: "other:1", leaseMs: 1000, count: 100, full: false, startedAtMs: 0 });
+  await slow.claim(P, {
+    token: "other:1",
+    leaseMs: 1000,
+    count: 100,
+    fullBatchesOnly: false,
+    startedAtMs: 0,
+  });
   expect(await tick()).toMatchObject({ stored: 0, outcome: "held", remaining: null });
   const report = await drain(world.supervisor(), { stream: "checked", wait: true });
   expect(report.streams[0]).toMatchObject({ stored: 5, outcome: "empty" });

@@ -7,8 +7,7 @@ import { Redis } from "ioredis";
 import pg from "pg";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type Stack, startStack } from "../../dev/stack/stack.ts";
-import { isAlive } from "./alive.ts";
-import { whereabouts } from "./test-stack.ts";
+import { isAlive, whereabouts } from "./test-stack.ts";
 
 const dataDir = mkdtempSync(join(tmpdir(), "spillway-e2e-"));
 chmodSync(dataDir, 0o755); // Postgres's user has to get through

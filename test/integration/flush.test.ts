@@ -13,7 +13,7 @@ interface Seen {
   body: string;
 }
 
-const P = { stream: "events", partition: 3 };
+const P = { stream: "events", index: 3 };
 const QUEUE = "projects/p/locations/europe-west1/queues/spillway-flush";
 const said: string[] = [];
 const say = (event: string) => void said.push(event);
@@ -104,7 +104,7 @@ describe("FLUSH_TRIGGER=tasks", () => {
       if (answers.push(res) === 2) arrived();
     };
     const flush = tasks();
-    const flushes = [flush(P), flush(P), flush(P), flush({ ...P, partition: 4 })];
+    const flushes = [flush(P), flush(P), flush(P), flush({ ...P, index: 4 })];
     await both;
     for (const res of answers) res.end("{}");
     await Promise.all(flushes);

@@ -8,7 +8,7 @@ import { runInNewContext } from "node:vm";
 import { gunzipSync, gzipSync } from "node:zlib";
 import { afterAll, beforeAll, beforeEach, expect, test, vi } from "vitest";
 import { drain } from "../../lib/drain/drain.ts";
-import { packEnvelope } from "../../lib/schema/envelope.ts";
+import { encodeEnvelope, type PushableEnvelope } from "../../lib/schema/envelope.ts";
 import { type Ingest, serveIngest } from "./test-ingest.ts";
 import { envelopeOf, expectConserved, KEY, openWorld, type World } from "./test-stack.ts";
 
@@ -24,7 +24,7 @@ afterAll(async () => {
   await world.close();
 });
 
-const P = { stream: "checked", partition: 0 };
+const P = { stream: "checked", index: 0 };
 const hostile = `ä "quoted" \\ 😀 \t\n {"id":"x"},`;
 /** Some 15 KB. */
 const large = { list: Array.from({ length: 200 }, (_, i) => ({ i, hostile })) };
@@ -76,7 +76,7 @@ test("the buffer's room is counted in bytes as packed", async () => {
 test.each(["gzip", "identity"])(
   "a request that waits holds its packed events, and no body (%s)",
   async (encoding) => {
-    const waiting: string[][] = [];
+    const waiting: PushableEnvelope[][] = [];
     let open = () => {};
     const gate = new Promise<void>((resolve) => {
       open = resolve;
@@ -85,7 +85,7 @@ test.each(["gzip", "identity"])(
       push: async (stream, envelopes) => {
         waiting.push([...envelopes]);
         await gate;
-        await world.buffer.push({ stream, partition: 0 }, envelopes);
+        await world.buffer.push({ stream, index: 0 }, envelopes.map(encodeEnvelope));
       },
     });
     const events = Array.from({ length: 120 }, (_, i) => ({
@@ -129,8 +129,8 @@ test("a large event that Redis did not take is stored as it was sent", async () 
 
 test("a large event that dies is a letter that people can read", async () => {
   const note = hostile.repeat(200);
-  const { id, envelope } = envelopeOf({ n: -1, note });
-  await world.buffer.push(P, [packEnvelope(envelope)]);
+  const { id, envelope, packed } = envelopeOf({ n: -1, note });
+  await world.buffer.push(P, [packed]);
   await drain(world.supervisor(), { stream: "checked" });
   const { rows } = await world.sql.query("select id, envelope from dead_letters");
   expect(rows).toEqual([{ id, envelope }]);
@@ -143,10 +143,10 @@ test("what is packed and damaged is a dead letter, and its neighbours land", asy
     ReturnType<typeof envelopeOf>,
     ReturnType<typeof envelopeOf>,
   ];
-  const text = packEnvelope(damaged.envelope);
+  const text = damaged.packed;
   const at = text.length - 40;
   const spoilt = text.slice(0, at) + (text[at] === "A" ? "B" : "A") + text.slice(at + 1);
-  await world.buffer.push(P, [packEnvelope(first.envelope), spoilt, packEnvelope(last.envelope)]);
+  await world.buffer.push(P, [first.packed, spoilt, last.packed]);
   const report = await drain(world.supervisor(), { stream: "checked" });
   expect(report.streams).toMatchObject([{ stored: 2, dead: 1, outcome: "empty" }]);
   const { rows } = await world.sql.query("select id, envelope, reason from dead_letters");

@@ -61,7 +61,7 @@ test("data with no fields is a row of defaults and nulls, or Postgres's refusal"
 
 test("data that somebody else pushed behind an envelope's head is buried, and its neighbours land", async () => {
   const good = { contactId: "c", type: "call", description: "d" };
-  const P = { stream: "activities", partition: 0 };
+  const P = { stream: "activities", index: 0 };
   const made = Array.from({ length: 9 }, () => envelopeOf(good));
   const spoilt = [`{"a":`, `{"a":"}`, `{"a":{}`, `[]`, `1`, `"}`, `{},{}`, `{}],"x":[{}`].map((dataJson) => {
     const id = newId();
@@ -87,7 +87,7 @@ test("data that brings an id of its own gets the envelope's", async () => {
   const other = newId();
   const text = envelope.replace(`"data":{`, `"data":{"id":"${other}",`);
   expect(decodeEnvelope(text)?.id).toBe(id);
-  await world.buffer.push({ stream: "activities", partition: 0 }, [text]);
+  await world.buffer.push({ stream: "activities", index: 0 }, [text]);
   await drain(world.supervisor(), { stream: "activities" });
   await expectConserved(world, "activities", [id]);
 });

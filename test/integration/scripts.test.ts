@@ -21,8 +21,8 @@ interface State {
 }
 const KEYS = ["pending", "sealed", "claimed", "lease", "claim"];
 
-const nameOf = (...rows: string[]) => {
-  const heads = rows.map((row) => `${row.length}:${row.slice(0, 128)}`);
+const nameOf = (...envelopes: string[]) => {
+  const heads = envelopes.map((envelope) => `${envelope.length}:${envelope.slice(0, 128)}`);
   return createHash("sha1").update(heads.join("\n")).digest("hex");
 };
 
@@ -37,49 +37,49 @@ async function put(state: State): Promise<void> {
 async function get(): Promise<State> {
   const state: State = {};
   for (const list of ["pending", "sealed", "claimed"] as const) {
-    const rows = await redis.lrange(list, 0, -1);
-    if (rows.length > 0) state[list] = rows;
+    const envelopes = await redis.lrange(list, 0, -1);
+    if (envelopes.length > 0) state[list] = envelopes;
   }
   const lease = await redis.get("lease");
   if (lease !== null) state.lease = lease;
-  const { heldMs: _held, firstMs: _first, ...claim } = await redis.hgetall("claim");
+  const { heldSinceMs: _held, firstMs: _first, ...claim } = await redis.hgetall("claim");
   if (Object.keys(claim).length > 0) state.claim = claim;
   expect(await redis.dbsize()).toBe(Object.keys(state).length); // nothing else was written
   return state;
 }
 
-interface ClaimTerms {
+interface ClaimOptions {
   token?: string;
-  acked?: string;
+  settled?: string;
   count?: number;
-  full?: boolean;
+  fullBatchesOnly?: boolean;
 }
-const claim = ({ token = "me:1", acked = "", count = 3, full = false }: ClaimTerms = {}) =>
+const claim = ({ token = "me:1", settled = "", count = 3, fullBatchesOnly = false }: ClaimOptions = {}) =>
   redis.eval(
     readScript("claim"),
     5,
     ...KEYS,
-    ...[token, acked, 10_000, count, full ? "1" : "0", 1, 2],
+    ...[token, settled, 10_000, count, fullBatchesOnly ? "1" : "0", 1, 2],
   ) as Promise<unknown[]>;
 
-const batch = (rows: string[], { fresh = 1, attempts = 0, deaths = -1 } = {}) => [
+const batch = (envelopes: string[], { fresh = 1, crashes = 0, crashesAlone = -1 } = {}) => [
   "batch",
-  nameOf(...rows),
+  nameOf(...envelopes),
   fresh,
-  attempts,
-  deaths,
-  ...rows,
+  crashes,
+  crashesAlone,
+  ...envelopes,
 ];
-const inHand = (rows: string[], token = "me:1", more: Record<string, string> = {}) => ({
-  name: nameOf(...rows),
+const inHand = (envelopes: string[], token = "me:1", more: Record<string, string> = {}) => ({
+  name: nameOf(...envelopes),
   token,
   outcome: "",
-  attempts: "0",
+  crashes: "0",
   ...more,
 });
 
 /** The scripts' arrows: what is there, what is asked, what comes back, what is there then. */
-const CASES: [string, State, ClaimTerms, unknown[] | ((reply: unknown[]) => void), State][] = [
+const CASES: [string, State, ClaimOptions, unknown[] | ((reply: unknown[]) => void), State][] = [
   ["nothing there", {}, {}, ["none", 0], {}],
   ["nothing there, and the caller held the lease", { lease: "me:1" }, {}, ["none", 0], {}],
   ["nothing there, and another holds the lease", { lease: "you:1" }, {}, ["none", 0], { lease: "you:1" }],
@@ -120,56 +120,56 @@ const CASES: [string, State, ClaimTerms, unknown[] | ((reply: unknown[]) => void
   [
     "an eager flush leaves too little for a full batch where it is, and gives the lease up",
     { pending: ["y"], sealed: ["a"], lease: "me:1" },
-    { full: true },
+    { fullBatchesOnly: true },
     ["none", 2],
     { pending: ["y"], sealed: ["a"] },
   ],
   [
     "an eager flush takes a full batch that is half sealed",
     { pending: ["z", "y"], sealed: ["a"] },
-    { full: true },
+    { fullBatchesOnly: true },
     batch(["a", "y", "z"]),
     { claimed: ["a", "y", "z"], lease: "me:1", claim: inHand(["a", "y", "z"]) },
   ],
   [
     "an acknowledgement deletes the batch in hand, and the next is claimed",
     { pending: ["c"], claimed: ["a", "b"], lease: "me:1", claim: inHand(["a", "b"]) },
-    { acked: nameOf("a", "b") },
+    { settled: nameOf("a", "b") },
     batch(["c"]),
     { claimed: ["c"], lease: "me:1", claim: inHand(["c"]) },
   ],
   [
     "the last acknowledgement leaves nothing behind",
     { claimed: ["a", "b"], lease: "me:1", claim: inHand(["a", "b"]) },
-    { acked: nameOf("a", "b") },
+    { settled: nameOf("a", "b") },
     ["none", 0],
     {},
   ],
   [
     "count 0 acknowledges and gives the lease up, claiming nothing",
     { pending: ["c"], claimed: ["a"], lease: "me:1", claim: inHand(["a"]) },
-    { acked: nameOf("a"), count: 0 },
+    { settled: nameOf("a"), count: 0 },
     ["none", -1],
     { pending: ["c"] },
   ],
   [
     "an acknowledgement sent twice is harmless: the batch in hand by then has another name",
     { claimed: ["c"], lease: "me:1", claim: inHand(["c"]) },
-    { acked: nameOf("a", "b") },
+    { settled: nameOf("a", "b") },
     batch(["c"], { fresh: 0 }),
     { claimed: ["c"], lease: "me:1", claim: inHand(["c"]) },
   ],
   [
     "an acknowledgement from before Redis came back older deletes nothing that was not stored",
     { pending: ["c", "b"], claimed: ["a"], lease: "me:1", claim: inHand(["a"]) },
-    { acked: nameOf("b", "c") },
+    { settled: nameOf("b", "c") },
     batch(["a"], { fresh: 0 }),
     { pending: ["c", "b"], claimed: ["a"], lease: "me:1", claim: inHand(["a"]) },
   ],
   [
     "an acknowledgement that comes late, from a holder that lost its lease, still counts: it names what was stored",
     { claimed: ["a"], lease: "you:1", claim: inHand(["a"], "you:1") },
-    { acked: nameOf("a") },
+    { settled: nameOf("a") },
     (reply) => expect(reply[0]).toBe("held"),
     { lease: "you:1" },
   ],
@@ -194,15 +194,15 @@ const CASES: [string, State, ClaimTerms, unknown[] | ((reply: unknown[]) => void
     "the holder died: the same batch, one attempt more",
     { pending: ["c"], claimed: ["a"], claim: inHand(["a"], "you:1") },
     {},
-    batch(["a"], { fresh: 0, attempts: 1 }),
-    { pending: ["c"], claimed: ["a"], lease: "me:1", claim: inHand(["a"], "me:1", { attempts: "1" }) },
+    batch(["a"], { fresh: 0, crashes: 1 }),
+    { pending: ["c"], claimed: ["a"], lease: "me:1", claim: inHand(["a"], "me:1", { crashes: "1" }) },
   ],
   [
     "a batch that was handed back is no death",
-    { claimed: ["a"], claim: inHand(["a"], "you:1", { outcome: "returned", attempts: "2" }) },
+    { claimed: ["a"], claim: inHand(["a"], "you:1", { outcome: "returned", crashes: "2" }) },
     {},
-    batch(["a"], { fresh: 0, attempts: 2 }),
-    { claimed: ["a"], lease: "me:1", claim: inHand(["a"], "me:1", { attempts: "2" }) },
+    batch(["a"], { fresh: 0, crashes: 2 }),
+    { claimed: ["a"], lease: "me:1", claim: inHand(["a"], "me:1", { crashes: "2" }) },
   ],
   [
     "a batch that an earlier call of the same living process let go of is no death",
@@ -212,79 +212,79 @@ const CASES: [string, State, ClaimTerms, unknown[] | ((reply: unknown[]) => void
     { claimed: ["a"], lease: "me:1", claim: inHand(["a"]) },
   ],
   [
-    "after three deaths rows are handed out alone",
-    { claimed: ["a", "b"], claim: inHand(["a", "b"], "you:1", { attempts: "2" }) },
+    "after three crashes envelopes are handed out one at a time",
+    { claimed: ["a", "b"], claim: inHand(["a", "b"], "you:1", { crashes: "2" }) },
     {},
-    batch(["a"], { fresh: 0, attempts: 3, deaths: 0 }),
+    batch(["a"], { fresh: 0, crashes: 3, crashesAlone: 0 }),
     {
       claimed: ["a", "b"],
       lease: "me:1",
-      claim: inHand(["a"], "me:1", { attempts: "3", alone: "1" }),
+      claim: inHand(["a"], "me:1", { crashes: "3", oneAtATime: "1" }),
     },
   ],
   [
-    "a row that was stored alone leaves, and the next is handed out",
-    { claimed: ["a", "b"], lease: "me:1", claim: inHand(["a"], "me:1", { attempts: "3", alone: "1" }) },
-    { acked: nameOf("a") },
-    batch(["b"], { fresh: 0, attempts: 3, deaths: 0 }),
-    { claimed: ["b"], lease: "me:1", claim: inHand(["b"], "me:1", { attempts: "3", alone: "1" }) },
+    "a envelope that was stored alone leaves, and the next is handed out",
+    { claimed: ["a", "b"], lease: "me:1", claim: inHand(["a"], "me:1", { crashes: "3", oneAtATime: "1" }) },
+    { settled: nameOf("a") },
+    batch(["b"], { fresh: 0, crashes: 3, crashesAlone: 0 }),
+    { claimed: ["b"], lease: "me:1", claim: inHand(["b"], "me:1", { crashes: "3", oneAtATime: "1" }) },
   ],
   [
-    "a row that killed its drain call alone goes behind the others",
-    { claimed: ["a", "b"], claim: inHand(["a"], "you:1", { attempts: "3", alone: "1" }) },
+    "a envelope that killed its drain call alone goes behind the others",
+    { claimed: ["a", "b"], claim: inHand(["a"], "you:1", { crashes: "3", oneAtATime: "1" }) },
     {},
-    batch(["b"], { fresh: 0, attempts: 4, deaths: 0 }),
+    batch(["b"], { fresh: 0, crashes: 4, crashesAlone: 0 }),
     {
       claimed: ["b", "a"],
       lease: "me:1",
-      claim: inHand(["b"], "me:1", { attempts: "4", alone: "1", [`deaths:${nameOf("a")}`]: "1" }),
+      claim: inHand(["b"], "me:1", { crashes: "4", oneAtATime: "1", [`crashes:${nameOf("a")}`]: "1" }),
     },
   ],
   [
-    "its deaths are told, so that the caller can bury it",
+    "its crashes alone are told, so that the caller can bury it",
     {
       claimed: ["a"],
-      claim: inHand(["a"], "you:1", { attempts: "5", alone: "1", [`deaths:${nameOf("a")}`]: "2" }),
+      claim: inHand(["a"], "you:1", { crashes: "5", oneAtATime: "1", [`crashes:${nameOf("a")}`]: "2" }),
     },
     {},
-    batch(["a"], { fresh: 0, attempts: 6, deaths: 3 }),
+    batch(["a"], { fresh: 0, crashes: 6, crashesAlone: 3 }),
     {
       claimed: ["a"],
       lease: "me:1",
-      claim: inHand(["a"], "me:1", { attempts: "6", alone: "1", [`deaths:${nameOf("a")}`]: "3" }),
+      claim: inHand(["a"], "me:1", { crashes: "6", oneAtATime: "1", [`crashes:${nameOf("a")}`]: "3" }),
     },
   ],
   [
-    "a row that was stored after all clears every row of the deaths it was there for",
+    "an envelope that was settled after all clears every envelope of the crashes it was there for",
     {
       claimed: ["a", "b"],
       lease: "me:1",
       claim: inHand(["a"], "me:1", {
-        attempts: "5",
-        alone: "1",
-        [`deaths:${nameOf("a")}`]: "1",
-        [`deaths:${nameOf("b")}`]: "2",
+        crashes: "5",
+        oneAtATime: "1",
+        [`crashes:${nameOf("a")}`]: "1",
+        [`crashes:${nameOf("b")}`]: "2",
       }),
     },
-    { acked: nameOf("a") },
-    batch(["b"], { fresh: 0, attempts: 5, deaths: 0 }),
-    { claimed: ["b"], lease: "me:1", claim: inHand(["b"], "me:1", { attempts: "5", alone: "1" }) },
+    { settled: nameOf("a") },
+    batch(["b"], { fresh: 0, crashes: 5, crashesAlone: 0 }),
+    { claimed: ["b"], lease: "me:1", claim: inHand(["b"], "me:1", { crashes: "5", oneAtATime: "1" }) },
   ],
   [
-    "the last row alone takes all that was known with it",
+    "the last envelope alone takes all that was known with it",
     {
       pending: ["z"],
       claimed: ["a"],
       lease: "me:1",
-      claim: inHand(["a"], "me:1", { attempts: "4", alone: "1", [`deaths:${nameOf("a")}`]: "3" }),
+      claim: inHand(["a"], "me:1", { crashes: "4", oneAtATime: "1", [`crashes:${nameOf("a")}`]: "3" }),
     },
-    { acked: nameOf("a") },
+    { settled: nameOf("a") },
     batch(["z"]),
     { claimed: ["z"], lease: "me:1", claim: inHand(["z"]) },
   ],
   [
     "what is known of a batch that somebody deleted by hand is forgotten",
-    { pending: ["a"], claim: inHand(["x"], "you:1", { attempts: "5", alone: "1" }) },
+    { pending: ["a"], claim: inHand(["x"], "you:1", { crashes: "5", oneAtATime: "1" }) },
     {},
     batch(["a"]),
     { claimed: ["a"], lease: "me:1", claim: inHand(["a"]) },
@@ -299,7 +299,7 @@ CASES.push([
   { claimed: ["a", "b"], lease: "me:1", claim: inHand(["a", "b"]) },
 ]);
 CASES.push([
-  "rows in hand whose claim somebody deleted by hand are handed out with the next batch",
+  "envelopes in hand whose claim somebody deleted by hand are handed out with the next batch",
   { pending: ["c"], claimed: ["a", "b"] },
   {},
   batch(["a", "b", "c"]),
@@ -336,7 +336,7 @@ describe("claim.lua", () => {
   test("two batches that differ in any id, in its longest head too, have different names", async () => {
     const ids = ["0190b3c4-aaaa-7bbb-8ccc-000000000001", "0190b3c4-aaaa-7bbb-8ccc-000000000002"];
     const names = new Set<unknown>();
-    for (const head of [{ v: 1 }, { v: 999_999_999, deaths: 999_999_999 }])
+    for (const head of [{ v: 1 }, { v: 999_999_999, burials: 999_999_999 }])
       for (const id of ids)
         for (const note of ["", "x".repeat(500)]) {
           const dataJson = JSON.stringify({ note });
@@ -348,7 +348,7 @@ describe("claim.lua", () => {
     expect(names.size).toBe(8);
   });
 
-  test("5,000 rows fit one batch", async () => {
+  test("5,000 envelopes fit one batch", async () => {
     await put({ pending: Array.from({ length: 5000 }, (_, i) => String(i)) });
     expect((await claim({ count: 5000 })).length).toBe(5005);
   });
@@ -365,7 +365,7 @@ describe("claim.lua", () => {
     expect(await calls(() => claim())).toBeLessThanOrEqual(2);
     await put({ pending: Array.from({ length: 500 }, (_, i) => String(i)) });
     const [, name] = (await claim({ count: 100 })) as string[];
-    expect(await calls(() => claim({ count: 100, acked: name ?? "" }))).toBeLessThanOrEqual(8);
+    expect(await calls(() => claim({ count: 100, settled: name ?? "" }))).toBeLessThanOrEqual(8);
   });
 });
 
@@ -389,7 +389,7 @@ describe("while Redis is full", () => {
     const back = full(() => redis.eval(readScript("hand-back"), 2, "lease", "claim", "me:1", "", "", "0"));
     expect(await back).toBe(1);
     await full(() => claim({ count: 2 }));
-    const next = await full(() => claim({ count: 2, acked: nameOf("a", "b") }));
+    const next = await full(() => claim({ count: 2, settled: nameOf("a", "b") }));
     expect(next.slice(5)).toEqual(["c", "d"]);
   });
 });
@@ -398,11 +398,11 @@ describe("hand-back.lua", () => {
   const handBack = (token = "me:1", alone = "0") =>
     redis.eval(readScript("hand-back"), 2, "lease", "claim", token, "42P01", "why", alone);
 
-  test("with no time to find the row at fault, rows are handed out alone from then on, and that is no death", async () => {
+  test("with no time to find the row at fault, envelopes are handed out one at a time from then on, and that is no crash", async () => {
     await put({ claimed: ["a", "b"], lease: "me:1", claim: inHand(["a", "b"]) });
     expect(await handBack("me:1", "1")).toBe(1);
-    const [, , fresh, attempts, deaths, ...rows] = await claim({ token: "you:1" });
-    expect([fresh, attempts, deaths, rows]).toEqual([0, 0, 0, ["a"]]);
+    const [, , fresh, crashes, crashesAlone, ...envelopes] = await claim({ token: "you:1" });
+    expect([fresh, crashes, crashesAlone, envelopes]).toEqual([0, 0, 0, ["a"]]);
   });
 
   test("gives the lease up and says why; the batch stays", async () => {

@@ -8,7 +8,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { afterAll, expect, onTestFinished, test } from "vitest";
 import { findFreePorts } from "../../dev/stack/ports.ts";
-import { isAlive } from "./alive.ts";
+import { isAlive } from "./test-stack.ts";
 
 const project = fileURLToPath(new URL("../../", import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), "spillway-start-"));

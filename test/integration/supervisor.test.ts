@@ -1,14 +1,14 @@
 /** The HTTP contract of the supervisor on real servers. */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import type { SupervisorDeps } from "../../functions/supervisor.ts";
 import { createSupervisor } from "../../functions/supervisor.ts";
-import type { DrainContext } from "../../lib/drain/drain.ts";
 import { envelopeOf, expectConserved, openWorld, type World } from "./test-stack.ts";
 
 let world: World;
 let url: string;
 let close: () => Promise<void>;
 /** What the supervisor under test is given beside the world's own. */
-let turned: Partial<DrainContext>;
+let turned: Partial<SupervisorDeps>;
 beforeAll(async () => {
   world = await openWorld();
   const instance = "under-test";
@@ -31,10 +31,10 @@ async function call(method: string, path: string, body?: string) {
   return { status: response.status, headers: response.headers, body: (await response.json()) as any };
 }
 
-async function push(count: number, partition: number, { stream = "checked", n = 1, at = Date.now() } = {}) {
+async function push(count: number, index: number, { stream = "checked", n = 1, at = Date.now() } = {}) {
   const made = Array.from({ length: count }, () => envelopeOf({ n }, { at }));
   await world.buffer.push(
-    { stream, partition },
+    { stream, index },
     made.map(({ envelope }) => envelope),
   );
   return made.map(({ id }) => id);
@@ -218,21 +218,21 @@ describe("GET /status", () => {
       token: "a:1",
       leaseMs: 60_000,
       count: 100,
-      full: false,
+      fullBatchesOnly: false,
       startedAtMs: Date.now() - 10_000,
     };
-    await world.buffer.claim({ stream: "checked", partition: 5 }, claimant);
+    await world.buffer.claim({ stream: "checked", index: 5 }, claimant);
     await push(3, 5, { at: now });
     expect(await status()).toEqual({
       ...{ stream: "checked", pending: 10, sealed: 150, claimed: 100 },
       ...{ oldestAgeSeconds: 90, deadLetters: 1 },
       partitions: [
         {
-          ...{ partition: 2, depth: 7, heldForSeconds: null, batchAgeSeconds: null, attempts: 0 },
+          ...{ partition: 2, depth: 7, heldForSeconds: null, batchAgeSeconds: null, crashes: 0 },
           ...{ lastSqlstate: null, lastReason: null },
         },
         {
-          ...{ partition: 5, depth: 253, heldForSeconds: expect.any(Number), attempts: 0 },
+          ...{ partition: 5, depth: 253, heldForSeconds: expect.any(Number), crashes: 0 },
           batchAgeSeconds: expect.any(Number),
           ...{ lastSqlstate: null, lastReason: null },
         },
@@ -249,7 +249,7 @@ describe("GET /status", () => {
     await withoutTable(() => call("POST", "/drain"));
     expect((await status()).partitions).toMatchObject([
       {
-        ...{ partition: 0, depth: 5, heldForSeconds: null, attempts: 0 },
+        ...{ partition: 0, depth: 5, heldForSeconds: null, crashes: 0 },
         ...{ lastSqlstate: "42P01", lastReason: "SQLSTATE 42P01" },
       },
     ]);
@@ -268,12 +268,12 @@ describe("GET /status", () => {
     const ids = await push(5, 0);
     for (const token of ["a:1", "b:1", "c:1"]) {
       await world.buffer.claim(
-        { stream: "checked", partition: 0 },
-        { token, leaseMs: 4000, count: 100, full: false, startedAtMs: Date.now() },
+        { stream: "checked", index: 0 },
+        { token, leaseMs: 4000, count: 100, fullBatchesOnly: false, startedAtMs: Date.now() },
       );
       await world.redis.del(leaseKey(0));
     }
-    expect((await status()).partitions).toMatchObject([{ partition: 0, depth: 5, attempts: 2 }]);
+    expect((await status()).partitions).toMatchObject([{ partition: 0, depth: 5, crashes: 2 }]);
     await call("POST", "/drain");
     await expectConserved(world, "checked", ids);
   });

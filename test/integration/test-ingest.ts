@@ -6,9 +6,9 @@ import { createBuffer } from "../../lib/buffer/buffer.ts";
 import { connectRedis } from "../../lib/buffer/redis-client.ts";
 import type { Config } from "../../lib/config.ts";
 import { Breaker } from "../../lib/flow/breaker.ts";
-import { Counts } from "../../lib/ingest/answer-counts.ts";
+import { AnswerCounts } from "../../lib/ingest/answer-counts.ts";
 import { type Flush, noFlush } from "../../lib/ingest/eager-flush.ts";
-import { Placement } from "../../lib/ingest/partition-choice.ts";
+import { PartitionChoice } from "../../lib/ingest/partition-choice.ts";
 import { createPusher } from "../../lib/ingest/push.ts";
 import { createWriteThrough } from "../../lib/ingest/write-through.ts";
 import { KEY, type World } from "./test-stack.ts";
@@ -25,7 +25,7 @@ export interface Overrides extends Partial<Config> {
   /** How long one LPUSH may take, in milliseconds. @default 2000 */
   pushTimeoutMs?: number;
   /** Depth from which it pushes to the next partition. @default 1600 */
-  deepAt?: number;
+  moveOnAtDepth?: number;
 }
 
 export interface Answer {
@@ -51,28 +51,34 @@ const apiKey = (name: string, key: string, streams?: Set<string>) => ({
 
 /** Serves an ingest instance of its own, which begins with partition 0; `close` it after its last test. */
 export async function serveIngest(world: World, overrides: Overrides = {}) {
-  const { now = Date.now, flush = noFlush, pushTimeoutMs = 2000, deepAt = 1600, ...settings } = overrides;
+  const {
+    now = Date.now,
+    flush = noFlush,
+    pushTimeoutMs = 2000,
+    moveOnAtDepth = 1600,
+    ...settings
+  } = overrides;
   const config = { ...world.config, ...settings };
   const buffer = createBuffer(connectRedis(config, pushTimeoutMs));
   const store = world.storeWithin(config.insertTimeoutMs);
-  const placement = new Placement({
+  const partitionChoice = new PartitionChoice({
     ...{ partitions: config.partitions, bufferMaxBytes: config.bufferMaxBytes },
-    ...{ deepAt, depthOf: buffer.depth, now, log: world.log, first: 0 },
+    ...{ moveOnAtDepth, depthOf: buffer.depth, now, log: world.log, first: 0 },
   });
   const pusher = createPusher({
-    ...{ buffer, placement, flush, flushThreshold: config.flushThreshold, log: world.log },
+    ...{ buffer, partitionChoice, flush, flushThreshold: config.flushThreshold, log: world.log },
     breaker: new Breaker(now, world.log),
   });
   const handler = createIngest({
     streams: world.streams,
     apiKeys: [...config.apiKeys, apiKey("leads", LEADS_KEY, new Set(["leads"])), apiKey("other", OTHER_KEY)],
-    keeping: {
+    accepting: {
       push: overrides.push ?? pusher,
       writeThrough: createWriteThrough(store, config.writeThroughConcurrency),
     },
     store,
     buckets: new TokenBuckets(config.keyEventsPerSecond, now),
-    counts: new Counts(world.log, now),
+    counts: new AnswerCounts(world.log, now),
     now,
     ...{ bodyMaxBytes: config.bodyMaxBytes, eventMaxBytes: config.eventMaxBytes },
     ...{ eventsMax: config.eventsMax, corsOrigins: config.corsOrigins },

@@ -11,17 +11,18 @@ import { startNeonBridge } from "../../dev/stack/neon-bridge.ts";
 import { startUpstashBridge } from "../../dev/stack/upstash-bridge.ts";
 import { openDoor } from "../../functions/front-door.ts";
 import type { Handler } from "../../functions/request-url.ts";
-import type { SupervisorContext } from "../../functions/supervisor.ts";
+import type { SupervisorDeps } from "../../functions/supervisor.ts";
 import { createBuffer } from "../../lib/buffer/buffer.ts";
 import { connectRedis } from "../../lib/buffer/redis-client.ts";
 import { type Config, readConfig } from "../../lib/config.ts";
-import type { DrainContext } from "../../lib/drain/drain.ts";
 import { FairSlots } from "../../lib/flow/fair-slots.ts";
 import type { Log } from "../../lib/log.ts";
-import { encodeEnvelope } from "../../lib/schema/envelope.ts";
+import { encodeEnvelope, packEnvelope } from "../../lib/schema/envelope.ts";
 import { newId } from "../../lib/schema/event-ids.ts";
 import { loadStreams, registryOf } from "../../lib/schema/registry.ts";
-import { connect, createStore } from "../../lib/store/store.ts";
+import { connect } from "../../lib/store/database.ts";
+import { createStore } from "../../lib/store/store.ts";
+
 import { CREATE_TABLES, checked, everyType } from "./streams.ts";
 
 /** SHA-256 of "test-key". */
@@ -62,7 +63,7 @@ export async function openWorld(env: Record<string, string> = {}) {
     createStore(connect(config.databaseUrl, timeoutMs, config.neonHttpUrl), timeoutMs);
   const store = storeWithin(config.insertTimeoutMs);
   /** A drain's context, of a supervisor instance of its own. */
-  const supervisor = (more: Partial<DrainContext> = {}): SupervisorContext => ({
+  const supervisor = (more: Partial<SupervisorDeps> = {}): SupervisorDeps => ({
     traceOf: () => ({}),
     buffer,
     store,
@@ -117,10 +118,17 @@ export async function openWorld(env: Record<string, string> = {}) {
   };
 }
 
-/** An envelope of the stream `checked`, received at `at`. */
-export function envelopeOf(data: unknown, { id = newId(), at = Date.now() } = {}) {
+/** An event's envelope, received at `at`: as text, and as ingest pushes it if it is large. */
+export function envelopeOf(data: unknown, { id = newId(), at = Date.now(), burials }: Partial<Made> = {}) {
   const receivedAt = new Date(at).toISOString();
-  return { id, envelope: encodeEnvelope({ v: 1, id, receivedAt, dataJson: JSON.stringify(data) }) };
+  const made = { v: 1, id, receivedAt, burials, dataJson: JSON.stringify(data) };
+  return { id, envelope: encodeEnvelope(made), packed: encodeEnvelope(packEnvelope(made)) };
+}
+
+interface Made {
+  id: string;
+  at: number;
+  burials: number | undefined;
 }
 
 /** Where every id is, by reading the servers themselves. */
@@ -145,4 +153,13 @@ export async function expectConserved(
   const { stored, dead, buffered } = await whereabouts(world, stream);
   expect([...new Set([...stored, ...dead, ...buffered])].sort()).toEqual([...new Set(accepted)].sort());
   if (buffered.length === 0) expect(stored.length + dead.length).toBe(new Set(accepted).size);
+}
+
+/** Whether a process exists. */
+export function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
 }

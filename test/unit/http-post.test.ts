@@ -6,7 +6,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, describe, expect, test } from "vitest";
 import { connectRedis } from "../../lib/buffer/redis-client.ts";
 import { redisFailureOf } from "../../lib/buffer/redis-errors.ts";
-import { ConnectionFailed, post } from "../../lib/http-post.ts";
+import { ConnectionFailed, sendPost } from "../../lib/http-post.ts";
 
 let server: Server | undefined;
 afterEach(() => {
@@ -20,7 +20,8 @@ async function serve(listener: RequestListener): Promise<string> {
   await new Promise<void>((resolve) => made.listen(0, "127.0.0.1", resolve));
   return `http://127.0.0.1:${(made.address() as AddressInfo).port}`;
 }
-const send = (url: string, timeoutMs = 5000) => post(url, { headers: { "x-a": "b" }, body: "ä", timeoutMs });
+const send = (url: string, timeoutMs = 5000) =>
+  sendPost(url, { headers: { "x-a": "b" }, body: "ä", timeoutMs });
 
 describe("a POST", () => {
   test("gives the status and the whole text, whatever the status", async () => {

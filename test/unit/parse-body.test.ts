@@ -1,10 +1,10 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import {
+  BodySyntaxError,
   mediaTypeOf,
   type ParsedBody,
   parseBody,
-  SyntaxFault,
   TooMany,
 } from "../../lib/ingest/parse-body.ts";
 import events from "../../lib/streams/events.ts";
@@ -70,12 +70,12 @@ describe("JSON", () => {
   });
 
   test.each(["", " ", "{", "[]", "1", `"a"`, "null", "true", "{}x", "[1,]", "NaN"])("%j is no body", (body) =>
-    expect(() => parse("json", body)).toThrow(SyntaxFault),
+    expect(() => parse("json", body)).toThrow(BodySyntaxError),
   );
 
   test("bytes that are no UTF-8 are no body", () => {
-    expect(() => parse("json", Buffer.from(`"\xe4"`, "latin1"))).toThrow(SyntaxFault);
-    expect(() => parse("json", Buffer.from([0x22, 0xed, 0xa0, 0x80, 0x22]))).toThrow(SyntaxFault); // a surrogate
+    expect(() => parse("json", Buffer.from(`"\xe4"`, "latin1"))).toThrow(BodySyntaxError);
+    expect(() => parse("json", Buffer.from([0x22, 0xed, 0xa0, 0x80, 0x22]))).toThrow(BodySyntaxError); // a surrogate
   });
 });
 
@@ -86,7 +86,7 @@ describe("NDJSON", () => {
 
   test("a line is suspect for itself alone", () => {
     const { events } = parse("ndjson", `{"a":1}\n{"a":1e400}`);
-    expect(events.map(({ isSuspect }) => isSuspect)).toEqual([false, true]);
+    expect(events.map(({ needsDeepCheck }) => needsDeepCheck)).toEqual([false, true]);
   });
 
   test.each(["", "\n \n"])("%j holds no event", (body) =>
@@ -117,9 +117,9 @@ describe("CloudEvents", () => {
     [{ time: 1 }, "time"],
     [{ data_base64: "AA==" }, "data_base64"],
   ])("%j is named as the fault", (more, path) => {
-    expect(parse("cloudevent", JSON.stringify({ ...event, ...more })).events[0]?.fault?.path).toBe(path);
+    expect(parse("cloudevent", JSON.stringify({ ...event, ...more })).events[0]?.error?.path).toBe(path);
     const batch = parse("cloudevent-batch", JSON.stringify([event, { ...event, ...more }]));
-    expect(batch.events.map(({ fault }) => fault?.path)).toEqual([undefined, path]);
+    expect(batch.events.map(({ error }) => error?.path)).toEqual([undefined, path]);
   });
 
   test("the three modes give the same event", () => {
@@ -141,14 +141,14 @@ describe("CloudEvents", () => {
   });
 
   test("what is no object, or no array of them, is no body; a header that is no percent-encoding neither", () => {
-    expect(() => parse("cloudevent", "1")).toThrow(SyntaxFault);
-    expect(() => parse("cloudevent-batch", JSON.stringify(event))).toThrow(SyntaxFault);
+    expect(() => parse("cloudevent", "1")).toThrow(BodySyntaxError);
+    expect(() => parse("cloudevent-batch", JSON.stringify(event))).toThrow(BodySyntaxError);
     expect(() => parse("cloudevent-batch", "[]")).toThrow("at least one");
     expect(() => parse("cloudevent-binary", "{}", { "ce-type": "%zz" })).toThrow("ce-type");
   });
 });
 
-test("whatever the bytes are, there is an answer: events, or a SyntaxFault", () => {
+test("whatever the bytes are, there is an answer: events, or a BodySyntaxError", () => {
   const type = fc.constantFrom(
     ...(["json", "ndjson", "cloudevent", "cloudevent-batch", "cloudevent-binary"] as const),
   );
@@ -163,7 +163,7 @@ test("whatever the bytes are, there is an answer: events, or a SyntaxFault", () 
       try {
         expect(parse(form, bytes, { "ce-id": "1" }).events.length).toBeGreaterThan(0);
       } catch (error) {
-        expect(error).toBeInstanceOf(SyntaxFault);
+        expect(error).toBeInstanceOf(BodySyntaxError);
       }
     }),
     { numRuns: 1000 },

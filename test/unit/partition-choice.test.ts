@@ -1,36 +1,36 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { Partition } from "../../lib/buffer/redis-keys.ts";
-import { Placement } from "../../lib/ingest/partition-choice.ts";
+import { PartitionChoice } from "../../lib/ingest/partition-choice.ts";
 import type { Log } from "../../lib/log.ts";
 
 const STREAM = "events";
 
-/** A placement of 3 partitions over lists that are plain numbers; each envelope has 100 bytes, 1,000 fit. */
-function made(more: { partitions?: number; deepAt?: number; first?: number } = {}) {
+/** A choice of 3 partitions over lists that are plain numbers; each envelope has 100 bytes, 1,000 fit. */
+function made(more: { partitions?: number; moveOnAtDepth?: number; first?: number } = {}) {
   const depths = new Map<number, number>();
   const said: string[] = [];
   const asked: number[] = [];
   let nowMs = 0;
   const say = (event: string) => void said.push(event);
   const log: Log = { debug: say, info: say, warn: say, error: say };
-  const placement = new Placement({
-    ...{ partitions: 3, bufferMaxBytes: 1000, deepAt: 1_000_000, first: 0, ...more },
-    depthOf: async ({ partition }: Partition) => {
-      asked.push(partition);
-      return depths.get(partition) ?? 0;
+  const partitionChoice = new PartitionChoice({
+    ...{ partitions: 3, bufferMaxBytes: 1000, moveOnAtDepth: 1_000_000, first: 0, ...more },
+    depthOf: async ({ index }: Partition) => {
+      asked.push(index);
+      return depths.get(index) ?? 0;
     },
     now: () => nowMs,
     log,
   });
   /** Pushes one envelope where it is told to; returns the partition, undefined when it sheds. */
   async function push(stream = STREAM): Promise<number | undefined> {
-    const p = await placement.choose(stream);
+    const p = await partitionChoice.choose(stream);
     if (!p) return undefined;
-    const depth = (depths.get(p.partition) ?? 0) + 1;
-    depths.set(p.partition, depth);
-    placement.pushed(p, depth, 1, 100);
-    return p.partition;
+    const depth = (depths.get(p.index) ?? 0) + 1;
+    depths.set(p.index, depth);
+    partitionChoice.pushed(p, depth, 1, 100);
+    return p.index;
   }
   async function fill(): Promise<number[]> {
     const placed: number[] = [];
@@ -38,7 +38,7 @@ function made(more: { partitions?: number; deepAt?: number; first?: number } = {
       placed.push(partition);
     return placed;
   }
-  return { placement, depths, said, asked, push, fill, turn: (ms: number) => (nowMs += ms) };
+  return { partitionChoice, depths, said, asked, push, fill, turn: (ms: number) => (nowMs += ms) };
 }
 
 describe("where an instance pushes", () => {
@@ -51,12 +51,12 @@ describe("where an instance pushes", () => {
     const firsts = new Set<number>();
     return Promise.all(
       Array.from({ length: 200 }, async () => {
-        const placement = new Placement({
-          ...{ partitions: 4, bufferMaxBytes: 1000, deepAt: 10, now: () => 0 },
+        const partitionChoice = new PartitionChoice({
+          ...{ partitions: 4, bufferMaxBytes: 1000, moveOnAtDepth: 10, now: () => 0 },
           depthOf: async () => 0,
           log: { debug() {}, info() {}, warn() {}, error() {} },
         });
-        firsts.add((await placement.choose(STREAM))?.partition ?? -1);
+        firsts.add((await partitionChoice.choose(STREAM))?.index ?? -1);
       }),
     ).then(() => expect([...firsts].sort()).toEqual([0, 1, 2, 3]));
   });
@@ -66,7 +66,7 @@ describe("where an instance pushes", () => {
   });
 
   test("to the next when that one is deep, round and round", async () => {
-    const { push } = made({ deepAt: 2, first: 1 });
+    const { push } = made({ moveOnAtDepth: 2, first: 1 });
     const placed = [];
     for (let i = 0; i < 7; i++) placed.push(await push());
     expect(placed).toEqual([1, 1, 2, 2, 0, 0, 1]);
@@ -117,15 +117,15 @@ describe("the high-water mark", () => {
   });
 
   test("a list that Redis calls full is left out at once", async () => {
-    const { placement, push } = made();
-    placement.refused({ stream: STREAM, partition: 0 });
+    const { partitionChoice, push } = made();
+    partitionChoice.refused({ stream: STREAM, index: 0 });
     expect(await push()).toBe(1);
   });
 
   test("when Redis says that all is full nothing is asked for a second", async () => {
-    const { placement, push, asked, said, turn } = made();
+    const { partitionChoice, push, asked, said, turn } = made();
     await push();
-    placement.refusedAll(STREAM);
+    partitionChoice.refusedAll(STREAM);
     expect([await push(), asked]).toEqual([undefined, []]);
     turn(1000);
     expect(await push()).toBe(0);
@@ -133,12 +133,12 @@ describe("the high-water mark", () => {
   });
 
   test("it counts bytes, not events: the size of what comes now counts most", async () => {
-    const { placement } = made();
-    const p = { stream: STREAM, partition: 0 };
-    placement.pushed(p, 1, 1, 1_000_000); // one giant
-    for (let i = 0; i < 200; i++) placement.pushed({ ...p, partition: 1 }, 1, 1, 10);
-    placement.pushed({ ...p, partition: 2 }, 60, 1, 10); // 600 bytes of 10 each
-    expect((await placement.choose(STREAM))?.partition).not.toBe(0);
+    const { partitionChoice } = made();
+    const p = { stream: STREAM, index: 0 };
+    partitionChoice.pushed(p, 1, 1, 1_000_000); // one giant
+    for (let i = 0; i < 200; i++) partitionChoice.pushed({ ...p, index: 1 }, 1, 1, 10);
+    partitionChoice.pushed({ ...p, index: 2 }, 60, 1, 10); // 600 bytes of 10 each
+    expect((await partitionChoice.choose(STREAM))?.index).not.toBe(0);
   });
 });
 

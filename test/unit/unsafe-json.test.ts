@@ -1,9 +1,9 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { findFault, mayBeAtFault, NESTING_MAX } from "../../lib/ingest/unsafe-json.ts";
+import { findUnsafeValue, hasUnsafeMarks, NESTING_MAX } from "../../lib/ingest/unsafe-json.ts";
 
 const nested = (levels: number) => `${"[".repeat(levels)}1${"]".repeat(levels)}`;
-const faultOf = (json: string) => (mayBeAtFault(json) ? findFault(JSON.parse(json)) : undefined);
+const faultOf = (json: string) => (hasUnsafeMarks(json) ? findUnsafeValue(JSON.parse(json)) : undefined);
 
 describe("what would poison a batch is refused with its path", () => {
   test.each([
@@ -52,7 +52,7 @@ test("no value that a full walk refuses gets past the look at the raw text", () 
     fc.property(value, (generated) => {
       const json = JSON.stringify(generated);
       const parsed: unknown = JSON.parse(json);
-      if (findFault(parsed)) expect(mayBeAtFault(json)).toBe(true);
+      if (findUnsafeValue(parsed)) expect(hasUnsafeMarks(json)).toBe(true);
     }),
     { numRuns: 2000 },
   );

@@ -1,7 +1,7 @@
 -- renew: extends the lease of a drain call that is still at work on its batch (a bisect takes many inserts).
 --
 -- KEYS  1 lease     string with expiry: token of the drain call that holds the partition
---       2 claim     hash: what is known of the batch in hand
+--       2 claim     hash: facts about the batch in hand
 -- ARGV  1 token     of this drain call
 --       2 leaseMs   milliseconds until the lease expires, from now
 -- Returns  1 when the caller holds the partition, 0 when it has to let go.

@@ -1,0 +1,82 @@
+/** One drain call: its ports, who claims in its name, and when it claims no more. Shared by its partitions. */
+import type { Buffer, Claimant } from "../buffer/buffer.ts";
+import type { FairSlots } from "../flow/fair-slots.ts";
+import type { Log } from "../log.ts";
+import type { Registry } from "../schema/registry.ts";
+import type { Store } from "../store/store.ts";
+
+export interface DrainDeps {
+  buffer: Pick<Buffer, "claim" | "findBusy" | "handBack" | "release" | "renew">;
+  store: Pick<Store, "bury" | "insert" | "probe">;
+  streams: Registry;
+  log: Log;
+  now: () => number;
+  /** Slots for inserts, shared by all drain calls of the process. */
+  slots: Pick<FairSlots, "run">;
+  /** Names this process: a batch that an earlier drain call of the same process let go of is no crash. */
+  instance: string;
+  batchMaxRows: number;
+  leaseMs: number;
+  drainDeadlineMs: number;
+  paused: ReadonlySet<string>;
+  /** Aborted when the process is told to end: batches in hand are finished, nothing new is claimed. */
+  stopping: AbortSignal;
+}
+
+interface Options {
+  token: string;
+  startedAtMs: number;
+  /** An eager flush. */
+  fullBatchesOnly: boolean;
+  /** Whether held partitions are tried again. */
+  waitsForHeld: boolean;
+}
+
+export class DrainCall {
+  readonly claimant: Claimant;
+  readonly #deps: DrainDeps;
+  readonly #waitsForHeld: boolean;
+  readonly #deadlineAtMs: number;
+  #isUnreachable = false;
+  #hasClaimed = false;
+
+  constructor(deps: DrainDeps, { token, startedAtMs, fullBatchesOnly, waitsForHeld }: Options) {
+    const { leaseMs, batchMaxRows } = deps;
+    this.claimant = { token, leaseMs, count: batchMaxRows, fullBatchesOnly, startedAtMs };
+    this.#deps = deps;
+    this.#waitsForHeld = waitsForHeld;
+    this.#deadlineAtMs = startedAtMs + deps.drainDeadlineMs;
+  }
+
+  /** Whether the process is told to end. */
+  get isStopping(): boolean {
+    return this.#deps.stopping.aborted;
+  }
+
+  /** Whether this call claims nothing more: its deadline has come, or the process is told to end. */
+  get isOver(): boolean {
+    return this.isStopping || this.#deps.now() >= this.#deadlineAtMs;
+  }
+
+  /** Whether some partition found Postgres unreachable, which ends the call for all. */
+  get isUnreachable(): boolean {
+    return this.#isUnreachable;
+  }
+
+  /** Whether a held partition is tried again. */
+  get waitsForHeld(): boolean {
+    return this.#waitsForHeld && !this.isStopping;
+  }
+
+  /** Whether one more batch may be claimed. However short its deadline, each call claims once. */
+  mayClaim(): boolean {
+    if (this.#isUnreachable || this.isStopping || (this.#hasClaimed && this.isOver)) return false;
+    this.#hasClaimed = true;
+    return true;
+  }
+
+  /** Ends the call for all partitions: Postgres does not answer. */
+  endAsUnreachable(): void {
+    this.#isUnreachable = true;
+  }
+}

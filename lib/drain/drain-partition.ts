@@ -1,0 +1,176 @@
+/**
+ * Drains one partition: claims a batch, settles it, acknowledges it with the next claim, until nothing is left or
+ * something stops it.
+ *
+ * A batch is acknowledged only once each of its events is stored or a dead letter. Any failure before that leaves the
+ * batch in hand, and the next drain call takes it up. A crash at any point here does no harm, because the primary key
+ * absorbs a second insert.
+ */
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Batch } from "../buffer/buffer.ts";
+import { fieldsOfPartition, type Partition } from "../buffer/redis-keys.ts";
+import { describeError } from "../log.ts";
+import type { DrainCall, DrainDeps } from "./drain-call.ts";
+import type { DrainOutcome, PartitionReport } from "./drain-report.ts";
+import { type Stopped, settleBatch } from "./settle-batch.ts";
+
+/** How often a held partition is tried again under `wait`, at most, in milliseconds. */
+const HELD_RETRY_MS = 250;
+
+/** What became of one partition in one drain call. */
+export interface PartitionResult extends PartitionReport {
+  stream: string;
+  /** When the oldest event that it wrote was received; Infinity if it wrote none. */
+  oldestReceivedAtMs: number;
+}
+
+/** What comes after one batch. */
+type Next =
+  /** The batch of this name is settled: acknowledge it with the next claim. */
+  | { kind: "claim"; settled: string }
+  /** Another drain call has the partition: try again a little later. */
+  | { kind: "wait" }
+  | { kind: "end"; outcome: DrainOutcome; remaining: number | null };
+
+const end = (outcome: DrainOutcome, remaining: number | null = null): Next => ({
+  kind: "end",
+  outcome,
+  remaining,
+});
+
+/** What one batch adds to the partition's result. */
+interface Counts {
+  batches: number;
+  stored: number;
+  duplicates: number;
+  dead: number;
+  oldestReceivedAtMs: number;
+}
+
+const NOTHING: Counts = {
+  batches: 0,
+  stored: 0,
+  duplicates: 0,
+  dead: 0,
+  oldestReceivedAtMs: Number.POSITIVE_INFINITY,
+};
+
+const sumOf = (a: Counts, b: Counts): Counts => ({
+  batches: a.batches + b.batches,
+  stored: a.stored + b.stored,
+  duplicates: a.duplicates + b.duplicates,
+  dead: a.dead + b.dead,
+  oldestReceivedAtMs: Math.min(a.oldestReceivedAtMs, b.oldestReceivedAtMs),
+});
+
+/** Drains one partition to its end. Never throws: each failure is an outcome. */
+export async function drainPartition(
+  deps: DrainDeps,
+  call: DrainCall,
+  partition: Partition,
+): Promise<PartitionResult> {
+  let counts = NOTHING;
+  let settled = "";
+  for (;;) {
+    const batch = await deps.slots.run(partition.stream, () => drainBatch(deps, call, partition, settled));
+    counts = sumOf(counts, batch.counts);
+    const { next } = batch;
+    if (next.kind === "end")
+      return { stream: partition.stream, ...counts, outcome: next.outcome, remaining: next.remaining };
+    if (next.kind === "wait") await sleep(Math.min(HELD_RETRY_MS, Math.max(1, deps.leaseMs / 4)));
+    settled = next.kind === "claim" ? next.settled : "";
+  }
+}
+
+/** Acknowledges the batch named `settled`, claims the next, settles it, and says what comes after it. */
+async function drainBatch(
+  deps: DrainDeps,
+  call: DrainCall,
+  partition: Partition,
+  settled: string,
+): Promise<{ counts: Counts; next: Next }> {
+  const { store, log } = deps;
+  // Redis did not answer: the batch in hand stays there, and the next drain call takes it up.
+  const redisIsAway = (error: unknown): Next => {
+    log.warn("buffer.unavailable", { ...fieldsOfPartition(partition), ...describeError(error) });
+    return end("unavailable");
+  };
+  const claim = await claimNext(deps, call, partition, settled).catch(redisIsAway);
+  if (claim.kind !== "batch") return { counts: NOTHING, next: claim };
+  const stream = deps.streams.get(partition.stream);
+  if (stream === undefined) throw new Error(`expected a known stream, got "${partition.stream}"`);
+  const settling = settleBatch({ store, log }, stream, partition, claim, {
+    canContinue: () => canContinue(deps, call, partition),
+  });
+  const outcome = await settling.catch(redisIsAway);
+  if ("kind" in outcome) return { counts: NOTHING, next: outcome };
+  const { stopped, ...written } = outcome;
+  const next = stopped
+    ? await handBackBatch(deps, call, partition, stopped).then(end, redisIsAway)
+    : await goOn(deps, call, partition, claim).catch(redisIsAway);
+  return { counts: { batches: stopped ? 0 : 1, ...written }, next };
+}
+
+/** Claims the next batch, or says why there is none. */
+async function claimNext(
+  { buffer }: DrainDeps,
+  call: DrainCall,
+  partition: Partition,
+  settled: string,
+): Promise<Batch | Next> {
+  if (!call.mayClaim()) {
+    if (settled !== "") await buffer.release(partition, call.claimant, settled);
+    return end(call.isUnreachable ? "unavailable" : "deadline");
+  }
+  const claim = await buffer.claim(partition, call.claimant, settled);
+  if (claim.kind === "batch") return claim;
+  if (claim.kind === "none") return end(claim.depth ? "short" : "empty", claim.depth ?? 0);
+  return call.waitsForHeld && settled === "" ? { kind: "wait" } : end("held");
+}
+
+/**
+ * After a settled batch. A tick's fresh batch that is not full emptied the partition, so it is the last; a recovered
+ * batch says nothing about what is left.
+ */
+async function goOn(
+  { buffer }: DrainDeps,
+  { claimant }: DrainCall,
+  partition: Partition,
+  { name, isFresh, envelopes }: Batch,
+): Promise<Next> {
+  const isLast = !claimant.fullBatchesOnly && isFresh && envelopes.length < claimant.count;
+  if (!isLast) return { kind: "claim", settled: name };
+  await buffer.release(partition, claimant, name);
+  return end("empty", 0);
+}
+
+/** Hands the batch back with the reason that stopped it, so that the next drain call need not wait for the lease. */
+async function handBackBatch(
+  { buffer }: DrainDeps,
+  call: DrainCall,
+  partition: Partition,
+  stopped: Stopped,
+): Promise<DrainOutcome> {
+  const { token } = call.claimant;
+  if (stopped === "abandoned") {
+    const isLate = call.isOver;
+    await buffer.handBack(partition, token, { oneAtATime: isLate && !call.isStopping });
+    return isLate ? "deadline" : "held";
+  }
+  const { outcome, sqlstate = "", reason } = stopped;
+  if (outcome === "unreachable") call.endAsUnreachable();
+  await buffer.handBack(partition, token, { sqlstate, reason });
+  return outcome === "unreachable" ? "unavailable" : "misconfigured";
+}
+
+/** Before each further insert of a bisect: is there time, and is the batch still ours? */
+async function canContinue(
+  { buffer, log }: DrainDeps,
+  call: DrainCall,
+  partition: Partition,
+): Promise<boolean> {
+  if (call.isOver) return false;
+  const isOurs = await buffer.renew(partition, call.claimant);
+  if (!isOurs) log.warn("lease.lost", fieldsOfPartition(partition));
+  return isOurs;
+}

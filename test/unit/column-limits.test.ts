@@ -1,0 +1,21 @@
+/** Values that a column can hold. */
+import { doublePrecision, integer, pgTable, smallint, varchar } from "drizzle-orm/pg-core";
+import { expect, test } from "vitest";
+import { checkColumns } from "../../lib/schema/column-limits.ts";
+
+test("a value that its column cannot hold is named by its field", () => {
+  const table = pgTable("t", {
+    small: smallint("small"),
+    whole: integer("whole").notNull(),
+    short: varchar("short", { length: 3 }),
+    real: doublePrecision("real"),
+  });
+  const check = checkColumns(table, []);
+  expect(check({ whole: 1, small: -32_768, short: "äöü", real: 1e300 })).toBeUndefined();
+  expect(check({ whole: 1, short: "😀😀😀" })).toBeUndefined(); // characters, not UTF-16 units
+  expect(check({})?.path).toBe("whole");
+  expect(check({ whole: 2 ** 31 })?.path).toBe("whole");
+  expect(check({ whole: 1.5 })?.path).toBe("whole");
+  expect(check({ whole: 1, small: 32_768 })?.path).toBe("small");
+  expect(check({ whole: 1, short: "four" })?.path).toBe("short");
+});
