@@ -18,7 +18,7 @@ import { PartitionChoice } from "../lib/ingest/partition-choice.ts";
 import { createPusher } from "../lib/ingest/push.ts";
 import { createWriteThrough } from "../lib/ingest/write-through.ts";
 import { createLog, type Log } from "../lib/log.ts";
-import { loadStreams } from "../lib/schema/registry.ts";
+import type { Registry } from "../lib/schema/registry.ts";
 import { connect } from "../lib/store/database.ts";
 import { createStore } from "../lib/store/store.ts";
 import type { Served } from "./front-door.ts";
@@ -67,7 +67,7 @@ async function openTrace() {
 }
 
 /** Makes the ingest function. */
-export async function wireIngest(): Promise<Served> {
+export async function wireIngest(streams: Registry): Promise<Served> {
   const config = configure();
   const log = createLog({ function: "ingest" });
   const now = Date.now;
@@ -91,7 +91,7 @@ export async function wireIngest(): Promise<Served> {
     log,
   });
   const handler = createIngest({
-    streams: await loadStreams(),
+    streams,
     apiKeys: config.apiKeys,
     accepting: { push, writeThrough: createWriteThrough(store, config.writeThroughConcurrency) },
     store,
@@ -113,7 +113,7 @@ export async function wireIngest(): Promise<Served> {
 }
 
 /** Makes the supervisor function. */
-export async function wireSupervisor(): Promise<Served> {
+export async function wireSupervisor(streams: Registry): Promise<Served> {
   const config = configure();
   const log = createLog({ function: "supervisor" });
   const stopping = new AbortController();
@@ -121,7 +121,7 @@ export async function wireSupervisor(): Promise<Served> {
   const handler = createSupervisor({
     buffer: createBuffer(connectRedis(config, CLAIM_TIMEOUT_MS)),
     store: openStore(config),
-    streams: await loadStreams(),
+    streams,
     log,
     traceOf: trace,
     now: Date.now,

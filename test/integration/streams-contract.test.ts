@@ -29,14 +29,14 @@ import { newId } from "../../lib/schema/event-ids.ts";
 import { rowOfFields } from "../../lib/schema/json-row.ts";
 import { loadStreams } from "../../lib/schema/registry.ts";
 import { defineStream, eventColumns, type Stream } from "../../lib/schema/stream.ts";
-import { everyType, everyTypeTable } from "./streams.ts";
+import everyType, { everyTypeTable } from "../streams/every_type.ts";
 import { type Ingest, serveIngest } from "./test-ingest.ts";
-import { expectConserved, openWorld, type World } from "./test-stack.ts";
+import { expectConserved, openWorld, openWorldOfYours, type World } from "./test-stack.ts";
 
 let world: World;
 let ingest: Ingest;
 beforeAll(async () => {
-  world = await openWorld();
+  world = await openWorldOfYours();
   ingest = await serveIngest(world);
 });
 beforeEach(() => world.reset());
@@ -275,7 +275,9 @@ describe("the store inserts what Drizzle's own insert would", () => {
     toRow: () => ({}),
   });
 
+  let world: World;
   beforeAll(async () => {
+    world = await openWorld();
     await world.sql.query(`
       drop table if exists further_types; drop type if exists mood; create type mood as enum ('sad', 'ok');
       create table further_types (
@@ -286,7 +288,11 @@ describe("the store inserts what Drizzle's own insert would", () => {
         text_default text not null default 'it''s', list_default text[] not null default '{a,b}',
         big_default bigint not null default 9007199254740993)`);
   });
-  afterAll(() => world.sql.query("drop table if exists further_types; drop type if exists mood"));
+  beforeEach(() => world.reset());
+  afterAll(async () => {
+    await world.sql.query("drop table if exists further_types; drop type if exists mood");
+    await world.close();
+  });
 
   /** Inserts a row both ways and expects the same text in every column. */
   async function expectSame(stream: Stream, values: Record<string, unknown>): Promise<void> {
