@@ -65,7 +65,7 @@ const options = {
 type Values = ReturnType<typeof parseArguments<typeof options>>["values"];
 
 /** What a command works with, once its words were understood. */
-interface Request {
+interface CommandOptions {
   filter: LetterFilter;
   limit: number | undefined;
   rate: number;
@@ -86,14 +86,14 @@ const ONLY_FOR: Record<string, string[]> = {
   yes: ["purge"],
 };
 
-const commands: Record<string, (request: Request) => Promise<number>> = {
+const commands: Record<string, (request: CommandOptions) => Promise<number>> = {
   list: (request) => (request.values.each ? listEach(request) : listGroups(request)),
   show,
   redrive: redriveLetters,
   purge,
 };
 
-function understand(values: Values, ids: string[]): Request {
+function understand(values: Values, ids: string[]): CommandOptions {
   const filter: LetterFilter = {
     streams: values.stream ?? [],
     sqlstates: (values.sqlstate ?? []).map(sqlstateOf),
@@ -145,7 +145,7 @@ async function open() {
   return { config, streams, letters: createDeadLetterStore(db, streams, TIMEOUT_MS) };
 }
 
-async function listGroups({ filter, limit = LIST_LIMIT }: Request): Promise<number> {
+async function listGroups({ filter, limit = LIST_LIMIT }: CommandOptions): Promise<number> {
   const { letters } = await open();
   const groups = await letters.group(filter, limit);
   if (groups.length === 0) return nothing(filter);
@@ -164,7 +164,7 @@ async function listGroups({ filter, limit = LIST_LIMIT }: Request): Promise<numb
   return 0;
 }
 
-async function listEach({ filter, limit = LIST_LIMIT }: Request): Promise<number> {
+async function listEach({ filter, limit = LIST_LIMIT }: CommandOptions): Promise<number> {
   const { letters, config } = await open();
   const rows: (string | number | null)[][] = [];
   for await (const letter of readAll(letters, filter, limit, config.batchMaxRows))
@@ -194,7 +194,7 @@ async function* readAll(letters: DeadLetterStore, filter: LetterFilter, limit: n
   }
 }
 
-async function show({ filter }: Request): Promise<number> {
+async function show({ filter }: CommandOptions): Promise<number> {
   if (filter.ids.length !== 1) throw new UsageError("show: expected one id");
   const { letters } = await open();
   const [letter, another] = await letters.read({ ...filter, isAll: true }, 2);
@@ -223,7 +223,7 @@ async function show({ filter }: Request): Promise<number> {
 const stateOf = ({ isLive, redrivenAt }: DeadLetter): string =>
   isLive ? "live" : redrivenAt === null ? "stored since" : `redriven ${toSecond(redrivenAt)}`;
 
-async function redriveLetters({ filter, limit, rate, values }: Request): Promise<number> {
+async function redriveLetters({ filter, limit, rate, values }: CommandOptions): Promise<number> {
   const { letters, config, streams } = await open();
   const isDryRun = values["dry-run"] ?? false;
   const found = await letters.count(filter, limit);
@@ -274,7 +274,7 @@ function describeRedrive(
   return lines;
 }
 
-async function purge({ filter, limit, values }: Request): Promise<number> {
+async function purge({ filter, limit, values }: CommandOptions): Promise<number> {
   const { streams, sqlstates, ids, since, until } = filter;
   const isFiltered = streams.length + sqlstates.length + ids.length > 0 || since || until;
   if (!isFiltered && !values["all-letters"])
