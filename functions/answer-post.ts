@@ -162,7 +162,10 @@ function answer(
       : "neither the buffer nor the database answered; send it again with these ids";
     throw tryAgain(503, detail, { ids: request.ids, ...rejectedOf(rejected) });
   }
-  const { ack, ids, refused } = accepted;
+  const { ack, refused } = accepted;
+  const refusedPlaces = new Set(refused.map(({ place }) => place));
+  const ids =
+    refusedPlaces.size === 0 ? request.ids : request.ids.filter((_, place) => !refusedPlaces.has(place));
   const all = [...rejected, ...refused.map((one) => itemOf(indexes, one))].sort((a, b) => a.index - b.index);
   counts.add(stream.name, {
     accepted: ids.length,

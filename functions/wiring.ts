@@ -66,34 +66,40 @@ async function openTrace() {
   return (headers: IncomingHttpHeaders) => traceOf(project, headers);
 }
 
-/** Makes the ingest function. */
-export async function wireIngest(streams: Registry): Promise<Served> {
-  const config = configure();
-  const log = createLog({ function: "ingest" });
-  const now = Date.now;
+function openPusher(config: Config, log: Log) {
   const buffer = createBuffer(connectRedis(config, PUSH_TIMEOUT_MS));
-  const store = openStore(config);
-  const counts = new AnswerCounts(log, now);
   const partitionChoice = new PartitionChoice({
     partitions: config.partitions,
     bufferMaxBytes: config.bufferMaxBytes,
     moveOnAtDepth: config.flushThreshold * DEEP_THRESHOLDS,
     depthOf: buffer.depth,
-    now,
+    now: Date.now,
     log,
   });
-  const push = createPusher({
+  return createPusher({
     buffer,
-    breaker: new Breaker(now, log),
+    breaker: new Breaker(Date.now, log),
     partitionChoice,
     flush: openFlush(config, log),
     flushThreshold: config.flushThreshold,
     log,
   });
+}
+
+/** Makes the ingest function. */
+export async function wireIngest(streams: Registry): Promise<Served> {
+  const config = configure();
+  const log = createLog({ function: "ingest" });
+  const now = Date.now;
+  const store = openStore(config);
+  const counts = new AnswerCounts(log, now);
   const handler = createIngest({
     streams,
     apiKeys: config.apiKeys,
-    accepting: { push, writeThrough: createWriteThrough(store, config.writeThroughConcurrency) },
+    accepting: {
+      push: openPusher(config, log),
+      writeThrough: createWriteThrough(store, config.writeThroughConcurrency),
+    },
     store,
     buckets: new TokenBuckets(config.keyEventsPerSecond, now),
     counts,

@@ -57,9 +57,9 @@ export async function sendPost(url: string, { headers, body, timeoutMs }: Post):
   }
 }
 
-type Request = Pick<Post, "headers" | "body"> & { signal: EventEmitter };
+type Sent = Pick<Post, "headers" | "body"> & { signal: EventEmitter };
 
-async function exchange(url: string, given: Request): Promise<Reply> {
+async function exchange(url: string, given: Sent): Promise<Reply> {
   const { statusCode, headers, body } = await request(url, { ...given, method: "POST", dispatcher });
   const ok = statusCode >= 200 && statusCode <= 299;
   return { status: statusCode, ok, headers, text: await body.text() };

@@ -65,7 +65,7 @@ const options = {
 type Values = ReturnType<typeof parseArguments<typeof options>>["values"];
 
 /** What a command works with, once its words were understood. */
-interface Request {
+interface CommandOptions {
   filter: LetterFilter;
   limit: number | undefined;
   rate: number;
@@ -87,14 +87,18 @@ const ONLY_FOR: Record<string, string[]> = {
   yes: ["purge"],
 };
 
-const commands: Record<string, (request: Request) => Promise<number>> = {
+const commands: Record<string, (request: CommandOptions) => Promise<number>> = {
   list: (request) => (request.values.each ? listEach(request) : listGroups(request)),
   show,
   redrive: redriveLetters,
   purge,
 };
 
-function understand(values: Values, ids: string[], loadStreams: Request["loadStreams"]): Request {
+function understand(
+  values: Values,
+  ids: string[],
+  loadStreams: CommandOptions["loadStreams"],
+): CommandOptions {
   const filter: LetterFilter = {
     streams: values.stream ?? [],
     sqlstates: (values.sqlstate ?? []).map(sqlstateOf),
@@ -139,7 +143,7 @@ function wholeNumber(option: string, text: string): number {
 }
 
 /** Connects to what the environment or the running stack says, and tells where that is. */
-async function open({ loadStreams }: Pick<Request, "loadStreams">) {
+async function open({ loadStreams }: Pick<CommandOptions, "loadStreams">) {
   const { config, place } = findServers();
   const streams = await loadStreams();
   const db = connect(config.databaseUrl, TIMEOUT_MS, config.neonHttpUrl);
@@ -147,7 +151,7 @@ async function open({ loadStreams }: Pick<Request, "loadStreams">) {
   return { config, streams, letters: createDeadLetterStore(db, streams, TIMEOUT_MS) };
 }
 
-async function listGroups({ filter, limit = LIST_LIMIT, loadStreams }: Request): Promise<number> {
+async function listGroups({ filter, limit = LIST_LIMIT, loadStreams }: CommandOptions): Promise<number> {
   const { letters } = await open({ loadStreams });
   const groups = await letters.group(filter, limit);
   if (groups.length === 0) return nothing(filter);
@@ -166,7 +170,7 @@ async function listGroups({ filter, limit = LIST_LIMIT, loadStreams }: Request):
   return 0;
 }
 
-async function listEach({ filter, limit = LIST_LIMIT, loadStreams }: Request): Promise<number> {
+async function listEach({ filter, limit = LIST_LIMIT, loadStreams }: CommandOptions): Promise<number> {
   const { letters, config } = await open({ loadStreams });
   const rows: (string | number | null)[][] = [];
   for await (const letter of readAll(letters, filter, limit, config.batchMaxRows))
@@ -196,7 +200,7 @@ async function* readAll(letters: DeadLetterStore, filter: LetterFilter, limit: n
   }
 }
 
-async function show({ filter, loadStreams }: Request): Promise<number> {
+async function show({ filter, loadStreams }: CommandOptions): Promise<number> {
   if (filter.ids.length !== 1) throw new UsageError("show: expected one id");
   const { letters } = await open({ loadStreams });
   const [letter, another] = await letters.read({ ...filter, isAll: true }, 2);
@@ -225,7 +229,7 @@ async function show({ filter, loadStreams }: Request): Promise<number> {
 const stateOf = ({ isLive, redrivenAt }: DeadLetter): string =>
   isLive ? "live" : redrivenAt === null ? "stored since" : `redriven ${toSecond(redrivenAt)}`;
 
-async function redriveLetters(request: Request): Promise<number> {
+async function redriveLetters(request: CommandOptions): Promise<number> {
   const { filter, limit, rate, values } = request;
   const { letters, config, streams } = await open(request);
   const isDryRun = values["dry-run"] ?? false;
@@ -277,7 +281,7 @@ function describeRedrive(
   return lines;
 }
 
-async function purge({ filter, limit, values, loadStreams }: Request): Promise<number> {
+async function purge({ filter, limit, values, loadStreams }: CommandOptions): Promise<number> {
   const { streams, sqlstates, ids, since, until } = filter;
   const isFiltered = streams.length + sqlstates.length + ids.length > 0 || since || until;
   if (!isFiltered && !values["all-letters"])

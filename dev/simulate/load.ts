@@ -9,7 +9,7 @@ import { eventOf, type StreamName } from "./events.ts";
 import type { Ledger } from "./ledger.ts";
 import type { Random } from "./random.ts";
 
-interface Terms {
+interface Options {
   ingestUrl: string;
   apiKey: string;
   events: number;
@@ -45,22 +45,22 @@ interface Answer {
 }
 
 /** Sends everything; resolves when every event was acknowledged, refused or given up. */
-export async function sendAll(terms: Terms): Promise<void> {
+export async function sendAll(options: Options): Promise<void> {
   const startedAtMs = Date.now();
   let next = 0;
   const sender = async () => {
-    while (next < terms.events && Date.now() < terms.deadlineAtMs) {
-      const aheadMs = terms.perSecond ? (next / terms.perSecond) * 1000 - (Date.now() - startedAtMs) : 0;
+    while (next < options.events && Date.now() < options.deadlineAtMs) {
+      const aheadMs = options.perSecond ? (next / options.perSecond) * 1000 - (Date.now() - startedAtMs) : 0;
       if (aheadMs > 0) await sleep(aheadMs);
-      const chosen = terms.choose(next);
-      const post = { ...chosen, count: Math.min(chosen.count, terms.events - next) };
+      const chosen = options.choose(next);
+      const post = { ...chosen, count: Math.min(chosen.count, options.events - next) };
       if (post.count <= 0) return;
       next += post.count;
-      for (let i = 0; i < post.count; i++) terms.ledger.noteSent(post.first + i, post.stream);
-      await sendPost(terms, post);
+      for (let i = 0; i < post.count; i++) options.ledger.noteSent(post.first + i, post.stream);
+      await sendPost(options, post);
     }
   };
-  await Promise.all(Array.from({ length: terms.senders }, sender));
+  await Promise.all(Array.from({ length: options.senders }, sender));
 }
 
 /** Half the posts are single events, most others some dozens, a few up to 500. */
@@ -73,17 +73,17 @@ export function mixedPost(random: Random, first: number): Post {
   return { stream, first, count, withOwnIds: random.next() < 0.5 };
 }
 
-async function sendPost(terms: Terms, post: Post): Promise<void> {
+async function sendPost(options: Options, post: Post): Promise<void> {
   const idempotencyKey = randomUUID();
   const events = Array.from({ length: post.count }, (_, i) => ({
     ...(post.withOwnIds ? { id: randomUUID() as string } : {}),
-    ...eventOf(terms.seed, post.stream, post.first + i),
+    ...eventOf(options.seed, post.stream, post.first + i),
   }));
   const body = JSON.stringify(post.count === 1 ? events[0] : events);
   for (let tries = 0; tries < TRIES; tries++) {
-    const answer = await sendOnce(terms, post.stream, idempotencyKey, body);
-    terms.ledger.noteAnswer(nameOf(answer));
-    if (answer?.status === 202 || answer?.status === 201) return noteAccepted(terms.ledger, post, answer);
+    const answer = await sendOnce(options, post.stream, idempotencyKey, body);
+    options.ledger.noteAnswer(nameOf(answer));
+    if (answer?.status === 202 || answer?.status === 201) return noteAccepted(options.ledger, post, answer);
     if (answer && answer.status !== 503 && answer.status !== 429) return; // 422: Postgres refused it
     await sleep(Math.min(5000, 100 * 2 ** tries));
   }
@@ -110,7 +110,7 @@ function noteAccepted(
 }
 
 async function sendOnce(
-  { ingestUrl, apiKey }: Terms,
+  { ingestUrl, apiKey }: Options,
   stream: StreamName,
   idempotencyKey: string,
   body: string,

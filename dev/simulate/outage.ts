@@ -8,7 +8,7 @@ import type { Stack } from "../stack/stack.ts";
 import type { Ledger } from "./ledger.ts";
 import { sendAll } from "./load.ts";
 
-export interface OutageTerms {
+export interface OutageOptions {
   server: "redis" | "postgres";
   /** How long the server stays away. */
   seconds: number;
@@ -24,7 +24,7 @@ const AROUND_SECONDS = 5;
 const SENDERS = 128;
 
 /** How many events such an outage takes. */
-export const eventsOf = ({ seconds, rate, size }: OutageTerms): number =>
+export const eventsOf = ({ seconds, rate, size }: OutageOptions): number =>
   (seconds + 2 * AROUND_SECONDS) * rate * size;
 
 /** Runs the load with the outage in its middle; resolves when every request was answered or given up. */
@@ -32,26 +32,26 @@ export async function loadThroughOutage(
   stack: Stack,
   ledger: Ledger,
   seed: number,
-  terms: OutageTerms,
+  options: OutageOptions,
 ): Promise<void> {
   const memory = watchMemory(stack);
   const load = sendAll({
     ingestUrl: stack.ingestUrl,
     apiKey: stack.apiKey,
-    events: eventsOf(terms),
+    events: eventsOf(options),
     seed,
     ledger,
-    choose: (first) => ({ stream: "events", first, count: terms.size, withOwnIds: false }),
+    choose: (first) => ({ stream: "events", first, count: options.size, withOwnIds: false }),
     senders: SENDERS,
-    deadlineAtMs: Date.now() + (terms.seconds + 600) * 1000,
-    perSecond: terms.rate * terms.size,
+    deadlineAtMs: Date.now() + (options.seconds + 600) * 1000,
+    perSecond: options.rate * options.size,
   });
   await sleep(AROUND_SECONDS * 1000);
   const before = { ...ledger.answers };
-  console.log(`${terms.server} is stopped for ${terms.seconds} s, at ${terms.rate} requests a second`);
-  const meanwhile = () => sleep(terms.seconds * 1000);
+  console.log(`${options.server} is stopped for ${options.seconds} s, at ${options.rate} requests a second`);
+  const meanwhile = () => sleep(options.seconds * 1000);
   const away =
-    terms.server === "redis"
+    options.server === "redis"
       ? stack.restartRedis(undefined, meanwhile)
       : stack.restartPostgres(undefined, meanwhile);
   await away;

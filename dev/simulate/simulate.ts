@@ -25,7 +25,7 @@ import { POISON_SPEED } from "./events.ts";
 import { FAULTS, schedule } from "./faults.ts";
 import { Ledger } from "./ledger.ts";
 import { mixedPost, sendAll } from "./load.ts";
-import { eventsOf, loadThroughOutage, type OutageTerms } from "./outage.ts";
+import { eventsOf, loadThroughOutage, type OutageOptions } from "./outage.ts";
 import { randomOf } from "./random.ts";
 import { judge, type Verdict } from "./verdict.ts";
 
@@ -34,7 +34,7 @@ interface Options {
   faults: number;
   seed: number;
   minutes: number;
-  outage: OutageTerms | undefined;
+  outage: OutageOptions | undefined;
 }
 
 function readOptions(): Options {
@@ -54,7 +54,7 @@ function readOptions(): Options {
   const { outage: server } = values;
   if (server !== undefined && server !== "redis" && server !== "postgres")
     throw new Error(`--outage: expected redis or postgres, got "${server}"`);
-  const outage: OutageTerms | undefined =
+  const outage: OutageOptions | undefined =
     server === undefined
       ? undefined
       : { server, seconds: whole("seconds", 60), rate: whole("rate", 200), size: whole("size", 1) };

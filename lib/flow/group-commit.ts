@@ -11,7 +11,7 @@ export class Overloaded extends Error {
   override name = "Overloaded";
 }
 
-export interface Limits {
+export interface Options {
   /** Items in one commit, unless one caller alone has more. */
   maxCount: number;
   /** Bytes in one commit, unless one caller alone has more. */
@@ -42,24 +42,24 @@ export interface Answer<Result> {
 
 export class GroupCommit<Item, Result> {
   readonly #commit: (items: Item[]) => Promise<Result>;
-  readonly #limits: Limits;
+  readonly #options: Options;
   #waiting: Waiter<Item, Result>[] = [];
   #waitingBytes = 0;
   #underWay = 0;
 
-  constructor(commit: (items: Item[]) => Promise<Result>, limits: Limits) {
+  constructor(commit: (items: Item[]) => Promise<Result>, options: Options) {
     this.#commit = commit;
-    this.#limits = limits;
+    this.#options = options;
   }
 
   /** Adds items to the next commit and waits for it. Throws what the commit throws, or Overloaded. */
   add(items: readonly Item[], bytes: number): Promise<Answer<Result>> {
-    if (this.#waitingBytes > 0 && this.#waitingBytes + bytes > this.#limits.maxWaitingBytes)
+    if (this.#waitingBytes > 0 && this.#waitingBytes + bytes > this.#options.maxWaitingBytes)
       return Promise.reject(new Overloaded("too much is waiting"));
     return new Promise((resolve, reject) => {
       this.#waiting.push({ items, bytes, resolve, reject });
       this.#waitingBytes += bytes;
-      if (this.#underWay < this.#limits.concurrency) void this.#run();
+      if (this.#underWay < this.#options.concurrency) void this.#run();
     });
   }
 
@@ -77,7 +77,7 @@ export class GroupCommit<Item, Result> {
     for (const waiter of this.#waiting) {
       count += waiter.items.length;
       bytes += waiter.bytes;
-      if (size > 0 && (count > this.#limits.maxCount || bytes > this.#limits.maxBytes)) break;
+      if (size > 0 && (count > this.#options.maxCount || bytes > this.#options.maxBytes)) break;
       size += 1;
     }
     const group = this.#waiting.splice(0, size);

@@ -15,10 +15,17 @@ interface Deps {
   writeThrough(stream: Stream, items: readonly { row: Row; bytes: number }[]): Promise<Refused[]>;
 }
 
+/** An event that Postgres refused. */
+interface RefusedEvent {
+  /** Its envelope's place among those given. */
+  place: number;
+  reason: string;
+}
+
 /** The promise of an answer. */
 export type Accepted =
-  /** `refused` holds those that Postgres refused, by their place among the envelopes. */
-  | { kind: "accepted"; ack: Ack; ids: string[]; refused: { place: number; reason: string }[] }
+  /** All are accepted, but for the events that Postgres refused. */
+  | { kind: "accepted"; ack: Ack; refused: RefusedEvent[] }
   /**
    * Nothing is promised. `isShed`: the buffer is full. Nothing was stored then, unless the request was split into
    * several LPUSHes (over 4 MB).
@@ -46,7 +53,7 @@ async function pushOrWriteThrough(
 ): Promise<Accepted> {
   try {
     await deps.push(stream.name, envelopes);
-    return { kind: "accepted", ack: "buffered", ids: envelopes.map(({ id }) => id), refused: [] };
+    return { kind: "accepted", ack: "buffered", refused: [] };
   } catch (error) {
     if (error instanceof Shed) return { kind: "not-accepted", isShed: true };
     if (error instanceof BufferUnavailable) return writeThroughOrGiveUp(deps, stream, envelopes);
@@ -65,15 +72,11 @@ async function writeThroughOrGiveUp(
   });
   try {
     const reasons = new Map((await writeThrough(stream, items)).map(({ row, reason }) => [row, reason]));
-    return {
-      kind: "accepted",
-      ack: "stored",
-      ids: items.filter(({ row }) => !reasons.has(row)).map(({ row }) => row.id),
-      refused: items.flatMap(({ row }, place) => {
-        const reason = reasons.get(row);
-        return reason === undefined ? [] : [{ place, reason }];
-      }),
-    };
+    const refused = items.flatMap(({ row }, place) => {
+      const reason = reasons.get(row);
+      return reason === undefined ? [] : [{ place, reason }];
+    });
+    return { kind: "accepted", ack: "stored", refused };
   } catch (error) {
     if (error instanceof StoreUnavailable) return { kind: "not-accepted", isShed: false };
     throw error;

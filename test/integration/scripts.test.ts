@@ -198,7 +198,7 @@ const CASES: [string, State, ClaimOptions, unknown[] | ((reply: unknown[]) => vo
     { pending: ["c"], claimed: ["a"], lease: "me:1", claim: inHand(["a"], "me:1", { crashes: "1" }) },
   ],
   [
-    "a batch that was handed back is no death",
+    "a batch that was handed back is no crash",
     { claimed: ["a"], claim: inHand(["a"], "you:1", { outcome: "returned", crashes: "2" }) },
     {},
     batch(["a"], { fresh: 0, crashes: 2 }),

@@ -1,0 +1,131 @@
+/**
+ * The arrows between rooms: each import that a room may not have is a lint error, and each that it may have is none.
+ * Files with every import are linted in a folder of their own, by the project's rules.
+ */
+import { execFileSync } from "node:child_process";
+import { cpSync, mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join, relative, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, expect, test } from "vitest";
+
+const project = fileURLToPath(new URL("../../", import.meta.url));
+
+/** Every place that a file may import from. */
+const PLACES = {
+  access: "lib/access/x.ts",
+  buffer: "lib/buffer/x.ts",
+  "cloud-run": "lib/cloud-run/x.ts",
+  drain: "lib/drain/x.ts",
+  flow: "lib/flow/x.ts",
+  ingest: "lib/ingest/x.ts",
+  operate: "lib/operate/x.ts",
+  schema: "lib/schema/x.ts",
+  store: "lib/store/x.ts",
+  streams: "lib/streams/x.ts",
+  log: "lib/log.ts",
+  config: "lib/config.ts",
+  "http-post": "lib/http-post.ts",
+  functions: "functions/x.ts",
+  drizzle: "drizzle/x.ts",
+  dev: "dev/stack/x.ts",
+  bench: "bench/x.ts",
+  "test/streams": "test/streams/x.ts",
+  "test/integration": "test/integration/x.ts",
+  "@upstash/redis": "@upstash/redis",
+  "drizzle-orm": "drizzle-orm/pg-core",
+  "@neondatabase/serverless": "@neondatabase/serverless",
+} as const;
+type Place = keyof typeof PLACES;
+
+const ROOT = ["log", "config", "http-post"] as const;
+const USE_CASE = [...ROOT, "buffer", "flow", "schema", "store"] as const;
+const LIB = [
+  "access",
+  "buffer",
+  "cloud-run",
+  "drain",
+  "flow",
+  "ingest",
+  "operate",
+  "schema",
+  "store",
+] as const;
+const VENDORS = ["@upstash/redis", "drizzle-orm", "@neondatabase/serverless"] as const;
+
+/** What a file of each place may import, beside its own room. */
+const MAY: [file: string, own: Place | undefined, may: readonly Place[]][] = [
+  ["lib/any.ts", undefined, ROOT],
+  ["lib/streams/any.ts", "streams", ["schema", "drizzle-orm"]],
+  ["lib/schema/any.ts", "schema", [...ROOT, "drizzle-orm"]],
+  ["lib/flow/any.ts", "flow", ["log"]],
+  ["lib/cloud-run/any.ts", "cloud-run", ROOT],
+  ["lib/buffer/any.ts", "buffer", [...ROOT, "schema", "@upstash/redis"]],
+  ["lib/store/any.ts", "store", [...ROOT, "schema", "drizzle-orm", "@neondatabase/serverless"]],
+  ["lib/access/any.ts", "access", USE_CASE],
+  ["lib/ingest/any.ts", "ingest", USE_CASE],
+  ["lib/drain/any.ts", "drain", USE_CASE],
+  ["lib/operate/any.ts", "operate", USE_CASE],
+  ["functions/any.ts", "functions", [...ROOT, ...LIB]],
+  ["drizzle/any.ts", "drizzle", [...ROOT, ...LIB, "drizzle-orm"]],
+  ["dev/any.ts", "dev", [...ROOT, ...LIB, "functions", "drizzle", "test/streams"]],
+  ["dev/operate/any.ts", "dev", [...ROOT, ...LIB, "functions", "drizzle", "test/streams"]],
+  ["bench/any.ts", "bench", [...ROOT, ...LIB, "functions", "drizzle", "dev", "test/streams", ...VENDORS]],
+  ["test/unit/any.ts", undefined, (Object.keys(PLACES) as Place[]).filter((place) => place !== "streams")],
+];
+
+let folder: string;
+/** The places that each file was told off for, by file. */
+const refused = new Map<string, Set<Place>>();
+
+beforeAll(() => {
+  folder = realpathSync(mkdtempSync(join(tmpdir(), "spillway-rooms-")));
+  for (const file of ["biome.json", "biome.rooms.jsonc", ".gitignore"])
+    cpSync(join(project, file), join(folder, file));
+  const places = Object.keys(PLACES) as Place[];
+  for (const [file] of MAY) {
+    mkdirSync(join(folder, dirname(file)), { recursive: true });
+    const imports = places.map((place) => `import "${specifier(file, PLACES[place])}";`);
+    writeFileSync(join(folder, file), `${imports.join("\n")}\n`);
+  }
+  for (const { line, path } of lint()) {
+    const place = places[line - 1];
+    if (place) refused.set(path, (refused.get(path) ?? new Set()).add(place));
+  }
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+function specifier(from: string, to: string): string {
+  if (!to.endsWith(".ts")) return to;
+  const path = relative(dirname(from), to);
+  return path.startsWith(".") ? path : `./${path}`;
+}
+
+/** Lints the folder; GitHub's format has a line a finding. */
+function lint(): { path: string; line: number }[] {
+  const biome = join(project, "node_modules/.bin/biome");
+  const args = [
+    "lint",
+    "--only=style/noRestrictedImports",
+    "--reporter=github",
+    "--max-diagnostics=none",
+    ".",
+  ];
+  let said: string;
+  try {
+    said = execFileSync(biome, args, { cwd: folder, encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
+  } catch (error) {
+    said = (error as { stdout: string }).stdout; // it exits with 1 because it found something
+  }
+  const findings = said.matchAll(/title=lint\/style\/noRestrictedImports,file=([^,]+),line=(\d+)/g);
+  return [...findings].map(([, path = "", line]) => ({
+    path: relative(folder, resolve(folder, path)),
+    line: Number(line),
+  }));
+}
+
+test.each(MAY)("%s may import what its room may, and nothing else", (file, own, may) => {
+  const allowed = new Set<Place>([...may, ...(own ? [own] : [])]);
+  const forbidden = (Object.keys(PLACES) as Place[]).filter((place) => !allowed.has(place));
+  expect([...(refused.get(file) ?? [])].sort()).toEqual(forbidden.sort());
+});
