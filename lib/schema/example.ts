@@ -29,7 +29,12 @@ export function whyNoExample(stream: Stream): string | undefined {
   if (exampleOf(stream) !== undefined) return undefined;
   const gap = tryToDerive(stream, 0) as Gap;
   const where = gap.path === "" ? "the event itself" : gap.path;
-  return `stream "${stream.name}" lacks examples: none can be derived for ${where} (${gap.type}). Declare at least one in defineStream: examples: [{ … }]`;
+  const declared = stream.examples.flatMap((example, index) =>
+    errorsOfExample(stream, example).map(
+      ({ path, message }) => `; the declared example ${index} is refused: ${path} ${message}`,
+    ),
+  );
+  return `stream "${stream.name}" lacks examples: none can be derived for ${where} (${gap.type})${declared.join("")}. Declare at least one in defineStream: examples: [{ … }]`;
 }
 
 /** Says why the stream would not accept an event; empty: it would. */
