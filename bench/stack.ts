@@ -13,7 +13,7 @@ import pg from "pg";
 import { findFreePorts } from "../dev/stack/ports.ts";
 import { startPostgres } from "../dev/stack/postgres-server.ts";
 import { startRedis } from "../dev/stack/redis-server.ts";
-import { testStreams } from "../test/test-streams.ts";
+import { testStreams } from "../test/streams/run/test-streams.ts";
 import { type Child, projectRoot, startFunction, startReady } from "./children.ts";
 
 export interface Stack {
@@ -110,7 +110,7 @@ async function build(
     async (env: Record<string, string> = {}) =>
       startFunction({
         target,
-        source: join(built, "test", "functions.js"),
+        source: join(built, "test", "streams", "run", "functions.js"),
         port: await freePort(),
         env: { ...environment, ...env },
         logFile: logFile(target),

@@ -14,7 +14,7 @@ import { findFreePorts } from "../dev/stack/ports.ts";
 import { startPostgres } from "../dev/stack/postgres-server.ts";
 import { startRedis } from "../dev/stack/redis-server.ts";
 import { startUpstashBridge } from "../dev/stack/upstash-bridge.ts";
-import { migrateForTests } from "./test-streams.ts";
+import { migrateForTests } from "./streams/run/test-streams.ts";
 
 export interface TestServers {
   redisUrl: string;

@@ -19,7 +19,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import pg from "pg";
-import { testStreams } from "../../test/test-streams.ts";
+import { testStreams } from "../../test/streams/run/test-streams.ts";
 import { type Stack, startStack } from "../stack/stack.ts";
 import { POISON_SPEED } from "./events.ts";
 import { FAULTS, schedule } from "./faults.ts";

@@ -404,7 +404,7 @@ function run(command: string, args: string[], env: Record<string, string> = {}) 
       [
         "--import",
         "tsx",
-        command === "dead-letters" ? "test/dead-letters.ts" : `dev/operate/${command}.ts`,
+        command === "dead-letters" ? "test/streams/run/dead-letters.ts" : `dev/operate/${command}.ts`,
         ...args,
       ],
       { env: { ...process.env, ...servers, ...env } },

@@ -7,7 +7,7 @@ import { Redis } from "ioredis";
 import pg from "pg";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type Stack, startStack } from "../../dev/stack/stack.ts";
-import { testStreams } from "../test-streams.ts";
+import { testStreams } from "../streams/run/test-streams.ts";
 import { isAlive, whereabouts } from "./test-stack.ts";
 
 const dataDir = mkdtempSync(join(tmpdir(), "spillway-e2e-"));

@@ -23,7 +23,7 @@ import { newId } from "../../lib/schema/event-ids.ts";
 import { loadStreams, type Registry } from "../../lib/schema/registry.ts";
 import { connect } from "../../lib/store/database.ts";
 import { createStore } from "../../lib/store/store.ts";
-import { loadTestStreams } from "../test-streams.ts";
+import { loadTestStreams } from "../streams/run/test-streams.ts";
 
 /** SHA-256 of "test-key". */
 export const KEY = "test-key";

@@ -4,12 +4,12 @@
  */
 import { fileURLToPath } from "node:url";
 import pg from "pg";
-import { migrateOurs } from "../drizzle/migrate.ts";
-import { loadStreams, type Registry } from "../lib/schema/registry.ts";
-import { CHECKED_TRIGGER } from "./streams/checked.ts";
+import { migrateOurs } from "../../../drizzle/migrate.ts";
+import { loadStreams, type Registry } from "../../../lib/schema/registry.ts";
+import { CHECKED_TRIGGER } from "../checked.ts";
 
 /** Loads every stream of test/streams/. */
-export const loadTestStreams = (): Promise<Registry> => loadStreams(new URL("./streams/", import.meta.url));
+export const loadTestStreams = (): Promise<Registry> => loadStreams(new URL("../", import.meta.url));
 
 /** Makes our tables, and those that the streams of test/streams/ declare, in an empty database. */
 export async function migrateForTests(databaseUrl: string): Promise<void> {
@@ -27,8 +27,8 @@ export async function migrateForTests(databaseUrl: string): Promise<void> {
   }
 }
 
-/** For startStack: test/functions.ts as `npm run build:test` compiles it, and its tables. */
+/** For startStack: functions.ts as `npm run build:test` compiles it, and its tables. */
 export const testStreams = {
-  source: fileURLToPath(new URL("../dist-test/test/functions.js", import.meta.url)),
+  source: fileURLToPath(new URL("../../../dist-test/test/streams/run/functions.js", import.meta.url)),
   migrate: migrateForTests,
 };
