@@ -3,12 +3,11 @@
  * (the node-postgres migrator's) with a journal table of its own, and both under one advisory lock, so that two
  * deployments at once apply them once. May be repeated. Speaks TCP, as Neon's HTTP migrator is not atomic.
  */
-import { existsSync } from "node:fs";
-import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { drizzle } from "drizzle-orm/node-postgres";
 import { migrate as applyMigrations } from "drizzle-orm/node-postgres/migrator";
 import pg from "pg";
+import { hasMigrations } from "./journal.ts";
 
 /** Any constant will do, as long as every version of Spillway uses the same. */
 const LOCK = 7_365_001;
@@ -37,8 +36,7 @@ async function apply(databaseUrl: string, folders: readonly Folder[]): Promise<v
     await refuseForeignTables(client);
     // Whoever has no stream has no migration either.
     for (const folder of folders)
-      if (existsSync(join(folder.migrationsFolder, "meta/_journal.json")))
-        await applyMigrations(drizzle(client), folder);
+      if (hasMigrations(folder.migrationsFolder)) await applyMigrations(drizzle(client), folder);
   } finally {
     await client.end(); // ends the session, and so the lock
   }
