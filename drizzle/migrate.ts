@@ -60,11 +60,14 @@ async function refuseForeignTables(client: pg.Client): Promise<void> {
 }
 
 if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) {
-  const url = process.env.DATABASE_URL;
-  if (!url) {
-    console.error("db:migrate: expected DATABASE_URL in the environment");
-    process.exit(1);
+  try {
+    const url = process.env.DATABASE_URL;
+    if (!url) throw new Error("expected DATABASE_URL in the environment");
+    await migrate(url);
+    console.log("migrations applied");
+  } catch (error) {
+    const { message, cause } = error as Error;
+    console.error(`db:migrate: ${message}${cause instanceof Error ? `: ${cause.message}` : ""}`);
+    process.exitCode = 1;
   }
-  await migrate(url);
-  console.log("migrations applied");
 }
