@@ -1,6 +1,9 @@
 import { defineConfig } from "vitest/config";
 
-/** `unit` needs no server; `integration` runs on a real Redis and Postgres that test/servers.ts starts. */
+/**
+ * `unit` needs no server; `integration` runs on a real Redis and Postgres that test/servers.ts starts; `adoption` runs
+ * `npm run check`, that is the other two, in a copy of the project.
+ */
 export default defineConfig({
   test: {
     projects: [
@@ -13,6 +16,13 @@ export default defineConfig({
           fileParallelism: false,
           testTimeout: 60_000,
           hookTimeout: 120_000,
+        },
+      },
+      {
+        test: {
+          name: "adoption",
+          include: ["test/adoption/**/*.test.ts"],
+          sequence: { groupOrder: 1 }, // after the others, whose timing it would disturb
         },
       },
     ],

@@ -24,12 +24,14 @@ output "deploy_command" {
 }
 
 output "curl" {
-  description = "Posts one event. $KEY is the key whose SHA-256 is in api_keys."
-  value       = <<-EOT
-    curl -i ${google_cloud_run_v2_service.ingest.uri}/v1/events \
-      -H "authorization: Bearer $KEY" -H "content-type: application/json" \
-      -d '{"type":"hello","payload":{"from":"spillway"}}'
-  EOT
+  description = "Posts the event of curl_example; without one, asks whether ingest answers. $KEY is the key whose SHA-256 is in api_keys."
+  value = join(" \\\n  ", var.curl_example == null ? [
+    "# To post an event instead, set curl_example in terraform.tfvars.\ncurl -i ${google_cloud_run_v2_service.ingest.uri}/health",
+    ] : [
+    "curl -i ${google_cloud_run_v2_service.ingest.uri}/v1/${var.curl_example.stream}",
+    "-H \"authorization: Bearer $KEY\" -H \"content-type: application/json\"",
+    "-d '${replace(jsonencode(var.curl_example.event), "'", "'\\''")}'",
+  ])
 }
 
 output "dashboard_url" {

@@ -77,6 +77,17 @@ variable "api_keys" {
   }
 }
 
+variable "curl_example" {
+  description = "A stream of yours and one event of it, which the output curl posts. null: that output asks for /health."
+  type        = object({ stream = string, event = any })
+  default     = null
+
+  validation {
+    condition     = var.curl_example == null || can(regex("^[a-z][a-z0-9_]{0,62}$", var.curl_example.stream))
+    error_message = "curl_example: expected a stream named as its file under lib/streams is: a-z, 0-9 and _."
+  }
+}
+
 variable "operators" {
   description = "Members (user:…, group:…) who may call the supervisor by hand. They get tokens of the scheduler's service account; the supervisor's own list of callers does not grow."
   type        = list(string)

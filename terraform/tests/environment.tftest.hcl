@@ -17,7 +17,7 @@ variables {
   upstash_email   = "me@example.com"
   upstash_api_key = "an-upstash-key"
   neon_api_key    = "a-neon-key"
-  drain_paused    = ["leads", "events"]
+  drain_paused    = ["visits", "calls"]
   cors_origins    = ["https://a.example.com", "https://b.example.com"]
   api_keys = {
     app = { sha256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855" }
@@ -56,7 +56,7 @@ run "lists_are_in_the_codes_format" {
   command = plan
 
   assert {
-    condition     = local.supervisor_env.DRAIN_PAUSED == "leads|events" && local.ingest_env.CORS_ORIGINS == "https://a.example.com,https://b.example.com"
+    condition     = local.supervisor_env.DRAIN_PAUSED == "visits|calls" && local.ingest_env.CORS_ORIGINS == "https://a.example.com,https://b.example.com"
     error_message = "DRAIN_PAUSED is not a|b, or CORS_ORIGINS is not comma-separated."
   }
 }
@@ -72,5 +72,30 @@ run "empty_values_are_not_set" {
   assert {
     condition     = length([for env in concat(tolist(google_cloud_run_v2_service.ingest.template[0].containers[0].env), tolist(google_cloud_run_v2_service.supervisor.template[0].containers[0].env)) : env if length(env.value_source) == 0 && env.value == ""]) == 0
     error_message = "An empty value is set."
+  }
+}
+
+run "the_curl_line_posts_no_event_unless_it_is_told_one" {
+  command = plan
+
+  assert {
+    condition     = output.curl == "# To post an event instead, set curl_example in terraform.tfvars.\ncurl -i https://made.run.app/health"
+    error_message = "Without curl_example, the output curl does not ask for /health."
+  }
+}
+
+run "the_curl_line_posts_the_event_of_the_stream_that_it_is_told" {
+  command = plan
+
+  variables {
+    curl_example = {
+      stream = "visits"
+      event  = { page = "it's", seconds = 3, tags = ["a", { b = true }] }
+    }
+  }
+
+  assert {
+    condition     = output.curl == "curl -i https://made.run.app/v1/visits \\\n  -H \"authorization: Bearer $KEY\" -H \"content-type: application/json\" \\\n  -d '{\"page\":\"it'\\''s\",\"seconds\":3,\"tags\":[\"a\",{\"b\":true}]}'"
+    error_message = "The output curl is not a line that a shell can run."
   }
 }

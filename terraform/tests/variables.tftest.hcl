@@ -185,11 +185,23 @@ run "a_keys_stream_with_a_separator_is_refused" {
   command = plan
 
   variables {
-    api_keys = { app = { sha256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", streams = ["events|leads"] } }
+    api_keys = { app = { sha256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", streams = ["visits|calls"] } }
   }
 
   expect_failures = [
     var.api_keys,
+  ]
+}
+
+run "a_curl_line_for_what_can_be_no_stream_is_refused" {
+  command = plan
+
+  variables {
+    curl_example = { stream = "Visits/1", event = {} }
+  }
+
+  expect_failures = [
+    var.curl_example,
   ]
 }
 

@@ -96,8 +96,9 @@ test("without streams it starts, says how to add one, and every answer says that
   const letter =
     "insert into dead_letters (stream, id, envelope, reason, burials) values ('gone', gen_random_uuid(), '{}', 'because', 1)";
   await sql.query(letter); // of a stream that was taken away
+  const env = { PATH: process.env.PATH, HOME: process.env.HOME }; // no servers: those of the running npm start
   const npm = (...args: string[]) =>
-    execFileSync("npm", ["run", "--silent", ...args], { cwd: folder, encoding: "utf8" });
+    execFileSync("npm", ["run", "--silent", ...args], { cwd: folder, env, encoding: "utf8", stdio: "pipe" });
   expect(npm("dead-letters", "--", "list")).toMatch(/1 +gone .*because/);
   expect(npm("dead-letters", "--", "purge", "--all-letters", "--yes")).toContain("1 letter purged");
   expect(npm("drain")).toContain("outcome");
