@@ -71,6 +71,8 @@ interface Declaration<Name extends string, Table extends PgTable, Schema extends
   v?: number;
   /** Refuse new events, but go on draining what is buffered. @default false */
   retired?: boolean;
+  /** Events that a client may send, for docs and tests; needed only where none can be derived from the schema. */
+  examples?: readonly z.input<NoInfer<Schema>>[];
   /** How a CloudEvent becomes an event of this stream. @default its data */
   fromCloudEvent?(event: CloudEvent): unknown;
 }
@@ -97,6 +99,8 @@ export interface Stream {
   readonly ack: Ack;
   readonly v: number;
   readonly retired: boolean;
+  /** As declared: not checked before `exampleOf` hands them out. */
+  readonly examples: readonly unknown[];
   readonly fromCloudEvent: (event: CloudEvent) => unknown;
 }
 
@@ -129,6 +133,7 @@ export function defineStream(
     ack: declaration.ack ?? "buffered",
     v,
     retired: declaration.retired ?? false,
+    examples: declaration.examples ?? [],
     fromCloudEvent: declaration.fromCloudEvent ?? ((event) => event.data),
   };
 }

@@ -1,0 +1,62 @@
+/**
+ * The row that an event has to become, said by Postgres itself: each value is cast to its column's type and both are
+ * compared as text. So one comparison is right for every type, to the microsecond of a timestamp and the last digit of
+ * a numeric, whatever a client library would make of it.
+ */
+import { getTableColumns, is, SQL } from "drizzle-orm";
+import type { PgColumn } from "drizzle-orm/pg-core";
+import { expect } from "vitest";
+import { fieldsOf } from "../../lib/schema/json-row.ts";
+import type { Stream } from "../../lib/schema/stream.ts";
+import type { World } from "./test-stack.ts";
+
+type Row = Record<string, string | null>;
+
+const EVENT_COLUMNS = ["id", "received_at", "stored_at"];
+
+/** The columns that the stream itself fills, by the field of its rows; Postgres makes generated ones. */
+export const ownColumns = (stream: Stream): [field: string, column: PgColumn][] =>
+  Object.entries(getTableColumns(stream.table)).filter(
+    ([, column]) => !EVENT_COLUMNS.includes(column.name) && column.generated === undefined,
+  );
+
+/** The fields that an accepted event gives its row: those of `toRow`, else its own. */
+export function fieldsOfEvent(stream: Stream, event: unknown): Record<string, unknown> {
+  const data = JSON.parse(JSON.stringify(stream.schema.parse(event))); // as it is buffered
+  return fieldsOf(stream, data, stream.v);
+}
+
+/** The stored rows by id, every column of the stream's own as text. */
+export async function storedRows({ sql }: Pick<World, "sql">, stream: Stream): Promise<Map<string, Row>> {
+  const list = ownColumns(stream).map(
+    ([, column]) => `${asText(column, quoted(column.name))} as ${quoted(column.name)}`,
+  );
+  const { rows } = await sql.query(`select ${["id", ...list].join(", ")} from ${quoted(stream.name)}`);
+  return new Map(rows.map(({ id, ...own }) => [id, own]));
+}
+
+/** The row of an accepted event, as `storedRows` reads it. Nothing sent: the column's default, else null. */
+export async function expectedRow({ sql }: Pick<World, "sql">, stream: Stream, event: unknown) {
+  const fields = fieldsOfEvent(stream, event);
+  const sent = ownColumns(stream).map(([field, column]) => ({
+    column,
+    value: fields[field] ?? column.default,
+  }));
+  const stated = sent.filter(({ value }) => value !== undefined && value !== null && !is(value, SQL));
+  const list = stated.map(({ column }, i) => `${asText(column, `$${i + 1}`)} as ${quoted(column.name)}`);
+  const parameters = stated.map(({ column, value }) => column.mapToDriverValue(value));
+  const { rows } = await sql.query(`select ${list.join(", ")}`, parameters);
+  const others = sent
+    .filter((one) => !stated.includes(one))
+    .map(({ column, value }) => [column.name, is(value, SQL) ? expect.any(String) : null]); // a default such as now()
+  return { ...Object.fromEntries(others), ...rows[0] };
+}
+
+/** A json column keeps the text as it came; two texts of one value are the same here. */
+function asText(column: PgColumn, expression: string): string {
+  const type = column.getSQLType();
+  const cast = `${expression}::${type}`;
+  return type === "json" ? `${cast}::jsonb::text` : `${cast}::text`;
+}
+
+const quoted = (name: string) => `"${name}"`;

@@ -1,0 +1,214 @@
+/** The store's own insert beside Drizzle's, for every type of column that rows are made of. */
+import { eq, sql } from "drizzle-orm";
+import { drizzle } from "drizzle-orm/node-postgres";
+import {
+  bigserial,
+  char,
+  customType,
+  getTableConfig,
+  inet,
+  interval,
+  jsonb,
+  json as jsonColumn,
+  bigint as pgBigint,
+  pgEnum,
+  pgTable,
+  text,
+  time,
+  timestamp,
+  uuid,
+} from "drizzle-orm/pg-core";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { z } from "zod";
+import { newId } from "../../lib/schema/event-ids.ts";
+import { rowOfFields } from "../../lib/schema/json-row.ts";
+import { defineStream, eventColumns, type Stream } from "../../lib/schema/stream.ts";
+import { everyType, everyTypeTable } from "./streams.ts";
+import { openWorld, type World } from "./test-stack.ts";
+
+let world: World;
+beforeAll(async () => {
+  world = await openWorld();
+});
+beforeEach(() => world.reset());
+afterAll(() => world.close());
+
+describe("the store inserts what Drizzle's own insert would", () => {
+  const receivedAt = "2026-11-21T09:30:00.123456Z";
+  const mood = pgEnum("mood", ["sad", "ok"]);
+  const bytea = customType<{ data: Buffer; driverData: Buffer }>({ dataType: () => "bytea" });
+  const lower = customType<{ data: string; driverData: string }>({
+    dataType: () => "text",
+    toDriver: (value) => value.toLowerCase(),
+  });
+  /** What `every_type` leaves out. */
+  const furtherTable = pgTable("further_types", {
+    ...eventColumns(),
+    bytes: bytea("bytes"),
+    lower: lower("lower"),
+    mood: mood("mood"),
+    json: jsonColumn("a_json"),
+    uuid: uuid("a_uuid"),
+    char: char("a_char", { length: 5 }),
+    time: time("a_time"),
+    interval: interval("an_interval"),
+    inet: inet("an_inet"),
+    plain: timestamp("plain"),
+    bigNumber: pgBigint("big_number", { mode: "number" }),
+    numbers: pgBigint("numbers", { mode: "bigint" }).array(),
+    grid: text("grid").array().array(),
+    jsonDefault: jsonb("json_default").notNull().default({ a: 1 }),
+    nowDefault: timestamp("now_default", { withTimezone: true }).notNull().default(sql`'2020-01-01'`),
+    textDefault: text("text_default").notNull().default("it's"),
+    listDefault: text("list_default").array().notNull().default(["a", "b"]),
+    bigDefault: pgBigint("big_default", { mode: "bigint" }).notNull().default(9_007_199_254_740_993n),
+  });
+  const further = defineStream({
+    name: "further_types",
+    table: furtherTable,
+    schema: z.strictObject({}),
+    toRow: () => ({}),
+  });
+
+  beforeAll(async () => {
+    await world.sql.query(`
+      drop table if exists further_types; drop type if exists mood; create type mood as enum ('sad', 'ok');
+      create table further_types (
+        id uuid primary key, received_at timestamptz not null, stored_at timestamptz not null default now(),
+        bytes bytea, lower text, mood mood, a_json json, a_uuid uuid, a_char char(5), a_time time, an_interval interval,
+        an_inet inet, plain timestamp, big_number bigint, numbers bigint[], grid text[],
+        json_default jsonb not null default '{"a": 1}', now_default timestamptz not null default '2020-01-01',
+        text_default text not null default 'it''s', list_default text[] not null default '{a,b}',
+        big_default bigint not null default 9007199254740993)`);
+  });
+  afterAll(() => world.sql.query("drop table if exists further_types; drop type if exists mood"));
+
+  /** Inserts a row both ways and expects the same text in every column. */
+  async function expectSame(stream: Stream, values: Record<string, unknown>): Promise<void> {
+    const ours = rowOfFields(stream, { id: newId(), receivedAt }, values);
+    const theirs = { ...values, id: newId(), receivedAt };
+    expect(await world.store.insert(stream, [ours])).toBe(1);
+    await drizzle(world.sql)
+      .insert(stream.table)
+      .values(theirs as never);
+    const read = async ({ id }: { id: string }) => {
+      const { columns } = getTableConfig(stream.table);
+      const own = columns.filter(({ name }) => name !== "id" && name !== "stored_at");
+      const list = own.map(({ name }) => `${name}::text`).join(", ");
+      const { rows } = await world.sql.query(`select ${list} from ${stream.name} where id = $1`, [id]);
+      return rows[0];
+    };
+    expect(await read(ours)).toEqual(await read(theirs));
+  }
+
+  const hostile = `ä "quoted" \\ '' 😀 {1,2} \t\n`;
+  test.each<[string, keyof typeof everyTypeTable.$inferInsert, unknown[]]>([
+    ["text", "text", ["", hostile, "null", "NULL", "123", "{}"]],
+    ["varchar", "varchar", ["", "äöü 😀", "0123456789"]],
+    ["integer", "integer", [0, -1, 2_147_483_647, -2_147_483_648]],
+    ["smallint", "smallint", [0, 32_767, -32_768]],
+    [
+      "bigint",
+      "bigint",
+      [0n, 9_223_372_036_854_775_807n, -9_223_372_036_854_775_808n, 9_007_199_254_740_993n],
+    ],
+    ["real", "real", [0, 1.5, -3.4e38, 1e-30, 0.1]],
+    ["double precision", "double", [0, -0, 0.1, 1 / 3, 5e-324, 1.797e308, 48.137154]],
+    ["numeric", "numeric", ["0", "1.10", "123456789012345678901234567890.123456789", "-1e-20", "NaN"]],
+    ["boolean", "boolean", [true, false]],
+    [
+      "jsonb",
+      "jsonb",
+      [
+        0,
+        1.5,
+        -0,
+        "",
+        "text",
+        "null",
+        '{"a":1}',
+        hostile,
+        true,
+        false,
+        [],
+        {},
+        [1, [2, "x"]],
+        { a: { b: null } },
+      ],
+    ],
+    ["date", "date", ["2026-02-28", "0001-01-01", "9999-12-31"]],
+    ["timestamptz", "moment", [new Date(0), new Date("2026-11-21T09:30:00.123Z"), new Date(-1)]],
+    ["text[]", "list", [[], [""], ["a", hostile, "NULL", "null"], ["{", "}", ",", '"']]],
+    ["a column with a default", "withDefault", [0, 8, undefined]],
+  ])("%s", async (_type, field, values) => {
+    for (const value of values) await expectSame(everyType, { [field]: value });
+  });
+
+  test.each<[string, keyof typeof furtherTable.$inferInsert, unknown[]]>([
+    ["bytea", "bytes", [Buffer.alloc(0), Buffer.from([0, 1, 255]), Buffer.from("text")]],
+    ["a custom type that changes its value", "lower", ["ABC"]],
+    ["enum", "mood", ["sad", "ok"]],
+    ["json", "json", [1, "text", "null", true, [], { b: 1, a: [null] }]],
+    ["uuid", "uuid", ["0190B3C4-AAAA-7BBB-8CCC-000000000001"]],
+    ["char", "char", ["", "ab", "abcde"]],
+    ["time", "time", ["09:30:00.123456"]],
+    ["interval", "interval", ["1 day 02:03:04"]],
+    ["inet", "inet", ["10.0.0.1/8", "::1"]],
+    ["timestamp without time zone", "plain", [new Date("2026-11-21T09:30:00.123Z")]],
+    ["bigint as a number", "bigNumber", [0, 9_007_199_254_740_991, -9_007_199_254_740_991]],
+    ["bigint[]", "numbers", [[], [9_007_199_254_740_993n, -1n]]],
+    [
+      "text[][]",
+      "grid",
+      [
+        [],
+        [
+          ["a", "b"],
+          ["c", hostile],
+        ],
+      ],
+    ],
+    ["a jsonb default", "jsonDefault", [undefined, { b: 2 }, "text", false, 0]],
+    ["an SQL default", "nowDefault", [undefined, new Date(0)]],
+    ["a text default", "textDefault", [undefined, ""]],
+    ["a list default", "listDefault", [undefined, [], ["z"]]],
+    ["a bigint default", "bigDefault", [undefined, 0n]],
+  ])("%s", async (_type, field, values) => {
+    for (const value of values) await expectSame(further, { [field]: value });
+  });
+
+  test("null, and a value that is left out", async () => {
+    const fields = Object.keys(everyTypeTable).filter(
+      (field) => !["id", "receivedAt", "storedAt", "withDefault", "enableRLS"].includes(field),
+    );
+    await expectSame(everyType, {});
+    await expectSame(everyType, Object.fromEntries(fields.map((field) => [field, null])));
+  });
+
+  test("a null for a column that has a default takes the default", async () => {
+    const id = newId();
+    await world.store.insert(everyType, [rowOfFields(everyType, { id, receivedAt }, { withDefault: null })]);
+    const rows = await drizzle(world.sql).select().from(everyTypeTable).where(eq(everyTypeTable.id, id));
+    expect(rows).toMatchObject([{ withDefault: 7 }]);
+  });
+
+  test("many rows of one statement do not mix, whatever each leaves out", async () => {
+    const rows = Array.from({ length: 100 }, (_, i) =>
+      rowOfFields(everyType, { id: newId(), receivedAt }, i % 2 === 0 ? { text: `t${i}` } : { integer: i }),
+    );
+    expect(await world.store.insert(everyType, rows)).toBe(100);
+    const stored = await drizzle(world.sql).select().from(everyTypeTable);
+    const byId = new Map(stored.map((row) => [row.id, row]));
+    for (const [i, { id }] of rows.entries())
+      expect(byId.get(id)).toMatchObject(
+        i % 2 === 0 ? { text: `t${i}`, integer: null } : { text: null, integer: i },
+      );
+  });
+
+  test("a table whose default no SQL can state is refused with the column's name", async () => {
+    const table = pgTable("serials", { ...eventColumns(), n: bigserial("n", { mode: "number" }) });
+    const declare = () =>
+      defineStream({ name: "serials", table, schema: z.strictObject({}), toRow: () => ({}) });
+    expect(declare).toThrow(/column n: expected/);
+  });
+});

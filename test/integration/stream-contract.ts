@@ -1,0 +1,170 @@
+/**
+ * What every stream promises, as tests of one stream. The events are its examples, declared or derived from its schema.
+ * A stream that lacks examples has one test, which fails and says what to declare.
+ */
+import { getTableConfig } from "drizzle-orm/pg-core";
+import { beforeEach, expect, test } from "vitest";
+import { z } from "zod";
+import { drain } from "../../lib/drain/drain.ts";
+import { type Example, errorsOfExample, exampleOf, whyNoExample } from "../../lib/schema/example.ts";
+import type { Registry } from "../../lib/schema/registry.ts";
+import type { Stream } from "../../lib/schema/stream.ts";
+import { addUnknownKeys, fieldsThatMustBeThere, minimalOf, UNKNOWN } from "./event-changes.ts";
+import { expectedRow, fieldsOfEvent, ownColumns, storedRows } from "./expected-rows.ts";
+import type { Answer, Ingest } from "./test-ingest.ts";
+import { expectConserved, type World } from "./test-stack.ts";
+
+/** What the tests run on; there only once they run. */
+export interface Servers {
+  world: World;
+  ingest: Ingest;
+  streams: Registry;
+}
+
+/** Derived examples of one stream: each value at both of its bounds, each option several times. */
+const EXAMPLES = 18;
+
+/** Declares the tests of one stream. */
+export function testStream(stream: Stream, servers: () => Servers): void {
+  const why = whyNoExample(stream);
+  if (why !== undefined) {
+    test("it has examples", () => expect.fail(why));
+    return;
+  }
+  const examples = Array.from({ length: EXAMPLES + stream.examples.length }, (_, i) =>
+    exampleOf(stream, i),
+  ).filter((one) => one !== undefined);
+  beforeEach(() => servers().world.sql.query(`truncate "${stream.name}"`));
+  testDeclaredExamples(stream);
+  testTable(stream, examples, servers);
+  testArrival(stream, examples, servers);
+  testUnknownKeys(stream, examples, servers);
+  testMissingFields(stream, examples, servers);
+}
+
+function testDeclaredExamples(stream: Stream): void {
+  test.each(stream.examples.map((example, index) => [index, example] as const))(
+    "it accepts its declared example %i",
+    (_, example) => expect(errorsOfExample(stream, example)).toEqual([]),
+  );
+}
+
+const snakeCase = (field: string) => field.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+
+function testTable(stream: Stream, examples: Example[], servers: () => Servers): void {
+  test("its table bears its name and has id as primary key, received_at and stored_at; so does Postgres", async () => {
+    const { world } = servers();
+    const { name, columns } = getTableConfig(stream.table);
+    expect(name).toBe(stream.name);
+    expect(columns.filter(({ primary }) => primary).map((column) => column.name)).toEqual(["id"]);
+    const { rows } = await world.sql.query(
+      `select column_name as name, data_type as type from information_schema.columns where table_name = $1`,
+      [stream.name],
+    );
+    expect(rows.map((row) => row.name).sort()).toEqual(columns.map((column) => column.name).sort());
+    expect(rows).toEqual(
+      expect.arrayContaining([
+        { name: "id", type: "uuid" },
+        { name: "received_at", type: "timestamp with time zone" },
+        { name: "stored_at", type: "timestamp with time zone" },
+      ]),
+    );
+    const keys = await world.sql.query(
+      "select attname as name from pg_index join pg_attribute on attrelid = indrelid and attnum = any (indkey) where indrelid = $1::regclass and indisprimary",
+      [stream.name],
+    );
+    expect(keys.rows).toEqual([{ name: "id" }]);
+  });
+
+  const columns = ownColumns(stream);
+  const filled = new Set(examples.flatMap((example) => Object.keys(fieldsOfEvent(stream, example))));
+  if (stream.schema instanceof z.ZodObject && stream.toRow === undefined)
+    for (const field of Object.keys(stream.schema.shape)) filled.add(field);
+
+  test("every field has a column: none is lost", () => {
+    const known = columns.map(([field]) => field);
+    expect([...filled].filter((field) => !known.includes(field))).toEqual([]);
+  });
+
+  if (stream.toRow) return; // it names and fills columns as it likes
+  test("its columns are its fields in snake_case; more of them only with a default", () => {
+    const own = columns.filter(([field, { hasDefault }]) => filled.has(field) || !hasDefault);
+    expect(own.map(([, { name }]) => name).sort()).toEqual([...filled].map(snakeCase).sort());
+  });
+}
+
+function testArrival(stream: Stream, examples: Example[], servers: () => Servers): void {
+  const minimal = new Map(
+    examples.map((example) => minimalOf(stream, example)).map((one) => [JSON.stringify(one), one]),
+  );
+  const sent = [...examples, ...minimal.values()];
+
+  test.each(["buffered", "stored"])("an event sent for ack=%s arrives with every value", async (ack) => {
+    const { world, ingest, streams } = servers();
+    const before = Date.now();
+    const { body } = await ingest.post(stream.name, sent, { query: `?ack=${ack}` });
+    expect(body).toEqual({
+      accepted: sent.length,
+      ids: expect.any(Array),
+      ack: stream.ack === "stored" ? "stored" : ack,
+    });
+    await drain(world.supervisor({ streams }), { stream: stream.name });
+    await expectConserved(world, stream.name, body.ids);
+    const letters = await world.sql.query("select reason, envelope from dead_letters where stream = $1", [
+      stream.name,
+    ]);
+    expect(letters.rows).toEqual([]); // its schema accepts what its table refuses
+
+    const rows = await storedRows(world, stream);
+    for (const [i, id] of (body.ids as string[]).entries())
+      expect(rows.get(id)).toEqual(await expectedRow(world, stream, sent[i]));
+    const times = await world.sql.query(`select received_at, stored_at from "${stream.name}"`);
+    for (const { received_at, stored_at } of times.rows) {
+      expect(received_at.getTime()).toBeGreaterThanOrEqual(before);
+      expect(stored_at.getTime()).toBeGreaterThanOrEqual(before - 1000); // Postgres's clock
+    }
+  });
+}
+
+const statusAndPaths = ({ status, body }: Answer) => [
+  status,
+  body.errors?.map(({ path }: { path: string }) => path),
+];
+
+function testUnknownKeys(stream: Stream, examples: Example[], servers: () => Servers): void {
+  test("an unknown key is refused with its name, and nothing is kept", async () => {
+    const { world, ingest } = servers();
+    const event = { ...examples[0], [UNKNOWN]: 1 };
+    const parsed = stream.schema.safeParse(event);
+    if (parsed.success) {
+      // A record, a loose object or a catchall takes any key on purpose, and toRow has it.
+      const isKept = stream.toRow !== undefined && UNKNOWN in (parsed.data as object);
+      if (isKept) return;
+      expect.fail(
+        `stream "${stream.name}" drops unknown keys, and nobody hears of it: use z.strictObject in its schema instead of z.object`,
+      );
+    }
+    const isUnion = parsed.error.issues.some(({ code }) => code === "invalid_union"); // zod names no key then
+    expect(statusAndPaths(await ingest.post(stream.name, event))).toEqual([422, [isUnion ? "" : UNKNOWN]]);
+    await expectConserved(world, stream.name, []);
+  });
+
+  const nested = addUnknownKeys(stream, examples);
+  test.each(nested)("an unknown key is refused as $path, and nothing is kept", async ({ path, event }) => {
+    const { world, ingest } = servers();
+    expect(statusAndPaths(await ingest.post(stream.name, event))).toEqual([422, [path]]);
+    await expectConserved(world, stream.name, []);
+  });
+}
+
+function testMissingFields(stream: Stream, examples: Example[], servers: () => Servers): void {
+  const missing = fieldsThatMustBeThere(stream, examples);
+  test.each(missing)("without $field it is refused with that path, and nothing is kept", async (one) => {
+    const { world, ingest } = servers();
+    const [status, paths] = statusAndPaths(await ingest.post(stream.name, one.rest));
+    expect(status).toBe(422);
+    if (one.isNamed) expect(paths).toEqual([one.field]);
+    else expect(paths).not.toEqual([]); // a union or a refinement names another path
+    await expectConserved(world, stream.name, []);
+  });
+}
