@@ -1,7 +1,8 @@
 /**
  * The stack under measurement: a real Redis and a real Postgres in a fresh folder on free ports, a bridge process
- * in front of each (dev/stack.ts has them in one process, where
- * they would share an event loop with the measuring), and Spillway's two functions as they are deployed (dist/, functions-framework).
+ * in front of each (dev/stack/stack.ts has them in one process, where
+ * they would share an event loop with the measuring), and Spillway's two functions over the tests' streams, compiled and
+ * started as those that are deployed (dist-test/, functions-framework).
  */
 import { createHash, randomBytes } from "node:crypto";
 import { chmodSync, cpSync, mkdtempSync, rmSync } from "node:fs";
@@ -12,7 +13,7 @@ import pg from "pg";
 import { findFreePorts } from "../dev/stack/ports.ts";
 import { startPostgres } from "../dev/stack/postgres-server.ts";
 import { startRedis } from "../dev/stack/redis-server.ts";
-import { migrate } from "../drizzle/migrate.ts";
+import { testStreams } from "../test/streams/run/test-streams.ts";
 import { type Child, projectRoot, startFunction, startReady } from "./children.ts";
 
 export interface Stack {
@@ -66,12 +67,12 @@ async function build(
   stops.push(redisServer.stop);
   const postgres = await startPostgres({ dir: join(folder, "postgres"), port: await freePort() });
   stops.push(postgres.stop);
-  await migrate(postgres.url);
+  await testStreams.migrate(postgres.url);
 
   const restToken = randomBytes(12).toString("hex");
   const apiKey = randomBytes(12).toString("hex");
   const built = join(projectRoot, ".local", `bench-${process.pid}`); // a copy, so that a build meanwhile changes nothing
-  cpSync(join(projectRoot, "dist"), built, { recursive: true });
+  cpSync(join(projectRoot, "dist-test"), built, { recursive: true });
   stops.push(async () => rmSync(built, { recursive: true, force: true }));
   const [upstashPort, neonPort] = [await freePort(), await freePort()];
   const bridgePids: number[] = [];
@@ -109,7 +110,7 @@ async function build(
     async (env: Record<string, string> = {}) =>
       startFunction({
         target,
-        source: join(built, "functions", "index.js"),
+        source: join(built, "test", "streams", "run", "functions.js"),
         port: await freePort(),
         env: { ...environment, ...env },
         logFile: logFile(target),

@@ -1,10 +1,17 @@
-// Compiles what runs in production (functions, lib, the migrator) to dist/, with the Lua scripts beside it.
+// Compiles what runs in production (functions, lib, the migrator) to dist/, with the Lua scripts and the migrations
+// beside it; with the argument dist-test, the functions over the tests' streams to dist-test/, which no image holds.
 import { execFileSync } from "node:child_process";
-import { cpSync, rmSync } from "node:fs";
+import { cpSync, existsSync, rmSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
+const folder = process.argv[2] ?? "dist";
+const project = { dist: "dev/tsconfig.build.json", "dist-test": "dev/tsconfig.test.json" }[folder];
+if (project === undefined) throw new Error(`expected dist or dist-test, got "${folder}"`);
+
 process.chdir(fileURLToPath(new URL("..", import.meta.url)));
-rmSync("dist", { recursive: true, force: true });
-execFileSync("node_modules/.bin/tsc", ["--project", "dev/tsconfig.build.json"], { stdio: "inherit" });
-cpSync("lib/buffer/lua", "dist/lib/buffer/lua", { recursive: true });
-cpSync("drizzle/migrations", "dist/drizzle/migrations", { recursive: true });
+rmSync(folder, { recursive: true, force: true });
+execFileSync("node_modules/.bin/tsc", ["--project", project], { stdio: "inherit" });
+cpSync("lib/buffer/lua", `${folder}/lib/buffer/lua`, { recursive: true });
+if (folder === "dist")
+  for (const migrations of ["drizzle/spillway", "drizzle/migrations"])
+    if (existsSync(migrations)) cpSync(migrations, `dist/${migrations}`, { recursive: true });

@@ -8,6 +8,8 @@
 import { mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { loadStreams, type Registry } from "../lib/schema/registry.ts";
+import { describeFirstRequest } from "./stack/first-request.ts";
 import { describeLine } from "./stack/log-lines.ts";
 import { clearLeftovers, forgetRunning, noteRunning } from "./stack/running-stack.ts";
 import { parseInterval } from "./stack/scheduler.ts";
@@ -51,6 +53,7 @@ async function start(): Promise<Stack> {
   const portBase = parsePortBase(process.env.SPILLWAY_PORT_BASE || "8080");
   const drainEvery = process.env.DRAIN_EVERY || "60s";
   const drainEveryMs = parseInterval(drainEvery);
+  const streams = await loadStreams();
   mkdirSync(dataDir, { recursive: true });
   const leftovers = await clearLeftovers(dataDir, projectRoot);
   if (leftovers > 0) console.log(`Stopped ${leftovers} processes that an earlier run left behind.`);
@@ -78,7 +81,7 @@ async function start(): Promise<Stack> {
   isReady = true;
   writeStackFile(started, started.pids());
   watchServers(started);
-  printWhatRuns(started, drainEvery);
+  printWhatRuns(started, streams, drainEvery);
   return started;
 }
 
@@ -125,7 +128,7 @@ function stopWhenNpmIsGone(): void {
   setInterval(() => process.ppid !== parent && stopping.abort(), 500).unref();
 }
 
-function printWhatRuns(running: Stack, drainEvery: string): void {
+function printWhatRuns(running: Stack, streams: Registry, drainEvery: string): void {
   console.log(`
 Spillway is running.
 
@@ -135,14 +138,7 @@ Spillway is running.
   Postgres     ${running.databaseUrl}   through the Neon bridge ${running.neonHttpUrl}
   for scripts  .local/stack.json
 
-Send an event:
-
-  curl -sS -X POST ${running.ingestUrl}/v1/events -H 'Authorization: Bearer ${running.apiKey}' -H 'Content-Type: application/json' -d '{"type":"hello","payload":{"from":"curl"}}'
-
-Drain now instead of within ${drainEvery}, and see the row:
-
-  curl -sS -X POST ${running.supervisorUrl}/drain
-  psql ${running.databaseUrl} -c 'select * from events'
+${describeFirstRequest(streams, running, drainEvery)}
 
 Ctrl-C stops everything.
 `);

@@ -1,35 +1,73 @@
 /**
- * Applies the migrations: in one transaction (the node-postgres migrator's), under an advisory lock, so that two
+ * Applies the migrations, ours (drizzle/spillway/) before yours (drizzle/migrations/), each folder in one transaction
+ * (the node-postgres migrator's) with a journal table of its own, and both under one advisory lock, so that two
  * deployments at once apply them once. May be repeated. Speaks TCP, as Neon's HTTP migrator is not atomic.
  */
-import { pathToFileURL } from "node:url";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import { drizzle } from "drizzle-orm/node-postgres";
 import { migrate as applyMigrations } from "drizzle-orm/node-postgres/migrator";
 import pg from "pg";
+import { hasMigrations } from "./journal.ts";
 
 /** Any constant will do, as long as every version of Spillway uses the same. */
 const LOCK = 7_365_001;
 
-/** Brings the database at `databaseUrl` to the newest migration. Throws what Postgres says. */
-export async function migrate(databaseUrl: string): Promise<void> {
+interface Folder {
+  migrationsFolder: string;
+  /** In the schema `drizzle`, as Drizzle's own default is. */
+  migrationsTable: string;
+}
+
+const folderOf = (name: string) => fileURLToPath(new URL(name, import.meta.url));
+const OURS: Folder = { migrationsFolder: folderOf("spillway"), migrationsTable: "spillway_migrations" };
+const YOURS: Folder = { migrationsFolder: folderOf("migrations"), migrationsTable: "__drizzle_migrations" };
+
+/** Brings the database at `databaseUrl` to the newest migrations. Throws what Postgres says, or why it refuses the database. */
+export const migrate = (databaseUrl: string): Promise<void> => apply(databaseUrl, [OURS, YOURS]);
+
+/** Makes our tables only. */
+export const migrateOurs = (databaseUrl: string): Promise<void> => apply(databaseUrl, [OURS]);
+
+async function apply(databaseUrl: string, folders: readonly Folder[]): Promise<void> {
   const client = new pg.Client({ connectionString: databaseUrl, application_name: "spillway-migrate" });
   await client.connect();
   try {
     await client.query("select pg_advisory_lock($1)", [LOCK]);
-    await applyMigrations(drizzle(client), {
-      migrationsFolder: new URL("./migrations", import.meta.url).pathname,
-    });
+    await refuseForeignTables(client);
+    // Whoever has no stream has no migration either.
+    for (const folder of folders)
+      if (hasMigrations(folder.migrationsFolder)) await applyMigrations(drizzle(client), folder);
   } finally {
     await client.end(); // ends the session, and so the lock
   }
 }
 
+/**
+ * Throws where a table or a journal stands in the way that our migrations did not make. Drizzle compares nothing but
+ * the journal's newest time: it would pass over migrations that are older, or fail half-way with "already exists".
+ */
+async function refuseForeignTables(client: pg.Client): Promise<void> {
+  const { rows } = await client.query<{ name: string }>(
+    `select name from unnest(array['dead_letters', 'drizzle.__drizzle_migrations']) as name
+     where to_regclass(name) is not null and to_regclass($1) is null`,
+    [`drizzle.${OURS.migrationsTable}`],
+  );
+  const names = rows.map(({ name }) => name).join(" and ");
+  if (names !== "")
+    throw new Error(
+      `This database holds ${names} from an earlier layout of Spillway or from another program: use an empty database (for npm start, delete the folder .local/ with the events in it).`,
+    );
+}
+
 if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) {
-  const url = process.env.DATABASE_URL;
-  if (!url) {
-    console.error("db:migrate: expected DATABASE_URL in the environment");
-    process.exit(1);
+  try {
+    const url = process.env.DATABASE_URL;
+    if (!url) throw new Error("expected DATABASE_URL in the environment");
+    await migrate(url);
+    console.log("migrations applied");
+  } catch (error) {
+    const { message, cause } = error as Error;
+    console.error(`db:migrate: ${message}${cause instanceof Error ? `: ${cause.message}` : ""}`);
+    process.exitCode = 1;
   }
-  await migrate(url);
-  console.log("migrations applied");
 }

@@ -18,7 +18,7 @@ import { PartitionChoice } from "../lib/ingest/partition-choice.ts";
 import { createPusher } from "../lib/ingest/push.ts";
 import { createWriteThrough } from "../lib/ingest/write-through.ts";
 import { createLog, type Log } from "../lib/log.ts";
-import { loadStreams } from "../lib/schema/registry.ts";
+import type { Registry } from "../lib/schema/registry.ts";
 import { connect } from "../lib/store/database.ts";
 import { createStore } from "../lib/store/store.ts";
 import type { Served } from "./front-door.ts";
@@ -87,14 +87,14 @@ function openPusher(config: Config, log: Log) {
 }
 
 /** Makes the ingest function. */
-export async function wireIngest(): Promise<Served> {
+export async function wireIngest(streams: Registry): Promise<Served> {
   const config = configure();
   const log = createLog({ function: "ingest" });
   const now = Date.now;
   const store = openStore(config);
   const counts = new AnswerCounts(log, now);
   const handler = createIngest({
-    streams: await loadStreams(),
+    streams,
     apiKeys: config.apiKeys,
     accepting: {
       push: openPusher(config, log),
@@ -119,7 +119,7 @@ export async function wireIngest(): Promise<Served> {
 }
 
 /** Makes the supervisor function. */
-export async function wireSupervisor(): Promise<Served> {
+export async function wireSupervisor(streams: Registry): Promise<Served> {
   const config = configure();
   const log = createLog({ function: "supervisor" });
   const stopping = new AbortController();
@@ -127,7 +127,7 @@ export async function wireSupervisor(): Promise<Served> {
   const handler = createSupervisor({
     buffer: createBuffer(connectRedis(config, CLAIM_TIMEOUT_MS)),
     store: openStore(config),
-    streams: await loadStreams(),
+    streams,
     log,
     traceOf: trace,
     now: Date.now,

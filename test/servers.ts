@@ -1,6 +1,6 @@
 /**
  * Vitest's global set-up for integration tests: a real Redis (append-only file on) and a real Postgres with the
- * project's migrations, in a fresh folder on free ports, with a bridge in front of each.
+ * tables that tests need, in a fresh folder on free ports, with a bridge in front of each.
  *
  * Tests read where they are by `inject("servers")`. A test that needs faults starts a bridge of its own in its own
  * process, against the same servers. Everything is stopped and removed afterwards.
@@ -14,7 +14,7 @@ import { findFreePorts } from "../dev/stack/ports.ts";
 import { startPostgres } from "../dev/stack/postgres-server.ts";
 import { startRedis } from "../dev/stack/redis-server.ts";
 import { startUpstashBridge } from "../dev/stack/upstash-bridge.ts";
-import { migrate } from "../drizzle/migrate.ts";
+import { migrateForTests } from "./streams/run/test-streams.ts";
 
 export interface TestServers {
   redisUrl: string;
@@ -46,7 +46,7 @@ export default async function setup({ provide }: TestProject): Promise<() => Pro
     stops.push(redis.stop);
     const postgres = await startPostgres({ dir: join(folder, "postgres"), port: postgresPort });
     stops.push(postgres.stop);
-    await migrate(postgres.url);
+    await migrateForTests(postgres.url);
     const upstash = await startUpstashBridge({ redisUrl: redis.url, token: "test-token" });
     stops.push(upstash.close);
     const neon = await startNeonBridge();

@@ -1,8 +1,8 @@
 /** What the alternatives share: which table a path names, and a request's row with its id and time. */
 import type { PgTable } from "drizzle-orm/pg-core";
 import { newId } from "../../lib/schema/event-ids.ts";
-import { events } from "../../lib/streams/events.ts";
-import { locations } from "../../lib/streams/locations.ts";
+import { events } from "../../test/streams/events.ts";
+import { locations } from "../../test/streams/locations.ts";
 
 const tables: Record<string, PgTable> = { events, locations };
 

@@ -19,6 +19,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import pg from "pg";
+import { testStreams } from "../../test/streams/run/test-streams.ts";
 import { type Stack, startStack } from "../stack/stack.ts";
 import { POISON_SPEED } from "./events.ts";
 import { FAULTS, schedule } from "./faults.ts";
@@ -78,6 +79,7 @@ async function run(options: Options): Promise<Verdict> {
   await chmod(dataDir, 0o755); // Postgres's user has to get through
   const stack = await startStack({
     dataDir,
+    streams: testStreams,
     env: ENVIRONMENT,
     appendfsync: "always",
     drainEveryMs: DRAIN_EVERY_MS,

@@ -23,6 +23,8 @@ export interface FunctionProcess {
 export interface FunctionProcessOptions {
   target: "ingest" | "supervisor";
   port: number;
+  /** The file that serves both. @default package.json's `main`, made by `npm run build` */
+  source?: string | undefined;
   /** The whole environment, not additions to this process's. */
   env: NodeJS.ProcessEnv;
   /** Called for each line the process writes. */
@@ -40,7 +42,7 @@ const longestPauseMs = 5_000;
 const answerTimeoutMs = 30_000;
 const stopTimeoutMs = 12_000;
 
-/** Starts the function from `dist/` and resolves when GET /health answers 200. Throws with what it wrote last if it never does. */
+/** Starts the function and resolves when GET /health answers 200. Throws with what it wrote last if it never does. */
 export async function startFunction(options: FunctionProcessOptions): Promise<FunctionProcess> {
   const keeper = new Keeper(options);
   await keeper.start();
@@ -96,11 +98,11 @@ class Keeper {
   }
 
   #spawn(): void {
-    const { target, port, env, onLine } = this.#options;
+    const { target, port, source = projectRoot, env, onLine } = this.#options;
     this.#lastLines = [];
     const child = spawn(
       process.execPath,
-      [framework, "--target", target, "--port", String(port), "--source", projectRoot],
+      [framework, "--target", target, "--port", String(port), "--source", source],
       {
         cwd: projectRoot,
         env,

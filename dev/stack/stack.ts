@@ -22,6 +22,8 @@ export interface StackOptions {
   dataDir: string;
   /** Ingest gets this port, then supervisor, Redis bridge, Neon bridge, Redis, Postgres. Absent: free ports. */
   portBase?: number | undefined;
+  /** The file that serves the functions, and what makes its tables. Absent: lib/streams/ and all migrations. */
+  streams?: { source: string; migrate(databaseUrl: string): Promise<void> };
   /** Environment of both functions; wins over what the stack sets, save where the servers are. */
   env?: NodeJS.ProcessEnv;
   /** Environment of one of them, over `env`. */
@@ -130,7 +132,7 @@ async function start(options: StackOptions, started: Started): Promise<Stack> {
     launchPostgres().then(() => started.add("server", () => postgres.stop())),
   );
   check();
-  await migrate(postgres!.url);
+  await (options.streams?.migrate ?? migrate)(postgres!.url);
 
   const restToken = options.restToken ?? randomBytes(16).toString("hex");
   const upstashBridge = await startUpstashBridge({
@@ -156,6 +158,7 @@ async function start(options: StackOptions, started: Started): Promise<Stack> {
     const running = await startFunction({
       target,
       port: ports[target],
+      source: options.streams?.source,
       env: {
         FLUSH_TRIGGER: "http",
         ...given,

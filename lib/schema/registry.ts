@@ -1,16 +1,25 @@
 /**
  * The registry finds the streams: every file of `lib/streams/` declares one as its default export. Loaded
- * once, when the process starts; a file that declares none, or two of one name, stops the start.
+ * once, when the process starts; a file that declares none, two of one name, or one that has the name of a table of
+ * ours stops the start. A folder that is empty or missing is a registry without streams.
  */
 import { readdir } from "node:fs/promises";
+import { fileURLToPath } from "node:url";
 import type { Stream } from "./stream.ts";
 
 export type Registry = ReadonlyMap<string, Stream>;
 
-/** Makes a registry of the given streams. Throws where two share a name. */
+/** Names of Spillway's own tables and indexes, those to come included. A stream's table would take the name away. */
+const OUR_NAMES = /^(dead_letters|spillway)(_|$)/;
+
+/** Makes a registry of the given streams. Throws where two share a name, or one has a name of ours. */
 export function registryOf(streams: readonly Stream[]): Registry {
   const registry = new Map<string, Stream>();
   for (const stream of streams) {
+    if (OUR_NAMES.test(stream.name))
+      throw new Error(
+        `stream "${stream.name}": expected a name that does not begin with dead_letters or spillway, as Spillway's own tables do`,
+      );
     if (registry.has(stream.name)) throw new Error(`two streams are named "${stream.name}"`);
     registry.set(stream.name, stream);
   }
@@ -19,13 +28,24 @@ export function registryOf(streams: readonly Stream[]): Registry {
 
 /** Loads every stream of the folder, in the order of their file names. */
 export async function loadStreams(folder = new URL("../streams/", import.meta.url)): Promise<Registry> {
-  const files = (await readdir(folder)).filter((file) => /\.[jt]s$/.test(file)).sort();
+  const files = (await filesOf(folder)).filter((file) => /\.[jt]s$/.test(file)).sort();
   const streams: Stream[] = [];
   for (const file of files) {
     const module = (await import(new URL(file, folder).href)) as { default?: Stream };
     if (module.default?.checkRow === undefined)
-      throw new Error(`lib/streams/${file}: expected a default export made by defineStream`);
+      throw new Error(
+        `${fileURLToPath(new URL(file, folder))}: expected a default export made by defineStream`,
+      );
     streams.push(module.default);
   }
   return registryOf(streams);
+}
+
+async function filesOf(folder: URL): Promise<string[]> {
+  try {
+    return await readdir(folder);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
+    throw error;
+  }
 }

@@ -25,7 +25,7 @@ import {
   type DeadLetterStore,
   type LetterFilter,
 } from "../../lib/store/dead-letter-store.ts";
-import { checked } from "./streams.ts";
+import checked from "../streams/checked.ts";
 import { envelopeOf, expectConserved, openWorld, type World } from "./test-stack.ts";
 
 let world: World;
@@ -391,7 +391,7 @@ describe("a purge", () => {
   });
 });
 
-/** Runs a command as npm does, against this world. */
+/** Runs a command as npm does, against this world and its streams. */
 function run(command: string, args: string[], env: Record<string, string> = {}) {
   const { restUrl, restToken, databaseUrl, neonHttpUrl = "" } = world.config;
   const servers = {
@@ -401,7 +401,12 @@ function run(command: string, args: string[], env: Record<string, string> = {}) 
   return new Promise<{ code: number; out: string; err: string }>((resolve) => {
     const child = execFile(
       process.execPath,
-      ["--import", "tsx", `dev/operate/${command}.ts`, ...args],
+      [
+        "--import",
+        "tsx",
+        command === "dead-letters" ? "test/streams/run/dead-letters.ts" : `dev/operate/${command}.ts`,
+        ...args,
+      ],
       { env: { ...process.env, ...servers, ...env } },
       (_, out, err) => resolve({ code: child.exitCode ?? -1, out, err }),
     );

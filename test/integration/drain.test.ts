@@ -5,7 +5,7 @@ import { createBuffer } from "../../lib/buffer/buffer.ts";
 import { connectRedis } from "../../lib/buffer/redis-client.ts";
 import { drain } from "../../lib/drain/drain.ts";
 import { registryOf } from "../../lib/schema/registry.ts";
-import { checked } from "./streams.ts";
+import checked from "../streams/checked.ts";
 import { envelopeOf, expectConserved, openWorld, type World, whereabouts } from "./test-stack.ts";
 
 let world: World;

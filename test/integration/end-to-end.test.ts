@@ -7,6 +7,7 @@ import { Redis } from "ioredis";
 import pg from "pg";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type Stack, startStack } from "../../dev/stack/stack.ts";
+import { testStreams } from "../streams/run/test-streams.ts";
 import { isAlive, whereabouts } from "./test-stack.ts";
 
 const dataDir = mkdtempSync(join(tmpdir(), "spillway-e2e-"));
@@ -15,7 +16,7 @@ let stack: Stack;
 let servers: { redis: Redis; sql: pg.Pool };
 
 beforeAll(async () => {
-  stack = await startStack({ dataDir, drainEveryMs: 5000, env: { LEASE_MS: "2000" } });
+  stack = await startStack({ dataDir, streams: testStreams, drainEveryMs: 5000, env: { LEASE_MS: "2000" } });
   servers = { redis: new Redis(stack.redisUrl), sql: new pg.Pool({ connectionString: stack.databaseUrl }) };
 }, 120_000);
 

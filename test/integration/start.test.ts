@@ -1,21 +1,22 @@
-/** `npm start` itself, in a copy of the project: what it writes, what it says, what it leaves behind. */
-import { type ChildProcess, spawn } from "node:child_process";
-import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from "node:fs";
+/**
+ * `npm start` itself, in a copy of the project without streams and then with one: what it writes, what it says, what it
+ * leaves behind.
+ */
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { fileURLToPath } from "node:url";
+import pg from "pg";
 import { afterAll, expect, onTestFinished, test } from "vitest";
 import { findFreePorts } from "../../dev/stack/ports.ts";
+import { copyProject } from "./project-copy.ts";
 import { isAlive } from "./test-stack.ts";
 
-const project = fileURLToPath(new URL("../../", import.meta.url));
-const folder = mkdtempSync(join(tmpdir(), "spillway-start-"));
-for (const name of ["functions", "lib", "drizzle", "dev", "package.json", "tsconfig.json"])
-  cpSync(join(project, name), join(folder, name), { recursive: true });
-symlinkSync(join(project, "node_modules"), join(folder, "node_modules"));
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
+const { folder, remove } = copyProject();
+for (const yours of ["lib/streams", "drizzle/migrations"])
+  rmSync(join(folder, yours), { recursive: true, force: true });
+afterAll(remove);
 
 const stackFile = join(folder, ".local/stack.json");
 
@@ -23,6 +24,7 @@ interface StackFile {
   ingestUrl: string;
   supervisorUrl: string;
   apiKey: string;
+  databaseUrl: string;
   pids: Record<"ingest" | "supervisor" | "redis" | "postgres", number>;
 }
 
@@ -48,11 +50,10 @@ function start(portBase: number): Run {
 }
 
 /** Until the stack file is there and what `npm start` says after it has arrived here. */
-async function untilReady(run: Run): Promise<StackFile & { curl: string }> {
+async function untilReady(run: Run): Promise<StackFile> {
   for (let tries = 0; tries < 600; tries++) {
-    const curl = /curl .*\/v1\/events .*\n/.exec(run.said())?.[0];
-    if (curl !== undefined && existsSync(stackFile))
-      return { ...(JSON.parse(readFileSync(stackFile, "utf8")) as StackFile), curl };
+    if (run.said().includes("Ctrl-C stops everything") && existsSync(stackFile))
+      return JSON.parse(readFileSync(stackFile, "utf8")) as StackFile;
     if (run.child.exitCode !== null) break;
     await sleep(100);
   }
@@ -66,16 +67,88 @@ async function freeBase(): Promise<number> {
   }
 }
 
+async function stop(run: Run): Promise<void> {
+  run.child.kill("SIGTERM");
+  await run.ended;
+}
+
+test("without streams it starts, says how to add one, and every answer says that there is none", async () => {
+  const run = start(await freeBase());
+  const stack = await untilReady(run);
+  expect(run.said()).toContain("No stream takes events: declare one in a file of lib/streams/");
+  expect(run.said()).not.toContain("curl");
+
+  const headers = { authorization: `Bearer ${stack.apiKey}`, "content-type": "application/json" };
+  const posted = await fetch(`${stack.ingestUrl}/v1/events`, { method: "POST", headers, body: "{}" });
+  expect([posted.status, await posted.json()]).toMatchObject([
+    404,
+    { detail: 'no stream is named "events"' },
+  ]);
+  const anonymous = await fetch(`${stack.ingestUrl}/v1/any`, { method: "POST", body: "{}" });
+  expect(anonymous.status).toBe(401); // the key before the stream: so asks the deployment's smoke test
+  const drained = await fetch(`${stack.supervisorUrl}/drain`, { method: "POST" });
+  expect([drained.status, await drained.json()]).toMatchObject([200, { streams: [] }]);
+  const status = await fetch(`${stack.supervisorUrl}/status`);
+  expect([status.status, await status.json()]).toEqual([200, { streams: [] }]);
+
+  const sql = new pg.Client({ connectionString: stack.databaseUrl });
+  await sql.connect();
+  const letter =
+    "insert into dead_letters (stream, id, envelope, reason, burials) values ('gone', gen_random_uuid(), '{}', 'because', 1)";
+  await sql.query(letter); // of a stream that was taken away
+  const npm = (...args: string[]) =>
+    execFileSync("npm", ["run", "--silent", ...args], { cwd: folder, encoding: "utf8" });
+  expect(npm("dead-letters", "--", "list")).toMatch(/1 +gone .*because/);
+  expect(npm("dead-letters", "--", "purge", "--all-letters", "--yes")).toContain("1 letter purged");
+  expect(npm("drain")).toContain("outcome");
+  expect(npm("status")).toContain("The buffer is empty.");
+
+  await sql.query("drop table drizzle.spillway_migrations"); // as a version without it has left it
+  await sql.end();
+  await stop(run);
+  const old = start(await freeBase());
+  expect(await old.ended).toBe(1);
+  expect(old.said()).toMatch(
+    /\nThis database holds dead_letters from an earlier layout .* delete the folder \.local\/.*\n$/,
+  );
+  expect(old.said()).not.toContain("    at "); // no stack trace
+  rmSync(join(folder, ".local"), { recursive: true });
+}, 120_000);
+
+/** The first by name is not the first of the file list, and its example needs quoting. */
+function addStreams(): void {
+  mkdirSync(join(folder, "lib/streams"));
+  const declare = (name: string, more: string) =>
+    writeFileSync(
+      join(folder, `lib/streams/${name}.ts`),
+      `import { jsonb, pgTable } from "drizzle-orm/pg-core";
+      import { z } from "zod";
+      import { defineStream, eventColumns, json } from "../schema/stream.ts";
+      export const table = pgTable("${name}", { ...eventColumns(), said: jsonb("said").notNull() });
+      export default defineStream({ name: "${name}", table, schema: z.strictObject({ said: json() }), ${more} });\n`,
+    );
+  declare("calls", "retired: true");
+  declare("visits", `examples: [{ said: "it's \\"$HOME\\" ä" }]`);
+  declare("zebras", "");
+  execFileSync("npm", ["run", "--silent", "db:generate"], { cwd: folder });
+}
+
 test("one command starts everything; Ctrl-C leaves no process behind; a second start finds the same data", async () => {
+  addStreams();
   const base = await freeBase();
   const first = start(base);
   const stack = await untilReady(first);
-  const pasted = spawn("sh", ["-c", stack.curl]);
+  const pasted = spawn("sh", ["-c", /curl .*\/v1\/visits .*\n/.exec(first.said())?.[0] ?? "false"]);
   let answer = "";
   pasted.stdout.on("data", (chunk) => (answer += String(chunk)));
   await new Promise((resolve) => pasted.once("exit", resolve));
   const [id] = (JSON.parse(answer) as { ids: string[] }).ids;
   await fetch(`${stack.supervisorUrl}/drain`, { method: "POST" });
+  const query = /psql (\S+) -c '(.*)'\n/.exec(first.said()) ?? [];
+  const sql = new pg.Client({ connectionString: query[1] });
+  await sql.connect();
+  expect((await sql.query(query[2] ?? "")).rows).toMatchObject([{ id, said: `it's "$HOME" ä` }]);
+  await sql.end();
 
   process.kill(-(first.child.pid ?? 0), "SIGINT"); // Ctrl-C reaches the whole group
   await first.ended;
@@ -85,7 +158,7 @@ test("one command starts everything; Ctrl-C leaves no process behind; a second s
   const second = start(base);
   const again = await untilReady(second);
   expect(again.apiKey).toBe(stack.apiKey);
-  const found = await fetch(`${again.ingestUrl}/v1/events/${id}`, {
+  const found = await fetch(`${again.ingestUrl}/v1/visits/${id}`, {
     headers: { authorization: `Bearer ${again.apiKey}` },
   });
   expect([found.status, await found.json()]).toEqual([200, { id, status: "stored" }]);

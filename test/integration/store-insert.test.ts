@@ -23,7 +23,7 @@ import { z } from "zod";
 import { newId } from "../../lib/schema/event-ids.ts";
 import { rowOfFields } from "../../lib/schema/json-row.ts";
 import { defineStream, eventColumns, type Stream } from "../../lib/schema/stream.ts";
-import { everyType, everyTypeTable } from "./streams.ts";
+import everyType, { everyTypeTable } from "../streams/every_type.ts";
 import { openWorld, type World } from "./test-stack.ts";
 
 let world: World;

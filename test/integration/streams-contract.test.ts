@@ -8,7 +8,7 @@ import { loadStreams, registryOf } from "../../lib/schema/registry.ts";
 import { CREATE_ODD_TABLES, DROP_ODD_TABLES, oddStreams } from "./odd-streams.ts";
 import { testStream } from "./stream-contract.ts";
 import { type Ingest, serveIngest } from "./test-ingest.ts";
-import { openWorld, type World } from "./test-stack.ts";
+import { openWorldOfYours, type World } from "./test-stack.ts";
 
 const streams = registryOf([...(await loadStreams()).values(), ...oddStreams]);
 const all = [...streams.values()];
@@ -16,7 +16,7 @@ const all = [...streams.values()];
 let world: World;
 let ingest: Ingest;
 beforeAll(async () => {
-  world = await openWorld();
+  world = await openWorldOfYours();
   await world.sql.query(CREATE_ODD_TABLES);
   ingest = await serveIngest({ ...world, streams });
 });

@@ -9,6 +9,7 @@ import pg from "pg";
 import { expect, inject } from "vitest";
 import { startNeonBridge } from "../../dev/stack/neon-bridge.ts";
 import { startUpstashBridge } from "../../dev/stack/upstash-bridge.ts";
+import { migrate } from "../../drizzle/migrate.ts";
 import { openDoor } from "../../functions/front-door.ts";
 import type { Handler } from "../../functions/request-url.ts";
 import type { SupervisorDeps } from "../../functions/supervisor.ts";
@@ -19,11 +20,10 @@ import { FairSlots } from "../../lib/flow/fair-slots.ts";
 import type { Log } from "../../lib/log.ts";
 import { encodeEnvelope, packEnvelope } from "../../lib/schema/envelope.ts";
 import { newId } from "../../lib/schema/event-ids.ts";
-import { loadStreams, registryOf } from "../../lib/schema/registry.ts";
+import { loadStreams, type Registry } from "../../lib/schema/registry.ts";
 import { connect } from "../../lib/store/database.ts";
 import { createStore } from "../../lib/store/store.ts";
-
-import { CREATE_TABLES, checked, everyType } from "./streams.ts";
+import { loadTestStreams } from "../streams/run/test-streams.ts";
 
 /** SHA-256 of "test-key". */
 export const KEY = "test-key";
@@ -36,8 +36,26 @@ export interface Said {
 
 export type World = Awaited<ReturnType<typeof openWorld>>;
 
-/** Opens a world; `close` it after the file's last test. */
-export async function openWorld(env: Record<string, string> = {}) {
+/** Makes an empty database on the run's Postgres, and returns its URL. One of this name that was there is gone. */
+export async function createDatabase(name: string): Promise<string> {
+  const { databaseUrl } = inject("servers");
+  const sql = new pg.Client({ connectionString: databaseUrl });
+  await sql.connect();
+  await sql.query(`drop database if exists ${name} with (force)`);
+  await sql.query(`create database ${name}`);
+  await sql.end();
+  return databaseUrl.replace(/\/[^/]+$/, `/${name}`);
+}
+
+/** Opens a world over lib/streams/ and its migrations, in a database of its own. */
+export async function openWorldOfYours() {
+  const databaseUrl = await createDatabase("yours");
+  await migrate(databaseUrl);
+  return openWorld({ DATABASE_URL: databaseUrl }, await loadStreams());
+}
+
+/** Opens a world; `close` it after the file's last test. The streams absent: those of test/streams/. */
+export async function openWorld(env: Record<string, string> = {}, given?: Registry) {
   const servers = inject("servers");
   const upstash = await startUpstashBridge({ redisUrl: servers.redisUrl, token: "token" });
   const neon = await startNeonBridge({});
@@ -51,13 +69,12 @@ export async function openWorld(env: Record<string, string> = {}) {
     ...env,
   });
   const redis = new Redis(servers.redisUrl);
-  const sql = new pg.Pool({ connectionString: servers.databaseUrl, max: 4 });
-  await sql.query(CREATE_TABLES);
+  const sql = new pg.Pool({ connectionString: config.databaseUrl, max: 4 });
 
   const said: Said[] = [];
   const say = (event: string, fields: Record<string, unknown> = {}) => void said.push({ event, fields });
   const log: Log = { debug: say, info: say, warn: say, error: say };
-  const streams = registryOf([...(await loadStreams()).values(), checked, everyType]);
+  const streams = given ?? (await loadTestStreams());
   const buffer = createBuffer(connectRedis(config, 2000));
   const storeWithin = (timeoutMs: number) =>
     createStore(connect(config.databaseUrl, timeoutMs, config.neonHttpUrl), timeoutMs);
@@ -86,7 +103,7 @@ export async function openWorld(env: Record<string, string> = {}) {
     neon.setFault(undefined);
     said.length = 0;
     await redis.flushdb();
-    await sql.query(`truncate ${[...streams.keys()].join(", ")}, dead_letters`);
+    await sql.query(`truncate ${[...streams.keys(), "dead_letters"].join(", ")}`);
   }
 
   /** Serves a handler over HTTP on a free port. */

@@ -7,7 +7,7 @@ import {
   parseBody,
   TooMany,
 } from "../../lib/ingest/parse-body.ts";
-import events from "../../lib/streams/events.ts";
+import events from "../streams/events.ts";
 
 const parse = (type: Parameters<typeof parseBody>[1], body: string | Uint8Array, headers = {}): ParsedBody =>
   parseBody(events, type, headers, typeof body === "string" ? Buffer.from(body) : body, 1000);

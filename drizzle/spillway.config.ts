@@ -1,0 +1,8 @@
+import { defineConfig } from "drizzle-kit";
+
+/** Ours: Spillway's own tables. `npm run db:generate -- --ours` writes what is missing to drizzle/spillway/. */
+export default defineConfig({
+  dialect: "postgresql",
+  schema: ["./lib/store/dead-letters-table.ts"],
+  out: "./drizzle/spillway",
+});

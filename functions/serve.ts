@@ -1,0 +1,24 @@
+/** Registers both functions with the framework, and serves the one that the process was started for. */
+import { http } from "@google-cloud/functions-framework";
+import type { Registry } from "../lib/schema/registry.ts";
+import { installFrontDoor, type Served, targetName } from "./front-door.ts";
+import { environment, wireIngest, wireSupervisor } from "./wiring.ts";
+
+const targets: Record<string, (streams: Registry) => Promise<Served>> = {
+  ingest: wireIngest,
+  supervisor: wireSupervisor,
+};
+
+/** Serves these streams. Once a process, before the framework makes its server. */
+export async function serveFunctions(streams: Registry): Promise<void> {
+  for (const name of Object.keys(targets))
+    http(name, () => {
+      throw new Error("expected the front door to answer before the framework does");
+    });
+
+  const wire = targets[targetName(environment) ?? ""];
+  if (!wire) return;
+  const served = await wire(streams);
+  installFrontDoor(served);
+  served.log.info("function.started");
+}

@@ -1,0 +1,119 @@
+/** Migrations, ours before yours: run by `npm run db:migrate` in a copy of the project, on empty databases and on others. */
+import { execFile } from "node:child_process";
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import pg from "pg";
+import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
+import { registryOf } from "../../lib/schema/registry.ts";
+import { copyProject } from "./project-copy.ts";
+import { createDatabase } from "./test-stack.ts";
+
+const { folder, remove } = copyProject();
+let databaseUrl: string;
+let sql: pg.Client;
+
+beforeAll(() => rmSync(join(folder, "lib/streams"), { recursive: true, force: true }));
+beforeEach(async () => {
+  await sql?.end();
+  databaseUrl = await createDatabase("migrated");
+  sql = new pg.Client({ connectionString: databaseUrl });
+  await sql.connect();
+  rmSync(join(folder, "drizzle/migrations"), { recursive: true, force: true });
+});
+afterAll(async () => {
+  await sql.end();
+  remove();
+});
+
+const migrate = () =>
+  new Promise<{ code: number; out: string; err: string }>((resolve) => {
+    const child = execFile(
+      "npm",
+      ["run", "--silent", "db:migrate"],
+      { cwd: folder, env: { ...process.env, DATABASE_URL: databaseUrl } },
+      (_, out, err) => resolve({ code: child.exitCode ?? -1, out, err }),
+    );
+  });
+
+/** Writes yours: one migration for each statement. */
+function write(...statements: string[]): void {
+  mkdirSync(join(folder, "drizzle/migrations/meta"), { recursive: true });
+  const entries = statements.map((_, idx) => ({
+    idx,
+    version: "7",
+    when: 1000 + idx,
+    tag: `000${idx}_yours`,
+    breakpoints: true,
+  }));
+  for (const [i, statement] of statements.entries())
+    writeFileSync(join(folder, `drizzle/migrations/000${i}_yours.sql`), statement);
+  writeFileSync(
+    join(folder, "drizzle/migrations/meta/_journal.json"),
+    JSON.stringify({ version: "7", dialect: "postgresql", entries }),
+  );
+}
+
+/** Every table with its number of rows. */
+async function tables(): Promise<Record<string, number>> {
+  const { rows } = await sql.query(
+    `select table_schema || '.' || table_name as name, (xpath('/row/n/text()', query_to_xml(format('select count(*) as n from %I.%I', table_schema, table_name), false, true, '')))[1]::text::int as rows
+     from information_schema.tables where table_schema in ('public', 'drizzle') order by 1`,
+  );
+  return Object.fromEntries(rows.map(({ name, rows: count }) => [name, count]));
+}
+
+const OURS = { "drizzle.spillway_migrations": 1, "public.dead_letters": 0 };
+
+test("without migrations of yours there are our tables; yours come when they are there, and each once", async () => {
+  expect(await migrate()).toMatchObject({ code: 0, err: "" });
+  expect(await tables()).toEqual(OURS);
+  write("create table visits (id uuid)");
+  await Promise.all([migrate(), migrate(), migrate()]);
+  expect(await tables()).toEqual({ ...OURS, "drizzle.__drizzle_migrations": 1, "public.visits": 0 });
+});
+
+test("ours are there when yours run, and yours are all or nothing", async () => {
+  write("create table visits as select stream from dead_letters", "create table calls (id nonsense)");
+  expect(await migrate()).toMatchObject({ code: 1, err: expect.stringContaining("nonsense") });
+  expect(await tables()).toEqual({ ...OURS, "drizzle.__drizzle_migrations": 0 });
+  write("create table visits as select stream from dead_letters", "create table calls (id uuid)");
+  expect((await migrate()).code).toBe(0);
+  expect(await tables()).toMatchObject({
+    "drizzle.__drizzle_migrations": 2,
+    "public.visits": 0,
+    "public.calls": 0,
+  });
+});
+
+test.each([
+  [
+    "dead_letters",
+    "create table dead_letters (id uuid); insert into dead_letters values (gen_random_uuid())",
+  ],
+  [
+    "drizzle.__drizzle_migrations",
+    "create schema drizzle; create table drizzle.__drizzle_migrations (id int)",
+  ],
+])(
+  "a database whose %s our migrations did not make is refused in one sentence, and stays as it is",
+  async (name, before) => {
+    await sql.query(before);
+    const was = await tables();
+    write("create table visits (id uuid)");
+    const { code, out, err } = await migrate();
+    expect([code, out, err.trim().split("\n").length]).toEqual([1, "", 1]);
+    expect(err).toContain(`This database holds ${name} from an earlier layout`);
+    expect(err).toContain("delete the folder .local/");
+    expect(await tables()).toEqual(was);
+  },
+);
+
+test("every table of ours has a name that no stream may have", async () => {
+  await migrate();
+  const { rows } = await sql.query(
+    "select relname as name from pg_class where relnamespace = 'public'::regnamespace",
+  );
+  expect(rows.length).toBeGreaterThan(0);
+  for (const { name } of rows)
+    expect(() => registryOf([{ name } as never]), name).toThrow(`stream "${name}": expected a name`);
+});

@@ -1,0 +1,16 @@
+/** A copy of the project that a test may change, in a folder whose name is hard on careless paths. */
+import { cpSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+export const project = fileURLToPath(new URL("../../", import.meta.url));
+
+/** Copies what `npm start` and the migrations need; node_modules are the project's own. */
+export function copyProject() {
+  const folder = mkdtempSync(join(tmpdir(), "spillway copy ä "));
+  for (const name of ["functions", "lib", "drizzle", "dev", "package.json", "tsconfig.json"])
+    cpSync(join(project, name), join(folder, name), { recursive: true });
+  symlinkSync(join(project, "node_modules"), join(folder, "node_modules"));
+  return { folder, remove: () => rmSync(folder, { recursive: true, force: true }) };
+}
