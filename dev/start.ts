@@ -51,7 +51,7 @@ process.exit(exitCode);
 
 async function start(): Promise<Stack> {
   const portBase = parsePortBase(process.env.SPILLWAY_PORT_BASE || "8080");
-  const drainEvery = process.env.DRAIN_EVERY || "60s";
+  const drainEvery = process.env.DRAIN_EVERY || "1s";
   const drainEveryMs = parseInterval(drainEvery);
   const streams = await loadStreams();
   mkdirSync(dataDir, { recursive: true });

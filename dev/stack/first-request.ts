@@ -3,9 +3,9 @@ import { exampleOf } from "../../lib/schema/example.ts";
 import type { Registry } from "../../lib/schema/registry.ts";
 import type { Stack } from "./stack.ts";
 
-type Places = Pick<Stack, "ingestUrl" | "supervisorUrl" | "apiKey" | "databaseUrl">;
+type Places = Pick<Stack, "ingestUrl" | "apiKey" | "databaseUrl">;
 
-/** Lines for a terminal: post an event, drain, see the row. Without a stream: how to add one. */
+/** Lines for a terminal: post an event, see its row. Without a stream: how to add one. */
 export function describeFirstRequest(streams: Registry, places: Places, drainEvery: string): string {
   const names = [...streams.values()].filter(({ retired }) => !retired).map(({ name }) => name);
   const stream = streams.get(names.sort()[0] ?? "");
@@ -18,9 +18,8 @@ export function describeFirstRequest(streams: Registry, places: Places, drainEve
 
   curl -sS -X POST ${places.ingestUrl}/v1/${stream.name} -H 'Authorization: Bearer ${places.apiKey}' -H 'Content-Type: application/json' -d ${shellQuote(body)}
 
-Drain now instead of within ${drainEvery}, and see the row:
+See its row, which the next drain stores (every ${drainEvery}, or at once by npm run drain):
 
-  curl -sS -X POST ${places.supervisorUrl}/drain
   psql ${places.databaseUrl} -c 'select * from "${stream.name}"'`;
 }
 

@@ -25,8 +25,8 @@ interface At extends Variant {
   within: readonly Schema[];
 }
 
-/** A schema may stand within itself once: a tree in an example has two levels. */
-const RECURSION_MAX = 1;
+/** On one way into the event, one schema may stand within itself: a tree has two levels or three. More take too long. */
+const RECURRENCES_MAX = 1;
 /** Levels at which a schema that makes itself anew at each level ends. */
 const DEPTH_MAX = 64;
 
@@ -45,8 +45,9 @@ function accepts(schema: Schema, value: unknown): boolean {
 
 /** The first candidate that the schema accepts, else the first gap inside, else a gap here. */
 function derive(schema: Schema, at: At): unknown {
+  const recurrences = at.within.length - new Set(at.within).size;
   const isRecursion =
-    at.within.length > DEPTH_MAX || at.within.filter((one) => one === schema).length > RECURSION_MAX;
+    at.within.length > DEPTH_MAX || (at.within.includes(schema) && recurrences >= RECURRENCES_MAX);
   if (isRecursion) return new Gap(at.path, "recursion", true);
   let gap: Gap | undefined;
   for (const candidate of candidatesOf(schema, { ...at, within: [...at.within, schema] })) {
@@ -133,7 +134,7 @@ function* candidatesOfParts(schema: z.core.$ZodTypes, at: At): Generator {
     case "pipe":
       return yield* pipesOf(schema as z.core.$ZodPipe, at);
     case "lazy":
-      return yield* candidatesOf(def.getter(), at);
+      return yield derive(def.getter(), at);
     case "optional":
     case "nonoptional":
     case "default":

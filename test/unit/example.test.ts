@@ -24,6 +24,15 @@ const tree = z.strictObject({
   },
 });
 const list: z.ZodType = z.lazy(() => z.strictObject({ head: z.int(), tail: list.optional() }));
+/** Four schemas, each of which may hold each. */
+const graph: z.ZodType[] = Array.from({ length: 4 }, () =>
+  z.strictObject(
+    Object.fromEntries(
+      Array.from({ length: 4 }, (_, i) => [`n${i}`, z.lazy(() => graph[i] as z.ZodType).optional()]),
+    ),
+  ),
+);
+const itself: z.ZodType = z.lazy(() => itself.optional());
 enum Level {
   Low,
   High,
@@ -159,6 +168,8 @@ describe("a value is derived for", () => {
     custom: z.custom((value) => typeof value === "number"),
     tree,
     list,
+    graph: graph[0] as z.ZodType,
+    itself,
     "template literal": z.templateLiteral(["id-", z.int(), "-", z.enum(["x", "y"])]),
     transform: z.string().transform((value) => value.length),
     "transform to a number": z.string().transform(Number).pipe(z.int()),
