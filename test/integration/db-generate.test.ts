@@ -1,6 +1,6 @@
 /** `npm run db:generate`, in a copy of the project: what it writes, what it refuses, and that a refusal changes nothing. */
-import { spawnSync } from "node:child_process";
-import { existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { spawn, spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { copyProject } from "./project-copy.ts";
@@ -44,14 +44,32 @@ function migrations(where = "drizzle/migrations"): Record<string, string> {
   return Object.fromEntries(files.sort().map((file) => [file, readFileSync(at(`${where}/${file}`), "utf8")]));
 }
 
-/** A project with the streams `visits` and `calls`, and the migration that makes their tables. */
+let begun: Record<string, string> | undefined;
+
+/** A project with the streams `visits` and `calls`, and the migration that makes their tables: generated once. */
 function begin(): Record<string, string> {
-  // The folder itself may be missing: git keeps no empty one.
-  spawnSync("mkdir", ["-p", at("lib/streams")]);
+  mkdirSync(at("lib/streams")); // it may be missing: git keeps no empty folder
   declare("visits", ["page", "note"]);
   declare("calls", ["number"]);
-  expect(generate("--name", "begin")).toMatchObject({ status: 0, err: "" });
-  return migrations();
+  if (begun === undefined) {
+    expect(generate("--name", "begin")).toMatchObject({ status: 0, err: "" });
+    begun = migrations();
+  }
+  mkdirSync(at("drizzle/migrations/meta"), { recursive: true });
+  for (const [file, text] of Object.entries(begun)) writeFileSync(at(`drizzle/migrations/${file}`), text);
+  return begun;
+}
+
+/** Runs it in a terminal, and presses the keys once it asks. */
+function answer(keys: string): Promise<{ status: number | null; said: string }> {
+  const child = spawn("script", ["-qec", "npm run --silent db:generate", "/dev/null"], { cwd: folder });
+  let said = "";
+  child.stdout.on("data", (chunk) => {
+    const before = said;
+    said += String(chunk);
+    if (said.includes("rename column") && !before.includes("rename column")) child.stdin.write(keys);
+  });
+  return new Promise((resolve) => child.once("close", (status) => resolve({ status, said })));
 }
 
 test("a stream's file becomes a migration; without a change there is nothing to generate", () => {
@@ -112,7 +130,7 @@ test("a column that was taken away is refused until it is named", () => {
   expect(generate("--allow-drop", "visits.note")).toMatchObject({ status: 0, err: "" });
 });
 
-test("a question without a terminal is exit 1 and a sentence; with one it is asked, and an answer that drops is refused", () => {
+test("a question without a terminal is exit 1 and a sentence; with one it is asked, and an answer that drops is refused", async () => {
   const made = begin();
   declare("visits", ["page", "remark"]);
   expect(generate()).toMatchObject({
@@ -122,20 +140,11 @@ test("a question without a terminal is exit 1 and a sentence; with one it is ask
   });
   expect(migrations()).toEqual(made);
 
-  /** In a terminal, with these keys pressed. */
-  const answer = (keys: string) => {
-    const command =
-      "(sleep 4; printf '$KEYS'; sleep 4) | script -qec 'npm run --silent db:generate' /dev/null".replace(
-        "$KEYS",
-        keys,
-      );
-    return spawnSync("bash", ["-c", `set -o pipefail; ${command}`], { cwd: folder, encoding: "utf8" });
-  };
-  const dropped = answer("\\r"); // the first choice: a new column, and the old one goes
-  expect([dropped.status, dropped.stdout]).toEqual([1, expect.stringContaining("would drop visits.note")]);
+  const dropped = await answer("\r"); // the first choice: a new column, and the old one goes
+  expect(dropped).toEqual({ status: 1, said: expect.stringContaining("would drop visits.note") });
   expect(migrations()).toEqual(made);
-  const renamed = answer("\\033[B\\r"); // the second: renamed
-  expect([renamed.status, renamed.stdout]).toEqual([0, expect.stringContaining("drizzle/migrations/0001_")]);
+  const renamed = await answer("\x1b[B\r"); // the second: renamed
+  expect(renamed).toEqual({ status: 0, said: expect.stringContaining("drizzle/migrations/0001_") });
   const [, sql] = Object.entries(migrations()).find(([file]) => file.startsWith("0001")) ?? [];
   expect(sql).toBe('ALTER TABLE "visits" RENAME COLUMN "note" TO "remark";');
 });
