@@ -47,7 +47,7 @@ const apiKeys = z
 const shape = {
   /** Upstash's REST endpoint. */
   UPSTASH_REDIS_REST_URL: url,
-  UPSTASH_REDIS_REST_TOKEN: z.string({ error: "expected a token" }).min(1),
+  UPSTASH_REDIS_REST_TOKEN: z.string({ error: "expected a token" }).trim().min(1, "expected a token"),
   /** Postgres, as `postgres://user:password@host/database`. */
   DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/, error: "expected a postgres:// URL" }),
   /** Neon's HTTP endpoint, where it does not follow from DATABASE_URL (locally). */

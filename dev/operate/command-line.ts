@@ -53,11 +53,13 @@ function sentenceOf(error: unknown): string {
   const isOurs =
     error instanceof UsageError || error instanceof CommandFailed || error instanceof ConfigError;
   if (isOurs) return error.message;
-  const { outcome, sqlstate, reason } = failureOf(error);
-  if (sqlstate !== undefined) return `Postgres refused the statement (${reason}).`;
-  return outcome === "unreachable"
-    ? `Postgres does not answer (${reason}).`
-    : `This should not have happened (${reason}).`;
+  try {
+    const { sqlstate, reason } = failureOf(error);
+    if (sqlstate !== undefined) return `Postgres refused the statement (${reason}).`;
+    return `Postgres does not answer (${reason}).`;
+  } catch {
+    return `This should not have happened (${error instanceof Error ? error.name : typeof error}).`;
+  }
 }
 
 export type Cell = string | number | null;

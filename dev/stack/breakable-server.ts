@@ -13,6 +13,7 @@ import type { AddressInfo } from "node:net";
  * - `hang` never answers and runs nothing; the connection is closed after `forMs` (default 60 s).
  * - `cut-after` runs the request, then closes the connection: the reply is lost.
  * - `status-429`, `status-500` (empty body) and `nonsense` (200 with HTML) answer without running anything.
+ * - `answer` answers what it is given, without running anything.
  * - `truncated` runs the request and sends half of the reply.
  * - `slow` waits `delayMs`, then goes on normally.
  * - `late` runs the request after `delayMs` while the client hears nothing; `answer` says whether it sees the
@@ -20,6 +21,7 @@ import type { AddressInfo } from "node:net";
  */
 export type Fault =
   | { kind: "refuse" | "cut-before" | "cut-after" | "status-429" | "status-500" | "nonsense" | "truncated" }
+  | { kind: "answer"; status: number; body: string }
   | { kind: "hang"; forMs?: number }
   | { kind: "slow"; delayMs: number }
   | { kind: "late"; delayMs: number; answer?: "hang" | "cut" };
@@ -126,6 +128,8 @@ async function answer(
       return send(response, { status: 500, body: "" });
     case "nonsense":
       return send(response, { status: 200, body: "<html><body>Bad Gateway</body></html>" });
+    case "answer":
+      return send(response, { status: fault.status, body: fault.body });
     case "truncated":
       return sendHalf(response, await run());
     case "slow":

@@ -206,6 +206,7 @@ class Pools {
     } catch (error) {
       const isRefusal = error instanceof DatabaseError;
       client?.release(!isRefusal || (error.severity !== undefined && error.severity !== "ERROR"));
+      if (isRefusal && client === undefined) return refuseToConnect(error);
       if (isRefusal) return { status: 400, body: JSON.stringify(describe(error)) };
       return failure(500, { message: `Couldn't connect to compute node: ${(error as Error).message}` });
     }
@@ -244,6 +245,12 @@ class Pools {
 /** True after SET, PREPARE and their like: at Neon no request sees another's session, so the connection is given up. */
 function changesSession(body: string): boolean {
   return /"command":"(SET|RESET|PREPARE|LISTEN|DECLARE|DISCARD|BEGIN|START)"/.test(body.slice(-200));
+}
+
+/** Neon's proxy answers a refused login itself: 400 with an empty code for the password, else 500. */
+function refuseToConnect({ message, code }: DatabaseError): Answer {
+  if (code?.startsWith("28")) return { status: 400, body: JSON.stringify({ message, code: "" }) };
+  return { status: 500, body: JSON.stringify({ message, code }) };
 }
 
 /** Postgres's own error fields, as Neon sends them. */

@@ -2,7 +2,7 @@
  * What a failed Redis command means. Upstash has no codes: its refusals are told apart by the words with which
  * its messages begin (upstash.com/docs/redis/troubleshooting), everything else counts as no answer.
  */
-import { ConnectionFailed } from "../http-post.ts";
+import { ConnectionFailed, TimedOut } from "../http-post.ts";
 
 export type RedisFailure =
   /** The connection broke or could not be made: nothing is known; once more at once is worth it. */
@@ -15,8 +15,19 @@ export type RedisFailure =
   | "list-full"
   /** OOM, or the database's size limit: everything is full. */
   | "full"
+  /** The token or a right is refused, or a key of ours holds another type: somebody has to mend it. */
+  | "misconfigured"
   /** Redis answered with another error; it is there. */
   | "answered";
+
+/** The names of the client's own errors: a refusal, an unreadable answer, an LPUSH without a number. */
+const OF_THE_CLIENT = ["UpstashError", "UpstashJSONParseError", "PushUnconfirmed"];
+
+/** Whether Redis, its client or the network threw it; any other error is a fault of ours. */
+export const isOfRedis = (error: unknown): boolean =>
+  error instanceof ConnectionFailed ||
+  error instanceof TimedOut ||
+  (error instanceof Error && OF_THE_CLIENT.includes(error.name));
 
 /** Reads what went wrong from an error of the client in redis-client.ts. */
 export function redisFailureOf(error: unknown): RedisFailure {
@@ -27,5 +38,6 @@ export function redisFailureOf(error: unknown): RedisFailure {
   if (/max (daily |monthly )?requests? limit exceeded/i.test(said)) return "quota";
   if (/max single record size exceeded/i.test(said)) return "list-full";
   if (/^(ERR )?(OOM|max (database|data|total data) size|DB capacity)/i.test(said)) return "full";
+  if (/^(ERR )?(WRONGPASS|NOAUTH|NOPERM|WRONGTYPE|Unauthorized)/i.test(said)) return "misconfigured";
   return /^[A-Z]{2,}\b/.test(said) ? "answered" : "silent";
 }

@@ -7,7 +7,7 @@ import type { Store } from "../store/store.ts";
 
 export interface DrainDeps {
   buffer: Pick<Buffer, "claim" | "findBusy" | "handBack" | "release" | "renew">;
-  store: Pick<Store, "bury" | "insert" | "probe">;
+  store: Pick<Store, "bury" | "insert" | "isolate" | "ping" | "present" | "probe">;
   streams: Registry;
   log: Log;
   now: () => number;
@@ -39,6 +39,7 @@ export class DrainCall {
   readonly #deadlineAtMs: number;
   #isUnreachable = false;
   #hasClaimed = false;
+  readonly #waiting = new Set<string>();
 
   constructor(deps: DrainDeps, { token, startedAtMs, fullBatchesOnly, waitsForHeld }: Options) {
     const { leaseMs, batchMaxRows } = deps;
@@ -68,11 +69,22 @@ export class DrainCall {
     return this.#waitsForHeld && !this.isStopping;
   }
 
-  /** Whether one more batch may be claimed. However short its deadline, each call claims once. */
-  mayClaim(): boolean {
-    if (this.#isUnreachable || this.isStopping || (this.#hasClaimed && this.isOver)) return false;
+  /** Whether the stream has to wait for its table: this call claims nothing more of it. */
+  isWaiting(stream: string): boolean {
+    return this.#waiting.has(stream);
+  }
+
+  /** Whether one more batch of the stream may be claimed. However short its deadline, each call claims once. */
+  mayClaim(stream: string): boolean {
+    if (this.#isUnreachable || this.isWaiting(stream) || this.isStopping || (this.#hasClaimed && this.isOver))
+      return false;
     this.#hasClaimed = true;
     return true;
+  }
+
+  /** Ends the call for one stream: its table is locked, or Postgres has no room for it. */
+  letWait(stream: string): void {
+    this.#waiting.add(stream);
   }
 
   /** Ends the call for all partitions: Postgres does not answer. */

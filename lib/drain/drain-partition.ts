@@ -8,6 +8,7 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Batch } from "../buffer/buffer.ts";
+import { isOfRedis, redisFailureOf } from "../buffer/redis-errors.ts";
 import { fieldsOfPartition, type Partition } from "../buffer/redis-keys.ts";
 import { describeError } from "../log.ts";
 import type { DrainCall, DrainDeps } from "./drain-call.ts";
@@ -90,25 +91,47 @@ async function drainBatch(
   settled: string,
 ): Promise<{ counts: Counts; next: Next }> {
   const { store, log } = deps;
-  // Redis did not answer: the batch in hand stays there, and the next drain call takes it up.
-  const redisIsAway = (error: unknown): Next => {
-    log.warn("buffer.unavailable", { ...fieldsOfPartition(partition), ...describeError(error) });
-    return end("unavailable");
-  };
-  const claim = await claimNext(deps, call, partition, settled).catch(redisIsAway);
+  const endAfter = (error: unknown) => endAfterError(deps, call, partition, error);
+  const claim = await claimNext(deps, call, partition, settled).catch(endAfter);
   if (claim.kind !== "batch") return { counts: NOTHING, next: claim };
   const stream = deps.streams.get(partition.stream);
   if (stream === undefined) throw new Error(`expected a known stream, got "${partition.stream}"`);
   const settling = settleBatch({ store, log }, stream, partition, claim, {
     canContinue: () => canContinue(deps, call, partition),
   });
-  const outcome = await settling.catch(redisIsAway);
+  const outcome = await settling.catch(endAfter);
   if ("kind" in outcome) return { counts: NOTHING, next: outcome };
   const { stopped, ...written } = outcome;
   const next = stopped
-    ? await handBackBatch(deps, call, partition, stopped).then(end, redisIsAway)
-    : await goOn(deps, call, partition, claim).catch(redisIsAway);
+    ? await handBackBatch(deps, call, partition, stopped).then(end, endAfter)
+    : await goOn(deps, call, partition, claim).catch(endAfter);
   return { counts: { batches: stopped ? 0 : 1, ...written }, next };
+}
+
+/**
+ * Ends the partition's drain after an error. If Redis did not answer, the batch in hand stays there, and the next drain
+ * call takes it up. An error that is neither Redis's nor Postgres's is a fault of ours: it is logged with its stack, and the
+ * batch is kept.
+ */
+async function endAfterError(
+  { buffer, log }: DrainDeps,
+  { claimant }: DrainCall,
+  partition: Partition,
+  error: unknown,
+): Promise<Next> {
+  const fields = { ...fieldsOfPartition(partition), ...describeError(error) };
+  if (!isOfRedis(error)) {
+    log.error("drain.failed", fields);
+    const reason = `a fault of Spillway: ${error instanceof Error ? error.name : typeof error}, see the log`;
+    await buffer.handBack(partition, claimant.token, { reason }).catch(() => {});
+    return end("misconfigured");
+  }
+  if (redisFailureOf(error) === "misconfigured") {
+    log.error("buffer.misconfigured", fields);
+    return end("misconfigured");
+  }
+  log.warn("buffer.unavailable", fields);
+  return end("unavailable");
 }
 
 /** Claims the next batch, or says why there is none. */
@@ -118,9 +141,9 @@ async function claimNext(
   partition: Partition,
   settled: string,
 ): Promise<Batch | Next> {
-  if (!call.mayClaim()) {
+  if (!call.mayClaim(partition.stream)) {
     if (settled !== "") await buffer.release(partition, call.claimant, settled);
-    return end(call.isUnreachable ? "unavailable" : "deadline");
+    return end(call.isUnreachable || call.isWaiting(partition.stream) ? "unavailable" : "deadline");
   }
   const claim = await buffer.claim(partition, call.claimant, settled);
   if (claim.kind === "batch") return claim;
@@ -159,11 +182,12 @@ async function handBackBatch(
   }
   const { outcome, sqlstate = "", reason } = stopped;
   if (outcome === "unreachable") call.endAsUnreachable();
+  if (outcome === "busy") call.letWait(partition.stream);
   await buffer.handBack(partition, token, { sqlstate, reason });
-  return outcome === "unreachable" ? "unavailable" : "misconfigured";
+  return outcome === "misconfigured" ? "misconfigured" : "unavailable";
 }
 
-/** Before each further insert of a bisect: is there time, and is the batch still ours? */
+/** Before each further insert that looks for refused rows: is there time, and is the batch still ours? */
 async function canContinue(
   { buffer, log }: DrainDeps,
   call: DrainCall,

@@ -3,6 +3,7 @@
  * flush. This file is one call over all its partitions; drain-partition.ts is the loop of one of them.
  */
 import { randomUUID } from "node:crypto";
+import { redisFailureOf } from "../buffer/redis-errors.ts";
 import { allPartitions } from "../buffer/redis-keys.ts";
 import { describeError } from "../log.ts";
 import { DrainCall, type DrainDeps } from "./drain-call.ts";
@@ -30,13 +31,17 @@ export async function drain(deps: DrainDeps, options: DrainOptions): Promise<Dra
     waitsForHeld: options.wait ?? false,
   });
   const names = options.stream === undefined ? [...deps.streams.keys()] : [options.stream];
+  let isMisconfigured = false;
   const partitions = await partitionsOf(deps, options, names).catch((error: unknown) => {
-    log.warn("buffer.unavailable", describeError(error)); // nothing is known, nothing was touched
+    // Nothing is known, nothing was touched.
+    isMisconfigured = redisFailureOf(error) === "misconfigured";
+    if (isMisconfigured) log.error("buffer.misconfigured", describeError(error));
+    else log.warn("buffer.unavailable", describeError(error));
     return undefined;
   });
   const results = await Promise.all((partitions ?? []).map((one) => drainPartition(deps, call, one)));
   const atBest = (stream: string): DrainOutcome => {
-    if (partitions === undefined) return "unavailable";
+    if (partitions === undefined) return isMisconfigured ? "misconfigured" : "unavailable";
     return deps.paused.has(stream) ? "held" : "empty";
   };
   const streams = names.map((stream) => {

@@ -17,14 +17,19 @@ interface ReadRow extends Row {
   envelope: Envelope;
 }
 
-/** Turns a batch into rows, and into letters of those that can't become one. */
+/**
+ * Turns a batch into rows, and into letters of those that can't become one. `hasNewer`: a newer release buffered some of it,
+ * which this one can't read.
+ */
 export function readBatch(stream: Stream, batch: Batch) {
   const rows: ReadRow[] = [];
   const letters: Letter[] = [];
+  let hasNewer = false;
   const crashedTooOften = batch.crashesAlone !== undefined && batch.crashesAlone >= BURY_AFTER;
   for (const text of batch.envelopes) {
     const envelope = decodeEnvelope(text);
     if (envelope === undefined) letters.push(letterOfForeignText(stream, text));
+    else if (envelope.v > stream.v) hasNewer = true;
     else if (crashedTooOften)
       letters.push(letterOf(stream, envelope, { reason: "killed the drain call that held it" }));
     else {
@@ -34,7 +39,7 @@ export function readBatch(stream: Stream, batch: Batch) {
       else rows.push({ id: row.id, receivedAt: row.receivedAt, json: row.json, envelope }); // a spread costs 1 µs a row
     }
   }
-  return { rows, letters };
+  return { rows, letters, hasNewer };
 }
 
 /** The letter of an event that dies now, for people to read: unpacked. */

@@ -6,9 +6,10 @@ import type { Batch } from "../buffer/buffer.ts";
 import { fieldsOfPartition, type Partition } from "../buffer/redis-keys.ts";
 import type { Log } from "../log.ts";
 import type { Stream } from "../schema/stream.ts";
-import { type Written, writeRows } from "../store/bisect.ts";
-import { type StoppingFailure, stoppingFailureOf } from "../store/postgres-errors.ts";
+import { failureOf } from "../store/postgres-errors.ts";
 import type { Letter, Store } from "../store/store.ts";
+import { writeRows } from "../store/write-rows.ts";
+import type { Stopped as StoppedWriting, Written } from "../store/written.ts";
 import { letterOf, readBatch } from "./read-batch.ts";
 
 /** The failure that stopped a batch, or "abandoned": the time is over or the lease is lost. */
@@ -24,13 +25,20 @@ export interface Settled {
   stopped: Stopped | undefined;
 }
 
+/** This release would drop fields that it does not know, so it leaves the batch in hand. */
+const BUFFERED_BY_A_NEWER_RELEASE = {
+  outcome: "misconfigured",
+  sqlstate: undefined,
+  reason: "buffered by a newer release",
+} as const;
+
 interface Deps {
-  store: Pick<Store, "bury" | "insert" | "probe">;
+  store: Pick<Store, "bury" | "insert" | "isolate" | "ping" | "present" | "probe">;
   log: Log;
 }
 
 interface Options {
-  /** Asked before each further insert of a bisect. */
+  /** Asked before each further insert that looks for refused rows. */
   canContinue(): Promise<boolean>;
 }
 
@@ -45,7 +53,7 @@ export async function settleBatch(
   const where = fieldsOfPartition(partition);
   if (batch.crashes > 0) log.warn("claim.recovered", { ...where, crashes: batch.crashes });
 
-  const { rows, letters } = readBatch(stream, batch);
+  const { rows, letters, hasNewer } = readBatch(stream, batch);
   const { refused, ...written } = await writeRows({ stream, rows, store, canContinue });
   const [oldest] = rows; // rows are in their order
   const oldestReceivedAtMs = oldest ? Date.parse(oldest.receivedAt) : Number.POSITIVE_INFINITY;
@@ -56,7 +64,10 @@ export async function settleBatch(
   for (const { row, sqlstate, reason } of refused)
     letters.push(letterOf(stream, row.envelope, { sqlstate, reason }));
   const stopped = letters.length > 0 ? await bury({ store, log }, stream, letters) : undefined;
-  return { ...written, dead: stopped ? 0 : letters.length, oldestReceivedAtMs, stopped };
+  const dead = stopped ? 0 : letters.length;
+  if (stopped || !hasNewer) return { ...written, dead, oldestReceivedAtMs, stopped };
+  logStopped(log, where, BUFFERED_BY_A_NEWER_RELEASE);
+  return { ...written, dead, oldestReceivedAtMs, stopped: BUFFERED_BY_A_NEWER_RELEASE };
 }
 
 /**
@@ -67,24 +78,27 @@ async function bury(
   { store, log }: Deps,
   stream: Stream,
   letters: readonly Letter[],
-): Promise<StoppingFailure | undefined> {
+): Promise<StoppedWriting | undefined> {
   try {
     await store.bury(stream, letters);
   } catch (error) {
-    const failure = stoppingFailureOf(error);
-    logStopped(log, { stream: stream.name }, failure);
-    return failure;
+    const { kind, sqlstate, reason } = failureOf(error);
+    const outcome =
+      kind === "no-answer"
+        ? "unreachable"
+        : kind === "refused" || kind === "misconfigured"
+          ? "misconfigured"
+          : "busy";
+    const stopped = { outcome, sqlstate, reason } as const;
+    logStopped(log, { stream: stream.name }, stopped);
+    return stopped;
   }
   for (const { id, sqlstate, reason } of letters)
     log.warn("event.buried", { stream: stream.name, id, sqlstate, reason });
   return undefined;
 }
 
-function logStopped(
-  log: Log,
-  where: Record<string, unknown>,
-  { outcome, sqlstate, reason }: StoppingFailure,
-) {
+function logStopped(log: Log, where: Record<string, unknown>, { outcome, sqlstate, reason }: StoppedWriting) {
   const fields = { ...where, sqlstate, reason };
   if (outcome === "misconfigured") log.error("store.misconfigured", fields);
   else log.warn("store.unavailable", fields);

@@ -6,7 +6,7 @@
 import { type Envelope, type PushableEnvelope, packEnvelope, unpackEnvelope } from "../schema/envelope.ts";
 import { type Row, rowOf } from "../schema/json-row.ts";
 import type { Ack, Stream } from "../schema/stream.ts";
-import type { Refused } from "../store/bisect.ts";
+import type { Refused } from "../store/written.ts";
 import { BufferUnavailable, Shed } from "./push.ts";
 import { StoreUnavailable } from "./write-through.ts";
 

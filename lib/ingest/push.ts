@@ -137,9 +137,9 @@ async function attempt(
 function unavailable(breaker: Breaker, log: Log, error: unknown): BufferUnavailable {
   const failure = redisFailureOf(error);
   if (failure === "quota") log.error("quota.exhausted");
-  if (failure === "answered") {
+  if (failure === "answered" || failure === "misconfigured") {
     breaker.succeeded();
-    log.error("buffer.refused");
+    log.error(failure === "answered" ? "buffer.refused" : "buffer.misconfigured");
   } else breaker.failed(failure === "quota");
   return new BufferUnavailable(failure);
 }

@@ -7,8 +7,9 @@ import { GroupCommit, Overloaded } from "../flow/group-commit.ts";
 import { split } from "../flow/split-by-size.ts";
 import type { Row } from "../schema/json-row.ts";
 import type { Stream } from "../schema/stream.ts";
-import { type Refused, type Written, writeRows } from "../store/bisect.ts";
 import type { Store } from "../store/store.ts";
+import { writeRows } from "../store/write-rows.ts";
+import type { Refused, Written } from "../store/written.ts";
 
 /** Postgres gave no answer, or too much waits for it: some of it may have been stored. */
 export class StoreUnavailable extends Error {
@@ -30,7 +31,7 @@ interface Item {
 
 /** Makes the one way in which this instance writes through. */
 export function createWriteThrough(
-  store: Pick<Store, "insert" | "probe">,
+  store: Pick<Store, "insert" | "isolate" | "ping" | "present" | "probe">,
   concurrency: number,
   now: () => number = Date.now,
 ) {
@@ -67,6 +68,9 @@ export function createWriteThrough(
       const { result } = await groupOf(stream).add(part.items, part.bytes).catch(asUnavailable);
       const { stopped } = result;
       if (stopped) throw new StoreUnavailable(typeof stopped === "object" ? stopped.reason : stopped);
+      const own = new Set(part.items.map(({ row }) => row));
+      const undecided = result.refused.find(({ row, judgesData }) => own.has(row) && !judgesData);
+      if (undecided) throw new StoreUnavailable(undecided.reason);
       refused.push(...result.refused);
     }
     return refused;

@@ -1,6 +1,6 @@
 /**
  * What a column can hold, checked before an event is accepted: a value that only Postgres would refuse costs
- * a bisect and a dead letter, one refused at the door costs its sender a clear 422.
+ * several statements and a dead letter, one that is rejected before costs its sender a clear 422.
  *
  * Ranges are those of PostgreSQL's documentation, chapter 8 (numeric, character and date/time types).
  */

@@ -82,7 +82,7 @@ export function decodeEnvelope(text: string): Envelope | undefined {
     string | undefined,
     string,
   ];
-  if (Number.isNaN(Date.parse(receivedAt))) return undefined;
+  if (!isTimestamp(receivedAt)) return undefined;
   const value = text.slice(length, -1);
   const dataJson = form === "gzip" ? unpackForeign(value) : value;
   if (dataJson === undefined) return undefined;
@@ -93,6 +93,12 @@ export function decodeEnvelope(text: string): Envelope | undefined {
     burials: burials === undefined ? undefined : Number(burials),
     dataJson,
   };
+}
+
+/** Whether Postgres takes it: JavaScript reads February 30 as a day in March, and has a year 0. */
+function isTimestamp(text: string): boolean {
+  const date = new Date(text);
+  return !Number.isNaN(date.getTime()) && date.toISOString() === text && !text.startsWith("0000");
 }
 
 /** The data of a packed text in quotes; undefined if it is not packed data. */

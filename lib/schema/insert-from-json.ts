@@ -8,10 +8,14 @@ import { Column, is, SQL, sql } from "drizzle-orm";
 import { getTableConfig, type PgColumn, type PgTable } from "drizzle-orm/pg-core";
 
 export interface Recordset {
+  /** The columns that an insert names, in the order in which `select` gives them. */
+  columns: readonly string[];
   /** The parameters that carry records. */
   parametersOf(records: readonly string[]): readonly string[];
   /** `select …` of every column of the table in its order, from such parameters; the record is `x`. */
   select(parameters: readonly string[]): SQL;
+  /** The same from one record, as an SQL expression of type text. */
+  selectOne(record: SQL): SQL;
   /** A record as JSON, of the values that Drizzle would insert. */
   encode(row: Record<string, unknown>): string;
   /** Whether JSON carries every column's values as they are. */
@@ -31,6 +35,7 @@ export function makeRecordset(table: PgTable): Recordset {
   const isJsonb = columnTypes.includes("jsonb") && !columnTypes.includes("json");
   const writers = fields.map(({ field, column }) => ({ field, write: writerOf(column) }));
   return {
+    columns: fields.map(({ column }) => column.name),
     parametersOf: (records) => (isJsonb ? records : [`[${records.join(",")}]`]),
     select: (parameters) => {
       const list = sql.join(
@@ -42,6 +47,10 @@ export function makeRecordset(table: PgTable): Recordset {
         : sql`json_to_recordset(${list}::json)`;
       return sql`select ${values} from ${records} as x(${types})`;
     },
+    selectOne: (record) =>
+      isJsonb
+        ? sql`select ${values} from jsonb_to_record(${record}::jsonb) as x(${types})`
+        : sql`select ${values} from json_to_record(${record}::json) as x(${types})`,
     encode: (row) => {
       const record: Record<string, unknown> = {};
       for (const { field, write } of writers) {

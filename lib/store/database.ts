@@ -1,8 +1,8 @@
 /**
- * The database: Drizzle on Neon's HTTP driver, and the bound of every statement.
+ * The database: Drizzle on Neon's HTTP driver, and the bounds of every statement.
  *
- * Postgres ends a statement (statement_timeout) before the client gives up on it, so that retries never pile up
- * behind a lock.
+ * Postgres ends a statement (statement_timeout), and its wait for a lock (lock_timeout), before the client gives up on
+ * it, so that retries never pile up behind a lock.
  */
 import { neon, neonConfig } from "@neondatabase/serverless";
 import { sql } from "drizzle-orm";
@@ -11,6 +11,20 @@ import { type Post, sendPost } from "../http-post.ts";
 
 export type Database = ReturnType<typeof connect>;
 
+/** The proxy in front of Postgres answered, not Postgres: a wrong password, no such database, a quota, no compute. */
+export class ProxyRefused extends Error {
+  override name = "ProxyRefused";
+  readonly status: number;
+  /** A SQLSTATE, if the proxy gave one. */
+  readonly sqlstate: string | undefined;
+
+  constructor(status: number, sqlstate: string | undefined, message: string) {
+    super(message);
+    this.status = status;
+    this.sqlstate = sqlstate;
+  }
+}
+
 /** Opens the database. Every request gives up after `timeoutMs`. */
 export function connect(databaseUrl: string, timeoutMs: number, neonHttpUrl?: string) {
   if (neonHttpUrl !== undefined) neonConfig.fetchEndpoint = neonHttpUrl;
@@ -18,15 +32,41 @@ export function connect(databaseUrl: string, timeoutMs: number, neonHttpUrl?: st
   return drizzle(neon(databaseUrl, { fetchOptions: { timeoutMs } }));
 }
 
-/** As much of fetch as Neon's driver uses; it passes `fetchOptions` on. */
+/**
+ * As much of fetch as Neon's driver uses; it passes `fetchOptions` on. Throws ProxyRefused for an answer that is not
+ * Postgres's, because the driver would drop its code and message.
+ */
 async function postAsFetch(url: string, init: Post) {
   const { ok, status, text } = await sendPost(url, init);
-  return { ok, status, text: async () => text, json: async () => JSON.parse(text) };
+  const body = parse(text);
+  const { code, message } = (body ?? {}) as { code?: unknown; message?: unknown };
+  const sqlstate = typeof code === "string" && /^[0-9A-Z]{5}$/.test(code) ? code : undefined;
+  if (body === undefined || (!ok && (status !== 400 || sqlstate === undefined)))
+    throw new ProxyRefused(ok ? 502 : status, sqlstate, wordsOf(status, message));
+  return { ok, status, text: async () => text, json: async () => body };
 }
 
-/**
- * The first statement of each transaction: Postgres ends what follows after nine tenths of `timeoutMs`, the time that
- * the client waits.
- */
-export const statementBound = (db: Database, timeoutMs: number) =>
-  db.execute(sql`select set_config('statement_timeout', ${String(Math.floor(timeoutMs * 0.9))}, true)`);
+/** The proxy's own words, bounded; they hold no data of an event. */
+const wordsOf = (status: number, message: unknown): string =>
+  `HTTP ${status} from the database's proxy${typeof message === "string" ? `: ${message.slice(0, 200)}` : ""}`;
+
+function parse(text: string): object | undefined {
+  try {
+    const body: unknown = JSON.parse(text);
+    return typeof body === "object" && body !== null ? body : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** The part of the client's patience after which Postgres ends a statement, and its wait for a lock. */
+const STATEMENT_PART = 0.9;
+const LOCK_PART = 0.3;
+
+/** The first statement of each transaction: bounds those that follow by parts of `timeoutMs`, the time that the client waits. */
+export const statementBound = (db: Database, timeoutMs: number) => {
+  const within = (part: number) => String(Math.floor(timeoutMs * part));
+  return db.execute(
+    sql`select set_config('statement_timeout', ${within(STATEMENT_PART)}, true), set_config('lock_timeout', ${within(LOCK_PART)}, true)`,
+  );
+};

@@ -1,85 +1,118 @@
 /**
- * What a failed statement means, by SQLSTATE and never by message text. Classes are PostgreSQL's (appendix A).
+ * The meaning of a failed statement, by SQLSTATE and by the C routine that raised it, never by message text. Classes are
+ * those of PostgreSQL's appendix A.
  *
- * | outcome       | SQLSTATE                    | what follows                                            |
- * |---------------|-----------------------------|---------------------------------------------------------|
- * | unreachable   | none, 08, 57P0x             | keep everything, end this drain call                    |
- * | misconfigured | 42, 28, 3D, 3F, 25006       | keep everything, say so loudly                          |
- * | row           | 22, 23, 44, 54, P0          | bisect at once: some row is refused                     |
- * | unclear       | anything else (53, 57014 …) | half the rows; a row alone refused three times is buried |
+ * | kind          | SQLSTATE                                  | who may be at fault                                   |
+ * |---------------|-------------------------------------------|-------------------------------------------------------|
+ * | no-answer     | none, 08, 57P01 to 57P03                  | the network, the server, or a row that kills it       |
+ * | busy          | 53, 55, 57, 58, F0, XX                    | the server or a lock: never a row                     |
+ * | conflict      | 40                                        | the moment: try again                                 |
+ * | timeout       | 57014                                     | a lock, the size of the batch, or a row               |
+ * | too-large     | HTTP 413                                  | the size of the batch, or of a row                    |
+ * | misconfigured | 25006, 28, 3D, 3F, a proxy's refusal      | the database's owner                                  |
+ * | refused       | each other one; each that a user's RAISE gives | a row or the table: a witness decides (judge.ts) |
+ *
+ * A RAISE in a trigger may use any SQLSTATE, so its routine (`exec_stmt_raise`) wins over the class.
  */
 import { NeonDbError } from "@neondatabase/serverless";
+import { ProxyRefused } from "./database.ts";
+import { conditionOf } from "./sqlstates.ts";
 
-export type StatementOutcome = "unreachable" | "misconfigured" | "row" | "unclear";
+export type FailureKind =
+  | "no-answer"
+  | "busy"
+  | "conflict"
+  | "timeout"
+  | "too-large"
+  | "misconfigured"
+  | "refused";
 
 /** A statement's failure, without SQL and without data. */
 export interface Failure {
-  outcome: StatementOutcome;
+  kind: FailureKind;
   sqlstate: string | undefined;
-  /** Why, in words that carry no data of an event: codes and names only. */
+  /** Why, in words that carry no data of an event: the condition, and names of the schema. */
   reason: string;
+  /** Whether a RAISE of the user's own gave it. */
+  isRaised: boolean;
+  /** The names that Postgres gives beside its message. */
+  names: Names;
 }
 
-/** A failure that no row is blamed for: everything is kept, and the write stops. */
-export interface StoppingFailure extends Failure {
-  outcome: "unreachable" | "misconfigured";
-}
-
-/** Whether a failure stops the write. */
-export const stops = (failure: Failure): failure is StoppingFailure =>
-  failure.outcome === "unreachable" || failure.outcome === "misconfigured";
-
-/** Reads an error of a statement that no row's content can make fail: a misconfiguration, or else an outage. */
-export function stoppingFailureOf(thrown: unknown): StoppingFailure {
-  const failure = failureOf(thrown);
-  return stops(failure) ? failure : { ...failure, outcome: "unreachable" };
+export interface Names {
+  table?: string | undefined;
+  column?: string | undefined;
+  constraint?: string | undefined;
+  dataType?: string | undefined;
 }
 
 /** Whether a SQLSTATE begins with one of the prefixes. */
 const startsWith = (code: string, ...prefixes: string[]) =>
   prefixes.some((prefix) => code.startsWith(prefix));
 
-/** Sorts a SQLSTATE into one of the four outcomes. */
-export function outcomeOf(sqlstate: string | undefined): StatementOutcome {
-  if (sqlstate === undefined || startsWith(sqlstate, "08", "57P0")) return "unreachable";
-  if (startsWith(sqlstate, "42", "28", "3D", "3F", "25006")) return "misconfigured";
-  if (startsWith(sqlstate, "22", "23", "44", "54", "P0")) return "row";
-  return "unclear";
+/** Sorts a SQLSTATE that Postgres itself gave. */
+export function kindOf(sqlstate: string): FailureKind {
+  if (startsWith(sqlstate, "08", "57P01", "57P02", "57P03")) return "no-answer";
+  if (sqlstate === "57014") return "timeout";
+  if (startsWith(sqlstate, "40")) return "conflict";
+  if (startsWith(sqlstate, "53", "55", "57", "58", "F0", "XX")) return "busy";
+  if (startsWith(sqlstate, "25006", "28", "3D", "3F")) return "misconfigured";
+  return "refused";
 }
 
-/** The names of what refused, as Postgres gives them beside its message. */
-const namesOf = (error: NeonDbError) =>
-  (["table", "column", "constraint"] as const)
-    .filter((part) => error[part])
-    .map((part) => ` ${part} ${error[part]}`)
-    .join("");
+/** The condition in words, with the names of what refused: "undefined column: payload (42703)". */
+export function reasonOf(sqlstate: string, { table, column, constraint, dataType }: Names): string {
+  const names = [
+    table && `table ${table}`,
+    column && `column ${column}`,
+    constraint && `constraint ${constraint}`,
+    dataType && `type ${dataType}`,
+  ].filter(Boolean);
+  return `${conditionOf(sqlstate)} (SQLSTATE ${sqlstate})${names.length > 0 ? `: ${names.join(", ")}` : ""}`;
+}
 
-/** Reads what went wrong from an error of the driver, of Drizzle around it, or of the network. */
-export function failureOf(thrown: unknown): Failure {
+/**
+ * Reads a failure from an error of the driver, of Drizzle around it, of the proxy or of the network. Rethrows any other.
+ * `ofTable`: the table of the statement, for the errors to which Postgres gives no name (an undefined column).
+ */
+export function failureOf(thrown: unknown, ofTable?: string): Failure {
   const error = causeOf(thrown);
+  if (error instanceof ProxyRefused) return proxyFailure(error);
   if (error instanceof NeonDbError && error.code) {
-    const sqlstate = error.code;
-    return { outcome: outcomeOf(sqlstate), sqlstate, reason: `SQLSTATE ${sqlstate}${namesOf(error)}` };
+    const { code: sqlstate, table = ofTable, column, constraint, dataType, routine } = error;
+    const names = { table, column, constraint, dataType };
+    const isRaised = routine === "exec_stmt_raise";
+    const kind = isRaised ? "refused" : kindOf(sqlstate);
+    return { kind, sqlstate, reason: reasonOf(sqlstate, names), isRaised, names };
   }
-  if (isOfTheNetwork(error)) return { outcome: "unreachable", sqlstate: undefined, reason: nameOf(error) };
-  return { outcome: "unclear", sqlstate: undefined, reason: nameOf(error) };
+  if (!(error instanceof NeonDbError)) throw thrown; // an error of our own: nobody's but ours
+  return noAnswer("no answer from Postgres");
+}
+
+export const noAnswer = (reason: string): Failure => ({
+  kind: "no-answer",
+  sqlstate: undefined,
+  reason,
+  isRaised: false,
+  names: {},
+});
+
+/** The proxy's answer in place of Postgres's: the SQLSTATE that it gave, or else its HTTP status. */
+function proxyFailure({ status, sqlstate, message: reason }: ProxyRefused): Failure {
+  const ofStatus =
+    status === 413 ? "too-large" : status === 429 || status >= 500 ? "no-answer" : "misconfigured";
+  const kind = sqlstate === undefined ? ofStatus : kindOf(sqlstate);
+  return { kind, sqlstate, reason, isRaised: false, names: {} };
 }
 
 /** The innermost error that the driver made: Drizzle wraps it, with the SQL and every parameter. */
 function causeOf(error: unknown): unknown {
   let inner = error;
-  while (inner instanceof Error && !(inner instanceof NeonDbError) && inner.cause instanceof Error)
-    inner = inner.cause;
+  while (
+    inner instanceof Error &&
+    !(inner instanceof ProxyRefused) &&
+    (inner instanceof NeonDbError ? inner.sourceError instanceof ProxyRefused : inner.cause instanceof Error)
+  )
+    inner = inner instanceof NeonDbError ? inner.sourceError : inner.cause;
   return inner;
 }
-
-/** Time-outs and broken connections are the driver's errors without a code; an unreadable answer is one of the others. */
-const isOfTheNetwork = (error: unknown) =>
-  error instanceof NeonDbError || error instanceof TypeError || error instanceof SyntaxError;
-
-const nameOf = (error: unknown) =>
-  error instanceof NeonDbError
-    ? "no answer from Postgres"
-    : error instanceof Error
-      ? error.name
-      : typeof error;

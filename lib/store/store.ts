@@ -4,13 +4,14 @@
  * Every statement runs in one round trip under the bound of database.ts. Errors pass through; `postgres-errors.ts`
  * reads them.
  */
-import { and, count, eq, isNull, notExists, type SQL, sql } from "drizzle-orm";
-import type { PgColumn, PgTable } from "drizzle-orm/pg-core";
+import { and, count, eq, inArray, isNull, notExists, type SQL, sql } from "drizzle-orm";
 import { makeRecordset } from "../schema/insert-from-json.ts";
 import type { Row } from "../schema/json-row.ts";
 import type { Stream } from "../schema/stream.ts";
 import { type Database, statementBound } from "./database.ts";
 import { deadLetters } from "./dead-letters-table.ts";
+import { type IsolateOptions, isolateRows } from "./isolate.ts";
+import { idOf } from "./stream-table.ts";
 
 /** One event that is to be buried. */
 export interface Letter {
@@ -27,9 +28,6 @@ export interface Letter {
 export type Whereabouts = "stored" | "dead" | "unknown";
 
 export type Store = ReturnType<typeof createStore>;
-
-/** The id column of a stream's table. */
-export const idOf = (stream: Stream): PgColumn => (stream.table as PgTable & { id: PgColumn }).id;
 
 /** A live letter: not redriven, and not stored since (a stored event wins). */
 export const isLive = (stream: Stream): SQL | undefined =>
@@ -83,8 +81,32 @@ export function createStore(db: Database, timeoutMs: number) {
     return result?.rowCount ?? 0;
   }
 
-  /** Runs the same statement with no rows: whether it fails tells a bad row from a bad time. */
+  /** Runs the same statement without rows: if that is refused too, no row is at fault. */
   const probe = (stream: Stream): Promise<number> => insert(stream, []);
+
+  /** Asks whether Postgres answers at all. */
+  const ping = async (): Promise<void> => {
+    await db.batch([bound(), db.execute(sql`select 1`)]);
+  };
+
+  /** The ids among these that are stored. */
+  async function present(stream: Stream, ids: readonly string[]): Promise<Set<string>> {
+    const [, rows] = await db.batch([
+      bound(),
+      db
+        .select({ id: sql<string>`${idOf(stream)}::text` })
+        .from(stream.table)
+        .where(inArray(idOf(stream), [...ids])),
+    ]);
+    return new Set(rows.map(({ id }) => id));
+  }
+
+  /**
+   * Inserts rows one by one, each in a subtransaction, with one round trip, and returns each one's verdict in their order.
+   * Throws what Postgres says of the whole: an answer of the server's (busy, locked, no answer) rolls everything back.
+   */
+  const isolate = (stream: Stream, rows: readonly Row[], options: IsolateOptions = {}) =>
+    isolateRows(db, timeoutMs, stream, rows, options);
 
   /**
    * Buries events that are not stored. A letter that is there already changes only if the event was buried once more
@@ -152,5 +174,5 @@ export function createStore(db: Database, timeoutMs: number) {
     return rows[0]?.n ?? 0;
   }
 
-  return { insert, probe, bury, find, countDeadLetters };
+  return { insert, probe, ping, present, isolate, bury, find, countDeadLetters };
 }

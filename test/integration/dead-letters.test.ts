@@ -116,9 +116,17 @@ describe("what people see", () => {
     expect(groups).toMatchObject([
       {
         ...{ letters: 3, live: 3, stream: "checked", sqlstate: "23514" },
-        ...{ reason: "SQLSTATE 23514 table checked constraint n_is_positive", exampleId: bad.sort().at(-1) },
+        ...{
+          reason: "check constraint violated (SQLSTATE 23514): table checked, constraint n_is_positive",
+          exampleId: bad.sort().at(-1),
+        },
       },
-      { letters: 1, sqlstate: "P0001", reason: "SQLSTATE P0001", exampleId: raised },
+      {
+        letters: 1,
+        sqlstate: "P0001",
+        reason: "raised by a trigger (SQLSTATE P0001): table checked",
+        exampleId: raised,
+      },
       { letters: 1, sqlstate: null, reason: "toRow threw RangeError", exampleId: thrown },
     ]);
     expect(groups[0]!.firstDiedAt < groups[0]!.lastDiedAt).toBe(true);

@@ -250,13 +250,13 @@ describe("GET /status", () => {
     expect((await status()).partitions).toMatchObject([
       {
         ...{ partition: 0, depth: 5, heldForSeconds: null, crashes: 0 },
-        ...{ lastSqlstate: "42P01", lastReason: "SQLSTATE 42P01" },
+        ...{ lastSqlstate: "42P01", lastReason: "undefined table (SQLSTATE 42P01): table checked" },
       },
     ]);
     world.neon.setFault(() => ({ kind: "status-500" }));
     await call("POST", "/drain");
     expect((await status()).partitions).toMatchObject([
-      { lastSqlstate: null, lastReason: "no answer from Postgres" },
+      { lastSqlstate: null, lastReason: "HTTP 500 from the database's proxy" },
     ]);
     world.neon.setFault(undefined);
     await call("POST", "/drain");

@@ -119,7 +119,9 @@ describe("the Redis client", () => {
   });
 
   test.each([
-    [400, '{"error":"WRONGTYPE Operation against a key"}', "answered"],
+    [400, '{"error":"WRONGTYPE Operation against a key"}', "misconfigured"],
+    [401, '{"error":"WRONGPASS invalid or missing auth token"}', "misconfigured"],
+    [400, '{"error":"ERR unknown command"}', "answered"],
     [400, '{"error":"ERR max requests limit exceeded. Limit: 1"}', "quota"],
     [500, '{"error":null}', "silent"],
     [500, "null", "silent"],

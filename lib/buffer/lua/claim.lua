@@ -28,7 +28,7 @@
 -- ingest, so no client was promised anything. Hashing whole envelopes took Redis three times as long with 10 KB events.
 --
 -- `crashes` rises only when another instance takes up a batch that was neither acknowledged nor handed back, because
--- then its drain call died. After NARROW_AFTER crashes, or after a caller found no time to bisect (hand-back.lua),
+-- then its drain call died. After NARROW_AFTER crashes, or after a caller found no time to find the row at fault (hand-back.lua),
 -- envelopes are handed out one at a time. An envelope whose drain call died goes behind the others. The caller buries
 -- an envelope with which too many drain calls died alone.
 

@@ -1,4 +1,4 @@
--- renew: extends the lease of a drain call that is still at work on its batch (a bisect takes many inserts).
+-- renew: extends the lease of a drain call that is still at work on its batch (finding the refused rows takes several statements).
 --
 -- KEYS  1 lease     string with expiry: token of the drain call that holds the partition
 --       2 claim     hash: facts about the batch in hand

@@ -1,0 +1,49 @@
+/** What became of rows that were written: the values that write-rows.ts and verdicts.ts return. */
+import type { Row } from "../schema/json-row.ts";
+import type { Failure } from "./postgres-errors.ts";
+
+/** A row that Postgres refused, and why. */
+export interface Refused<R extends Row = Row> {
+  row: R;
+  sqlstate: string | undefined;
+  reason: string;
+  /** Whether the refusal judges the row's data. If not, nobody may tell its sender that the event is bad. */
+  judgesData: boolean;
+}
+
+/** Why nothing more is written now: no row is blamed, and everything is kept. */
+export interface Stopped {
+  /** `unreachable`: no statement of any stream would get an answer. `busy`: this stream has to wait. */
+  outcome: "unreachable" | "busy" | "misconfigured";
+  sqlstate: string | undefined;
+  reason: string;
+}
+
+/** What became of a batch. If `stopped` is set, rows not counted are undecided: write them again. */
+export interface Written<R extends Row = Row> {
+  stored: number;
+  duplicates: number;
+  refused: Refused<R>[];
+  stopped: Stopped | "abandoned" | undefined;
+}
+
+/** Rows that are written together, and how often that was tried. */
+export interface Part<R> {
+  rows: readonly R[];
+  tries: number;
+}
+
+/** What one try of a part came to. */
+export interface Step<R extends Row> {
+  stored?: number;
+  duplicates?: number;
+  refused?: Refused<R>[];
+  /** Parts to write instead, in their order. */
+  next?: Part<R>[];
+  stopped?: Stopped;
+}
+
+/** A step that stops the write. */
+export const stop = (outcome: Stopped["outcome"], { sqlstate, reason }: Failure): { stopped: Stopped } => ({
+  stopped: { outcome, sqlstate, reason },
+});

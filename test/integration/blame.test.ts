@@ -1,0 +1,395 @@
+/**
+ * Whose fault an error is: an event is blamed only for its own data. Whatever speaks of the server, the table or the
+ * moment keeps every event, and holds up no other stream.
+ */
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { createBuffer } from "../../lib/buffer/buffer.ts";
+import { connectRedis } from "../../lib/buffer/redis-client.ts";
+import { drain } from "../../lib/drain/drain.ts";
+import { encodeEnvelope } from "../../lib/schema/envelope.ts";
+import { newId } from "../../lib/schema/event-ids.ts";
+import { connect } from "../../lib/store/database.ts";
+import { createStore } from "../../lib/store/store.ts";
+import { type Ingest, serveIngest } from "./test-ingest.ts";
+import { envelopeOf, expectConserved, openWorld, type World } from "./test-stack.ts";
+
+let world: World;
+let ingest: Ingest;
+beforeAll(async () => {
+  world = await openWorld();
+  ingest = await serveIngest(world);
+});
+beforeEach(() => world.reset());
+afterAll(async () => {
+  await ingest.close();
+  await world.close();
+});
+
+const P = { stream: "checked", index: 0 };
+const good = (count: number) => Array.from({ length: count }, (_, i) => ({ n: i + 1 }));
+const events = () => world.said.map(({ event }) => event);
+
+async function push(given: readonly object[]): Promise<string[]> {
+  const made = given.map((event) => envelopeOf(event));
+  await world.buffer.push(
+    P,
+    made.map(({ envelope }) => envelope),
+  );
+  return made.map(({ id }) => id);
+}
+const tick = async (more: Parameters<World["supervisor"]>[0] = {}) =>
+  (await drain(world.supervisor(more), { stream: "checked" })).streams[0];
+
+/** The store of somebody else, or of another database, on the same server. */
+function storeAt(databaseUrl: string) {
+  const { insertTimeoutMs, neonHttpUrl } = world.config;
+  return createStore(connect(databaseUrl, insertTimeoutMs, neonHttpUrl), insertTimeoutMs);
+}
+
+/**
+ * Answers each insert of rows into `checked` as Postgres would, with this SQLSTATE and the routine of its source that gives
+ * it. An insert without rows succeeds, as it does on a full disk.
+ */
+const refuseInserts = (code: string, routine: string) =>
+  world.neon.setFault(({ queries }) =>
+    queries.some(({ query, params }) =>
+      query.startsWith('insert into "checked"')
+        ? params.some((one) => one !== "[]")
+        : query.startsWith("do "),
+    )
+      ? {
+          kind: "answer",
+          status: 400,
+          body: JSON.stringify({ message: "no", severity: "ERROR", code, routine }),
+        }
+      : undefined,
+  );
+
+/** Runs with a trigger on `checked`, and takes it away again. */
+async function withTrigger(body: string, work: () => Promise<void>, level: "row" | "statement" = "row") {
+  await world.sql.query(
+    `create function blame() returns trigger language plpgsql as $$ begin ${body} end $$;
+     create trigger blame before insert on checked for each ${level} execute function blame()`,
+  );
+  try {
+    await work();
+  } finally {
+    await world.sql.query("drop trigger blame on checked; drop function blame()");
+  }
+}
+
+describe("an answer that speaks of the server blames nobody", () => {
+  const answers = [
+    ["disk full", "53100", "mdextend"],
+    ["out of memory", "53200", "AllocSetAlloc"],
+    ["too many connections", "53300", "InitProcess"],
+    ["a lock that is not available", "55P03", "ProcessInterrupts"],
+    ["an object in another state", "55000", "x"],
+    ["an idle session ended", "57P05", "ProcessInterrupts"],
+    ["an I/O error", "58030", "mdread"],
+    ["a corrupted index", "XX002", "bt_page"],
+    ["an internal error", "XX000", "elog"],
+    ["a deadlock", "40P01", "DeadLockReport"],
+    ["a serialization failure", "40001", "ExecUpdate"],
+  ] as const;
+
+  test.each(answers)(
+    "%s (%s): the batch is kept, and other streams are drained",
+    async (_, code, routine) => {
+      const ids = await push(good(10));
+      const other = envelopeOf({ type: "t", payload: 1 });
+      await world.buffer.push({ stream: "events", index: 0 }, [other.envelope]);
+      refuseInserts(code, routine);
+      for (let calls = 0; calls < 3; calls++) {
+        const { streams } = await drain(world.supervisor(), {});
+        expect(streams.find(({ stream }) => stream === "checked")).toMatchObject({
+          ...{ stored: 0, dead: 0, outcome: "unavailable" },
+        });
+      }
+      await expectConserved(world, "events", [other.id]);
+      expect((await world.sql.query("select id from events")).rows).toEqual([{ id: other.id }]);
+      expect((await world.sql.query("select 1 from dead_letters")).rows).toEqual([]);
+      world.neon.setFault(undefined);
+      expect(await tick()).toMatchObject({ stored: 10, dead: 0, outcome: "empty" });
+      await expectConserved(world, "checked", ids);
+    },
+  );
+
+  test.each(answers)("%s (%s): a sender that waits is answered 503 with ids", async (_, code, routine) => {
+    refuseInserts(code, routine);
+    const { status, body } = await ingest.post("checked", good(3), { query: "?ack=stored" });
+    expect([status, body.ids]).toEqual([503, [expect.any(String), expect.any(String), expect.any(String)]]);
+    world.neon.setFault(undefined);
+    const again = good(3).map((one, i) => ({ ...one, id: body.ids[i] }));
+    expect(await ingest.post("checked", again, { query: "?ack=stored" })).toMatchObject({ status: 201 });
+    await expectConserved(world, "checked", body.ids);
+  });
+
+  test("a locked table: that stream waits, and the others are drained in the same call", async () => {
+    const ids = await push(good(50));
+    const other = envelopeOf({ type: "t", payload: 1 });
+    await world.buffer.push({ stream: "events", index: 0 }, [other.envelope]);
+    const locker = await world.sql.connect();
+    await locker.query("begin; lock table checked in access exclusive mode");
+    const { streams } = await drain(world.supervisor(), {});
+    expect(streams.find(({ stream }) => stream === "checked")).toMatchObject({ outcome: "unavailable" });
+    expect(streams.find(({ stream }) => stream === "events")).toMatchObject({ stored: 1, outcome: "empty" });
+    await locker.query("rollback");
+    locker.release();
+    expect(await tick()).toMatchObject({ stored: 50 });
+    await expectConserved(world, "checked", ids);
+    await expectConserved(world, "events", [other.id]);
+  });
+});
+
+describe("a row is told apart from its table", () => {
+  test("an undefined table for which one row's trigger asks: the others are stored, that row alone is dead", async () => {
+    await withTrigger(
+      "if new.note = 'audit' then insert into nowhere values (1); end if; return new;",
+      async () => {
+        const ids = await push([...good(59), { n: 1, note: "audit" }]);
+        expect(await tick()).toMatchObject({ stored: 59, dead: 1, outcome: "empty" });
+        await expectConserved(world, "checked", ids);
+      },
+    );
+    const { rows } = await world.sql.query("select sqlstate, reason from dead_letters");
+    expect(rows).toEqual([{ sqlstate: "42P01", reason: "undefined table (SQLSTATE 42P01): table checked" }]);
+  });
+
+  test.each(["08001", "53100", "57014", "40001", "XX000", "42P01", "ZZ999"])(
+    "a trigger of the user's that raises %s for one row: the others are stored, that row alone is dead",
+    async (code) => {
+      await withTrigger(
+        `if new.note = 'odd' then raise exception 'no' using errcode = '${code}'; end if; return new;`,
+        async () => {
+          const ids = await push([...good(20), { n: 1, note: "odd" }, ...good(20)]);
+          for (let calls = 0; calls < 3; calls++) await tick();
+          await expectConserved(world, "checked", ids);
+          expect((await world.sql.query("select 1 from checked")).rows).toHaveLength(40);
+        },
+      );
+    },
+  );
+
+  test("a policy that forbids a row: the others are stored, that row alone is dead", async () => {
+    await world.sql.query(`
+      create role blamed login password 'blamed'; grant usage on schema public, drizzle to blamed;
+      grant all on all tables in schema public to blamed;
+      alter table checked enable row level security;
+      create policy small on checked using (true) with check (n < 1000)`);
+    try {
+      const url = new URL(world.config.databaseUrl);
+      url.username = url.password = "blamed";
+      const ids = await push([...good(30), { n: 5000 }]);
+      expect(await tick({ store: storeAt(url.href) })).toMatchObject({
+        stored: 30,
+        dead: 1,
+        outcome: "empty",
+      });
+      await expectConserved(world, "checked", ids);
+    } finally {
+      await world.sql.query(`
+        drop policy if exists small on checked; alter table checked disable row level security;
+        drop owned by blamed; drop role blamed`);
+    }
+  });
+
+  test("a trigger that raises for the whole statement: kept, misconfigured, and 503", async () => {
+    await withTrigger(
+      "raise exception 'closed';",
+      async () => {
+        const ids = await push(good(10));
+        expect(await tick()).toMatchObject({ stored: 0, dead: 0, outcome: "misconfigured" });
+        const { status } = await ingest.post("checked", { n: 1 }, { query: "?ack=stored" });
+        expect(status).toBe(503);
+        await expectConserved(world, "checked", ids);
+      },
+      "statement",
+    );
+  });
+
+  test("1,000 rows, half of them bad, are isolated in a few statements", async () => {
+    const given = Array.from({ length: 1000 }, (_, i) => ({ n: i % 2 === 0 ? i + 1 : -i }));
+    const ids = await push(given);
+    let statements = 0;
+    world.neon.setFault(() => {
+      statements += 1;
+      return undefined;
+    });
+    expect(await tick({ batchMaxRows: 1000 })).toMatchObject({ stored: 500, dead: 500, outcome: "empty" });
+    expect(statements).toBeLessThan(10);
+    await expectConserved(world, "checked", ids);
+  });
+});
+
+describe("a row that the table swallows is not a duplicate", () => {
+  const swallow = "if new.note = 'swallow' then return null; end if; return new;";
+
+  test("it is a dead letter, its neighbours are stored, and a true duplicate is one", async () => {
+    const stored = envelopeOf({ n: 7 });
+    await world.buffer.push(P, [stored.envelope]);
+    await tick();
+    await withTrigger(swallow, async () => {
+      const [swallowed, landed] = await push([{ n: 1, note: "swallow" }, { n: 2 }]);
+      await world.buffer.push(P, [stored.envelope]);
+      expect(await tick()).toMatchObject({ stored: 1, duplicates: 1, dead: 1 });
+      const { rows } = await world.sql.query("select id, reason from dead_letters");
+      expect(rows).toEqual([{ id: swallowed, reason: "the table swallowed the row" }]);
+      await expectConserved(world, "checked", [stored.id, swallowed!, landed!]);
+    });
+  });
+
+  test("its sender never hears 201", async () => {
+    await withTrigger(swallow, async () => {
+      const { status } = await ingest.post("checked", { n: 1, note: "swallow" }, { query: "?ack=stored" });
+      expect(status).toBe(503);
+    });
+    await expectConserved(world, "checked", []);
+  });
+});
+
+describe("a row that is there was stored, whatever the error says", () => {
+  test("a reply was lost, and the table's check was added since: sent again it is 201", async () => {
+    const id = newId();
+    world.neon.setFault(() => ({ kind: "cut-after" }));
+    expect(await ingest.post("checked", { id, n: 5 }, { query: "?ack=stored" })).toMatchObject({
+      status: 503,
+    });
+    world.neon.setFault(undefined);
+    await withTrigger("raise exception 'a duplicate lead' using errcode = '23505';", async () => {
+      const again = await ingest.post("checked", { id, n: 5 }, { query: "?ack=stored" });
+      expect([again.status, again.body.ids]).toEqual([201, [id]]);
+    });
+    await expectConserved(world, "checked", [id]);
+  });
+
+  test("another transaction holds the id: 503, and once it has committed 201", async () => {
+    const id = newId();
+    const holder = await world.sql.connect();
+    await holder.query("begin");
+    await holder.query("insert into checked (id, received_at, n) values ($1, now(), 5)", [id]);
+    const waiting = await ingest.post("checked", { id, n: 5 }, { query: "?ack=stored" });
+    expect([waiting.status, waiting.body.ids]).toEqual([503, [id]]);
+    await holder.query("commit");
+    holder.release();
+    expect(await ingest.post("checked", { id, n: 5 }, { query: "?ack=stored" })).toMatchObject({
+      status: 201,
+    });
+    await expectConserved(world, "checked", [id]);
+  });
+});
+
+describe("the proxy in front of Postgres", () => {
+  test.each([
+    ["a wrong password", { password: "wrong" }, /^HTTP 400 .*password authentication failed/],
+    ["no such database", { pathname: "/nowhere" }, /^HTTP 500 .*"nowhere" does not exist/],
+  ])("%s is misconfigured, in the proxy's words", async (_, change, words) => {
+    const ids = await push(good(3));
+    const url = Object.assign(new URL(world.config.databaseUrl), change);
+    expect(await tick({ store: storeAt(url.href) })).toMatchObject({
+      stored: 0,
+      dead: 0,
+      outcome: "misconfigured",
+    });
+    const said = world.said.find(({ event }) => event === "store.misconfigured");
+    expect(said?.fields.reason).toMatch(words);
+    await expectConserved(world, "checked", ids);
+  });
+
+  test("413 halves the batch; a quota is an outage, in the proxy's words", async () => {
+    const ids = await push(good(8));
+    world.neon.setFault(({ queries }) =>
+      (queries.at(-1)?.params[0]?.toString().split('"n"').length ?? 0) > 4
+        ? { kind: "answer", status: 413, body: '{"message":"request is too large"}' }
+        : undefined,
+    );
+    expect(await tick()).toMatchObject({ stored: 8, dead: 0, outcome: "empty" });
+    ids.push(...(await push(good(2))));
+    world.neon.setFault(() => ({
+      kind: "answer",
+      status: 500,
+      body: '{"message":"exceeded the compute quota"}',
+    }));
+    expect(await tick()).toMatchObject({ stored: 0, dead: 0, outcome: "unavailable" });
+    const said = world.said.find(({ event }) => event === "store.unavailable");
+    expect(said?.fields.reason).toBe("HTTP 500 from the database's proxy: exceeded the compute quota");
+    world.neon.setFault(undefined);
+    await tick();
+    await expectConserved(world, "checked", ids);
+  });
+});
+
+describe("ours", () => {
+  test("an exception of our own is said as such, with its stack, and the batch is kept", async () => {
+    const ids = await push(good(3));
+    const store = {
+      ...world.store,
+      insert: async () => {
+        throw new TypeError("undefined is not a function");
+      },
+    };
+    expect(await tick({ store })).toMatchObject({ stored: 0, dead: 0, outcome: "misconfigured" });
+    const said = world.said.find(({ event }) => event === "drain.failed");
+    expect(said?.fields).toMatchObject({
+      error: "TypeError",
+      at: [
+        expect.stringContaining("blame.test.ts"),
+        expect.anything(),
+        expect.anything(),
+        expect.anything(),
+        expect.anything(),
+      ],
+    });
+    expect(events()).not.toContain("buffer.unavailable");
+    expect(await tick()).toMatchObject({ stored: 3 });
+    await expectConserved(world, "checked", ids);
+  });
+
+  test("an envelope of a newer release is kept, and those beside it are stored", async () => {
+    const newer = newId();
+    const receivedAt = new Date().toISOString();
+    const text = encodeEnvelope({ v: 2, id: newer, receivedAt, dataJson: `{"n":1,"isNew":true}` });
+    await world.buffer.push(P, [text]);
+    const ids = await push(good(5));
+    expect(await tick()).toMatchObject({ stored: 5, dead: 0, outcome: "misconfigured" });
+    const status = await world.buffer.inspect([P]);
+    expect(status[0]?.lastReason).toBe("buffered by a newer release");
+    await expectConserved(world, "checked", [...ids, newer]);
+  });
+
+  test.each(["2026-02-30T00:00:00.000Z", "0000-01-01T00:00:00.000Z", "2026-13-01T00:00:00.000Z"])(
+    "an envelope received at %s, which Postgres refuses, is buried like any other foreign text",
+    async (receivedAt) => {
+      const text = `{"v":1,"id":"${newId()}","receivedAt":"${receivedAt}","data":{"n":1}}`;
+      await world.redis.lpush("{spillway}:checked:pending:0", text);
+      const ids = await push(good(2));
+      expect(await tick()).toMatchObject({ stored: 2, dead: 1, outcome: "empty" });
+      expect((await world.sql.query("select id from checked order by n")).rows).toEqual(
+        ids.map((id) => ({ id })),
+      );
+    },
+  );
+});
+
+describe("Redis that has to be mended is no outage", () => {
+  test("a wrong token is misconfigured, loudly, and events are stored while they wait", async () => {
+    const wrong = { ...world.config, restToken: "wrong" };
+    const buffer = createBuffer(connectRedis(wrong, 2000));
+    expect(await tick({ buffer })).toMatchObject({ outcome: "misconfigured" });
+    expect(events()).toContain("buffer.misconfigured");
+    const other = await serveIngest(world, { restToken: "wrong" });
+    const { status, body } = await other.post("checked", { n: 1 });
+    expect([status, body.ack]).toEqual([201, "stored"]);
+    await other.close();
+    await expectConserved(world, "checked", body.ids);
+  });
+
+  test("a key that holds another type: that partition is misconfigured, the others are drained", async () => {
+    const ids = await push(good(3));
+    await world.redis.set("{spillway}:checked:pending:7", "a string");
+    expect(await tick()).toMatchObject({ stored: 3, outcome: "misconfigured" });
+    expect(events()).toContain("buffer.misconfigured");
+    await world.redis.del("{spillway}:checked:pending:7", "{spillway}:checked:sealed:7");
+    await expectConserved(world, "checked", ids);
+  });
+});
