@@ -42,7 +42,7 @@ export function sendJson(
   send(res, status, JSON.stringify(body), { "content-type": "application/json", ...headers });
 }
 
-/** Sends a problem; after one that leaves the body unread the connection is closed. */
+/** Sends a problem. Closes the connection if the request body was not read to its end. */
 export function sendProblem(res: ServerResponse, problem: Problem): void {
   const { status, message: detail, extra, headers } = problem;
   const body = JSON.stringify({ type: "about:blank", title: STATUS_CODES[status], status, detail, ...extra });

@@ -98,7 +98,7 @@ class Door {
     if (this.#isStopping) res.req.socket.end();
   }
 
-  /** Answers what is no HTTP, or never ends: no handler has seen it. */
+  /** Answers malformed or never-ending requests, which never reach a handler. */
   refuse(error: NodeJS.ErrnoException, socket: Socket): void {
     if (!socket.writable || this.#busy.has(socket)) {
       socket.destroy();

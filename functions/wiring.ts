@@ -1,6 +1,7 @@
 /**
- * The composition root: the only place that reads `process.env` and knows every part. It makes what one function
- * needs from the configuration, and nothing is connected before the first request.
+ * The composition root: of the functions, only this file reads `process.env`, and only this file knows every part. It makes
+ * one function from the configuration. Redis and Postgres are not asked before the first request; on Cloud Run the
+ * metadata server is asked for the project at start.
  */
 import { randomUUID } from "node:crypto";
 import type { IncomingHttpHeaders } from "node:http";

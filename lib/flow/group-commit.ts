@@ -1,6 +1,6 @@
 /**
- * Group commit: callers that come while a commit is on its way share the next one. Nobody waits for company:
- * when no commit is on its way, the first caller's starts in the same turn of the event loop's microtasks.
+ * Group commit: callers that come while a commit is under way share the next one. Nobody waits for company: if no
+ * commit is under way, `add` starts one at once.
  *
  * A group is capped by count and bytes; what does not fit opens the next. A commit that fails fails each of its
  * callers, once. What waits is bounded, so that a slow server turns into refusals instead of memory.

@@ -1,5 +1,5 @@
 /**
- * AnswerCounts of what ingest answered, by stream, logged at most every ten seconds as `ingest.counted`. They are
+ * Counts of what ingest answered, by stream, logged at most every ten seconds as `ingest.counted`. They are
  * logged when a request ends: Cloud Run gives no CPU between requests.
  */
 import type { Log } from "../log.ts";

@@ -1,10 +1,10 @@
 /**
- * Refused at the door, because it would poison a batch or change on its way to Postgres: NUL and lone
- * surrogates (no text or jsonb column holds them), `__proto__` keys (object copies lose them), numbers that are
+ * Finds values that are rejected because they would poison a batch, or would change on their way to Postgres: NUL and lone
+ * surrogates (no text or jsonb column holds them), `__proto__` keys (copies of objects lose them), numbers that are
  * not finite or are integers beyond ±(2^53−1) (JSON.parse changes them), nesting deeper than 64.
  *
- * Walking every value would cost more than parsing it, so `hasUnsafeMarks` looks at the raw text first: without
- * one of these marks no fault is possible.
+ * Walking every value would cost more than parsing it. So `hasUnsafeMarks` looks at the raw text first: a text without
+ * any of these marks is safe.
  */
 import type { InputError } from "../schema/input-error.ts";
 

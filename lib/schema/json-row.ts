@@ -19,8 +19,8 @@ export function rowOfFields(
 }
 
 /**
- * The row of what was buffered, or why there is none. Where data is the row as it is, its JSON is the record's but for
- * two keys: it is neither read nor written again, and whether it is JSON is left to Postgres.
+ * Makes the row for one envelope, or says why it cannot. If the stream has no `toRow`, the data's JSON text is reused and only
+ * id and receivedAt are added. The text is not parsed here; Postgres rejects invalid JSON.
  */
 export function rowOf(stream: Stream, envelope: Envelope): Row | { reason: string } {
   const { id, receivedAt, v, dataJson } = envelope;

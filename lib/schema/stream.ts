@@ -1,6 +1,6 @@
 /**
  * A stream: one event type, declared whole in one file under `lib/streams/`. Its table, its schema, how an
- * event becomes a row, its policy. `lib/registry.ts` finds the file; nothing else is edited.
+ * event becomes a row, its policy. `lib/schema/registry.ts` finds the file; nothing else is edited.
  */
 import type { InferInsertModel } from "drizzle-orm";
 import { type PgTable, timestamp, uuid } from "drizzle-orm/pg-core";

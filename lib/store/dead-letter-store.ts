@@ -117,7 +117,7 @@ export function createDeadLetterStore(db: Database, streams: Registry, timeoutMs
     return groups;
   }
 
-  /** AnswerCounts the letters that a purge under the same terms would delete. */
+  /** Counts the letters that a purge under the same terms would delete. */
   async function count(filter: LetterFilter, limit: number | undefined): Promise<LetterCount> {
     const [, { rows }] = await db.batch([
       bound(),
@@ -208,7 +208,7 @@ export function createDeadLetterStore(db: Database, streams: Registry, timeoutMs
 const exactly = <T>(timestamp: PgColumn | SQL) =>
   sql<T>`to_char(${timestamp} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')`;
 
-/** AnswerCounts what a statement returns as `is_live`. */
+/** Counts what a statement returns as `is_live`. */
 const countOf = (letters: SQL) =>
   sql`with found as (${letters})
     select count(*)::int as letters, (count(*) filter (where is_live))::int as live from found`;

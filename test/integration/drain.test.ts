@@ -222,7 +222,7 @@ describe("a poison row never holds up its batch", () => {
     await expectConserved(world, "checked", [id]);
   });
 
-  test("a late copy of an earlier death does not undo a redrive; a new death does", async () => {
+  test("a late copy of an earlier burial does not undo a redrive; a new burial does", async () => {
     const { id, envelope } = envelopeOf({ n: -1 });
     await world.buffer.push(P, [envelope]);
     await tick();
@@ -254,7 +254,7 @@ describe("while Postgres is not usable nothing is lost and nobody is blamed", ()
   };
 
   test.each(["refuse", "cut-before", "status-429", "status-500", "nonsense"] as const)(
-    "%s: every batch is kept, no attempt is counted",
+    "%s: every batch is kept, no crash is counted",
     (kind) => outage(() => ({ kind })),
   );
 
@@ -299,7 +299,7 @@ describe("while Postgres is not usable nothing is lost and nobody is blamed", ()
     expect(inserts).toBeLessThanOrEqual(2 * world.config.drainConcurrency); // an insert and a probe a slot
   });
 
-  test("a missing table is said loudly and is nobody's death", async () => {
+  test("a missing table is said loudly and blames nobody", async () => {
     const ids = await push(good(20));
     await world.sql.query("alter table checked rename to elsewhere");
     expect(await tick()).toMatchObject({ stored: 0, dead: 0, outcome: "misconfigured" });

@@ -191,7 +191,7 @@ const CASES: [string, State, ClaimOptions, unknown[] | ((reply: unknown[]) => vo
     { pending: ["c"], claimed: ["a"], lease: "you:1", claim: inHand(["a"], "you:1") },
   ],
   [
-    "the holder died: the same batch, one attempt more",
+    "the holder died: the same batch, one crash more",
     { pending: ["c"], claimed: ["a"], claim: inHand(["a"], "you:1") },
     {},
     batch(["a"], { fresh: 0, crashes: 1 }),
@@ -205,7 +205,7 @@ const CASES: [string, State, ClaimOptions, unknown[] | ((reply: unknown[]) => vo
     { claimed: ["a"], lease: "me:1", claim: inHand(["a"], "me:1", { crashes: "2" }) },
   ],
   [
-    "a batch that an earlier call of the same living process let go of is no death",
+    "a batch that an earlier call of the same living process let go of is no crash",
     { claimed: ["a"], claim: inHand(["a"], "me:0") },
     {},
     batch(["a"], { fresh: 0 }),
