@@ -22,7 +22,7 @@ export default defineConfig({
         test: {
           name: "adoption",
           include: ["test/adoption/**/*.test.ts"],
-          sequence: { groupOrder: 1 }, // after the others, whose timing it would disturb
+          sequence: { groupOrder: 1 }, // never beside the others, whose timing it would disturb
         },
       },
     ],

@@ -7,7 +7,7 @@ import type { Names } from "./postgres-errors.ts";
 const OF_DATA = ["22", "23", "44", "45", "54", "P0"];
 /** A sequence that ran out is the table's fault; permission denied for one row alone is a row's policy. */
 const SEQUENCE_EXHAUSTED = "2200H";
-const POLICY = "42501";
+export const POLICY = "42501";
 
 /** Whether the code, and the names beside it, speak of the row's data. */
 export function judgesData(stream: Stream, sqlstate: string, { column, constraint }: Names): boolean {

@@ -5,7 +5,7 @@
 import type { Row } from "../schema/json-row.ts";
 import type { Stream } from "../schema/stream.ts";
 import type { Verdict } from "./isolate.ts";
-import { judgesData } from "./judge.ts";
+import { judgesData, POLICY } from "./judge.ts";
 import { type Failure, failureOf, reasonOf } from "./postgres-errors.ts";
 import type { Store } from "./store.ts";
 import { type Refused, type Step, type Stopped, stop } from "./written.ts";
@@ -31,13 +31,23 @@ export async function isolate<R extends Row>(
   const missing = rows.filter((_, i) => verdicts[i]?.kind === "not-inserted");
   const there = missing.length > 0 ? await resolveMissing(store, stream, missing, 0) : {};
   const looked = there.stopped || refused.length === 0 ? {} : await lookUp(store, stream, refused);
-  const stopped = there.stopped ?? looked.stopped;
+  const stopped =
+    there.stopped ?? looked.stopped ?? (stored === 0 ? tableAtFault(looked.refused ?? []) : undefined);
   return {
     stored: stored + (there.stored ?? 0),
     duplicates: (there.duplicates ?? 0) + (looked.duplicates ?? 0),
     refused: [...(there.refused ?? []), ...(looked.refused ?? [])],
     ...(stopped ? { stopped } : {}),
   };
+}
+
+/**
+ * No row was stored beside these, so nothing proves that a row is at fault. If the code does not judge data, the table is:
+ * no partition for today, a sequence that ran out, a new NOT NULL column, a trigger without its table, no policy.
+ */
+function tableAtFault<R extends Row>(refused: readonly Refused<R>[]): Stopped | undefined {
+  const found = refused.find(({ sqlstate, judgesData: isOfData }) => !isOfData || sqlstate === POLICY);
+  return found && { outcome: "misconfigured", sqlstate: found.sqlstate, reason: found.reason };
 }
 
 function refusedBy<R extends Row>(stream: Stream, row: R, verdict: Verdict | undefined): Refused<R>[] {

@@ -194,6 +194,69 @@ describe("a row is told apart from its table", () => {
     }
   });
 
+  const everyRow: [string, string, string, RegExp][] = [
+    [
+      "a trigger asks for a table that is missing",
+      `create function audit() returns trigger language plpgsql as $$ begin insert into nowhere values (1); return new; end $$;
+       create trigger audit before insert on checked for each row execute function audit()`,
+      "drop trigger audit on checked; drop function audit()",
+      /^undefined table \(SQLSTATE 42P01\)/,
+    ],
+    [
+      "a new column is NOT NULL, and the stream does not declare it",
+      "alter table checked add column extra text not null",
+      "alter table checked drop column extra",
+      /^null in a column that is NOT NULL \(SQLSTATE 23502\): table checked, column extra/,
+    ],
+    [
+      "a sequence ran out",
+      `create sequence short maxvalue 2; select nextval('short'), nextval('short');
+       alter table checked add column serial integer default nextval('short')`,
+      "alter table checked drop column serial; drop sequence short",
+      /^sequence exhausted \(SQLSTATE 2200H\)/,
+    ],
+  ];
+  test.each(everyRow)(
+    "every row is refused because %s: kept, misconfigured, 503, and stored once mended",
+    async (_, spoil, mend, reason) => {
+      await world.sql.query(spoil);
+      const ids: string[] = [];
+      try {
+        ids.push(...(await push(good(10))));
+        for (let calls = 0; calls < 2; calls++)
+          expect(await tick()).toMatchObject({ stored: 0, dead: 0, outcome: "misconfigured" });
+        const said = world.said.find(({ event }) => event === "store.misconfigured");
+        expect(said?.fields.reason).toMatch(reason);
+        const { status } = await ingest.post("checked", { n: 1 }, { query: "?ack=stored" });
+        expect(status).toBe(503);
+      } finally {
+        await world.sql.query(mend);
+      }
+      expect(await tick()).toMatchObject({ stored: 10, outcome: "empty" });
+      await expectConserved(world, "checked", ids);
+    },
+  );
+
+  test("row-level security without a policy: kept, misconfigured, and stored once there is one", async () => {
+    await world.sql.query(`
+      create role unpolicied login password 'unpolicied'; grant usage on schema public to unpolicied;
+      grant all on all tables in schema public to unpolicied; alter table checked enable row level security`);
+    const ids = await push(good(10));
+    try {
+      const url = new URL(world.config.databaseUrl);
+      url.username = url.password = "unpolicied";
+      const store = storeAt(url.href);
+      expect(await tick({ store })).toMatchObject({ stored: 0, dead: 0, outcome: "misconfigured" });
+      await world.sql.query("create policy everything on checked using (true)");
+      expect(await tick({ store })).toMatchObject({ stored: 10, outcome: "empty" });
+    } finally {
+      await world.sql.query(`
+        drop policy if exists everything on checked; alter table checked disable row level security;
+        drop owned by unpolicied; drop role unpolicied`);
+    }
+    await expectConserved(world, "checked", ids);
+  });
+
   test("a trigger that raises for the whole statement: kept, misconfigured, and 503", async () => {
     await withTrigger(
       "raise exception 'closed';",
