@@ -1,6 +1,6 @@
 /**
  * Answers `POST /v1/{stream}` once key and stream are known: reads the body, admits its events, hands them over, and
- * says what may be promised.
+ * says what is promised.
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { TokenBuckets } from "../lib/access/token-bucket.ts";

@@ -4,7 +4,7 @@
  * The framework answers malformed JSON in HTML before a function runs, inflates bodies to a gigabyte, runs each
  * request in a node:domain, and exits at once on SIGTERM. It makes its server with `http.createServer` after it
  * has loaded this module, so that call is wrapped here: the server hands every request straight to the handler,
- * and on SIGTERM it takes no new connection, lets what is in flight end, and then exits.
+ * and on SIGTERM it takes no new connection, lets requests in flight end, and then exits.
  */
 import http, {
   type IncomingHttpHeaders,
@@ -63,7 +63,7 @@ export function openDoor(served: Served, create = makeServer): { server: Server;
   return { server, guard: () => door.guard(server) };
 }
 
-/** What Node's parser says of a request that it could not read to its end, where that is no plain 400. */
+/** The status for each error of Node's parser that is not a plain 400. */
 const STATUS_BY_CODE: Record<string, number> = {
   HPE_HEADER_OVERFLOW: 431,
   HPE_CHUNK_EXTENSIONS_OVERFLOW: 413,
@@ -80,7 +80,7 @@ class Door {
     this.#served = served;
   }
 
-  /** Runs the handler and answers what it throws. */
+  /** Runs the handler, and answers an error that it throws. */
   async enter(req: IncomingMessage, res: ServerResponse): Promise<void> {
     res.on("error", () => {}); // the client went away: nobody is left to tell
     if (this.#isStopping) {

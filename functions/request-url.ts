@@ -11,7 +11,7 @@ export interface RequestUrl {
   query: URLSearchParams;
 }
 
-/** Splits a request's target. Throws a 404 for one that is no path. */
+/** Splits a request's target. Throws a 404 if it is not a path. */
 export function requestUrlOf(req: IncomingMessage): RequestUrl {
   const url = req.url ?? "/";
   const mark = url.indexOf("?");

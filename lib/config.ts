@@ -162,7 +162,7 @@ export interface Config {
   corsOrigins: string[];
 }
 
-/** What was wrong with the environment: one line a problem, names first. */
+/** The problems of the environment: one line a problem, names first. */
 export class ConfigError extends Error {
   override name = "ConfigError";
 }

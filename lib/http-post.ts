@@ -1,7 +1,6 @@
 /**
- * One POST over HTTP, for the clients of both vendors: undici's `request`. It is what is under Node's fetch, without
- * the layer above that costs four fifths of a small request's CPU (docs/performance.md). Connections are kept;
- * nothing is sent twice.
+ * One POST over HTTP, for the clients of both vendors: undici's `request`. Node's fetch is built on it, with a layer
+ * that costs four fifths of a small request's CPU (docs/performance.md). Connections are kept; nothing is sent twice.
  */
 import { EventEmitter } from "node:events";
 import { Agent, request } from "undici";

@@ -42,7 +42,7 @@ export function withFields(log: Log, always: Fields): Log {
   return { debug: at("debug"), info: at("info"), warn: at("warn"), error: at("error") };
 }
 
-/** What may be said of an unexpected error: its name and where it was thrown, but not its message. */
+/** The loggable parts of an unexpected error: its name and the place where it was thrown, not its message. */
 export function describeError(error: unknown): Fields {
   if (!(error instanceof Error)) return { error: typeof error };
   const frames = (error.stack ?? "").split("\n").filter((line) => line.startsWith("    at "));

@@ -94,7 +94,7 @@ export function createBuffer(redis: Client, now: () => number = Date.now) {
 
   /**
    * Pushes envelopes onto a partition with one LPUSH, all or nothing, and returns the depth of pending after it.
-   * May be repeated: the primary key absorbs what arrives twice. Throws PushUnconfirmed unless Redis answered
+   * May be repeated: the primary key absorbs a second copy. Throws PushUnconfirmed unless Redis answered
    * with a number.
    */
   async function push(partition: Partition, envelopes: readonly string[]): Promise<number> {

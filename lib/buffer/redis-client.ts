@@ -16,8 +16,8 @@ interface Endpoint {
 const SYNC_TOKEN = "upstash-sync-token";
 
 /**
- * Upstash's REST protocol (upstash.com/docs/redis/features/restapi) over `post`. Throws UpstashError with what Redis
- * said, UpstashJSONParseError at what is no JSON, and what `post` throws.
+ * Upstash's REST protocol (upstash.com/docs/redis/features/restapi) over `post`. Throws UpstashError with Redis's
+ * words, UpstashJSONParseError if the answer is not JSON, and the errors of `sendPost`.
  */
 function requesterTo({ restUrl, restToken }: Endpoint, timeoutMs: number): Requester {
   const url = restUrl.replace(/\/$/, "");

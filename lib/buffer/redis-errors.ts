@@ -1,5 +1,5 @@
 /**
- * What a failed Redis command means. Upstash has no codes: its refusals are told apart by the words with which
+ * The meaning of a failed Redis command. Upstash has no codes: its refusals are told apart by the words with which
  * its messages begin (upstash.com/docs/redis/troubleshooting), everything else counts as no answer.
  */
 import { ConnectionFailed, TimedOut } from "../http-post.ts";
@@ -29,7 +29,7 @@ export const isOfRedis = (error: unknown): boolean =>
   error instanceof TimedOut ||
   (error instanceof Error && OF_THE_CLIENT.includes(error.name));
 
-/** Reads what went wrong from an error of the client in redis-client.ts. */
+/** Reads the failure from an error of the client in redis-client.ts. */
 export function redisFailureOf(error: unknown): RedisFailure {
   if (!(error instanceof Error)) return "silent";
   if (error instanceof ConnectionFailed) return "connection";

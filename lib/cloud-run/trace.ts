@@ -7,7 +7,7 @@ import type { IncomingHttpHeaders } from "node:http";
 const PROJECT_URL = "http://metadata.google.internal/computeMetadata/v1/project/project-id";
 const TIMEOUT_MS = 500;
 
-/** The project that this runs in, from Cloud Run's metadata server; undefined where there is none. */
+/** The project that this runs in, from Cloud Run's metadata server; undefined if there is none. */
 export async function findProject(url = PROJECT_URL): Promise<string | undefined> {
   try {
     const response = await fetch(url, {

@@ -13,7 +13,7 @@ export interface DrainDeps {
   now: () => number;
   /** Slots for inserts, shared by all drain calls of the process. */
   slots: Pick<FairSlots, "run">;
-  /** Names this process: a batch that an earlier drain call of the same process let go of is no crash. */
+  /** Names this process: a batch that an earlier drain call of the same process let go of is not a crash. */
   instance: string;
   batchMaxRows: number;
   leaseMs: number;

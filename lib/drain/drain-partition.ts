@@ -25,7 +25,7 @@ export interface PartitionResult extends PartitionReport {
   oldestReceivedAtMs: number;
 }
 
-/** What comes after one batch. */
+/** The step after one batch. */
 type Next =
   /** The batch of this name is settled: acknowledge it with the next claim. */
   | { kind: "claim"; settled: string }
@@ -39,7 +39,7 @@ const end = (outcome: DrainOutcome, remaining: number | null = null): Next => ({
   remaining,
 });
 
-/** What one batch adds to the partition's result. */
+/** One batch's part of the partition's result. */
 interface Counts {
   batches: number;
   stored: number;
@@ -83,7 +83,7 @@ export async function drainPartition(
   }
 }
 
-/** Acknowledges the batch named `settled`, claims the next, settles it, and says what comes after it. */
+/** Acknowledges the batch named `settled`, claims the next, settles it, and returns the step after it. */
 async function drainBatch(
   deps: DrainDeps,
   call: DrainCall,

@@ -1,11 +1,11 @@
-/** What a drain call tells: one report a stream, made of its partitions', and one log entry. */
+/** The report of a drain call: one a stream, made of its partitions', and one log entry. */
 import type { Log } from "../log.ts";
 
 /** How a partition's drain ended, from best to worst. */
 export const OUTCOMES = ["empty", "short", "deadline", "held", "unavailable", "misconfigured"] as const;
 export type DrainOutcome = (typeof OUTCOMES)[number];
 
-/** What became of one partition in one drain call. */
+/** The result of one partition in one drain call. */
 export interface PartitionReport {
   batches: number;
   stored: number;
@@ -53,7 +53,7 @@ export function summarise(stream: string, parts: PartitionReport[], atBest: Drai
 const worst = (outcomes: readonly DrainOutcome[]): DrainOutcome =>
   OUTCOMES[Math.max(0, ...outcomes.map((outcome) => OUTCOMES.indexOf(outcome)))] ?? "empty";
 
-/** Says what one drain call did, as loudly as its outcome deserves. */
+/** Logs one drain call, with a severity that follows its outcome. */
 export function logReport(log: Log, call: DrainCallFacts, { streams, durationMs }: DrainReport): void {
   const sum = (field: "stored" | "dead") => streams.reduce((total, one) => total + one[field], 0);
   const remaining = streams.map((one) => one.remaining);

@@ -15,7 +15,7 @@ import { letterOf, readBatch } from "./read-batch.ts";
 /** The failure that stopped a batch, or "abandoned": the time is over or the lease is lost. */
 export type Stopped = NonNullable<Written["stopped"]>;
 
-/** What became of a batch. If `stopped` is set, some of its events are undecided: settle it again. */
+/** The result of settling a batch. If `stopped` is set, some of its events are undecided: settle it again. */
 export interface Settled {
   stored: number;
   duplicates: number;

@@ -1,6 +1,10 @@
 /**
  * A fixed number of slots, handed out round robin over queues: however many wait in one queue, each other
  * queue gets its turn. Bounds how many inserts run at once without letting a busy stream starve a quiet one.
+ *
+ * @example
+ * const slots = new FairSlots(8);
+ * await slots.run("orders", () => insert(batch)); // waits until a slot is free, and gives it back
  */
 export class FairSlots {
   #free: number;

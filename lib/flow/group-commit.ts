@@ -22,7 +22,7 @@ export interface Options {
   concurrency: number;
 }
 
-/** What one caller added. */
+/** One caller's items. */
 interface Part<Item> {
   items: readonly Item[];
   bytes: number;
@@ -36,10 +36,17 @@ interface Waiter<Item, Result> extends Part<Item> {
 /** A commit's result as one caller gets it. */
 export interface Answer<Result> {
   result: Result;
-  /** Where the caller's items begin in what was committed. */
+  /** The place of the caller's first item in the commit. */
   offset: number;
 }
 
+/**
+ * Shares commits among callers.
+ *
+ * @example
+ * const group = new GroupCommit((items: string[]) => redis.lpush(key, ...items), { ...PUSH_LIMITS, maxWaitingBytes, concurrency: 1 });
+ * const { result } = await group.add(["a", "b"], 2); // result: the reply to the one LPUSH of all callers
+ */
 export class GroupCommit<Item, Result> {
   readonly #commit: (items: Item[]) => Promise<Result>;
   readonly #options: Options;

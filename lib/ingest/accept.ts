@@ -1,5 +1,5 @@
 /**
- * Accepting: decides what an answer may promise. Buffered if Redis has the events; stored if Postgres has them, because
+ * Decides the promise of an answer. Buffered if Redis has the events; stored if Postgres has them, because
  * the sender or the stream asked for that, or because Redis is away; else nothing is promised, and the ids let
  * the sender try again without storing anything twice.
  */

@@ -11,7 +11,7 @@ import type { Stream } from "../schema/stream.ts";
 import type { ParsedBody, RawEvent } from "./parse-body.ts";
 import { findUnsafeValue } from "./unsafe-json.ts";
 
-/** An event that is not accepted, because of what its client sent, by its place in the request. */
+/** An event that is not accepted, because its client sent it wrongly, by its place in the request. */
 export interface Rejected {
   index: number;
   errors: InputError[];

@@ -1,5 +1,5 @@
 /**
- * Counts of what ingest answered, by stream, logged at most every ten seconds as `ingest.counted`. They are
+ * Counts of the events that ingest answered, by stream, logged at most every ten seconds as `ingest.counted`. They are
  * logged when a request ends: Cloud Run gives no CPU between requests.
  */
 import type { Log } from "../log.ts";
@@ -29,7 +29,7 @@ export class AnswerCounts {
     if (this.#now() - this.#loggedAtMs >= EVERY_MS) this.logCounts();
   }
 
-  /** Logs what was counted since the last time. */
+  /** Logs the counts since the last time. */
   logCounts(): void {
     for (const [stream, sums] of this.#byStream) this.#log.info("ingest.counted", { stream, ...sums });
     this.#byStream = new Map();

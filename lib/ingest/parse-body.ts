@@ -15,7 +15,7 @@ export interface RawEvent {
   value: unknown;
   /** Whether the text gave cause for a deep check. */
   needsDeepCheck: boolean;
-  /** What was wrong with its form, beyond syntax. */
+  /** An error in its form, beyond syntax. */
   error?: InputError;
 }
 
@@ -64,7 +64,7 @@ export class TooMany extends Error {
 }
 
 /**
- * Parses a body of at most `eventsMax` events. Throws BodySyntaxError where it is not what its media type says, or holds
+ * Parses a body of at most `eventsMax` events. Throws BodySyntaxError if it is not of its media type, or holds
  * no event; TooMany before it processes any event over the limit.
  */
 export function parseBody(

@@ -61,7 +61,7 @@ export class PartitionChoice {
     return found === undefined ? undefined : { stream, index: found };
   }
 
-  /** Notes what a push of `count` envelopes of `bytes` in all left behind. */
+  /** Notes the depth after a push of `count` envelopes with `bytes` in all. */
   pushed({ stream, index }: Partition, depth: number, count: number, bytes: number): void {
     const mean = bytes / count;
     this.#meanBytes = this.#meanBytes === 0 ? mean : this.#meanBytes * 0.9 + mean * 0.1;

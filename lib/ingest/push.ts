@@ -40,7 +40,7 @@ interface Deps {
 /** Bytes of one stream that may wait for Redis in one instance; past that, shed. */
 const WAITING_MAX_BYTES = 32_000_000;
 
-/** What one LPUSH left behind. */
+/** The result of one LPUSH. */
 interface Pushed {
   partition: Partition;
   /** The crossing that this push saw, once sent; the first caller of the group waits for it. */

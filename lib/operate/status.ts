@@ -11,16 +11,16 @@ export interface StatusReport {
     pending: number;
     sealed: number;
     claimed: number;
-    /** Age of the event received first, null where nothing waits. */
+    /** Age of the event received first, null if nothing waits. */
     oldestAgeSeconds: number | null;
     /** Null when Postgres does not answer. */
     deadLetters: number | null;
     partitions: {
       partition: number;
       depth: number;
-      /** Seconds since the drain call that holds it began, null where none does. */
+      /** Seconds since the drain call that holds it began, null if none does. */
       heldForSeconds: number | null;
-      /** Seconds since the batch in hand was first claimed, null where there is none. */
+      /** Seconds since the batch in hand was first claimed, null if there is none. */
       batchAgeSeconds: number | null;
       crashes: number;
       lastSqlstate: string | null;

@@ -1,6 +1,6 @@
 /**
- * What a column can hold, checked before an event is accepted: a value that only Postgres would refuse costs
- * several statements and a dead letter, one that is rejected before costs its sender a clear 422.
+ * Checks that each column can hold its value, before an event is accepted. A value that only Postgres refuses costs several
+ * statements and a dead letter. A value that is rejected here costs its sender a clear 422.
  *
  * Ranges are those of PostgreSQL's documentation, chapter 8 (numeric, character and date/time types).
  */

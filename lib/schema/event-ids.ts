@@ -5,7 +5,7 @@
 import { createHash } from "node:crypto";
 import { v5, v7 } from "uuid";
 
-/** The namespace of every id that Spillway derives. Published: anyone can compute the id of what they sent. */
+/** The namespace of every id that Spillway derives. Published: anyone can compute the id of an event that they sent. */
 export const SPILLWAY_NAMESPACE = "6f1d7c1e-5b0a-5c39-9a54-0d6f5b8b1a77";
 
 const UUID_SHAPE = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;

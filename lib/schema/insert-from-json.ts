@@ -1,5 +1,5 @@
 /**
- * Rows as records in JSON: what an insert selects from. A record's keys are the table's fields, as in the rows themselves.
+ * Rows as records in JSON, from which an insert selects. A record's keys are the table's fields, as in the rows themselves.
  *
  * All records are one parameter; or, where a column is jsonb and so may be large, each is one: the megabyte that 100 of them
  * can be is then never joined. Postgres takes large ones alike either way, and small ones faster together.
@@ -57,7 +57,7 @@ export function makeRecordset(table: PgTable): Recordset {
         const value = row[field];
         if (value !== undefined && value !== null) record[field] = write ? write(value) : value;
       }
-      return JSON.stringify(record); // what is left out reads as null
+      return JSON.stringify(record); // a key that is left out reads as null
     },
     isPlain: writers.every(({ write }) => write === undefined),
   };

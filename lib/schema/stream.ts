@@ -18,7 +18,7 @@ export const eventColumns = () => ({
   storedAt: timestamp("stored_at", { withTimezone: true, mode: "string" }).defaultNow().notNull(),
 });
 
-/** A moment as RFC 3339 text, kept to the microsecond; within what a timestamptz column holds. */
+/** A timestamp as RFC 3339 text, kept to the microsecond, within the range of a timestamptz column. */
 export const timestampText = () =>
   z.iso
     .datetime({ offset: true, error: "expected an RFC 3339 date-time such as 2026-11-21T09:30:00Z" })
@@ -63,13 +63,13 @@ interface Declaration<Name extends string, Table extends PgTable, Schema extends
   /** The stream's name in URLs, and its table's. */
   name: Name;
   table: Table & { _: { name: NoInfer<Name> } };
-  /** What a client may send, without `id`. Unknown keys are refused: use z.strictObject. */
+  /** The events that a client may send, without `id`. Unknown keys are rejected: use z.strictObject. */
   schema: Schema;
   /** The floor of its answers. @default "buffered" */
   ack?: Ack;
   /** The version of the data's shape, 1 to 999,999,999; raise it when the schema changes. @default 1 */
   v?: number;
-  /** Refuse new events, but go on draining what is buffered. @default false */
+  /** Takes no new events, but goes on draining those that are buffered. @default false */
   retired?: boolean;
   /** Events that a client may send, for docs and tests; needed only where none can be derived from the schema. */
   examples?: readonly z.input<NoInfer<Schema>>[];
@@ -104,7 +104,13 @@ export interface Stream {
   readonly fromCloudEvent: (event: CloudEvent) => unknown;
 }
 
-/** Declares a stream. Throws where its name could not stand in a URL or a Redis key, its `v` in an envelope, a default in SQL. */
+/**
+ * Declares a stream. Throws if its name could not stand in a URL or a Redis key, its `v` in an envelope, a default in SQL.
+ *
+ * @example
+ * export const orders = pgTable("orders", { ...eventColumns(), sku: text("sku").notNull() });
+ * export default defineStream({ name: "orders", table: orders, schema: z.strictObject({ sku: z.string() }) });
+ */
 export function defineStream<Name extends string, Table extends PgTable, Schema extends z.ZodType<Json>>(
   declaration: Declaration<Name, Table, Schema> & Mapping<Table, Schema>,
 ): Stream;

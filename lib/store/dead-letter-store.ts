@@ -22,7 +22,7 @@ export interface LetterFilter {
   since: string | undefined;
   /** Died before this, RFC 3339. */
   until: string | undefined;
-  /** Letters that wait for nobody too: redriven, or stored since. */
+  /** Also letters that need no attention: redriven, or stored since. */
   isAll: boolean;
 }
 
@@ -208,7 +208,7 @@ export function createDeadLetterStore(db: Database, streams: Registry, timeoutMs
 const exactly = <T>(timestamp: PgColumn | SQL) =>
   sql<T>`to_char(${timestamp} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')`;
 
-/** Counts what a statement returns as `is_live`. */
+/** Counts the rows of a statement, and those whose `is_live` is true. */
 const countOf = (letters: SQL) =>
   sql`with found as (${letters})
     select count(*)::int as letters, (count(*) filter (where is_live))::int as live from found`;

@@ -1,6 +1,6 @@
 /**
  * Verdicts on rows that an insert did not store: isolates those that may be at fault, and looks up those that may be there.
- * A failure of Postgres in these statements is no row's fault: it stops the write, or is returned.
+ * A failure of Postgres in these statements is not a row's fault: it stops the write, or is returned.
  */
 import type { Row } from "../schema/json-row.ts";
 import type { Stream } from "../schema/stream.ts";

@@ -4,7 +4,7 @@
  *
  *     refused       ─▶ is the same insert without rows refused, too? Then stop: no row is at fault.
  *                      Else isolate: each row's verdict, in one round trip
- *     fewer stored  ─▶ look the ids up; what is missing once more, without ON CONFLICT
+ *     fewer stored  ─▶ look the ids up; insert missing rows once more, without ON CONFLICT
  *     conflict      ─▶ three tries, then stop
  *     too large     ─▶ halve; a row alone is refused
  *     timeout       ─▶ halve, but only if the insert without rows succeeds; a row alone gets three tries
@@ -37,7 +37,7 @@ interface Options<R extends Row> {
   canContinue?: () => Promise<boolean>;
 }
 
-/** Writes rows in their order; see the module's head. Throws what is neither Postgres's nor the network's fault. */
+/** Writes rows in their order; see the module's head. Throws an error that is neither Postgres's nor the network's. */
 export async function writeRows<R extends Row>(options: Options<R>): Promise<Written<R>> {
   const { stream, store, canContinue } = options;
   let written: Written<R> = { stored: 0, duplicates: 0, refused: [], stopped: undefined };

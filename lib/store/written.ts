@@ -1,4 +1,4 @@
-/** What became of rows that were written: the values that write-rows.ts and verdicts.ts return. */
+/** The results of writing rows: the values that write-rows.ts and verdicts.ts return. */
 import type { Row } from "../schema/json-row.ts";
 import type { Failure } from "./postgres-errors.ts";
 
@@ -19,7 +19,7 @@ export interface Stopped {
   reason: string;
 }
 
-/** What became of a batch. If `stopped` is set, rows not counted are undecided: write them again. */
+/** The result of writing a batch. If `stopped` is set, rows not counted are undecided: write them again. */
 export interface Written<R extends Row = Row> {
   stored: number;
   duplicates: number;
@@ -33,7 +33,7 @@ export interface Part<R> {
   tries: number;
 }
 
-/** What one try of a part came to. */
+/** The result of one try of a part. */
 export interface Step<R extends Row> {
   stored?: number;
   duplicates?: number;

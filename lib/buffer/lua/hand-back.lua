@@ -8,7 +8,7 @@
 --       4 oneAtATime  "1": there was no time to find the row at fault; hand envelopes out one at a time from now on
 -- Returns  1 when the batch is marked as handed back, 0 when another drain call has taken it up since.
 --
--- Invariant: envelopes stay in claimed. Only the outcome changes: a batch handed back is no crash, so `crashes` does
+-- Invariant: envelopes stay in claimed. Only the outcome changes: a batch handed back is not a crash, so `crashes` does
 -- not rise, however often and however long the database is away. While the claim bears the caller's token nobody
 -- else holds the lease, so deleting it takes nothing from anybody; a full Redis allows no other first write.
 
