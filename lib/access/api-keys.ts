@@ -1,13 +1,13 @@
 /**
  * API keys: who may post, and to which streams.
  *
- * The environment holds only SHA-256 digests. A presented key is hashed and compared with every digest in
- * constant time, so neither the time nor the configuration tells a key.
+ * The environment holds only SHA-256 digests, so the configuration does not reveal a key. A presented key is hashed and
+ * compared with every digest in constant time, so the time of an answer does not reveal a key either.
  */
 import { hash, timingSafeEqual } from "node:crypto";
 import type { ApiKey } from "../config.ts";
 
-/** Finds whose key was presented in an `Authorization: Bearer KEY` header; undefined: nobody's. */
+/** Finds the API key that an `Authorization: Bearer KEY` header presents; undefined: there is none, or it is unknown. */
 export function authenticate(keys: readonly ApiKey[], authorization: string | undefined): ApiKey | undefined {
   const presented = /^Bearer +(\S+) *$/i.exec(authorization ?? "")?.[1];
   if (presented === undefined) return undefined;

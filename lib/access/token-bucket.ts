@@ -1,6 +1,7 @@
 /**
- * A token bucket per API key: `perSecond` tokens a second, up to a burst of two seconds' worth. One event costs
- * one token. A request larger than the burst passes when the bucket is full, and is paid for afterwards.
+ * A token bucket per API key. It gains `perSecond` tokens a second, and holds at most the tokens of two seconds (the burst).
+ * One event costs one token. A request larger than the burst passes if the bucket is full. Its bucket is then below zero, and
+ * later requests wait until it has filled again.
  */
 const BURST_SECONDS = 2;
 
@@ -14,7 +15,7 @@ export class TokenBuckets {
     this.#now = now;
   }
 
-  /** Takes `cost` tokens of `name`'s bucket. Returns 0 when they were there, else the seconds to wait. */
+  /** Takes `cost` tokens from the bucket of `name` and returns 0. If there are too few, takes none and returns the seconds to wait. */
   take(name: string, cost: number): number {
     const burst = this.#perSecond * BURST_SECONDS;
     const now = this.#now();

@@ -1,12 +1,12 @@
 /**
- * Access tokens of the function's own service account, from Cloud Run's metadata server, kept until a minute
- * before they expire (cloud.google.com/run/docs/container-contract, "Container instance metadata server").
+ * Gets access tokens of the function's own service account from Cloud Run's metadata server. A token is kept until a minute
+ * before it expires (cloud.google.com/run/docs/container-contract, "Container instance metadata server").
  */
 const URL_OF_TOKEN =
   "http://metadata.google.internal/computeMetadata/v1/instance/service-accounts/default/token";
 const TIMEOUT_MS = 250;
 
-/** Makes a source of access tokens. It throws where the metadata server gives none. */
+/** Makes the function that returns an access token. That function throws if the metadata server gives none within 250 ms. */
 export function metadataToken(now: () => number, url = URL_OF_TOKEN): () => Promise<string> {
   let kept: { token: string; untilMs: number } | undefined;
   return async () => {

@@ -1,13 +1,13 @@
 /**
- * Ties log entries to their request: Cloud Logging groups by `logging.googleapis.com/trace`, which names the project
- * and the trace that Google's front end put into the request (cloud.google.com/trace/docs/trace-log-integration).
+ * Ties log entries to their request. Cloud Logging groups entries by the field `logging.googleapis.com/trace`. It names the
+ * project, and the trace that Google's front end put into the request (cloud.google.com/trace/docs/trace-log-integration).
  */
 import type { IncomingHttpHeaders } from "node:http";
 
 const PROJECT_URL = "http://metadata.google.internal/computeMetadata/v1/project/project-id";
 const TIMEOUT_MS = 500;
 
-/** The project that this runs in, from Cloud Run's metadata server; undefined if there is none. */
+/** Asks Cloud Run's metadata server for the project of this process; undefined: the server gave none. */
 export async function findProject(url = PROJECT_URL): Promise<string | undefined> {
   try {
     const response = await fetch(url, {
@@ -20,7 +20,7 @@ export async function findProject(url = PROJECT_URL): Promise<string | undefined
   }
 }
 
-/** The field that names a request's trace, from `traceparent` (W3C) or `x-cloud-trace-context`; none without both. */
+/** Returns the log field for the trace in `traceparent` (W3C) or else `x-cloud-trace-context`. No field without project and trace. */
 export function traceOf(project: string | undefined, headers: IncomingHttpHeaders): Record<string, string> {
   const header = `${headers.traceparent ?? headers["x-cloud-trace-context"] ?? ""}`;
   const trace = /^(?:00-)?([0-9a-f]{32})\b/.exec(header)?.[1];

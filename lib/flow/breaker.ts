@@ -1,13 +1,14 @@
 /**
- * A circuit breaker on Redis: three failures within ten seconds open it for thirty; then one probe decides.
- * While it is open nobody waits for a server that does not answer. Each change of state is one log event.
+ * A circuit breaker on Redis. Three failures within ten seconds open it for thirty seconds. Then one request goes through as a
+ * probe: if Redis answers it, the breaker closes; if not, it stays open for thirty more. While it is open, no other request
+ * waits for a server that does not answer. Each change of state is one log event.
  */
 import type { Log } from "../log.ts";
 
-/** Failures that open it, and the window in which they count. */
+/** The failures that open the breaker, and the window in which they count. */
 const FAILURES = 3;
 const WINDOW_MS = 10_000;
-/** How long it stays open before a probe. */
+/** How long the breaker stays open before a probe. */
 const OPEN_MS = 30_000;
 
 export class Breaker {
@@ -22,7 +23,7 @@ export class Breaker {
     this.#log = log;
   }
 
-  /** Whether a request may go to Redis now. While the breaker is open, only one probe at a time may. */
+  /** Whether a request may go to Redis now. If it returns true, the caller must report one of the three outcomes below. */
   mayTry(): boolean {
     if (this.#openUntilMs === undefined) return true;
     if (this.#isProbing || this.#now() < this.#openUntilMs) return false;
@@ -31,7 +32,7 @@ export class Breaker {
     return true;
   }
 
-  /** Redis answered. */
+  /** Reports that Redis answered. */
   succeeded(): void {
     this.#failedAtMs = [];
     this.#isProbing = false;
@@ -40,12 +41,12 @@ export class Breaker {
     this.#log.info("breaker.closed");
   }
 
-  /** The request that was let through never got as far as asking Redis: the next may probe. */
+  /** Reports that the request ended before Redis was asked. The next request may be the probe. */
   notAsked(): void {
     this.#isProbing = false;
   }
 
-  /** Redis did not answer, or `isFinal`: it said that it will not for a while. */
+  /** Reports that Redis did not answer. `isFinal`: Redis said that it will stay away for a while, so the breaker opens at once. */
   failed(isFinal = false): void {
     const now = this.#now();
     this.#failedAtMs = [...this.#failedAtMs.filter((at) => at > now - WINDOW_MS), now];

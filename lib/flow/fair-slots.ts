@@ -1,10 +1,10 @@
 /**
- * A fixed number of slots, handed out round robin over queues: however many wait in one queue, each other
- * queue gets its turn. Bounds how many inserts run at once without letting a busy stream starve a quiet one.
+ * A fixed number of slots, given to queues in turn (round robin). A long queue cannot keep another queue from its turn. So the
+ * number of inserts that run at once is bounded, and a busy stream does not starve a quiet one.
  *
  * @example
  * const slots = new FairSlots(8);
- * await slots.run("orders", () => insert(batch)); // waits until a slot is free, and gives it back
+ * await slots.run("orders", () => insert(batch)); // waits for a free slot, and gives it back at the end
  */
 export class FairSlots {
   #free: number;
@@ -15,7 +15,7 @@ export class FairSlots {
     this.#free = slots;
   }
 
-  /** Runs `work` as soon as a slot is free for `queue`, and gives the slot back however it ends. */
+  /** Runs `work` as soon as `queue` gets a slot. Gives the slot back when `work` ends, even if it fails. */
   async run<T>(queue: string, work: () => Promise<T>): Promise<T> {
     if (this.#free > 0) this.#free -= 1;
     else await this.#wait(queue);
@@ -34,7 +34,7 @@ export class FairSlots {
     });
   }
 
-  /** Hands the slot to the first of the next queue, which then goes behind the others. */
+  /** Gives the slot to the first waiter of the next queue, and moves that queue behind the others. */
   #passOn(): void {
     const next = this.#queues.entries().next();
     if (next.done) {

@@ -1,24 +1,24 @@
 /**
- * Group commit: callers that come while a commit is under way share the next one. Nobody waits for company: if no
- * commit is under way, `add` starts one at once.
+ * Group commit: many callers share one commit. If fewer than `concurrency` commits are under way, `add` starts one at once,
+ * with this caller's items alone. Otherwise the caller waits, and shares the next commit with the others that wait.
  *
- * A group is capped by count and bytes; what does not fit opens the next. A commit that fails fails each of its
- * callers, once. What waits is bounded, so that a slow server turns into refusals instead of memory.
+ * A group is limited in count and in bytes; the next group takes the rest. If a commit fails, each of its callers gets the
+ * error, once. The bytes that wait are bounded: if the server is slow, callers are refused before memory runs out.
  */
 
-/** More is waiting than may wait: nothing of this call was sent. */
+/** Too many bytes are waiting already. No item of this call was sent. */
 export class Overloaded extends Error {
   override name = "Overloaded";
 }
 
 export interface Options {
-  /** Items in one commit, unless one caller alone has more. */
+  /** The most items in one commit, unless one caller alone has more. */
   maxCount: number;
-  /** Bytes in one commit, unless one caller alone has more. */
+  /** The most bytes in one commit, unless one caller alone has more. */
   maxBytes: number;
-  /** Bytes that may wait; past that `add` throws Overloaded. */
+  /** The most bytes that may wait; beyond it `add` throws Overloaded. A caller always fits if nobody else waits. */
   maxWaitingBytes: number;
-  /** Commits on their way at once. */
+  /** The most commits under way at once. */
   concurrency: number;
 }
 
@@ -33,10 +33,10 @@ interface Waiter<Item, Result> extends Part<Item> {
   reject(error: unknown): void;
 }
 
-/** A commit's result as one caller gets it. */
+/** A commit's result, as each of its callers gets it. */
 export interface Answer<Result> {
   result: Result;
-  /** The place of the caller's first item in the commit. */
+  /** The index of the caller's first item in the commit. */
   offset: number;
 }
 
@@ -59,7 +59,7 @@ export class GroupCommit<Item, Result> {
     this.#options = options;
   }
 
-  /** Adds items to the next commit and waits for it. Throws what the commit throws, or Overloaded. */
+  /** Adds items to the next commit and waits for it. Throws the commit's error, or Overloaded. */
   add(items: readonly Item[], bytes: number): Promise<Answer<Result>> {
     if (this.#waitingBytes > 0 && this.#waitingBytes + bytes > this.#options.maxWaitingBytes)
       return Promise.reject(new Overloaded("too much is waiting"));

@@ -1,4 +1,4 @@
-/** Splits items, in their order, into parts of at most so many items and bytes; one item alone may have more bytes. */
+/** Splits items, in order, into parts of at most `maxCount` items and `maxBytes` bytes. A larger item is a part of its own. */
 export function split<Item>(
   items: readonly Item[],
   bytesOf: (item: Item) => number,

@@ -29,7 +29,7 @@ const validDate: ValueCheck = (value) =>
     ? "expected a date from year 1 to 9999"
     : undefined;
 
-/** At most `length` characters, counted as Postgres counts them: code points. */
+/** At most `length` characters. Postgres counts code points, so this does, too. */
 const charactersWithin =
   (length: number): ValueCheck =>
   (value) =>
@@ -53,7 +53,7 @@ function checkOf(column: PgColumn): ValueCheck | undefined {
   return undefined;
 }
 
-/** Compiles the check of a table's columns, but for those named in `except`. The path is the column's field. */
+/** Makes the check of a table's columns, without the fields in `except`. An error's path is the field of its column. */
 export function checkColumns(table: PgTable, except: readonly string[]): ColumnCheck {
   const checks = Object.entries(getTableColumns(table))
     .filter(([field]) => !except.includes(field))

@@ -1,9 +1,9 @@
 /**
- * Examples of a stream: events that a client may send. The declared ones come first, then those that are derived from the
- * schema. Docs, OpenAPI, the curl line of `npm start` and the contract test take them from here.
+ * Examples of a stream: events that a client may send. The declared examples come first, then examples that are derived from
+ * the schema. Docs, OpenAPI, the curl line of `npm start` and the contract test take their examples from here.
  *
- * Each was accepted by the stream's own schema and by its table's columns before it is handed out. The same `i` gives
- * the same event in every process.
+ * Each example has passed the stream's schema and the limits of its table's columns. The same `i` gives the same event in
+ * every process.
  */
 import { deriveExample } from "./derive-example.ts";
 import { Gap } from "./example-gap.ts";
@@ -14,8 +14,8 @@ import type { Stream } from "./stream.ts";
 export type Example = Record<string, unknown>;
 
 /**
- * An event of the stream, undefined where none is declared and none can be derived. `i` varies it: 0 is the one for people
- * to read. A declared example that the stream does not accept is passed over.
+ * Returns an example event of the stream; undefined: none is declared, and none can be derived. `i` chooses the example; 0 is
+ * the one for people to read. A declared example that the stream does not accept is skipped.
  */
 export function exampleOf(stream: Stream, i = 0): Example | undefined {
   const declared = stream.examples.filter((one): one is Example => errorsOfExample(stream, one).length === 0);
@@ -24,7 +24,7 @@ export function exampleOf(stream: Stream, i = 0): Example | undefined {
   return derived instanceof Gap ? declared[i % declared.length] : derived;
 }
 
-/** Says which part of the schema has no example, and what to do; undefined: the stream has examples. */
+/** Says which part of the schema has no example, and how to mend that; undefined: the stream has examples. */
 export function whyNoExample(stream: Stream): string | undefined {
   if (exampleOf(stream) !== undefined) return undefined;
   const gap = tryToDerive(stream, 0) as Gap;
@@ -37,11 +37,11 @@ export function whyNoExample(stream: Stream): string | undefined {
   return `stream "${stream.name}" lacks examples: none can be derived for ${where} (${gap.type})${declared.join("")}. Declare at least one in defineStream: examples: [{ … }]`;
 }
 
-/** Says why the stream would not accept an event; empty: it would. */
+/** Says why the stream would not accept an event; an empty list: it would. */
 export function errorsOfExample(stream: Stream, event: unknown): InputError[] {
   if (typeof event !== "object" || event === null || Array.isArray(event))
     return [{ path: "", message: "expected an object" }];
-  const { id: _, ...data } = event as Example; // ingest takes it off, too
+  const { id: _, ...data } = event as Example; // ingest also removes the id before it checks the schema
   try {
     const parsed = stream.schema.safeParse(data);
     if (!parsed.success)
@@ -54,7 +54,7 @@ export function errorsOfExample(stream: Stream, event: unknown): InputError[] {
   }
 }
 
-/** First with long texts and fractions, then with what small columns hold. */
+/** Tries long texts and fractions first, then values that fit small columns. */
 function tryToDerive(stream: Stream, i: number): Example | Gap {
   const rich = deriveOne(stream, i, false);
   if (!(rich instanceof Gap)) return rich;

@@ -1,8 +1,9 @@
 /**
- * Rows as records in JSON, from which an insert selects. A record's keys are the table's fields, as in the rows themselves.
+ * Turns rows into JSON records, from which an insert selects. A record's keys are the table's field names, as in the rows.
  *
- * All records are one parameter; or, where a column is jsonb and so may be large, each is one: the megabyte that 100 of them
- * can be is then never joined. Postgres takes large ones alike either way, and small ones faster together.
+ * All records are one parameter. But if a column is jsonb and no column is json, each record is a parameter of its own. A
+ * jsonb value may be large: 100 records can be a megabyte, which is then never joined into one text. Postgres takes large
+ * records equally fast either way, and small records faster as one parameter.
  */
 import { Column, is, SQL, sql } from "drizzle-orm";
 import { getTableConfig, type PgColumn, type PgTable } from "drizzle-orm/pg-core";
@@ -10,19 +11,19 @@ import { getTableConfig, type PgColumn, type PgTable } from "drizzle-orm/pg-core
 export interface Recordset {
   /** The columns that an insert names, in the order in which `select` gives them. */
   columns: readonly string[];
-  /** The parameters that carry records. */
+  /** Returns the parameters that carry these records. */
   parametersOf(records: readonly string[]): readonly string[];
-  /** `select …` of every column of the table in its order, from such parameters; the record is `x`. */
+  /** Returns `select …` of the values of `columns`, in that order, from such parameters. The record is named `x`. */
   select(parameters: readonly string[]): SQL;
-  /** The same from one record, as an SQL expression of type text. */
+  /** The same for one record. `record` is an SQL expression of type text. */
   selectOne(record: SQL): SQL;
-  /** A record as JSON, of the values that Drizzle would insert. */
+  /** Returns a row as a JSON record, with the values that Drizzle would insert. */
   encode(row: Record<string, unknown>): string;
-  /** Whether JSON carries every column's values as they are. */
+  /** Whether every column's value is written to JSON unchanged. */
   isPlain: boolean;
 }
 
-/** Makes a table's recordset. Throws where a column's default is one that SQL can't state. */
+/** Makes a table's recordset. Throws if SQL cannot state a column's default. */
 export function makeRecordset(table: PgTable): Recordset {
   const fields = writableFields(table);
   const types = sql.join(
@@ -57,7 +58,7 @@ export function makeRecordset(table: PgTable): Recordset {
         const value = row[field];
         if (value !== undefined && value !== null) record[field] = write ? write(value) : value;
       }
-      return JSON.stringify(record); // a key that is left out reads as null
+      return JSON.stringify(record); // Postgres reads a missing key as null
     },
     isPlain: writers.every(({ write }) => write === undefined),
   };
@@ -65,11 +66,11 @@ export function makeRecordset(table: PgTable): Recordset {
 
 interface Field {
   column: PgColumn;
-  /** Its name in rows, and so in records. */
+  /** The column's name in rows and in records. */
   field: string;
 }
 
-/** The columns that an insert may name, in the order in which Drizzle names them. */
+/** The columns that an insert may name, in Drizzle's order. */
 function writableFields(table: PgTable): Field[] {
   const writable = getTableConfig(table).columns.filter(
     ({ generated }) => generated === undefined || generated.type === "byDefault",
@@ -78,7 +79,7 @@ function writableFields(table: PgTable): Field[] {
   return writable.map((column) => ({ column, field: names.get(column) ?? column.name }));
 }
 
-/** A column takes its default where the record has none. */
+/** The SQL for a column's value. If the record has no value, the column takes its default. */
 function selected({ field, column }: Field): SQL {
   const given = sql`x.${sql.identifier(field)}`;
   if (!column.hasDefault) return given;
@@ -90,8 +91,9 @@ function selected({ field, column }: Field): SQL {
 }
 
 /**
- * How a column's values become JSON; undefined: as they are. JSON columns keep theirs; the others take what Drizzle's
- * column makes of it, as text where JSON has no such type.
+ * Returns the function that makes a column's value ready for JSON; undefined: the value needs no change. The value of a json
+ * or jsonb column stays as it is. Any other column takes the value from Drizzle's `mapToDriverValue`. JSON has no type for a
+ * bigint or for bytes, so they become text.
  */
 function writerOf(column: PgColumn): ((value: unknown) => unknown) | undefined {
   if (column.dataType === "json") return undefined;

@@ -1,4 +1,4 @@
-/** Rows on their way to Postgres: each is a record in JSON already, which an insert only passes on. */
+/** Makes rows for Postgres. Each row holds its record as JSON text, and an insert passes that text on unchanged. */
 import type { Envelope } from "./envelope.ts";
 import type { Stream } from "./stream.ts";
 
@@ -9,7 +9,7 @@ export interface Row {
   json: string;
 }
 
-/** The row of fields that `toRow` made. */
+/** Makes a row from the fields that `toRow` returned. */
 export function rowOfFields(
   stream: Stream,
   { id, receivedAt }: Pick<Row, "id" | "receivedAt">,
@@ -19,8 +19,8 @@ export function rowOfFields(
 }
 
 /**
- * Makes the row for one envelope, or says why it cannot. If the stream has no `toRow`, the data's JSON text is reused and only
- * id and receivedAt are added. The text is not parsed here; Postgres rejects invalid JSON.
+ * Makes the row for one envelope, or says why it cannot. If the stream has no `toRow` and its recordset is plain, the data's
+ * JSON text is reused and only id and receivedAt are added. That text is not parsed here; Postgres rejects invalid JSON.
  */
 export function rowOf(stream: Stream, envelope: Envelope): Row | { reason: string } {
   const { id, receivedAt, v, dataJson } = envelope;
@@ -42,7 +42,7 @@ export function rowOf(stream: Stream, envelope: Envelope): Row | { reason: strin
   }
 }
 
-/** The stream's own fields of a row. Throws what `toRow` throws. */
+/** Returns the stream's own fields of a row. An error of `toRow` is thrown on. */
 export const fieldsOf = (stream: Stream, data: unknown, v: number): Record<string, unknown> =>
   stream.toRow === undefined ? (data as Record<string, unknown>) : stream.toRow(data, v);
 

@@ -1,7 +1,7 @@
 /**
- * The registry finds the streams: every file of `lib/streams/` declares one as its default export. Loaded
- * once, when the process starts; a file that declares none, two of one name, or one that has the name of a table of
- * ours stops the start. A folder that is empty or missing is a registry without streams.
+ * The registry finds the streams: every .ts or .js file of `lib/streams/` declares one as its default export. It is loaded
+ * once, when the process starts. The process does not start if a file declares no stream, if two streams share a name, or if
+ * a stream has a name that is reserved for our tables. An empty or missing folder gives a registry without streams.
  */
 import { readdir } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
@@ -9,10 +9,10 @@ import type { Stream } from "./stream.ts";
 
 export type Registry = ReadonlyMap<string, Stream>;
 
-/** Names of Spillway's own tables and indexes, those to come included. A stream's table would take the name away. */
+/** Names that are reserved for Spillway's own tables and indexes, now and later. A stream's table may not take one. */
 const OUR_NAMES = /^(dead_letters|spillway)(_|$)/;
 
-/** Makes a registry of the given streams. Throws where two share a name, or one has a name of ours. */
+/** Makes a registry of the given streams. Throws if two share a name, or if one has a reserved name. */
 export function registryOf(streams: readonly Stream[]): Registry {
   const registry = new Map<string, Stream>();
   for (const stream of streams) {
@@ -26,7 +26,7 @@ export function registryOf(streams: readonly Stream[]): Registry {
   return registry;
 }
 
-/** Loads every stream of the folder, in the order of their file names. */
+/** Loads every stream of the folder, in the order of the file names. */
 export async function loadStreams(folder = new URL("../streams/", import.meta.url)): Promise<Registry> {
   const files = (await filesOf(folder)).filter((file) => /\.[jt]s$/.test(file)).sort();
   const streams: Stream[] = [];

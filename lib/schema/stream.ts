@@ -1,6 +1,6 @@
 /**
- * A stream: one event type, declared whole in one file under `lib/streams/`. Its table, its schema, how an
- * event becomes a row, its policy. `lib/schema/registry.ts` finds the file; nothing else is edited.
+ * A stream is one event type. One file under `lib/streams/` declares all of it: its table, its schema, how an event becomes a
+ * row, and when it is answered. `lib/schema/registry.ts` finds the file; no other file needs a change.
  */
 import type { InferInsertModel } from "drizzle-orm";
 import { type PgTable, timestamp, uuid } from "drizzle-orm/pg-core";
@@ -8,17 +8,17 @@ import { z } from "zod";
 import { type ColumnCheck, checkColumns } from "./column-limits.ts";
 import { makeRecordset, type Recordset } from "./insert-from-json.ts";
 
-/** The columns that every stream's table has beside its own. */
+/** The columns that every stream's table has in addition to its own. */
 export const eventColumns = () => ({
   /** The idempotency key. */
   id: uuid("id").primaryKey(),
-  /** When ingest accepted it. */
+  /** When ingest had read the request's body. */
   receivedAt: timestamp("received_at", { withTimezone: true, mode: "string" }).notNull(),
   /** When Postgres stored it. */
   storedAt: timestamp("stored_at", { withTimezone: true, mode: "string" }).defaultNow().notNull(),
 });
 
-/** A timestamp as RFC 3339 text, kept to the microsecond, within the range of a timestamptz column. */
+/** A timestamp as RFC 3339 text, within the range of a timestamptz column. Postgres keeps it to the microsecond. */
 export const timestampText = () =>
   z.iso
     .datetime({ offset: true, error: "expected an RFC 3339 date-time such as 2026-11-21T09:30:00Z" })
@@ -26,7 +26,7 @@ export const timestampText = () =>
     .refine((text) => !text.startsWith("0000"), "expected a year from 0001 to 9999")
     .refine((text) => !/[+-](1[6-9]|2\d):\d\d$/.test(text), "expected an offset under 16 hours");
 
-/** What JSON can carry: an event waits in Redis as JSON, so its schema may put out nothing else (no Date, no Map). */
+/** Any JSON value. An event waits in Redis as JSON, so its schema may return nothing else (no Date, no Map). */
 export type Json =
   | string
   | number
@@ -35,16 +35,16 @@ export type Json =
   | readonly Json[]
   | { readonly [key: string]: Json | undefined };
 
-/** Any JSON value but null, kept as it is. */
+/** Accepts any JSON value except null, and does not change it. */
 export const json = () =>
   z.custom<NonNullable<Json>>((value) => value !== undefined && value !== null, {
     error: "expected a JSON value other than null",
   });
 
-/** When a stream answers: buffered (202, Redis has it) or stored (201, Postgres has it). */
+/** The level of an answer: buffered (202, Redis has the event) or stored (201, Postgres has it). */
 export type Ack = "buffered" | "stored";
 
-/** The attributes of a CloudEvent that a stream may map; `data` is the parsed payload. */
+/** The attributes of a CloudEvent that a stream may use. `data` is the parsed payload. */
 export interface CloudEvent {
   id: string;
   source: string;
@@ -60,28 +60,28 @@ type Base = "id" | "receivedAt" | "storedAt";
 type OwnColumns<Table extends PgTable> = Omit<InferInsertModel<Table>, Base>;
 
 interface Declaration<Name extends string, Table extends PgTable, Schema extends z.ZodType<Json>> {
-  /** The stream's name in URLs, and its table's. */
+  /** The stream's name in URLs, which is also the name of its table. */
   name: Name;
   table: Table & { _: { name: NoInfer<Name> } };
   /** The events that a client may send, without `id`. Unknown keys are rejected: use z.strictObject. */
   schema: Schema;
-  /** The floor of its answers. @default "buffered" */
+  /** The lowest level of its answers; a request may ask for a higher one. @default "buffered" */
   ack?: Ack;
-  /** The version of the data's shape, 1 to 999,999,999; raise it when the schema changes. @default 1 */
+  /** The version of the data's shape, 1 to 999,999,999. Raise it when the schema changes. @default 1 */
   v?: number;
-  /** Takes no new events, but goes on draining those that are buffered. @default false */
+  /** Whether ingest refuses new events. Those that are buffered are still drained. @default false */
   retired?: boolean;
-  /** Events that a client may send, for docs and tests; needed only where none can be derived from the schema. */
+  /** Events that a client may send, for docs and tests. Needed only if none can be derived from the schema. */
   examples?: readonly z.input<NoInfer<Schema>>[];
-  /** How a CloudEvent becomes an event of this stream. @default its data */
+  /** Turns a CloudEvent into an event of this stream. @default its data */
   fromCloudEvent?(event: CloudEvent): unknown;
 }
 
 interface Mapping<Table extends PgTable, Schema extends z.ZodType<Json>> {
   /**
-   * Turns validated data into the row's own columns. `v` is the version it was buffered under. A column that
-   * has a default takes that default for undefined and for null. Left out: the data's fields are the columns, in
-   * every version, and the drain need not parse them.
+   * Turns validated data into the row's own columns. `v` is the version under which the data was buffered. If a column has
+   * a default, undefined and null become that default. Without `toRow`, the data's fields are the columns in every version,
+   * and the drain usually does not parse the data.
    */
   toRow(data: z.output<Schema>, v: number): OwnColumns<Table>;
 }
@@ -92,20 +92,21 @@ export interface Stream {
   readonly table: PgTable;
   readonly schema: z.ZodType;
   readonly toRow: ((data: unknown, v: number) => Record<string, unknown>) | undefined;
-  /** How rows become a statement's parameters. */
+  /** Turns rows into the parameters of an insert. */
   readonly recordset: Recordset;
-  /** Says which column could not hold its value; undefined: all can. */
+  /** Finds the first column that cannot hold its value; undefined: every column can. */
   readonly checkRow: ColumnCheck;
   readonly ack: Ack;
   readonly v: number;
   readonly retired: boolean;
-  /** As declared: not checked before `exampleOf` hands them out. */
+  /** The declared examples, not yet checked. `exampleOf` checks each one before it returns it. */
   readonly examples: readonly unknown[];
   readonly fromCloudEvent: (event: CloudEvent) => unknown;
 }
 
 /**
- * Declares a stream. Throws if its name could not stand in a URL or a Redis key, its `v` in an envelope, a default in SQL.
+ * Declares a stream. Throws if its name does not fit a URL and a Redis key, if its `v` does not fit an envelope, or if SQL
+ * cannot state a column's default.
  *
  * @example
  * export const orders = pgTable("orders", { ...eventColumns(), sku: text("sku").notNull() });
