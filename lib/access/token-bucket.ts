@@ -15,7 +15,7 @@ export class TokenBuckets {
     this.#now = now;
   }
 
-  /** Takes `cost` tokens from the bucket of `name` and returns 0. If there are too few, takes none and returns the seconds to wait. */
+  /** Takes `cost` tokens from the bucket of `name`. Returns 0, or, if there are too few, the seconds to wait. */
   take(name: string, cost: number): number {
     const burst = this.#perSecond * BURST_SECONDS;
     const now = this.#now();

@@ -20,7 +20,7 @@ export async function findProject(url = PROJECT_URL): Promise<string | undefined
   }
 }
 
-/** Returns the log field for the trace in `traceparent` (W3C) or else `x-cloud-trace-context`. No field without project and trace. */
+/** Returns the log field of a trace, from `traceparent` (W3C) or else `x-cloud-trace-context`. None if no project is known. */
 export function traceOf(project: string | undefined, headers: IncomingHttpHeaders): Record<string, string> {
   const header = `${headers.traceparent ?? headers["x-cloud-trace-context"] ?? ""}`;
   const trace = /^(?:00-)?([0-9a-f]{32})\b/.exec(header)?.[1];

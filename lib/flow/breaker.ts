@@ -23,7 +23,10 @@ export class Breaker {
     this.#log = log;
   }
 
-  /** Whether a request may go to Redis now. If it returns true, the caller must report one of the three outcomes below. */
+  /**
+   * Whether a request may go to Redis now. While the breaker is open, only one probe at a time may. A caller that may go must
+   * report one of the three outcomes below.
+   */
   mayTry(): boolean {
     if (this.#openUntilMs === undefined) return true;
     if (this.#isProbing || this.#now() < this.#openUntilMs) return false;
@@ -46,7 +49,7 @@ export class Breaker {
     this.#isProbing = false;
   }
 
-  /** Reports that Redis did not answer. `isFinal`: Redis said that it will stay away for a while, so the breaker opens at once. */
+  /** Reports that Redis did not answer. `isFinal`: Redis refuses for a longer time, so the breaker opens at once. */
   failed(isFinal = false): void {
     const now = this.#now();
     this.#failedAtMs = [...this.#failedAtMs.filter((at) => at > now - WINDOW_MS), now];

@@ -16,7 +16,7 @@ export interface Options {
   maxCount: number;
   /** The most bytes in one commit, unless one caller alone has more. */
   maxBytes: number;
-  /** The most bytes that may wait; beyond it `add` throws Overloaded. A caller always fits if nobody else waits. */
+  /** The most bytes that may wait; beyond it `add` throws Overloaded. If nobody waits, any caller may. */
   maxWaitingBytes: number;
   /** The most commits under way at once. */
   concurrency: number;

@@ -1,6 +1,6 @@
 /**
- * Admits events: turns parsed events into envelopes, or into the errors that their sender is told. An
- * event that passes here can be stored: its id is fixed, its data fits the schema and its row fits the table.
+ * Admits events: turns parsed events into envelopes, or into errors for their sender. An event that passes has a fixed id, its
+ * data fits the schema, and its row fits the table's column limits. Postgres may still refuse it, for example by a constraint.
  */
 import type { ZodError } from "zod";
 import type { Envelope } from "../schema/envelope.ts";
@@ -11,7 +11,7 @@ import type { Stream } from "../schema/stream.ts";
 import type { ParsedBody, RawEvent } from "./parse-body.ts";
 import { findUnsafeValue } from "./unsafe-json.ts";
 
-/** An event that is not accepted, because its client sent it wrongly, by its place in the request. */
+/** An event that is not accepted, because its client must change it. `index` is its place in the request. */
 export interface Rejected {
   index: number;
   errors: InputError[];
@@ -23,12 +23,12 @@ export interface Rejected {
  */
 export interface Admission {
   envelopes: Envelope[];
-  /** Whether the client sent several, so that one may be rejected alone. */
+  /** Whether the body can hold several events, so that one may be rejected alone. */
   isBatch: boolean;
   /** The place of each envelope's event in the request. */
   indexes: number[];
   rejected: Rejected[];
-  /** Whether some event was rejected for its size alone. */
+  /** Whether at least one event was rejected because of its size. */
   isTooLarge: boolean;
 }
 
@@ -37,14 +37,14 @@ interface Options {
   keyName: string;
   idempotencyKey: string | undefined;
   eventMaxBytes: number;
-  /** When the request was accepted, RFC 3339. */
+  /** When the request's body had been read, RFC 3339. */
   receivedAt: string;
 }
 
-/** An id that a client gives its event, in characters. */
+/** The most characters in an id that a client gives its event. */
 const RAW_ID_MAX = 512;
 
-/** Sorts the events of a body into admitted and rejected. */
+/** Admits or rejects each event of a body. Throws the error of a stream's `toRow`. */
 export function admit(options: Options, { events, isBatch }: ParsedBody): Admission {
   const admission: Admission = { envelopes: [], isBatch, indexes: [], rejected: [], isTooLarge: false };
   const idempotentId =
@@ -94,7 +94,7 @@ function admitOne(
   return columnError ? { errors: [columnError] } : { v: stream.v, id, receivedAt, dataJson };
 }
 
-/** Takes the client's id off the event: a non-empty string or a whole number. */
+/** Separates the client's id from the event. It must be a non-empty string or a whole number. */
 function takeId(event: RawEvent): { rawId: string | undefined; rest: unknown } | Rejection {
   if (event.rawId !== undefined) return { rawId: event.rawId, rest: event.value };
   if (typeof event.value !== "object" || event.value === null || Array.isArray(event.value))
@@ -106,13 +106,13 @@ function takeId(event: RawEvent): { rawId: string | undefined; rest: unknown } |
   return reject("id", `expected a string of 1 to ${RAW_ID_MAX} characters or a whole number`);
 }
 
-/** Bytes are counted only where the number of characters leaves it open. */
+/** Whether a text has more than `maxBytes` bytes. Counts bytes only if the number of characters does not decide. */
 function isLongerThan(text: string, maxBytes: number): boolean {
   if (text.length > maxBytes) return true;
   return text.length * 3 > maxBytes && Buffer.byteLength(text) > maxBytes;
 }
 
-/** A schema's complaints with their paths; an unknown key is named by its own. */
+/** Lists a schema's errors with their paths. An unknown key is an error with the path of that key. */
 function inputErrorsOf(error: ZodError): InputError[] {
   return error.issues.flatMap((issue) => {
     const path = issue.path.join(".");

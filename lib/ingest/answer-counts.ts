@@ -1,6 +1,6 @@
 /**
- * Counts of the events that ingest answered, by stream, logged at most every ten seconds as `ingest.counted`. They are
- * logged when a request ends: Cloud Run gives no CPU between requests.
+ * Counts the events that ingest answered, by stream, and logs the counts at most every ten seconds as `ingest.counted`. They
+ * are logged when a request is answered, because Cloud Run gives no CPU between requests, and when the process ends.
  */
 import type { Log } from "../log.ts";
 
@@ -21,7 +21,7 @@ export class AnswerCounts {
     this.#loggedAtMs = now();
   }
 
-  /** Adds to a stream's counts, and logs them when it is time. */
+  /** Adds to a stream's counts. Logs all counts if ten seconds have passed since the last time. */
   add(stream: string, counted: Partial<Counted>): void {
     const sums = this.#byStream.get(stream) ?? { ...NOTHING };
     for (const name of Object.keys(counted) as (keyof Counted)[]) sums[name] += counted[name] ?? 0;
@@ -29,7 +29,7 @@ export class AnswerCounts {
     if (this.#now() - this.#loggedAtMs >= EVERY_MS) this.logCounts();
   }
 
-  /** Logs the counts since the last time. */
+  /** Logs the counts since the last time, and starts again at zero. */
   logCounts(): void {
     for (const [stream, sums] of this.#byStream) this.#log.info("ingest.counted", { stream, ...sums });
     this.#byStream = new Map();

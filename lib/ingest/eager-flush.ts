@@ -1,19 +1,19 @@
 /**
- * The eager flush: asks the supervisor, by another request, to drain one partition now. Best effort: whatever
- * goes wrong costs only eagerness, since the next crossing or the tick makes up for it.
+ * The eager flush: sends the supervisor a request to drain one partition now. If it fails, events only wait longer: the next
+ * crossing or the next tick drains them.
  *
- * - `off`: nothing is sent. - `http`: sent, not awaited. - `tasks`: creating the task is awaited, 300 ms at most,
- * because Cloud Run takes the CPU away after the answer.
+ * - `off`: sends nothing. - `http`: sends the request and does not wait. - `tasks`: waits until the task is created, 300 ms at
+ * most, because Cloud Run takes the CPU away after the answer.
  */
 import { fieldsOfPartition, type Partition } from "../buffer/redis-keys.ts";
 import { describeError, type Log } from "../log.ts";
 
-/** Sends a flush; resolves when the caller may answer. Never throws. */
+/** Sends a flush. Resolves when the caller may answer its request. Never throws. */
 export type Flush = (partition: Partition) => Promise<void>;
 
 /** How long a request may wait for its task to be created, in milliseconds. */
 export const TASK_TIMEOUT_MS = 300;
-/** A flush may drain for a whole drain deadline; past this it is given up, in milliseconds. */
+/** The timeout of a flush over HTTP, in milliseconds. It is longer than a drain deadline, because a flush may drain so long. */
 const HTTP_TIMEOUT_MS = 120_000;
 
 export const noFlush: Flush = async () => {};
@@ -21,7 +21,7 @@ export const noFlush: Flush = async () => {};
 const flushUrl = (supervisorUrl: string, { stream, index }: Partition) =>
   `${supervisorUrl}/drain/${stream}?partition=${index}`;
 
-/** Lets one flush of a partition be under way at a time in this instance; others meanwhile are left out. */
+/** Sends at most one flush of a partition at a time in this instance. Any other flush of it meanwhile is not sent. */
 function onePerPartition(send: Flush): Flush {
   const underWay = new Set<string>();
   return async (partition) => {
@@ -36,7 +36,7 @@ function onePerPartition(send: Flush): Flush {
   };
 }
 
-/** The local trigger: the request is sent and nobody waits for it. */
+/** The local trigger: sends the request, and nobody waits for its answer. */
 export function httpFlush(supervisorUrl: string, log: Log): Flush {
   const send = onePerPartition(async (partition) => {
     try {
@@ -56,7 +56,7 @@ export function httpFlush(supervisorUrl: string, log: Log): Flush {
 
 interface TasksOptions {
   supervisorUrl: string;
-  /** `projects/P/locations/L/queues/Q`; the queue itself adds the OIDC token of its service account. */
+  /** `projects/P/locations/L/queues/Q`. The queue itself adds the OIDC token of its service account. */
   queue: string;
   accessToken: () => Promise<string>;
   log: Log;
@@ -64,7 +64,7 @@ interface TasksOptions {
   endpoint?: string;
 }
 
-/** The production trigger: one Cloud Tasks task, which calls the supervisor. */
+/** The production trigger: creates one Cloud Tasks task, which calls the supervisor. */
 export function tasksFlush({ supervisorUrl, queue, accessToken, log, endpoint }: TasksOptions): Flush {
   const url = `${endpoint ?? "https://cloudtasks.googleapis.com"}/v2/${queue}/tasks`;
   return onePerPartition(async (partition) => {

@@ -1,6 +1,6 @@
 /**
- * From a body to the events it holds, by media type: JSON, NDJSON, CloudEvents (structured, batched, binary).
- * Only syntax is judged here; whether an event fits its stream is judged by `admit.ts`.
+ * Parses a body into its events, by media type: JSON, NDJSON, CloudEvents (structured, batched, binary). This file checks
+ * only the body's syntax and the form of a CloudEvent. `admit.ts` checks whether an event fits its stream.
  */
 
 import { isUuid } from "../schema/event-ids.ts";
@@ -8,31 +8,31 @@ import type { InputError } from "../schema/input-error.ts";
 import type { CloudEvent, Stream } from "../schema/stream.ts";
 import { hasUnsafeMarks } from "./unsafe-json.ts";
 
-/** One event as it came. */
+/** One event as the client sent it, parsed but not yet checked. */
 export interface RawEvent {
-  /** Its id as the client gave it, where the form keeps it apart from the event. */
+  /** The client's id, if the media type has a place for it outside the event (CloudEvents). */
   rawId?: string | undefined;
   value: unknown;
-  /** Whether the text gave cause for a deep check. */
+  /** Whether the text may hold an unsafe value, so that `findUnsafeValue` must look. */
   needsDeepCheck: boolean;
-  /** An error in its form, beyond syntax. */
+  /** An error in the form of a CloudEvent. */
   error?: InputError;
 }
 
 export interface ParsedBody {
   events: RawEvent[];
-  /** Whether the client sent several, so that one may be rejected alone. */
+  /** Whether the body can hold several events, so that one may be rejected alone. True even if it holds one. */
   isBatch: boolean;
 }
 
-/** The body's syntax is wrong: a 400 with this message. */
+/** The body's syntax is wrong. The answer is a 400 with this message. */
 export class BodySyntaxError extends Error {
   override name = "BodySyntaxError";
 }
 
 export type MediaType = "json" | "ndjson" | "cloudevent" | "cloudevent-batch" | "cloudevent-binary";
 
-/** Node's headers: lower-case names. */
+/** Request headers as Node gives them, with lower-case names. */
 export type Headers = Readonly<Record<string, string | string[] | undefined>>;
 
 const MEDIA_TYPES: Record<string, MediaType> = {
@@ -42,7 +42,7 @@ const MEDIA_TYPES: Record<string, MediaType> = {
   "application/cloudevents-batch+json": "cloudevent-batch",
 };
 
-/** Which of the forms a request has; undefined: none that is accepted (415). */
+/** Finds the media type of a request; undefined: it is not accepted (415). */
 export function mediaTypeOf(headers: Headers): MediaType | undefined {
   const [type = "", ...parameters] = String(headers["content-type"] ?? "")
     .toLowerCase()
@@ -58,14 +58,14 @@ const isJson = (type: string) => type === "application/json" || /^application\/[
 
 const utf8 = new TextDecoder("utf-8", { fatal: true });
 
-/** The body holds more events than are accepted: a 413. */
+/** The body holds too many events. The answer is a 413. */
 export class TooMany extends Error {
   override name = "TooMany";
 }
 
 /**
- * Parses a body of at most `eventsMax` events. Throws BodySyntaxError if it is not of its media type, or holds
- * no event; TooMany before it processes any event over the limit.
+ * Parses a body of at most `eventsMax` events. Throws BodySyntaxError if the body does not have its media type's syntax, or
+ * holds no event. Throws TooMany if it holds more events; NDJSON lines over the limit are then not parsed.
  */
 export function parseBody(
   stream: Stream,
@@ -148,7 +148,7 @@ function atMost<T>(eventsMax: number, events: readonly T[]): readonly T[] {
 
 const tooMany = (eventsMax: number) => new TooMany(`expected at most ${eventsMax} events`);
 
-/** One event a line; blank lines are passed over. */
+/** Parses one event from each line, and skips blank lines. */
 function parseLines(text: string, eventsMax: number): RawEvent[] {
   const events: RawEvent[] = [];
   let number = 0;
@@ -165,7 +165,7 @@ function parseLines(text: string, eventsMax: number): RawEvent[] {
   return events;
 }
 
-/** The attributes of a CloudEvent in binary mode: `ce-*` headers, percent-encoded UTF-8. */
+/** Reads the attributes of a CloudEvent in binary mode: the `ce-*` headers, in percent-encoded UTF-8. */
 function attributesOf(headers: Headers): Record<string, string> {
   const attributes = Object.entries(headers).filter(([name]) => name.startsWith("ce-"));
   return Object.fromEntries(
@@ -180,8 +180,8 @@ function attributesOf(headers: Headers): Record<string, string> {
 }
 
 /**
- * A CloudEvent as an event of its stream. CloudEvents promises that source and id together are unique, so an id
- * that is no UUID is taken with its source.
+ * Turns a CloudEvent into an event of its stream. CloudEvents promises that source and id together are unique. So if the id
+ * is not a UUID, the event's raw id is made of both.
  */
 function fromCloudEvent(stream: Stream, value: unknown, needsDeepCheck: boolean): RawEvent {
   const error = errorOfCloudEvent(value);

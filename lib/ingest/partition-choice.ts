@@ -1,10 +1,12 @@
 /**
- * Chooses the partition of a stream that this instance pushes to, and says when it pushes no more.
+ * Chooses the partition of a stream for this instance's next push, and says when the stream must be shed.
  *
- * An instance keeps to one partition of its own, so that quiet traffic makes full batches. It moves on when that
- * one is deep, so that several are drained at once. Past the high-water mark (depth × the instance's mean
- * envelope size) a partition takes no more: the push that passed it is kept, the next goes elsewhere, and when
- * all are full the stream is shed. While shedding, one LLEN a second asks again.
+ * An instance keeps pushing to one partition, so that quiet traffic makes full batches. It moves to the next partition when
+ * that one is deep, so that several are drained at once.
+ *
+ * A partition's size is estimated as its depth × the mean size of this instance's envelopes. A partition over the high-water
+ * mark is full. The push that passed the mark is kept; the next one goes to another partition. When all are full, the stream is
+ * shed. While it is shed, this instance asks for the depth of one partition a second (one LLEN).
  */
 import { fieldsOfPartition, type Partition } from "../buffer/redis-keys.ts";
 import type { Log } from "../log.ts";
@@ -13,18 +15,18 @@ interface Deps {
   partitions: number;
   /** The high-water mark of one partition, in bytes. */
   bufferMaxBytes: number;
-  /** From this depth on the next push goes to the next partition. */
+  /** If a push leaves a partition at this depth or deeper, the next push goes to the next partition. */
   moveOnAtDepth: number;
   depthOf(partition: Partition): Promise<number>;
   now: () => number;
   log: Log;
-  /** Where this instance begins, so that instances spread. @default random */
+  /** The partition with which this instance begins. Random, so that instances spread. @default random */
   first?: number;
 }
 
-/** How often a full partition's depth is asked for while shedding, in milliseconds. */
+/** The time between two looks at a full partition's depth while the stream is shed, in milliseconds. */
 const ASK_EVERY_MS = 1000;
-/** The part of the high-water mark from which people are told. */
+/** The part of the high-water mark from which `buffer.deep` is logged. */
 const DEEP_RATIO = 0.5;
 
 interface StreamState {
@@ -35,11 +37,18 @@ interface StreamState {
   isShedding: boolean;
 }
 
+/**
+ * Chooses the partition of each push.
+ *
+ * @example
+ * const partition = await choice.choose("orders"); // undefined: every partition is full, so shed
+ * if (partition) choice.pushed(partition, await buffer.push(partition, texts), texts.length, bytes);
+ */
 export class PartitionChoice {
   readonly #deps: Deps;
   readonly #first: number;
   readonly #states = new Map<string, StreamState>();
-  /** The mean size of this instance's envelopes, in bytes, recent ones counting most. */
+  /** The mean size of this instance's envelopes, in bytes. Recent envelopes count most. */
   #meanBytes = 0;
 
   constructor(deps: Deps) {
@@ -47,7 +56,7 @@ export class PartitionChoice {
     this.#first = (deps.first ?? Math.floor(Math.random() * deps.partitions)) % deps.partitions;
   }
 
-  /** The partition for the next push; undefined: shed. */
+  /** Chooses the partition for the next push; undefined: shed. Throws the error of `depthOf`. */
   async choose(stream: string): Promise<Partition | undefined> {
     const state = this.#stateOf(stream);
     const free = this.#firstFree(state);
@@ -61,7 +70,7 @@ export class PartitionChoice {
     return found === undefined ? undefined : { stream, index: found };
   }
 
-  /** Notes the depth after a push of `count` envelopes with `bytes` in all. */
+  /** Notes a partition's depth after a push of `count` envelopes with `bytes` bytes in total. */
   pushed({ stream, index }: Partition, depth: number, count: number, bytes: number): void {
     const mean = bytes / count;
     this.#meanBytes = this.#meanBytes === 0 ? mean : this.#meanBytes * 0.9 + mean * 0.1;
@@ -82,12 +91,12 @@ export class PartitionChoice {
     if (depth >= this.#deps.moveOnAtDepth) state.current = (index + 1) % this.#deps.partitions;
   }
 
-  /** Redis refused a push to this partition because its list is full. */
+  /** Notes that Redis refused a push because this partition's list is full. */
   refused({ stream, index }: Partition): void {
     this.#stateOf(stream).full.add(index);
   }
 
-  /** Redis refused because everything is full: sheds the stream until the next look. */
+  /** Notes that Redis refused a push because all of Redis is full. The stream is shed until the next look. */
   refusedAll(stream: string): void {
     const state = this.#stateOf(stream);
     for (let index = 0; index < this.#deps.partitions; index++) state.full.add(index);
@@ -117,7 +126,7 @@ export class PartitionChoice {
     return undefined;
   }
 
-  /** One LLEN: on the current partition, and next time on the one after it. */
+  /** Asks for the depth of the current partition (one LLEN). The next call asks for the partition after it. */
   async #askAgain(stream: string, state: StreamState): Promise<void> {
     const index = state.current;
     state.current = (index + 1) % this.#deps.partitions;

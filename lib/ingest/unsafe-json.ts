@@ -1,14 +1,15 @@
 /**
- * Finds values that are rejected because they would poison a batch, or would change on their way to Postgres: NUL and lone
- * surrogates (no text or jsonb column holds them), `__proto__` keys (copies of objects lose them), numbers that are
- * not finite or are integers beyond ±(2^53−1) (JSON.parse changes them), nesting deeper than 64.
+ * Finds values that would poison a batch, or would change on their way to Postgres. Ingest rejects them:
  *
- * Walking every value would cost more than parsing it. So `hasUnsafeMarks` looks at the raw text first: a text without
- * any of these marks is safe.
+ * - NUL and lone surrogates: no text or jsonb column holds them. - `__proto__` keys: copies of objects lose them.
+ * - Numbers that are not finite, and integers beyond ±(2^53−1): JSON.parse changes them. - Nesting deeper than 64.
+ *
+ * A walk through every value would cost more than parsing it. So `hasUnsafeMarks` looks at the raw text first. If the text has
+ * none of these marks, its values are safe.
  */
 import type { InputError } from "../schema/input-error.ts";
 
-/** Levels of objects and arrays in one event. */
+/** The most levels of objects and arrays in one event. */
 export const NESTING_MAX = 64;
 
 /** An escape that can spell NUL, a surrogate or `__proto__`. */
@@ -16,16 +17,16 @@ const ESCAPE = /\\u(?:00|d[89a-f])/i;
 /** A long run of digits, or an exponent. */
 const NUMBER = /\d(?:\d{15}|[eE][+-]?\d)/;
 
-/** Whether the text has one of the marks. One expression for all of them takes half as long again. */
+/** Whether the text has one of the marks, except nesting. One expression for all of them takes half as long again. */
 const hasUnsafeLiteral = (text: string): boolean =>
   text.includes("__proto__") || (text.includes("\\u") && ESCAPE.test(text)) || NUMBER.test(text);
 
-/** Whether the raw text gives cause to walk the value. */
+/** Whether the raw text has a mark, so that its value must be searched. */
 export function hasUnsafeMarks(text: string): boolean {
   return hasUnsafeLiteral(text) || (opensMoreThan(text, NESTING_MAX) && nestsDeeperThan(text, NESTING_MAX));
 }
 
-/** Whether the text has more than `limit` brackets that open: fewer cannot nest deeper. */
+/** Whether the text has more than `limit` opening brackets. With fewer it cannot nest deeper than `limit`. */
 function opensMoreThan(text: string, limit: number): boolean {
   let opens = 0;
   for (const bracket of ["{", "["])
@@ -34,7 +35,7 @@ function opensMoreThan(text: string, limit: number): boolean {
   return false;
 }
 
-/** Whether the brackets outside strings nest deeper than `limit`, by one pass over valid JSON. */
+/** Whether the brackets outside strings nest deeper than `limit`. Takes one pass, and expects valid JSON. */
 function nestsDeeperThan(text: string, limit: number): boolean {
   let depth = 0;
   for (let at = 0; at < text.length; at++) {
@@ -47,7 +48,7 @@ function nestsDeeperThan(text: string, limit: number): boolean {
   return false;
 }
 
-/** Where the string that begins at `start` ends: its next quote that is not escaped. */
+/** Finds the end of the string that begins at `start`: the next quote that is not escaped. */
 function endOfString(text: string, start: number): number {
   for (let end = text.indexOf('"', start + 1); end !== -1; end = text.indexOf('"', end + 1)) {
     let slashes = 0;
@@ -57,7 +58,7 @@ function endOfString(text: string, start: number): number {
   return text.length;
 }
 
-/** Finds the first unsafe value in a parsed value, with its path; undefined: none. Allocates nothing while all is well. */
+/** Finds the first unsafe value in a parsed value, with its path; undefined: it has none. */
 export function findUnsafeValue(value: unknown, path: (string | number)[] = []): InputError | undefined {
   if (typeof value === "string") return at(path, errorOfText(value));
   if (typeof value === "number") return at(path, errorOfNumber(value));
