@@ -1,6 +1,6 @@
 /**
- * Answers `POST /v1/{stream}` once key and stream are known: reads the body, admits its events, hands them over, and
- * says what is promised.
+ * Answers `POST /v1/{stream}` once key and stream are known. Reads the body, admits its events, gives them to `accept`, and
+ * answers with the level that they reached: buffered or stored.
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { TokenBuckets } from "../lib/access/token-bucket.ts";
@@ -31,7 +31,7 @@ export interface PostDeps {
   eventsMax: number;
 }
 
-/** Answers a POST. Throws Problems, which the front door answers. */
+/** Answers a POST. Throws a Problem for each error; the front door answers it. */
 export async function answerPost(
   deps: PostDeps,
   req: IncomingMessage,
@@ -44,14 +44,14 @@ export async function answerPost(
   answer(deps, res, stream, request, await accepting);
 }
 
-/** A request whose events are on their way: everything that its answer needs, and none of its data. */
+/** A request whose events are on their way. Holds everything that the answer needs, without the events' data. */
 interface AdmittedRequest extends Pick<Admission, "isBatch" | "indexes" | "rejected"> {
   ids: string[];
 }
 
 /**
- * Admits a request's events and starts to accept them. A function of its own: its frame, which holds body and
- * unpacked events, must end before the request waits for Redis.
+ * Admits a request's events and starts to accept them. This is a function of its own, because its frame holds the body and the
+ * parsed events. The frame must end before the request waits for Redis, so that both can be freed.
  */
 async function startAccepting(
   deps: PostDeps,
@@ -120,7 +120,7 @@ function idempotencyKeyOf(req: IncomingMessage): string | undefined {
   return key.trim();
 }
 
-/** One oversized event alone is a 413; a request of which no event fits is a 422. */
+/** Throws if no event was admitted: a 413 if the body is a single event that is too large, otherwise a 422. */
 function rejectWhenNoneFits(
   { counts }: PostDeps,
   stream: Stream,
@@ -132,7 +132,7 @@ function rejectWhenNoneFits(
   throw noneValid("no event is valid", isBatch, rejected);
 }
 
-/** A 422: each error with its path, and in a batch with its event's place. */
+/** Makes a 422 that lists each error with its path, and in a batch also with its event's place. */
 const noneValid = (detail: string, isBatch: boolean, rejected: Rejected[]) =>
   new Problem(422, detail, {
     errors: rejected.flatMap(({ index, errors }) =>
@@ -176,7 +176,7 @@ function answer(
   sendJson(res, ack === "stored" ? 201 : 202, { accepted: ids.length, ids, ack, ...rejectedOf(all) });
 }
 
-/** An event that Postgres refused, as an item of the answer. */
+/** Makes an item of the answer from an event that Postgres refused. */
 const itemOf = (
   indexes: readonly number[],
   { place, reason }: { place: number; reason: string },

@@ -1,10 +1,10 @@
-/** Answers: JSON, and errors as problem+json (RFC 9457). Never HTML, never a stack trace. */
+/** Sends answers as JSON, and errors as problem+json (RFC 9457). Never sends HTML or a stack trace. */
 import { type ServerResponse, STATUS_CODES } from "node:http";
 
-/** Seconds that a sender is asked to wait when nothing better is known. */
+/** How long a sender is asked to wait if no better time is known, in seconds. */
 export const RETRY_AFTER_SECONDS = 5;
 
-/** An error that has an answer. */
+/** An error that is sent to the client as an answer. */
 export class Problem extends Error {
   override name = "Problem";
   readonly status: number;
@@ -24,7 +24,7 @@ export class Problem extends Error {
   }
 }
 
-/** A 429 or 503: try again after some seconds. */
+/** Makes a 429 or 503 that asks the sender to try again after some seconds. */
 export const tryAgain = (
   status: 429 | 503,
   detail: string,

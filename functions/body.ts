@@ -1,6 +1,6 @@
 /**
- * Reads a request's body within its limits: the declared length before a byte is read, the bytes as they come,
- * and the inflated size while inflating, so that a gzip bomb costs no more than the limit.
+ * Reads a request's body within its limits. It checks the declared length before it reads a byte, the length so far while the
+ * bytes come, and the inflated size while it inflates. So a gzip bomb costs no more memory than the limit.
  */
 import type { IncomingMessage } from "node:http";
 import { promisify } from "node:util";
@@ -9,7 +9,7 @@ import { Problem } from "./answer.ts";
 
 const inflate = promisify(gunzip);
 
-/** Which of the accepted encodings a body has; throws a 415 for any other. */
+/** Finds the encoding of a body. Throws a 415 if it is not accepted. */
 export function encodingOf(req: IncomingMessage): "identity" | "gzip" {
   const encoding = (req.headers["content-encoding"] ?? "identity").trim().toLowerCase();
   if (encoding === "identity" || encoding === "") return "identity";
@@ -17,7 +17,7 @@ export function encodingOf(req: IncomingMessage): "identity" | "gzip" {
   throw new Problem(415, "expected Content-Encoding gzip or none");
 }
 
-/** Reads the body, inflated. Throws a 413 past `maxBytes`, a 400 where the connection or the gzip breaks off. */
+/** Reads and inflates the body. Throws a 413 past `maxBytes`, a 400 if the body breaks off or is not gzip, and a 415. */
 export async function readBody(req: IncomingMessage, maxBytes: number): Promise<Buffer> {
   const encoding = encodingOf(req);
   const declared = Number(req.headers["content-length"] ?? 0);
@@ -34,7 +34,7 @@ export async function readBody(req: IncomingMessage, maxBytes: number): Promise<
 
 const tooLarge = (maxBytes: number) => new Problem(413, `expected a body of at most ${maxBytes} bytes`);
 
-/** Once the body is there, no listener stays behind: it would keep the body for as long as the request waits for its answer. */
+/** Collects the body's bytes. Then it removes its listeners: they would keep the body in memory until the request is answered. */
 function collect(req: IncomingMessage, maxBytes: number): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];

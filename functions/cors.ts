@@ -1,7 +1,7 @@
-/** CORS: which browsers may read an answer (fetch.spec.whatwg.org, "CORS protocol"). */
+/** CORS: lets web pages of some origins send requests and read answers (fetch.spec.whatwg.org, "CORS protocol"). */
 import type { IncomingMessage, ServerResponse } from "node:http";
 
-/** Lets browsers of the allowed origins in. */
+/** Sets an answer's CORS headers if the request comes from an allowed origin. */
 export function allowOrigin(origins: readonly string[], req: IncomingMessage, res: ServerResponse): void {
   const origin = req.headers.origin;
   if (origin === undefined || origins.length === 0) return;

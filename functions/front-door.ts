@@ -1,10 +1,10 @@
 /**
  * The front door: puts a function's handler in front of the framework's Express app.
  *
- * The framework answers malformed JSON in HTML before a function runs, inflates bodies to a gigabyte, runs each
- * request in a node:domain, and exits at once on SIGTERM. It makes its server with `http.createServer` after it
- * has loaded this module, so that call is wrapped here: the server hands every request straight to the handler,
- * and on SIGTERM it takes no new connection, lets requests in flight end, and then exits.
+ * The framework answers malformed JSON in HTML before a function runs. It inflates bodies to a gigabyte, runs each request in
+ * a node:domain, and exits at once on SIGTERM. It makes its server with `http.createServer` after it has loaded this module,
+ * so this module wraps that call. The server then gives every request directly to the handler. On SIGTERM it takes no new
+ * connection, waits up to nine seconds for the requests in flight, and then the process exits.
  */
 import http, {
   type IncomingHttpHeaders,
@@ -19,28 +19,28 @@ import { describeError, type Log } from "../lib/log.ts";
 import { Problem, sendProblem, tryAgain } from "./answer.ts";
 import type { Handler } from "./request-url.ts";
 
-/** Cloud Run kills ten seconds after SIGTERM. */
+/** How long requests in flight may take after SIGTERM. Cloud Run kills the process ten seconds after SIGTERM. */
 const SHUTDOWN_MS = 9000;
 
-/** A function behind the door. */
+/** A function behind the front door. */
 export interface Served {
   handler: Handler;
   log: Log;
-  /** The field that ties a log entry to its request. */
+  /** Returns the log field that ties an entry to its request. */
   traceOf(headers: IncomingHttpHeaders): Record<string, string>;
-  /** Called when the process is told to end, before the requests in flight are waited for. */
+  /** Called on SIGTERM or SIGINT, before the server waits for the requests in flight. */
   onStopping(): void;
-  /** Called after the last request, before the process ends. */
+  /** Called after the last request or after nine seconds, before the process ends. */
   onStopped(): void;
 }
 
-/** The target that the framework was started with, read as it reads it: the flag before the environment. */
+/** Finds the target with which the framework was started. As in the framework, the flag wins over the environment. */
 export function targetName(env: Record<string, string | undefined>): string | undefined {
   const { values } = parseArgs({ options: { target: { type: "string" } }, strict: false });
   return typeof values.target === "string" ? values.target : env.FUNCTION_TARGET;
 }
 
-/** Makes every server created from now on serve this function. */
+/** Makes every server that is created from now on serve this function. */
 export function installFrontDoor(served: Served): void {
   const createServer = http.createServer.bind(http) as typeof makeServer;
   http.createServer = (() => {
@@ -52,7 +52,7 @@ export function installFrontDoor(served: Served): void {
 
 const makeServer = (listener: http.RequestListener): Server => http.createServer(listener);
 
-/** A server that serves this function; `guard` makes the process end by it. */
+/** Makes a server that serves this function. `guard` makes SIGTERM and SIGINT stop the server before the process ends. */
 export function openDoor(served: Served, create = makeServer): { server: Server; guard: () => void } {
   const door = new Door(served);
   const server = create((req, res) => void door.enter(req, res));
@@ -72,7 +72,7 @@ const STATUS_BY_CODE: Record<string, number> = {
 
 class Door {
   readonly #served: Served;
-  /** Connections on which a handler is at work: its answer is the next to be written there. */
+  /** Connections on which a handler is at work. Nothing else may write an answer there. */
   readonly #busy = new WeakSet<Socket>();
   #isStopping = false;
 
@@ -80,9 +80,9 @@ class Door {
     this.#served = served;
   }
 
-  /** Runs the handler, and answers an error that it throws. */
+  /** Runs the handler. If it throws an error, answers that error. */
   async enter(req: IncomingMessage, res: ServerResponse): Promise<void> {
-    res.on("error", () => {}); // the client went away: nobody is left to tell
+    res.on("error", () => {}); // the client is gone, so nobody can receive the error
     if (this.#isStopping) {
       res.setHeader("connection", "close");
       sendProblem(res, tryAgain(503, "this instance is ending", {}, 1));
@@ -125,7 +125,7 @@ class Door {
     return new Problem(500, "something unexpected went wrong; it was logged");
   }
 
-  /** Takes the place of the framework's listeners, which end the process at once. */
+  /** Replaces the framework's signal listeners, which end the process at once. */
   guard(server: Server): void {
     for (const signal of ["SIGTERM", "SIGINT"] as const) {
       process.removeAllListeners(signal);

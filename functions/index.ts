@@ -1,4 +1,4 @@
-/** The entry point that is deployed: both functions, over the streams of lib/streams/. */
+/** The entry point of a deployment: serves a function with the streams of lib/streams/. */
 import { loadStreams } from "../lib/schema/registry.ts";
 import { serveFunctions } from "./serve.ts";
 

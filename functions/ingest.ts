@@ -1,6 +1,6 @@
 /**
- * The HTTP edge of ingest: `POST /v1/{stream}` (answer-post.ts) and `GET /v1/{stream}/{id}`. Checks a request in the
- * order that README names: path, method, key, stream, the key's right to the stream; then the body.
+ * The HTTP edge of ingest: `POST /v1/{stream}` (answer-post.ts) and `GET /v1/{stream}/{id}`. It checks a request in the order
+ * that README names: path, method, key, stream, the key's right to the stream, and then the body.
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { authenticate, mayUse } from "../lib/access/api-keys.ts";
@@ -22,7 +22,7 @@ export interface IngestDeps extends PostDeps {
   corsOrigins: readonly string[];
 }
 
-/** Makes the handler. It throws Problems, which the front door answers. */
+/** Makes the handler. It throws a Problem for each error; the front door answers it. */
 export function createIngest(deps: IngestDeps): Handler {
   return async (req, res) => {
     const url = requestUrlOf(req);
@@ -62,7 +62,7 @@ function streamOf(streams: Registry, key: ApiKey, name: string, isPost: boolean)
   return stream;
 }
 
-/** Answers where an event is; one that is still buffered is unknown to Postgres. */
+/** Answers where an event is. Only Postgres is asked, so an event that is still buffered is "unknown" (404). */
 async function answerWhereabouts(
   { store }: IngestDeps,
   res: ServerResponse,

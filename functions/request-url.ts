@@ -1,8 +1,8 @@
-/** The pieces of a request's target that both functions look at. */
+/** Reads a request's URL and method, for both functions, and answers `GET /health`. */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { Problem, sendJson } from "./answer.ts";
 
-/** A function of Spillway: answers every request that it is given. */
+/** Answers a request, or throws an error for the front door to answer. */
 export type Handler = (req: IncomingMessage, res: ServerResponse) => Promise<void>;
 
 export interface RequestUrl {
@@ -11,7 +11,7 @@ export interface RequestUrl {
   query: URLSearchParams;
 }
 
-/** Splits a request's target. Throws a 404 if it is not a path. */
+/** Splits a request's URL into path and query. Throws a 404 if the path cannot be percent-decoded. */
 export function requestUrlOf(req: IncomingMessage): RequestUrl {
   const url = req.url ?? "/";
   const mark = url.indexOf("?");
@@ -26,13 +26,13 @@ export function requestUrlOf(req: IncomingMessage): RequestUrl {
   }
 }
 
-/** Throws a 405 unless the request's method is one of these. */
+/** Throws a 405 if the request's method is not one of these. */
 export function allow(req: IncomingMessage, ...methods: string[]): void {
   if (methods.includes(req.method ?? "")) return;
   throw new Problem(405, `expected ${methods.join(" or ")}`, {}, { allow: methods.join(", ") });
 }
 
-/** Answers `GET /health`, touching neither server; false for any other path. */
+/** Answers `GET /health` without asking Redis or Postgres. Returns false for any other path. */
 export function answerHealth(req: IncomingMessage, res: ServerResponse, { path }: RequestUrl): boolean {
   if (path.length !== 1 || path[0] !== "health") return false;
   allow(req, "GET", "HEAD");

@@ -1,4 +1,4 @@
-/** Registers both functions with the framework, and serves the one that the process was started for. */
+/** Registers both functions with the framework, and serves the one for which the process was started. */
 import { http } from "@google-cloud/functions-framework";
 import type { Registry } from "../lib/schema/registry.ts";
 import { installFrontDoor, type Served, targetName } from "./front-door.ts";
@@ -9,7 +9,7 @@ const targets: Record<string, (streams: Registry) => Promise<Served>> = {
   supervisor: wireSupervisor,
 };
 
-/** Serves these streams. Once a process, before the framework makes its server. */
+/** Serves these streams. Call it once in a process, before the framework makes its server. */
 export async function serveFunctions(streams: Registry): Promise<void> {
   for (const name of Object.keys(targets))
     http(name, () => {

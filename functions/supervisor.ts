@@ -1,6 +1,6 @@
 /**
- * The HTTP edge of the supervisor: `POST /drain`, `POST /drain/{stream}`, `GET /status`. Private: Cloud Run checks
- * the caller's token before a request comes here.
+ * The HTTP edge of the supervisor: `POST /drain`, `POST /drain/{stream}`, `GET /status`. It is private and checks no key
+ * itself: Cloud Run checks the caller's token before a request comes here.
  */
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from "node:http";
 import { PARTITION_COUNT } from "../lib/buffer/redis-keys.ts";
@@ -11,13 +11,13 @@ import { readStatus } from "../lib/operate/status.ts";
 import { Problem, sendJson, tryAgain } from "./answer.ts";
 import { allow, answerHealth, type Handler, type RequestUrl, requestUrlOf } from "./request-url.ts";
 
-/** The ports of the drain and of the status, and how a request's trace becomes a field of its log entries. */
+/** The ports of the drain and of the status, and the function that gives the log field of a request's trace. */
 export type SupervisorDeps = DrainDeps &
   Parameters<typeof readStatus>[0] & {
     traceOf: (headers: IncomingHttpHeaders) => Record<string, string>;
   };
 
-/** Makes the handler. It throws Problems, which the front door answers. */
+/** Makes the handler. It throws a Problem for each error; the front door answers it. */
 export function createSupervisor(deps: SupervisorDeps): Handler {
   return async (req, res) => {
     const url = requestUrlOf(req);
@@ -37,7 +37,7 @@ async function answerDrain(
   stream: string | undefined,
 ): Promise<void> {
   allow(req, "POST");
-  req.resume(); // a body says nothing here
+  req.resume(); // the body is not used
   if (stream !== undefined && !deps.streams.has(stream))
     throw new Problem(404, `no stream is named "${stream.slice(0, 64)}"`);
   const request = { stream, partition: partitionOf(query, stream), wait: query.get("wait") === "1" };

@@ -1,7 +1,7 @@
 /**
- * The composition root: of the functions, only this file reads `process.env`, and only this file knows every part. It makes
- * one function from the configuration. Redis and Postgres are not asked before the first request; on Cloud Run the
- * metadata server is asked for the project at start.
+ * The composition root: makes a function from the configuration. Within the functions, only this file reads `process.env`, and
+ * only this file knows every part. Redis and Postgres are not asked before the first request. On Cloud Run, the metadata
+ * server is asked for the project at start.
  */
 import { randomUUID } from "node:crypto";
 import type { IncomingHttpHeaders } from "node:http";
@@ -26,17 +26,17 @@ import type { Served } from "./front-door.ts";
 import { createIngest } from "./ingest.ts";
 import { createSupervisor } from "./supervisor.ts";
 
-/** How long ingest waits for one LPUSH of up to 4 MB, in milliseconds: a sender waits too. */
+/** How long ingest waits for one LPUSH of up to 4 MB, in milliseconds. A sender waits as long. */
 const PUSH_TIMEOUT_MS = 4000;
-/** How long a drain waits for a script, in milliseconds: under half of the shortest lease that makes sense. */
+/** How long a drain waits for a script, in milliseconds. A lease should be more than twice as long. */
 const CLAIM_TIMEOUT_MS = 5000;
-/** Depth, in thresholds, from which an instance pushes to its next partition. */
+/** The depth at which an instance moves to its next partition, as a multiple of the flush threshold. */
 const DEEP_THRESHOLDS = 16;
 
-/** The environment. */
+/** The environment of this process. */
 export const environment = process.env;
 
-/** Reads the configuration, or says every problem on standard error and ends the process. */
+/** Reads the configuration. If it has errors, writes all of them to standard error and ends the process with status 1. */
 export function configure(): Config {
   try {
     return readConfig(environment);
@@ -61,7 +61,7 @@ function openFlush(config: Config, log: Log): Flush {
   return noFlush;
 }
 
-/** How a request's trace becomes a log field: only Cloud Run (which sets K_SERVICE) has a project to name. */
+/** Makes `traceOf`. Only on Cloud Run, which sets K_SERVICE, is there a project to ask for. */
 async function openTrace() {
   const project = environment.K_SERVICE ? await findProject() : undefined;
   return (headers: IncomingHttpHeaders) => traceOf(project, headers);

@@ -1,8 +1,8 @@
-/** Loads the Lua scripts of `lib/buffer/lua/`, one atomic transition a file, each with its contract at its head. */
+/** Reads the Lua scripts of `lib/buffer/lua/`. Each file is one atomic transition, with its contract at its head. */
 import { readFileSync } from "node:fs";
 
 export type ScriptName = "claim" | "hand-back" | "renew";
 
-/** The text of a script. */
+/** Reads the text of a script. */
 export const readScript = (name: ScriptName): string =>
   readFileSync(new URL(`./lua/${name}.lua`, import.meta.url), "utf8");

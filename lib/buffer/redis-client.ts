@@ -1,6 +1,6 @@
 /**
- * The Upstash client, with everything off that would repeat, mix or reinterpret commands: one command is one POST,
- * sent once, and strings come back as they are.
+ * The Upstash client, without the features that would repeat, mix or reinterpret commands. One command is one POST, which is
+ * sent once, and strings come back unchanged.
  */
 import { errors, Redis, type Requester, type UpstashRequest, type UpstashResponse } from "@upstash/redis";
 import { sendPost } from "../http-post.ts";
@@ -12,12 +12,12 @@ interface Endpoint {
   restToken: string;
 }
 
-/** The header by which an Upstash replica knows which writes it has to have seen. */
+/** The header that tells an Upstash replica which writes it must have seen. */
 const SYNC_TOKEN = "upstash-sync-token";
 
 /**
- * Upstash's REST protocol (upstash.com/docs/redis/features/restapi) over `post`. Throws UpstashError with Redis's
- * words, UpstashJSONParseError if the answer is not JSON, and the errors of `sendPost`.
+ * Speaks Upstash's REST protocol (upstash.com/docs/redis/features/restapi) through `sendPost`. Throws UpstashError with Redis's
+ * error message, UpstashJSONParseError if the answer is not JSON, and the errors of `sendPost`.
  */
 function requesterTo({ restUrl, restToken }: Endpoint, timeoutMs: number): Requester {
   const url = restUrl.replace(/\/$/, "");
@@ -48,11 +48,11 @@ function parse<Answer>(text: string): Answer {
   }
 }
 
-/** Given a requester, the client takes no options: this is the one that matters. */
+/** A client that is made with a requester takes no options, so this class sets the one that is needed. */
 class PlainRedis extends Redis {
   protected override opts = { automaticDeserialization: false };
 }
 
-/** Connects to Upstash; every command gives up after `timeoutMs`. Errors: see redis-errors.ts. */
+/** Makes a client of Upstash. Every command gives up after `timeoutMs`. redis-errors.ts explains the errors. */
 export const connectRedis = (endpoint: Endpoint, timeoutMs: number): Redis =>
   new PlainRedis(requesterTo(endpoint, timeoutMs));

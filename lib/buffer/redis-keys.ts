@@ -1,6 +1,6 @@
 /**
- * The Redis keys of one buffer, one partition of one stream. `{spillway}` is a hash tag: all keys share one
- * cluster slot, so that a script may touch them together.
+ * The Redis keys of one partition P of one stream S. `{spillway}` is a hash tag: it puts all keys into one cluster slot, so
+ * that a script may use several of them.
  *
  * | key                      | type       | meaning                                            |
  * |--------------------------|------------|----------------------------------------------------|
@@ -11,17 +11,17 @@
  * | `{spillway}:S:claim:P`   | hash       | crashes and last outcome of the batch in hand      |
  */
 
-/** Partitions that exist, whatever PARTITIONS says: the supervisor looks at all of them. */
+/** The number of partitions that exist, for any value of PARTITIONS. The supervisor looks at all of them. */
 export const PARTITION_COUNT = 16;
 
-/** One list-sized part of a stream's buffer. */
+/** One part of a stream's buffer, with lists of its own. */
 export interface Partition {
   stream: string;
   /** 0 to PARTITION_COUNT − 1. */
   index: number;
 }
 
-/** A partition's name in log entries. */
+/** Returns the fields that name a partition in log entries. */
 export const fieldsOfPartition = ({ stream, index }: Partition) => ({ stream, partition: index });
 
 const key =
@@ -35,14 +35,14 @@ export const claimedKey = key("claimed");
 export const leaseKey = key("lease");
 export const claimKey = key("claim");
 
-/** The three lists that hold events: a partition is empty when none of them exists. */
+/** The three lists that hold envelopes. A partition is empty if none of them exists. */
 export const listKeys = (partition: Partition): [string, string, string] => [
   pendingKey(partition),
   sealedKey(partition),
   claimedKey(partition),
 ];
 
-/** Every partition of the given streams, stream by stream. */
+/** Lists every partition of the given streams, stream by stream. */
 export function allPartitions(streams: readonly string[]): Partition[] {
   return streams.flatMap((stream) =>
     Array.from({ length: PARTITION_COUNT }, (_, index) => ({ stream, index })),
