@@ -1,9 +1,9 @@
 /**
- * `npm start`: the whole system on this machine, on real servers, until Ctrl-C.
+ * `npm start`: runs the whole system on this machine, on real servers, until Ctrl-C.
  *
- * Writes `.local/stack.json` for scripts once everything answers, prints what runs where and each drain as a line,
- * and leaves no process behind, however often and through whomever the signal arrives (npm sends it twice). What
- * keeps it from starting is told in one sentence.
+ * Once everything answers, it writes `.local/stack.json` for scripts, and prints the address of each part. It prints each
+ * drain as a line. It leaves no process behind, even if the signal arrives more than once (npm sends it twice). If it cannot
+ * start, it says why in one sentence.
  */
 import { mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

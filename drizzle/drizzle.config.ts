@@ -1,6 +1,6 @@
 import { defineConfig } from "drizzle-kit";
 
-/** Yours: `npm run db:generate` compares the tables of lib/streams/ with drizzle/migrations/ and writes what is missing. */
+/** Yours: `npm run db:generate` writes the migration from drizzle/migrations/ to the tables of lib/streams/. */
 export default defineConfig({
   dialect: "postgresql",
   // stream.ts declares no table: it is there for Drizzle Kit, which ends in an error where it finds no file at all.

@@ -1,4 +1,4 @@
-/** Finds what a migration of Drizzle Kit's would lose: the tables, columns and schemas that it drops. */
+/** Finds the tables, columns and schemas that a migration of Drizzle Kit's drops, and whose data it would lose. */
 
 const NAME = String.raw`(?:"[^"]+"|\w+)`;
 const PATH = `${NAME}(?:\\.${NAME})*`;

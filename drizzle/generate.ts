@@ -5,9 +5,9 @@
  *   --allow-drop NAME   a table, or TABLE.COLUMN, that the migration may drop; may be given several times
  *   anything else       is for Drizzle Kit, which compares and writes: --name NAME, --custom
  *
- * Drizzle Kit alone writes DROP TABLE when a stream's file is gone, and exits with 0 when it failed. So it works on a
- * copy of the folder, and the folder gets what passed: exit status 0 and a migration, or nothing to write; or else 1, one
- * sentence, and the folder as it was.
+ * Drizzle Kit alone writes DROP TABLE if a stream's file is gone, and exits with 0 even if it failed. So it works on a copy of
+ * the folder, and only a migration that passed is copied back. Exit status 0: a migration was written, or none was needed.
+ * Exit status 1: one sentence says why, and the folder is unchanged.
  */
 import { spawnSync } from "node:child_process";
 import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";

@@ -1,4 +1,4 @@
-/** Drizzle's journal of a folder of migrations, meta/_journal.json, and the snapshot of its last migration. */
+/** Reads Drizzle's journal of a folder of migrations, meta/_journal.json, and the snapshot of the last migration. */
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 

@@ -1,7 +1,7 @@
 /**
- * Applies the migrations, ours (drizzle/spillway/) before yours (drizzle/migrations/), each folder in one transaction
- * (the node-postgres migrator's) with a journal table of its own, and both under one advisory lock, so that two
- * deployments at once apply them once. May be repeated. Speaks TCP, as Neon's HTTP migrator is not atomic.
+ * Applies the migrations: ours (drizzle/spillway/) before yours (drizzle/migrations/). Each folder has one transaction (the
+ * node-postgres migrator's) and a journal table of its own. One advisory lock covers both, so that two deployments at once
+ * apply each migration once. May be repeated. It uses TCP, because Neon's HTTP migrator is not atomic.
  */
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { drizzle } from "drizzle-orm/node-postgres";

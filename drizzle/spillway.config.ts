@@ -1,6 +1,6 @@
 import { defineConfig } from "drizzle-kit";
 
-/** Ours: Spillway's own tables. `npm run db:generate -- --ours` writes what is missing to drizzle/spillway/. */
+/** Ours: Spillway's own tables. `npm run db:generate -- --ours` writes their migrations to drizzle/spillway/. */
 export default defineConfig({
   dialect: "postgresql",
   schema: ["./lib/store/dead-letters-table.ts"],

@@ -1,6 +1,6 @@
 /**
- * What the commands for operators share: how they end and how they print. Exit status 0: done; 1: it could not be
- * done, or not all of it; 2: it was asked in a way that makes no sense. Errors are a sentence, never a stack trace.
+ * Shared by the commands for operators: how they end and how they print. Exit status 0: all was done. 1: it could not be done,
+ * or only a part was done. 2: the arguments make no sense. An error is printed as a sentence, never as a stack trace.
  */
 import { parseArgs } from "node:util";
 import { ConfigError } from "../../lib/config.ts";

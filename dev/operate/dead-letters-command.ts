@@ -1,4 +1,4 @@
-/** The command of `npm run dead-letters`: look at dead letters, redrive them, or give them up. */
+/** The command of `npm run dead-letters`: shows dead letters, redrives them, or gives them up. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
 import { createBuffer } from "../../lib/buffer/buffer.ts";

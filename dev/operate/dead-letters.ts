@@ -1,4 +1,4 @@
-/** `npm run dead-letters`, over the streams of lib/streams/. */
+/** `npm run dead-letters`, with the streams of lib/streams/. */
 import { loadStreams } from "../../lib/schema/registry.ts";
 import { runDeadLetters } from "./dead-letters-command.ts";
 

@@ -1,4 +1,4 @@
-/** `npm run drain`: one tick now, and what became of it as a table. */
+/** `npm run drain`: runs one tick now, and prints its result as a table. */
 import type { DrainOutcome, DrainReport, StreamReport } from "../../lib/drain/drain-report.ts";
 import { parseArguments, printTable, runCommand, UsageError } from "./command-line.ts";
 import { askSupervisor, refusalOf } from "./find-servers.ts";

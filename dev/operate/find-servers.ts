@@ -1,6 +1,6 @@
 /**
- * Where the commands for operators find their servers: in the environment, as the functions do, or else in the
- * `.local/stack.json` of a running `npm start`. Never half in one and half in the other.
+ * Finds the servers for the commands for operators: in the environment, as the functions do, or else in the
+ * `.local/stack.json` of a running `npm start`. All servers come from one of the two, never from both.
  */
 import { readFileSync } from "node:fs";
 import { type Config, readConfig } from "../../lib/config.ts";

@@ -1,4 +1,4 @@
-/** `npm run status`: what waits where, how old it is, and why it does not drain. */
+/** `npm run status`: shows how many events wait in each partition, how old they are, and why they do not drain. */
 import type { StatusReport } from "../../lib/operate/status.ts";
 import {
   countOf,

@@ -1,6 +1,6 @@
 /**
- * The events of a simulation. Each has a number, and everything about it follows from seed and number, so that a
- * stored row can be compared with what was sent without keeping what was sent.
+ * The events of a simulation. Each has a number, and its content follows from the seed and this number. So a stored row can be
+ * compared with the event that was sent, and no sent event needs to be kept.
  */
 import { randomOf } from "./random.ts";
 

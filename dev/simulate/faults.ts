@@ -1,7 +1,7 @@
 /**
- * What goes wrong in a simulation, and how it is put right again. Each fault runs to its end before the next: a
- * process killed, a server away for a while, a network that refuses, hangs, cuts, lies or is slow, an insert that
- * commits after its client gave up, Redis restored from some seconds ago.
+ * The faults of a simulation, and how each is repaired. A fault ends before the next one begins. The faults are: a killed
+ * process; a server that is away for a while; a network that refuses, hangs, cuts, lies or is slow; an insert that commits
+ * after its client gave up; Redis restored to its state of some seconds ago.
  */
 import { cp, rename, rm } from "node:fs/promises";
 import { join } from "node:path";

@@ -1,4 +1,4 @@
-/** What the senders know: for each event its stream, and whether it was acknowledged. A few bytes an event. */
+/** The senders' knowledge: the stream of each event, and whether the event was acknowledged. Takes a few bytes an event. */
 import { STREAMS, type StreamName } from "./events.ts";
 
 const SENT = 1;

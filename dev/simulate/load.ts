@@ -1,7 +1,7 @@
 /**
- * The senders: posts of 1 to 500 events through the real HTTP endpoint, as a well-behaved client sends them. Ids
- * are its own or come of an Idempotency-Key; whatever is not acknowledged is sent again with the same ids, a
- * bounded number of times, and then given up.
+ * The senders: they post 1 to 500 events at a time to the real HTTP endpoint, as a well-behaved client does. An id is the
+ * event's own or comes from an Idempotency-Key. An event that is not acknowledged is sent again with the same id, a bounded
+ * number of times. Then it is given up.
  */
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";

@@ -1,6 +1,6 @@
 /**
- * One long outage under a steady load, instead of many short faults: a server is stopped, stays away, comes back.
- * Tells how requests were answered meanwhile and how much memory the functions took.
+ * One long outage under a steady load, instead of many short faults: a server stops, stays away, and comes back. Reports how
+ * requests were answered during the outage, and how much memory the functions took.
  */
 import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";

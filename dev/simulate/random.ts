@@ -1,4 +1,4 @@
-/** Random numbers that a seed repeats (mulberry32, public domain, Tommy Ettinger 2017). */
+/** Random numbers: the same seed gives the same numbers (mulberry32, public domain, Tommy Ettinger 2017). */
 export interface Random {
   /** A number from 0 up to, but not, 1. */
   next(): number;

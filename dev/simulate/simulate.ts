@@ -1,5 +1,5 @@
 /**
- * `npm run simulate`: the real system under load while everything breaks, then quiet, then the verdict.
+ * `npm run simulate`: runs the real system under load and breaks its parts, then lets it rest, and then gives the verdict.
  *
  *   --events N    events to send                       (20000)
  *   --faults N    faults to inflict, one after another (15)
@@ -10,8 +10,8 @@
  *
  *   --outage redis|postgres  --seconds N (60)  --rate N requests a second (200)  --size N events each (1)
  *
- * Exit status 0 when every promise held, 1 when one broke, 2 for arguments that make no sense. The seed repeats
- * events and faults; the machine decides how they meet.
+ * Exit status 0: every promise held. 1: a promise broke. 2: the arguments make no sense. The same seed gives the same events
+ * and faults, but which event meets which fault depends on the machine's speed.
  */
 import { chmod, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";

@@ -1,7 +1,7 @@
 /**
- * The verdict: reads every table, every dead letter and the buffer, and compares them with what the senders know.
- * Lost: acknowledged, and nowhere. Duplicated: stored under two ids, or stored and a dead letter. Changed: stored
- * with other content than was sent. Wrongly dead: a dead letter that Postgres would have taken.
+ * The verdict: reads every table, every dead letter and the buffer, and compares them with the senders' ledger. Lost:
+ * acknowledged, but found nowhere. Duplicated: stored under two ids, or both stored and a dead letter. Changed: stored with
+ * other content than was sent. Wrongly dead: a dead letter that Postgres would have taken.
  */
 import { isDeepStrictEqual } from "node:util";
 import { Redis } from "ioredis";

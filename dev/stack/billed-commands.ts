@@ -1,10 +1,10 @@
 /**
- * How many commands a Redis has run, as Upstash bills them: every command, every command of a pipeline or a
+ * Counts the commands that a Redis has run, as Upstash bills them: every command, every command of a pipeline or a
  * transaction, and every redis.call inside a script.
  *
- * Redis counts exactly that in `INFO commandstats`, which includes calls made by scripts. Commands that Upstash
- * does not bill (connection handling, INFO, PING and their like) are left out, so counting does not count itself.
- * The figure is for the whole server, whoever sent the command, and starts again at 0 with the Redis process.
+ * Redis counts the same commands in `INFO commandstats`, including calls by scripts. Commands that Upstash does not bill
+ * (connection handling, INFO, PING and similar ones) are left out, so the counting does not count itself. The figure is for
+ * all clients of the server, and starts at 0 with each Redis process.
  */
 import type { Redis } from "ioredis";
 

@@ -1,8 +1,8 @@
 /**
- * An HTTP server on loopback that can be told to break, which both bridges stand on.
+ * An HTTP server on loopback that can be told to break. Both bridges use it.
  *
- * A fault is chosen per request by a function set at run time, after the request was read and understood, so a
- * test can break "the third claim" or "every LPUSH". Whatever is under way is cut off by `close()`.
+ * A function, set at run time, chooses a fault for each request after the request was read and parsed. So a test can break
+ * "the third claim" or "every LPUSH". `close()` cuts off the requests that are under way.
  */
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";

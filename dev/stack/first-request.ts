@@ -1,4 +1,4 @@
-/** What `npm start` says one can do first: lines to paste, for the first stream that takes events. */
+/** The first steps that `npm start` prints: lines to paste, for the first stream that takes events. */
 import { exampleOf } from "../../lib/schema/example.ts";
 import type { Registry } from "../../lib/schema/registry.ts";
 import type { Stack } from "./stack.ts";

@@ -1,6 +1,6 @@
 /**
- * One of the two functions under functions-framework, in a process of its own, as Cloud Run would keep it: when it
- * dies it is started again on the same port. `stop` is Cloud Run's: SIGTERM, then SIGKILL after 12 s.
+ * Runs one of the two functions under functions-framework in a process of its own. As on Cloud Run, a function that dies is
+ * started again, here on the same port. `stop` works as on Cloud Run: SIGTERM, then SIGKILL, here after 12 s.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { join } from "node:path";

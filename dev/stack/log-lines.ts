@@ -1,6 +1,6 @@
 /**
- * What `npm start` shows of the functions' structured logs: a line per drain, warnings and errors readably, and
- * nothing of the rest.
+ * Chooses the lines that `npm start` shows of the functions' structured logs: one line per drain, and warnings and errors in
+ * readable form. Other entries are not shown.
  */
 import type { StreamReport } from "../../lib/drain/drain-report.ts";
 

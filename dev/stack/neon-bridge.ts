@@ -1,9 +1,9 @@
 /**
  * Neon's HTTP endpoint (`POST /sql`) in front of a plain Postgres, so that the production driver runs unchanged.
  *
- * One statement a request, or several as one transaction; what Postgres refuses is a 400 with its SQLSTATE, and a
- * Postgres that can't be reached is a 500 without one, as at Neon. A statement whose client went away runs on.
- * The server is whatever the request's connection string names; nothing is kept of a request but pooled connections.
+ * A request holds one statement, or several as one transaction. As at Neon, if Postgres refuses a statement, the answer is a
+ * 400 with the SQLSTATE; if Postgres cannot be reached, it is a 500 without one. If a client goes away, its statement runs on.
+ * The request's connection string names the server. The bridge keeps only pooled connections after a request.
  */
 import type { IncomingMessage } from "node:http";
 import type { Socket } from "node:net";

@@ -1,8 +1,8 @@
 /**
- * Ports on this machine for the local stack.
+ * Finds ports on this machine for the local stack.
  *
- * Free ports are looked for below Linux's ephemeral range (32768 and up): a server that is killed and started
- * again on its port must not find an outgoing connection there.
+ * It looks for free ports below Linux's ephemeral range (32768 and up). Otherwise an outgoing connection could take the port of
+ * a killed server before that server starts again.
  */
 import { createServer } from "node:net";
 

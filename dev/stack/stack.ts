@@ -1,9 +1,9 @@
 /**
- * The whole system on one machine: real Redis and Postgres, a bridge in front of each, migrations, both functions
- * in processes of their own, the scheduler.
+ * The whole system on one machine: real Redis and Postgres, a bridge in front of each, migrations, both functions in processes
+ * of their own, and the scheduler.
  *
- * `npm start` runs one on fixed ports; tests, the benchmark and the simulation run theirs on free ones. Whatever was
- * started when something fails is stopped again before the error is thrown.
+ * `npm start` runs a stack on fixed ports. Tests, the benchmark and the simulation run theirs on free ports. If a part fails to
+ * start, the parts that were started are stopped before the error is thrown.
  */
 import { createHash, randomBytes } from "node:crypto";
 import { chmodSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";

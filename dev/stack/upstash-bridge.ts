@@ -1,10 +1,10 @@
 /**
  * Upstash's REST interface in front of a plain Redis, so that the production client runs unchanged.
  *
- * Speaks `POST /`, `/pipeline` and `/multi-exec` with bearer auth, base64 replies and Upstash's error shape.
- * When Redis is down the connection is closed, as a network failure would look: nothing is queued or sent twice.
- * `allow-key-locking`, Upstash's script flag that plain Redis rejects, is taken off scripts on the way.
- * It runs every request on one connection, so blocking, subscribing and MULTI outside /multi-exec are refused.
+ * It serves `POST /`, `/pipeline` and `/multi-exec` with bearer auth, base64 replies and Upstash's error shape. If Redis is
+ * down, it closes the connection, like a network failure: no command is queued or sent twice. It removes `allow-key-locking`
+ * from scripts, a flag of Upstash's that plain Redis rejects. It runs every request on one connection, so it refuses commands
+ * that block or subscribe, and MULTI outside /multi-exec.
  */
 import { createHash, timingSafeEqual } from "node:crypto";
 import type { IncomingMessage } from "node:http";

@@ -2,8 +2,9 @@
  * The eager flush: sends the supervisor a request to drain one partition now. If it fails, events only wait longer: the next
  * crossing or the next tick drains them.
  *
- * - `off`: sends nothing. - `http`: sends the request and does not wait. - `tasks`: waits until the task is created, 300 ms at
- * most, because Cloud Run takes the CPU away after the answer.
+ * - `off`: sends nothing.
+ * - `http`: sends the request and does not wait.
+ * - `tasks`: waits until the task is created, 300 ms at most, because Cloud Run takes the CPU away after the answer.
  */
 import { fieldsOfPartition, type Partition } from "../buffer/redis-keys.ts";
 import { describeError, type Log } from "../log.ts";

@@ -1,8 +1,10 @@
 /**
  * Finds values that would poison a batch, or would change on their way to Postgres. Ingest rejects them:
  *
- * - NUL and lone surrogates: no text or jsonb column holds them. - `__proto__` keys: copies of objects lose them.
- * - Numbers that are not finite, and integers beyond ±(2^53−1): JSON.parse changes them. - Nesting deeper than 64.
+ * - NUL and lone surrogates: no text or jsonb column holds them.
+ * - `__proto__` keys: copies of objects lose them.
+ * - Numbers that are not finite, and integers beyond ±(2^53−1): JSON.parse changes them.
+ * - Nesting deeper than 64.
  *
  * A walk through every value would cost more than parsing it. So `hasUnsafeMarks` looks at the raw text first. If the text has
  * none of these marks, its values are safe.
