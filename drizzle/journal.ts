@@ -1,4 +1,4 @@
-/** Reads Drizzle's journal of a folder of migrations, meta/_journal.json, and the snapshot of the last migration. */
+/** Reads and corrects Drizzle's journal of a folder of migrations, meta/_journal.json, and reads the last snapshot. */
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
@@ -8,18 +8,18 @@ interface Journal {
 
 const fileOf = (folder: string) => join(folder, "meta/_journal.json");
 
-/** Whether the folder holds any migration; one that does not may be missing altogether. */
+/** Whether the folder holds a migration. If the folder is missing, it holds none. */
 export const hasMigrations = (folder: string): boolean => readJournal(folder).entries.length > 0;
 
-/** Reads the journal; without one there are no entries. */
+/** Reads the journal. If there is none, it has no entries. */
 export function readJournal(folder: string): Journal {
   if (!existsSync(fileOf(folder))) return { entries: [] };
   return JSON.parse(readFileSync(fileOf(folder), "utf8")) as Journal;
 }
 
 /**
- * Dates each migration from this one on after all before it: the migrator passes over one that is older than the last it
- * applied, as one is that was made where the clock goes slow.
+ * Gives each migration from index `from` on a later date than all before it. The migrator skips a migration that is older than
+ * the last one that it applied, and a machine whose clock is slow makes such a migration.
  */
 export function keepInOrder(folder: string, from: number): void {
   const journal = readJournal(folder);

@@ -1,6 +1,6 @@
 /**
- * The local Cloud Scheduler: posts to the supervisor's /drain at a steady interval. If an attempt takes longer than the
- * interval, the next one does not start before it ends. An attempt is given up after 180 s, Cloud Scheduler's default.
+ * The local Cloud Scheduler: posts to the supervisor's /drain at a steady interval. A tick that comes during an attempt is
+ * skipped. An attempt is given up after 180 s, Cloud Scheduler's default.
  */
 
 export interface Scheduler {
