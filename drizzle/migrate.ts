@@ -36,10 +36,18 @@ async function apply(databaseUrl: string, folders: readonly Folder[]): Promise<v
     await refuseForeignTables(client);
     // Whoever has no stream has no migration either.
     for (const folder of folders)
-      if (hasMigrations(folder.migrationsFolder)) await applyMigrations(drizzle(client), folder);
+      if (hasMigrations(folder.migrationsFolder))
+        await applyMigrations(drizzle(client), folder).catch(tellReason);
   } finally {
     await client.end(); // ends the session, and so the lock
   }
+}
+
+/** Drizzle's message is the whole statement; Postgres's own reason is its cause. */
+function tellReason(error: Error): never {
+  if (!(error.cause instanceof Error)) throw error;
+  const statement = error.message.replace(/^Failed query: /, "").split("\n")[0];
+  throw new Error(`Postgres refused a migration: ${error.cause.message} (at: ${statement})`);
 }
 
 /**
@@ -66,8 +74,7 @@ if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.a
     await migrate(url);
     console.log("migrations applied");
   } catch (error) {
-    const { message, cause } = error as Error;
-    console.error(`db:migrate: ${message}${cause instanceof Error ? `: ${cause.message}` : ""}`);
+    console.error(`db:migrate: ${(error as Error).message}`);
     process.exitCode = 1;
   }
 }

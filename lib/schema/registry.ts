@@ -10,7 +10,7 @@ import type { Stream } from "./stream.ts";
 export type Registry = ReadonlyMap<string, Stream>;
 
 /** Names that are reserved for Spillway's own tables and indexes, now and later. A stream's table may not take one. */
-const OUR_NAMES = /^(dead_letters|spillway)(_|$)/;
+const OUR_NAMES = /^(?:(?:dead_letters|spillway)(?:_|$)|pg_)/;
 
 /** Makes a registry of the given streams. Throws if two share a name, or if one has a reserved name. */
 export function registryOf(streams: readonly Stream[]): Registry {
@@ -18,7 +18,7 @@ export function registryOf(streams: readonly Stream[]): Registry {
   for (const stream of streams) {
     if (OUR_NAMES.test(stream.name))
       throw new Error(
-        `stream "${stream.name}": expected a name that does not begin with dead_letters or spillway, as Spillway's own tables do`,
+        `stream "${stream.name}": expected a name that does not begin with dead_letters or spillway, as Spillway's own tables do, or with pg_, as Postgres's do`,
       );
     if (registry.has(stream.name)) throw new Error(`two streams are named "${stream.name}"`);
     registry.set(stream.name, stream);

@@ -103,7 +103,7 @@ export async function openWorld(env: Record<string, string> = {}, given?: Regist
     neon.setFault(undefined);
     said.length = 0;
     await redis.flushdb();
-    await sql.query(`truncate ${[...streams.keys(), "dead_letters"].join(", ")}`);
+    await sql.query(`truncate ${[...streams.keys(), "dead_letters"].map((name) => `"${name}"`).join(", ")}`);
   }
 
   /** Serves a handler over HTTP on a free port. */
@@ -151,7 +151,7 @@ interface Made {
 /** Where every id is, by reading the servers themselves. */
 export async function whereabouts({ redis, sql }: Pick<World, "redis" | "sql">, stream: string) {
   const ids = async (query: string) => (await sql.query(query)).rows.map((row: { id: string }) => row.id);
-  const stored = await ids(`select id from ${stream}`);
+  const stored = await ids(`select id from "${stream}"`);
   const dead = await ids(`select id from dead_letters where stream = '${stream}' and redriven_at is null`);
   const buffered: string[] = [];
   for (const key of await redis.keys(`{spillway}:${stream}:*`)) {

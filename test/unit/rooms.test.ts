@@ -3,7 +3,7 @@
  * Files with every import are linted in a folder of their own, by the project's rules.
  */
 import { execFileSync } from "node:child_process";
-import { cpSync, mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, realpathSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -123,6 +123,12 @@ function lint(): { path: string; line: number }[] {
     line: Number(line),
   }));
 }
+
+test("each room of lib/ has its rule", () => {
+  const rooms = readdirSync(join(project, "lib"), { withFileTypes: true }).filter((one) => one.isDirectory());
+  const ruled = new Set(MAY.map(([file]) => dirname(file)));
+  expect(rooms.map(({ name }) => `lib/${name}`).filter((room) => !ruled.has(room))).toEqual([]);
+});
 
 test.each(MAY)("%s may import what its room may, and nothing else", (file, own, may) => {
   const allowed = new Set<Place>([...may, ...(own ? [own] : [])]);
