@@ -8,11 +8,10 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Batch } from "../buffer/buffer.ts";
-import { isOfRedis, redisFailureOf } from "../buffer/redis-errors.ts";
 import { fieldsOfPartition, type Partition } from "../buffer/redis-keys.ts";
-import { describeError } from "../log.ts";
 import type { DrainCall, DrainDeps } from "./drain-call.ts";
 import type { DrainOutcome, PartitionReport } from "./drain-report.ts";
+import { outcomeOfError } from "./error-outcome.ts";
 import { type Stopped, settleBatch } from "./settle-batch.ts";
 
 /** How often a held partition is tried again under `wait`, at most, in milliseconds. */
@@ -109,9 +108,8 @@ async function drainBatch(
 }
 
 /**
- * Ends the partition's drain after an error. If Redis did not answer, the batch in hand stays there, and the next drain
- * call takes it up. An error that is neither Redis's nor Postgres's is a fault of ours: it is logged with its stack, and the
- * batch is kept.
+ * Ends the partition's drain after an error. The batch in hand stays there, and the next drain call takes it up; after a fault of
+ * ours it is handed back with that reason.
  */
 async function endAfterError(
   { buffer, log }: DrainDeps,
@@ -119,19 +117,10 @@ async function endAfterError(
   partition: Partition,
   error: unknown,
 ): Promise<Next> {
-  const fields = { ...fieldsOfPartition(partition), ...describeError(error) };
-  if (!isOfRedis(error)) {
-    log.error("drain.failed", fields);
-    const reason = `a fault of Spillway: ${error instanceof Error ? error.name : typeof error}, see the log`;
-    await buffer.handBack(partition, claimant.token, { reason }).catch(() => {});
-    return end("misconfigured");
-  }
-  if (redisFailureOf(error) === "misconfigured") {
-    log.error("buffer.misconfigured", fields);
-    return end("misconfigured");
-  }
-  log.warn("buffer.unavailable", fields);
-  return end("unavailable");
+  const { outcome, isOurs } = outcomeOfError(log, error, fieldsOfPartition(partition));
+  const reason = `a fault of Spillway: ${error instanceof Error ? error.name : typeof error}, see the log`;
+  if (isOurs) await buffer.handBack(partition, claimant.token, { reason }).catch(() => {});
+  return end(outcome);
 }
 
 /** Claims the next batch, or says why there is none. */

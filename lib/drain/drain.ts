@@ -3,12 +3,11 @@
  * flush. This file is one call over all its partitions; drain-partition.ts is the loop of one of them.
  */
 import { randomUUID } from "node:crypto";
-import { redisFailureOf } from "../buffer/redis-errors.ts";
 import { allPartitions } from "../buffer/redis-keys.ts";
-import { describeError } from "../log.ts";
 import { DrainCall, type DrainDeps } from "./drain-call.ts";
 import { drainPartition } from "./drain-partition.ts";
 import { type DrainOutcome, type DrainReport, logReport, summarise } from "./drain-report.ts";
+import { outcomeOfError } from "./error-outcome.ts";
 
 export interface DrainOptions {
   /** One stream; undefined: all. */
@@ -31,17 +30,16 @@ export async function drain(deps: DrainDeps, options: DrainOptions): Promise<Dra
     waitsForHeld: options.wait ?? false,
   });
   const names = options.stream === undefined ? [...deps.streams.keys()] : [options.stream];
-  let isMisconfigured = false;
-  const partitions = await partitionsOf(deps, options, names).catch((error: unknown) => {
-    // Nothing is known, nothing was touched.
-    isMisconfigured = redisFailureOf(error) === "misconfigured";
-    if (isMisconfigured) log.error("buffer.misconfigured", describeError(error));
-    else log.warn("buffer.unavailable", describeError(error));
-    return undefined;
-  });
-  const results = await Promise.all((partitions ?? []).map((one) => drainPartition(deps, call, one)));
+  // After an error nothing is known, and nothing was touched.
+  const partitions = await partitionsOf(deps, options, names).catch(
+    (error: unknown) => outcomeOfError(log, error, {}).outcome,
+  );
+  const isKnown = typeof partitions !== "string";
+  const results = await Promise.all(
+    (isKnown ? partitions : []).map((one) => drainPartition(deps, call, one)),
+  );
   const atBest = (stream: string): DrainOutcome => {
-    if (partitions === undefined) return isMisconfigured ? "misconfigured" : "unavailable";
+    if (!isKnown) return partitions;
     return deps.paused.has(stream) ? "held" : "empty";
   };
   const streams = names.map((stream) => {

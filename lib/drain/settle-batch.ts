@@ -6,10 +6,9 @@ import type { Batch } from "../buffer/buffer.ts";
 import { fieldsOfPartition, type Partition } from "../buffer/redis-keys.ts";
 import type { Log } from "../log.ts";
 import type { Stream } from "../schema/stream.ts";
-import { failureOf } from "../store/postgres-errors.ts";
 import type { Letter, Store } from "../store/store.ts";
 import { writeRows } from "../store/write-rows.ts";
-import type { Stopped as StoppedWriting, Written } from "../store/written.ts";
+import { type Stopped as StoppedWriting, stoppedBy, type Written } from "../store/written.ts";
 import { letterOf, readBatch } from "./read-batch.ts";
 
 /** The failure that stopped a batch, or "abandoned": the time is over or the lease is lost. */
@@ -71,8 +70,8 @@ export async function settleBatch(
 }
 
 /**
- * Buries letters; returns the failure that prevented it. The content of an event cannot make this insert fail, so any
- * error that is not a configuration error is treated as an outage.
+ * Buries letters; returns the failure that prevented it. The content of an event cannot make this insert fail, so no event
+ * is blamed for it.
  */
 async function bury(
   { store, log }: Deps,
@@ -82,14 +81,7 @@ async function bury(
   try {
     await store.bury(stream, letters);
   } catch (error) {
-    const { kind, sqlstate, reason } = failureOf(error);
-    const outcome =
-      kind === "no-answer"
-        ? "unreachable"
-        : kind === "refused" || kind === "misconfigured"
-          ? "misconfigured"
-          : "busy";
-    const stopped = { outcome, sqlstate, reason } as const;
+    const stopped = stoppedBy(error);
     logStopped(log, { stream: stream.name }, stopped);
     return stopped;
   }

@@ -32,6 +32,10 @@ const OF_THE_SERVER = "'08', '40', '53', '55', '57', '58', 'F0', 'XX'";
 const dialect = new PgDialect();
 const textOf = (part: SQL): string => dialect.sqlToQuery(part.inlineParams()).sql;
 
+/**
+ * Inserts each row in a subtransaction of its own, and returns the verdicts in the order of the rows. All are committed
+ * together. May be repeated. Throws Postgres's answer to the whole block, and an Error unless each row has its verdict.
+ */
 export async function isolateRows(
   db: Database,
   timeoutMs: number,
@@ -52,7 +56,11 @@ export async function isolateRows(
     { fullResults: true },
   );
   const [found] = (results[3]?.rows ?? []) as { verdicts: string }[];
-  return (JSON.parse(found?.verdicts ?? "[]") as RawVerdict[]).map(verdictOf);
+  const verdicts = JSON.parse(found?.verdicts ?? "[]") as RawVerdict[];
+  // A row without a verdict would count as settled, and its event would be lost.
+  if (verdicts.length !== rows.length)
+    throw new Error(`expected a verdict for each of ${rows.length} rows, got ${verdicts.length}`);
+  return verdicts.map(verdictOf);
 }
 
 /** `1`, `0`, or the diagnostics of a refusal. */

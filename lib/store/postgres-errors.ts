@@ -89,7 +89,7 @@ export function failureOf(thrown: unknown, ofTable?: string): Failure {
   return noAnswer("no answer from Postgres");
 }
 
-export const noAnswer = (reason: string): Failure => ({
+const noAnswer = (reason: string): Failure => ({
   kind: "no-answer",
   sqlstate: undefined,
   reason,

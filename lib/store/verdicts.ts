@@ -8,7 +8,7 @@ import type { Verdict } from "./isolate.ts";
 import { judgesData, POLICY } from "./judge.ts";
 import { type Failure, failureOf, reasonOf } from "./postgres-errors.ts";
 import type { Store } from "./store.ts";
-import { type Refused, type Step, type Stopped, stop } from "./written.ts";
+import { type Refused, type Step, type Stopped, stoppedBy } from "./written.ts";
 
 /** The statements that give verdicts. */
 export type VerdictStore = Pick<Store, "present" | "isolate">;
@@ -71,13 +71,13 @@ export async function lookUp<R extends Row>(
     const absent = refused.filter(({ row }) => !present.has(row.id));
     return { duplicates: refused.length - absent.length, refused: absent };
   } catch (error) {
-    return stopAt(stream, error);
+    return { stopped: stoppedBy(error, stream.name) };
   }
 }
 
 /**
- * Tells duplicates from rows that the table swallowed. A row that is not found may be hidden by a policy or a view, so it is
- * inserted once more without ON CONFLICT: 23505 says that it is there.
+ * Tells duplicates from rows that the table swallowed. A row that is not found may be hidden by a policy or a view, so the first
+ * of its copies is inserted once more without ON CONFLICT: 23505 says that it is there. A refusal is every copy's.
  */
 export async function resolveMissing<R extends Row>(
   store: VerdictStore,
@@ -86,31 +86,30 @@ export async function resolveMissing<R extends Row>(
   inserted: number,
 ): Promise<Step<R>> {
   try {
-    const byId = new Map(rows.map((row) => [row.id, row]));
-    const present = await store.present(stream, [...byId.keys()]);
-    const absent = [...byId.values()].filter(({ id }) => !present.has(id));
+    const firstById = new Map<string, R>();
+    for (const row of rows) if (!firstById.has(row.id)) firstById.set(row.id, row);
+    const present = await store.present(stream, [...firstById.keys()]);
+    const absent = [...firstById.values()].filter(({ id }) => !present.has(id));
     if (absent.length === 0) return { stored: inserted, duplicates: rows.length - inserted };
     const verdicts = await store.isolate(stream, absent, { isStrict: true });
     const stored = inserted + verdicts.filter(({ kind }) => kind === "stored").length;
-    const refused = absent.flatMap((row, i): Refused<R>[] => {
-      const verdict = verdicts[i];
-      if (verdict?.kind === "not-inserted")
-        return [{ row, sqlstate: undefined, reason: "the table swallowed the row", judgesData: false }];
-      const isThere = verdict?.kind === "refused" && verdict.sqlstate === "23505";
-      return isThere ? [] : refusedBy(stream, row, verdict).map((one) => ({ ...one, judgesData: false }));
+    const refusedById = new Map(
+      absent.flatMap((row, i) => notThere(stream, row, verdicts[i]).map((one) => [row.id, one])),
+    );
+    const refused = rows.flatMap((row) => {
+      const one = refusedById.get(row.id);
+      return one === undefined ? [] : [{ ...one, row }];
     });
     return { stored, duplicates: rows.length - stored - refused.length, refused };
   } catch (error) {
-    return stopAt(stream, error);
+    return { stopped: stoppedBy(error, stream.name) };
   }
 }
 
-/** A failure of a statement in which no row can be at fault. */
-function stopAt(stream: Stream, error: unknown): { stopped: Stopped } {
-  const failure = failureOf(error, stream.name);
-  if (failure.kind === "no-answer") return stop("unreachable", failure);
-  return stop(
-    failure.kind === "refused" || failure.kind === "misconfigured" ? "misconfigured" : "busy",
-    failure,
-  );
+/** The refusal of a row by the strict insert; none if it was stored now, or is there (23505). */
+function notThere<R extends Row>(stream: Stream, row: R, verdict: Verdict | undefined): Refused<R>[] {
+  if (verdict?.kind === "not-inserted")
+    return [{ row, sqlstate: undefined, reason: "the table swallowed the row", judgesData: false }];
+  const isThere = verdict?.kind === "refused" && verdict.sqlstate === "23505";
+  return isThere ? [] : refusedBy(stream, row, verdict).map((one) => ({ ...one, judgesData: false }));
 }

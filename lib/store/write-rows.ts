@@ -19,7 +19,7 @@ import type { Stream } from "../schema/stream.ts";
 import { type Failure, failureOf } from "./postgres-errors.ts";
 import type { Store } from "./store.ts";
 import { isolate, lookUp, resolveMissing } from "./verdicts.ts";
-import { type Part, type Step, type Stopped, stop, type Written } from "./written.ts";
+import { type Part, type Step, type Stopped, stop, stoppedBy, type Written } from "./written.ts";
 
 /** Tries that a row alone gets if it is unclear who is at fault. */
 const ALONE_TRIES = 3;
@@ -102,7 +102,7 @@ async function afterFailure<R extends Row>(
   }
 }
 
-/** Runs a statement that no row can make fail. If it fails, the fault is the server's, the table's or the moment's. */
+/** Runs a statement that no row can make fail; if it fails, no row is at fault in what failed before, either. */
 async function findOutage(
   stream: Stream,
   run: () => Promise<unknown>,
@@ -111,9 +111,7 @@ async function findOutage(
     await run();
     return undefined;
   } catch (error) {
-    const failure = failureOf(error, stream.name);
-    if (failure.kind === "refused" || failure.kind === "misconfigured") return stop("misconfigured", failure);
-    return stop(failure.kind === "no-answer" ? "unreachable" : "busy", failure);
+    return { stopped: stoppedBy(error, stream.name) };
   }
 }
 

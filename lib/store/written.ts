@@ -1,6 +1,6 @@
 /** The results of writing rows: the values that write-rows.ts and verdicts.ts return. */
 import type { Row } from "../schema/json-row.ts";
-import type { Failure } from "./postgres-errors.ts";
+import { type Failure, failureOf } from "./postgres-errors.ts";
 
 /** A row that Postgres refused, and why. */
 export interface Refused<R extends Row = Row> {
@@ -47,3 +47,14 @@ export interface Step<R extends Row> {
 export const stop = (outcome: Stopped["outcome"], { sqlstate, reason }: Failure): { stopped: Stopped } => ({
   stopped: { outcome, sqlstate, reason },
 });
+
+/**
+ * Reads an error of a statement that no row's data can make fail: the fault is the server's, the table's or the moment's.
+ * Rethrows an error that is neither Postgres's nor the network's. `ofTable`: the table of the statement.
+ */
+export function stoppedBy(thrown: unknown, ofTable?: string): Stopped {
+  const { kind, sqlstate, reason } = failureOf(thrown, ofTable);
+  if (kind === "no-answer") return { outcome: "unreachable", sqlstate, reason };
+  const isOfTheTable = kind === "refused" || kind === "misconfigured";
+  return { outcome: isOfTheTable ? "misconfigured" : "busy", sqlstate, reason };
+}

@@ -311,6 +311,43 @@ describe("a row that the table swallows is not a duplicate", () => {
   });
 });
 
+describe("copies of one event on a table that swallows it", () => {
+  test("no sender hears 201, whichever copy is theirs", async () => {
+    const id = newId();
+    await withTrigger("if new.note = 'swallow' then return null; end if; return new;", async () => {
+      const copies = [
+        { id, n: 1, note: "swallow" },
+        { id, n: 2, note: "swallow" },
+      ];
+      const together = await ingest.post("checked", copies, { query: "?ack=stored" });
+      const apart = await Promise.all(
+        [...copies, ...copies].map((one) => ingest.post("checked", one, { query: "?ack=stored" })),
+      );
+      expect([together, ...apart].map(({ status }) => status)).toEqual([503, 503, 503, 503, 503]);
+    });
+    await expectConserved(world, "checked", []);
+  });
+
+  test("of copies that a trigger swallowed once, the first is stored", async () => {
+    const id = newId();
+    await world.sql.query("create table swallowed_once ()");
+    const body = `if exists (select from pg_class where relname = 'swallowed_once' and relnatts = 0) then
+      execute 'alter table swallowed_once add column done int'; return null; end if;
+      if (select count(*) from pg_attribute where attrelid = 'swallowed_once'::regclass and attnum > 0) < 2 then
+      execute 'alter table swallowed_once add column twice int'; return null; end if; return new;`;
+    try {
+      await withTrigger(body, async () => {
+        for (const n of [1, 2]) await world.buffer.push(P, [envelopeOf({ n }, { id }).envelope]);
+        expect(await tick()).toMatchObject({ stored: 1, duplicates: 1, dead: 0 });
+      });
+    } finally {
+      await world.sql.query("drop table swallowed_once");
+    }
+    expect((await world.sql.query("select n from checked")).rows).toEqual([{ n: 1 }]);
+    await expectConserved(world, "checked", [id]);
+  });
+});
+
 describe("a row that is there was stored, whatever the error says", () => {
   test("a reply was lost, and the table's check was added since: sent again it is 201", async () => {
     const id = newId();
@@ -383,6 +420,30 @@ describe("the proxy in front of Postgres", () => {
 });
 
 describe("ours", () => {
+  test("an answer without a verdict for each row settles nothing", async () => {
+    const ids = await push([...good(5), { n: -1 }]);
+    const text = {
+      dataTypeID: 25,
+      tableID: 0,
+      columnID: 0,
+      dataTypeSize: -1,
+      dataTypeModifier: -1,
+      format: "text",
+    };
+    const none = { fields: [], rows: [], command: "DO", rowCount: null, rowAsArray: true };
+    const short = { ...none, fields: [{ ...text, name: "verdicts" }], rows: [["[1, 1]"]], rowCount: 1 };
+    world.neon.setFault(({ queries }) =>
+      queries.some(({ query }) => query.startsWith("do "))
+        ? { kind: "answer", status: 200, body: JSON.stringify({ results: [none, none, none, short] }) }
+        : undefined,
+    );
+    expect(await tick()).toMatchObject({ dead: 0, outcome: "misconfigured" });
+    expect(events()).toContain("drain.failed");
+    world.neon.setFault(undefined);
+    expect(await tick()).toMatchObject({ stored: 5, dead: 1, outcome: "empty" });
+    await expectConserved(world, "checked", ids);
+  });
+
   test("an exception of our own is said as such, with its stack, and the batch is kept", async () => {
     const ids = await push(good(3));
     const store = {
