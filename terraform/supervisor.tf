@@ -3,7 +3,7 @@
 
 locals {
   # A drain stops claiming at its deadline; the batch in hand then needs an insert's timeout (10 s at most), what a
-  # refused batch takes to be bisected, and its acknowledgement.
+  # refused batch takes until its refused rows are found, and its acknowledgement.
   drain_timeout_seconds = ceil(var.drain_deadline_ms / 1000) + 30
 }
 
