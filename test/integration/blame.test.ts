@@ -6,6 +6,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
 import { createBuffer } from "../../lib/buffer/buffer.ts";
 import { connectRedis } from "../../lib/buffer/redis-client.ts";
 import { drain } from "../../lib/drain/drain.ts";
+import { FairSlots } from "../../lib/flow/fair-slots.ts";
 import { encodeEnvelope } from "../../lib/schema/envelope.ts";
 import { newId } from "../../lib/schema/event-ids.ts";
 import { connect } from "../../lib/store/database.ts";
@@ -123,6 +124,34 @@ describe("an answer that speaks of the server blames nobody", () => {
     const again = good(3).map((one, i) => ({ ...one, id: body.ids[i] }));
     expect(await ingest.post("checked", again, { query: "?ack=stored" })).toMatchObject({ status: 201 });
     await expectConserved(world, "checked", body.ids);
+  });
+
+  test("the first sign ends the call for every partition of that stream, and for no other stream", async () => {
+    const ids: string[] = [];
+    const others: string[] = [];
+    for (let index = 0; index < 16; index++) {
+      const one = envelopeOf({ n: index + 1 });
+      const other = envelopeOf({ type: "t", payload: index });
+      await world.buffer.push({ stream: "checked", index }, [one.envelope]);
+      await world.buffer.push({ stream: "events", index }, [other.envelope]);
+      ids.push(one.id);
+      others.push(other.id);
+    }
+    let inserts = 0;
+    world.neon.setFault(({ queries }) => {
+      if (!queries.some(({ query }) => query.startsWith('insert into "checked"'))) return undefined;
+      inserts += 1;
+      const body = JSON.stringify({ message: "no", severity: "ERROR", code: "53100", routine: "mdextend" });
+      return { kind: "answer", status: 400, body };
+    });
+    const { streams } = await drain(world.supervisor({ slots: new FairSlots(2) }), {});
+    expect(inserts).toBeLessThanOrEqual(2); // those under way when the first was answered
+    expect(streams.find(({ stream }) => stream === "checked")).toMatchObject({ outcome: "unavailable" });
+    expect(streams.find(({ stream }) => stream === "events")).toMatchObject({ stored: 16, outcome: "empty" });
+    world.neon.setFault(undefined);
+    expect(await tick()).toMatchObject({ stored: 16 });
+    await expectConserved(world, "checked", ids);
+    await expectConserved(world, "events", others);
   });
 
   test("a locked table: that stream waits, and the others are drained in the same call", async () => {
