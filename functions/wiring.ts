@@ -6,17 +6,20 @@
 import { randomUUID } from "node:crypto";
 import type { IncomingHttpHeaders } from "node:http";
 import { TokenBuckets } from "../lib/access/token-bucket.ts";
-import { createBuffer } from "../lib/buffer/buffer.ts";
+import { type Buffer, createBuffer } from "../lib/buffer/buffer.ts";
+import { createHeldNotes } from "../lib/buffer/held-note.ts";
 import { connectRedis } from "../lib/buffer/redis-client.ts";
 import { metadataToken } from "../lib/cloud-run/metadata-token.ts";
 import { findProject, traceOf } from "../lib/cloud-run/trace.ts";
 import { type Config, ConfigError, readConfig } from "../lib/config.ts";
+import { Witnesses } from "../lib/drain/witnesses.ts";
 import { Breaker } from "../lib/flow/breaker.ts";
 import { FairSlots } from "../lib/flow/fair-slots.ts";
 import { AnswerCounts } from "../lib/ingest/answer-counts.ts";
 import { type Flush, httpFlush, noFlush, tasksFlush } from "../lib/ingest/eager-flush.ts";
 import { PartitionChoice } from "../lib/ingest/partition-choice.ts";
 import { createPusher } from "../lib/ingest/push.ts";
+import { createSetAside } from "../lib/ingest/set-aside.ts";
 import { createWriteThrough } from "../lib/ingest/write-through.ts";
 import { createLog, type Log } from "../lib/log.ts";
 import type { Registry } from "../lib/schema/registry.ts";
@@ -67,8 +70,7 @@ async function openTrace() {
   return (headers: IncomingHttpHeaders) => traceOf(project, headers);
 }
 
-function openPusher(config: Config, log: Log) {
-  const buffer = createBuffer(connectRedis(config, PUSH_TIMEOUT_MS));
+function openPusher(config: Config, buffer: Buffer, log: Log) {
   const partitionChoice = new PartitionChoice({
     partitions: config.partitions,
     bufferMaxBytes: config.bufferMaxBytes,
@@ -93,13 +95,17 @@ export async function wireIngest(streams: Registry): Promise<Served> {
   const log = createLog({ function: "ingest" });
   const now = Date.now;
   const store = openStore(config);
+  const redis = connectRedis(config, PUSH_TIMEOUT_MS);
+  const buffer = createBuffer(redis);
+  const heldNotes = createHeldNotes(redis);
   const counts = new AnswerCounts(log, now);
   const handler = createIngest({
     streams,
     apiKeys: config.apiKeys,
     accepting: {
-      push: openPusher(config, log),
+      push: openPusher(config, buffer, log),
       writeThrough: createWriteThrough(store, config.writeThroughConcurrency),
+      setAside: createSetAside({ store, buffer, heldNotes, streams, log }),
     },
     store,
     buckets: new TokenBuckets(config.keyEventsPerSecond, now),
@@ -125,15 +131,21 @@ export async function wireSupervisor(streams: Registry): Promise<Served> {
   const log = createLog({ function: "supervisor" });
   const stopping = new AbortController();
   const trace = await openTrace();
+  const redis = connectRedis(config, CLAIM_TIMEOUT_MS);
+  const instance = randomUUID();
   const handler = createSupervisor({
-    buffer: createBuffer(connectRedis(config, CLAIM_TIMEOUT_MS)),
+    buffer: createBuffer(redis),
+    heldNotes: createHeldNotes(redis),
     store: openStore(config),
     streams,
     log,
     traceOf: trace,
     now: Date.now,
     slots: new FairSlots(config.drainConcurrency),
-    instance: randomUUID(),
+    witnesses: new Witnesses(),
+    // Outside Cloud Run each start of the process counts as a deployment.
+    release: environment.K_REVISION ?? instance,
+    instance,
     batchMaxRows: config.batchMaxRows,
     leaseMs: config.leaseMs,
     drainDeadlineMs: config.drainDeadlineMs,

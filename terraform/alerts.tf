@@ -1,4 +1,4 @@
-# Seven alerts, each for something that a person has to do, each with its playbook in docs/operations.md.
+# Eight alerts, each for something that a person has to do, each with its playbook in docs/operations.md.
 #
 # Where one log entry is reason enough, the alert matches the log: no window can miss a single dead letter, and the
 # incident lives as long as such entries come. Where the reason is something that did not happen, or a pace, it asks
@@ -19,6 +19,13 @@ locals {
       filter   = "${local.from_supervisor} AND jsonPayload.event=\"event.buried\""
       labels   = { stream = "EXTRACT(jsonPayload.stream)", sqlstate = "EXTRACT(jsonPayload.sqlstate)" }
       summary  = "Postgres refused an event of stream $${log.extracted_label.stream} (SQLSTATE $${log.extracted_label.sqlstate}). It is kept in dead_letters."
+    }
+    held-without-proof = {
+      name     = "Events held without proof"
+      severity = "ERROR"
+      filter   = "${local.from_supervisor} AND jsonPayload.event=\"store.misconfigured\" AND jsonPayload.heldForSeconds>600"
+      labels   = { stream = "EXTRACT(jsonPayload.stream)", sqlstate = "EXTRACT(jsonPayload.sqlstate)" }
+      summary  = "Postgres has refused events of stream $${log.extracted_label.stream} (SQLSTATE $${log.extracted_label.sqlstate}) for more than ten minutes, and took no other event meanwhile. They are kept and tried again: the table is probably at fault."
     }
     shedding = {
       name     = "Shedding"

@@ -4,7 +4,7 @@ locals {
   revision = "monitored_resource=\"cloud_run_revision\""
 
   # Events a second, by stream where there is one.
-  rate = { for name in ["accepted", "rejected", "shed", "stored_through", "stored", "dead"] :
+  rate = { for name in ["accepted", "rejected", "shed", "stored_through", "stored", "dead", "held"] :
     name => "sum(rate(${local.prom[name]}_sum{${local.revision}}[$${__interval}]))"
   }
   mean = { for name in ["depth", "oldest_age"] :
@@ -15,8 +15,8 @@ locals {
     { title = "Events a second: accepted, stored, stored through", unit = "1/s", lines = {
       accepted = local.rate.accepted, stored = local.rate.stored, "stored through" = local.rate.stored_through
     } },
-    { title = "Events a second: rejected, shed, dead", unit = "1/s", lines = {
-      rejected = local.rate.rejected, shed = local.rate.shed, dead = local.rate.dead
+    { title = "Events a second: rejected, shed, held, dead", unit = "1/s", lines = {
+      rejected = local.rate.rejected, shed = local.rate.shed, held = local.rate.held, dead = local.rate.dead
     } },
     { title = "Depth: events that drains left behind (mean)", unit = "1", lines = { depth = local.mean.depth } },
     { title = "Age of the oldest event that drains met (mean)", unit = "s", lines = { age = local.mean.oldest_age } },

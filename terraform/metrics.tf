@@ -17,6 +17,7 @@ locals {
     stored_through = { filter = local.counted, field = "storedThrough", unit = "{event}", labels = ["stream"], description = "Events of buffered streams that ingest stored itself" }
     stored         = { filter = local.drained, field = "stored", unit = "{event}", labels = [], description = "Events that drains stored" }
     dead           = { filter = local.drained, field = "dead", unit = "{event}", labels = [], description = "Events that drains buried" }
+    held           = { filter = local.drained, field = "held", unit = "{event}", labels = [], description = "Events that drains set aside without proof, to be tried again" }
     depth          = { filter = local.drained, field = "depth", unit = "{event}", labels = [], description = "Events that a drain left behind" }
     oldest_age     = { filter = local.drained, field = "oldestAgeSeconds", unit = "s", labels = [], description = "Age of the oldest event that a drain met" }
     drain_duration = { filter = local.drained, field = "durationMs", unit = "ms", labels = ["outcome"], description = "How long a drain call took" }
@@ -25,7 +26,7 @@ locals {
   # Occurrences.
   event_metrics = {
     drains          = { filter = local.drained, labels = ["outcome"], description = "Drain calls, by outcome" }
-    busy_drains     = { filter = "${local.drained} AND (jsonPayload.stored>0 OR jsonPayload.dead>0)", labels = [], description = "Drain calls that found something" }
+    busy_drains     = { filter = "${local.drained} AND (jsonPayload.stored>0 OR jsonPayload.dead>0 OR jsonPayload.held>0)", labels = [], description = "Drain calls that found something" }
     buried          = { filter = "${local.from_supervisor} AND jsonPayload.event=\"event.buried\"", labels = ["stream", "sqlstate"], description = "Dead letters" }
     breaker         = { filter = "${local.from_ingest} AND jsonPayload.event=(\"breaker.opened\" OR \"breaker.probed\" OR \"breaker.closed\")", labels = ["event"], description = "The breaker's changes of state" }
     buffer_deep     = { filter = "${local.from_ingest} AND jsonPayload.event=\"buffer.deep\"", labels = ["stream"], description = "Partitions that passed half of the high-water mark" }

@@ -28,15 +28,18 @@ import { findServers } from "./find-servers.ts";
 
 const usage = `Usage: npm run dead-letters -- COMMAND [FILTERS] [OPTIONS]
 
-  list      what died, grouped by stream, SQLSTATE and reason; --each: letter by letter
+  list      what is dead or held, grouped by stream, SQLSTATE and reason; --each: letter by letter
   show ID   one letter whole. It prints the event itself, which may be personal data
   redrive   push the events into the buffer again, under their ids: --dry-run, --rate N events/s (default 100)
   purge     delete the letters: their events are lost, on purpose. --dry-run to count them, --yes to do it
+
+A letter is dead if its event is proven to be at fault. It is held if nothing proves that; then it is tried again by itself.
 
 Filters; a repeatable one may be given several times and any of its values matches:
   --stream NAME      repeatable
   --sqlstate CODE    repeatable; "none" for those that Postgres did not refuse
   --id UUID          repeatable
+  --state STATE      dead or held; without it both, but purge takes dead ones only
   --since WHEN       died at or after this: RFC 3339 (2026-11-21T09:30:00Z), or ago: 90s, 30m, 2h, 3d
   --until WHEN       died before this
   --limit N          at most N letters, those that died first; for list without --each, N groups (default 100)
@@ -51,6 +54,7 @@ const options = {
   stream: { type: "string", multiple: true },
   sqlstate: { type: "string", multiple: true },
   id: { type: "string", multiple: true },
+  state: { type: "string" },
   since: { type: "string" },
   until: { type: "string" },
   limit: { type: "string" },
@@ -105,6 +109,7 @@ function understand(
     ids: [...(values.id ?? []), ...ids].map(idOf),
     since: values.since && momentOf("--since", values.since),
     until: values.until && momentOf("--until", values.until),
+    state: values.state === undefined ? undefined : stateFrom(values.state),
     isAll: values.all ?? false,
   };
   return {
@@ -120,6 +125,11 @@ function sqlstateOf(text: string): string | null {
   if (text === "none") return null;
   if (/^[0-9A-Z]{5}$/.test(text.toUpperCase())) return text.toUpperCase();
   throw new UsageError(`--sqlstate: expected five digits or letters, or none, got "${text}"`);
+}
+
+function stateFrom(text: string): "dead" | "held" {
+  if (text === "dead" || text === "held") return text;
+  throw new UsageError(`--state: expected dead or held, got "${text}"`);
 }
 
 function idOf(text: string): string {
@@ -158,11 +168,11 @@ async function listGroups({ filter, limit = LIST_LIMIT, loadStreams }: CommandOp
   printTable(
     [
       ...["letters", ...(filter.isAll ? ["live"] : []), "stream", "sqlstate"],
-      ...["reason", "first died", "last died", "example"],
+      ...["reason", "state", "first died", "last died", "example"],
     ],
     groups.map((one) => [
-      ...[one.letters, ...(filter.isAll ? [one.live] : []), one.stream, one.sqlstate],
-      ...[one.reason, toSecond(one.firstDiedAt), toSecond(one.lastDiedAt), one.exampleId],
+      ...[one.letters, ...(filter.isAll ? [one.live] : []), one.stream, one.sqlstate, one.reason],
+      ...[one.isHeld ? "held" : "dead", toSecond(one.firstDiedAt), toSecond(one.lastDiedAt), one.exampleId],
     ]),
   );
   if (groups.length === limit) console.log(`\n… and perhaps more: --limit ${limit * 10}`);
@@ -176,13 +186,10 @@ async function listEach({ filter, limit = LIST_LIMIT, loadStreams }: CommandOpti
   for await (const letter of readAll(letters, filter, limit, config.batchMaxRows))
     rows.push([
       ...[letter.id, letter.stream, letter.sqlstate, letter.burials, toSecond(letter.diedAt)],
-      ...[...(filter.isAll ? [stateOf(letter)] : []), letter.reason],
+      ...[stateOf(letter), letter.reason],
     ]);
   if (rows.length === 0) return nothing(filter);
-  printTable(
-    ["id", "stream", "sqlstate", "burials", "died", ...(filter.isAll ? ["state"] : []), "reason"],
-    rows,
-  );
+  printTable(["id", "stream", "sqlstate", "burials", "died", "state", "reason"], rows);
   if (rows.length === limit) console.log(`\n… and perhaps more: --limit ${limit * 10}`);
   return 0;
 }
@@ -218,6 +225,7 @@ async function show({ filter, loadStreams }: CommandOptions): Promise<number> {
     ["burials", letter.burials],
     ["received", letter.receivedAt],
     ["died", letter.diedAt],
+    ["next try", letter.retryAt],
     ["redriven", letter.redrivenAt],
   ];
   for (const [name, value] of fields) console.log(`${name.padEnd(9)} ${printable(String(value ?? "–"))}`);
@@ -226,8 +234,11 @@ async function show({ filter, loadStreams }: CommandOptions): Promise<number> {
   return 0;
 }
 
-const stateOf = ({ isLive, redrivenAt }: DeadLetter): string =>
-  isLive ? "live" : redrivenAt === null ? "stored since" : `redriven ${toSecond(redrivenAt)}`;
+function stateOf({ isLive, redrivenAt, retryAt }: DeadLetter): string {
+  if (redrivenAt !== null) return `redriven ${toSecond(redrivenAt)}`;
+  if (!isLive) return "stored since";
+  return retryAt === null ? "dead" : "held";
+}
 
 async function redriveLetters(request: CommandOptions): Promise<number> {
   const { filter, limit, rate, values } = request;
@@ -281,7 +292,9 @@ function describeRedrive(
   return lines;
 }
 
-async function purge({ filter, limit, values, loadStreams }: CommandOptions): Promise<number> {
+async function purge({ filter: given, limit, values, loadStreams }: CommandOptions): Promise<number> {
+  // Held events may be good: nobody purges them without naming them.
+  const filter: LetterFilter = { ...given, state: given.state ?? "dead" };
   const { streams, sqlstates, ids, since, until } = filter;
   const isFiltered = streams.length + sqlstates.length + ids.length > 0 || since || until;
   if (!isFiltered && !values["all-letters"])

@@ -37,13 +37,14 @@ await runCommand({ name: "status", usage }, async (args) => {
 
 function print({ streams }: StatusReport): void {
   printTable(
-    ["stream", "pending", "sealed", "claimed", "oldest", "dead letters"],
+    ["stream", "pending", "sealed", "claimed", "oldest", "held letters", "dead letters"],
     streams.map((one) => [
       one.stream,
       one.pending,
       one.sealed,
       one.claimed,
       one.oldestAgeSeconds === null ? null : describeSeconds(one.oldestAgeSeconds),
+      one.heldLetters ?? null, // an older supervisor does not say
       one.deadLetters,
     ]),
   );
@@ -59,8 +60,13 @@ function print({ streams }: StatusReport): void {
       console.log(
         `\n${countOf(deadLetters, "dead letter")}: npm run dead-letters -- list --stream ${stream}`,
       );
+  for (const one of streams)
+    if (one.heldLetters)
+      console.log(
+        `\n${countOf(one.heldLetters, "letter")} of ${one.stream} held, the oldest for ${describeSeconds(one.heldLettersForSeconds ?? 0)}, tried again by themselves. Most for: ${one.heldLettersReason}`,
+      );
   if (streams.some(({ deadLetters }) => deadLetters === null))
-    console.log("\nPostgres does not answer the supervisor: dead letters were not counted.");
+    console.log("\nPostgres does not answer the supervisor: letters were not counted.");
 }
 
 /** Everything that is known of a partition, the most telling first. */

@@ -8,11 +8,13 @@
  * Every move may be repeated. When to drain, what to insert and what to bury is left to others.
  */
 import type { Redis } from "@upstash/redis";
+import { HELD_FIELDS, type HeldNote, parseHeldNote } from "./held-note.ts";
 import { readScript } from "./lua-scripts.ts";
 import {
   allPartitions,
   claimedKey,
   claimKey,
+  HELD_KEY,
   leaseKey,
   listKeys,
   type Partition,
@@ -84,6 +86,12 @@ export class PushUnconfirmed extends Error {
 
 export type Buffer = ReturnType<typeof createBuffer>;
 
+/** What waits: the partitions that hold something, and the note of held letters. */
+export interface Work {
+  busy: Partition[];
+  held: HeldNote | undefined;
+}
+
 /** Makes a buffer on an Upstash client. Errors of the client pass through (redis-errors.ts reads them). */
 export function createBuffer(redis: Client, now: () => number = Date.now) {
   const claimScript = redis.createScript<unknown[]>(readScript("claim"));
@@ -144,29 +152,39 @@ export function createBuffer(redis: Client, now: () => number = Date.now) {
   }
 
   /**
-   * Finds the partitions that hold something. One EXISTS when nothing does; else both halves of what holds something
-   * are asked, and so on: one busy partition among 64 costs twelve more, in six round trips. Neither half's count
-   * can be inferred from the other's: keys come and go meanwhile.
+   * Finds the partitions that hold something, and the note of held letters. One EXISTS when there is neither; else both halves of
+   * what holds something are asked, and so on: one busy partition among 64 costs twelve more, in six round trips. Neither
+   * half's count can be inferred from the other's: keys come and go meanwhile. The note is read if there was a key more than
+   * the lists; in a race it is missed, and the next call finds it.
    */
-  async function findBusy(streams: readonly string[]): Promise<Partition[]> {
+  async function findWork(streams: readonly string[]): Promise<Work> {
     const all = allPartitions(streams);
-    if (all.length === 0) return [];
-    const total = await redis.exists(...all.flatMap(listKeys));
-    let groups = total > 0 ? [all] : [];
-    while (groups.some((group) => group.length > 1)) groups = await narrow(groups);
-    return groups.flat();
+    if (all.length === 0) return { busy: [], held: undefined };
+    const total = await redis.exists(...all.flatMap(listKeys), HELD_KEY);
+    if (total === 0) return { busy: [], held: undefined };
+    const { groups: halves, count } = await narrow([all]);
+    const held = count < total ? await readHeldNote() : undefined;
+    let groups = halves;
+    while (groups.some((group) => group.length > 1)) groups = (await narrow(groups)).groups;
+    return { busy: groups.flat(), held };
   }
 
-  /** Halves each group, and leaves out what holds nothing. */
-  async function narrow(groups: Partition[][]): Promise<Partition[][]> {
-    const halves = groups.flatMap((group) => {
-      const middle = Math.ceil(group.length / 2);
-      return group.length === 1 ? [group] : [group.slice(0, middle), group.slice(middle)];
-    });
+  const readHeldNote = async () => parseHeldNote(await redis.hmget(HELD_KEY, ...HELD_FIELDS));
+
+  /** Whether no list of these streams holds anything: one EXISTS. */
+  const isEmpty = async (streams: readonly string[]): Promise<boolean> =>
+    (await redis.exists(...allPartitions(streams).flatMap(listKeys))) === 0;
+
+  /** Halves each group, and leaves out what holds nothing. `count`: keys that exist in all. */
+  async function narrow(groups: Partition[][]): Promise<{ groups: Partition[][]; count: number }> {
+    const halves = halvesOf(groups);
     const pipeline = redis.pipeline();
     for (const half of halves) pipeline.exists(...half.flatMap(listKeys));
     const counts = await pipeline.exec<number[]>();
-    return halves.filter((_, i) => (counts[i] ?? 0) > 0);
+    return {
+      groups: halves.filter((_, i) => (counts[i] ?? 0) > 0),
+      count: counts.reduce((sum, n) => sum + n, 0),
+    };
   }
 
   /** Counts the events that wait in pending. */
@@ -186,8 +204,14 @@ export function createBuffer(redis: Client, now: () => number = Date.now) {
     return partitions.map((one, i) => parseStatus(one, replies.slice(i * 8, i * 8 + 8), now()));
   }
 
-  return { push, claim, release, handBack, renew, findBusy, depth, inspect };
+  return { push, claim, release, handBack, renew, findWork, isEmpty, depth, inspect };
 }
+
+const halvesOf = (groups: Partition[][]): Partition[][] =>
+  groups.flatMap((group) => {
+    const middle = Math.ceil(group.length / 2);
+    return group.length === 1 ? [group] : [group.slice(0, middle), group.slice(middle)];
+  });
 
 function parseClaimReply(reply: unknown[]): ClaimReply {
   const [kind, ...rest] = reply;

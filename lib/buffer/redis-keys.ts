@@ -9,6 +9,8 @@
  * | `{spillway}:S:claimed:P` | list       | the one batch in hand, oldest first                |
  * | `{spillway}:S:lease:P`   | string, PX | token of the drain call that holds the partition   |
  * | `{spillway}:S:claim:P`   | hash       | crashes and last outcome of the batch in hand      |
+ *
+ * One key belongs to no stream: the hash `{spillway}:held` exists while `dead_letters` has held letters (held-note.ts).
  */
 
 /** The number of partitions that exist, for any value of PARTITIONS. The supervisor looks at all of them. */
@@ -34,6 +36,9 @@ export const sealedKey = key("sealed");
 export const claimedKey = key("claimed");
 export const leaseKey = key("lease");
 export const claimKey = key("claim");
+
+/** Exists while `dead_letters` has held letters. No stream can be named so that a key of it is this one. */
+export const HELD_KEY = "{spillway}:held";
 
 /** The three lists that hold envelopes. A partition is empty if none of them exists. */
 export const listKeys = (partition: Partition): [string, string, string] => [

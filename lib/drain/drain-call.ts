@@ -1,18 +1,28 @@
 /** One drain call: its ports, who claims in its name, and when it claims no more. Shared by its partitions. */
 import type { Buffer, Claimant } from "../buffer/buffer.ts";
+import type { HeldNotes } from "../buffer/held-note.ts";
 import type { FairSlots } from "../flow/fair-slots.ts";
 import type { Log } from "../log.ts";
 import type { Registry } from "../schema/registry.ts";
 import type { Store } from "../store/store.ts";
+import type { WritingStore } from "../store/write-rows.ts";
+import type { Witnesses } from "./witnesses.ts";
 
 export interface DrainDeps {
-  buffer: Pick<Buffer, "claim" | "findBusy" | "handBack" | "release" | "renew">;
-  store: Pick<Store, "bury" | "insert" | "isolate" | "ping" | "present" | "probe">;
+  buffer: Pick<Buffer, "claim" | "findWork" | "handBack" | "release" | "renew">;
+  heldNotes: HeldNotes;
+  store: WritingStore &
+    Pick<Store, "bury"> &
+    Pick<Store, "takeHeld" | "settleHeld" | "hastenHeld" | "nextHeldInMs">;
   streams: Registry;
   log: Log;
   now: () => number;
   /** Slots for inserts, shared by all drain calls of the process. */
   slots: Pick<FairSlots, "run">;
+  /** Shared by all drain calls of the process, like `slots`. */
+  witnesses: Witnesses;
+  /** Names the code that runs: a new release tries every held letter again. */
+  release: string;
   /** Names this process: a batch that an earlier drain call of the same process let go of is not a crash. */
   instance: string;
   batchMaxRows: number;

@@ -10,7 +10,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Batch } from "../buffer/buffer.ts";
 import { fieldsOfPartition, type Partition } from "../buffer/redis-keys.ts";
 import type { DrainCall, DrainDeps } from "./drain-call.ts";
-import type { DrainOutcome, PartitionReport } from "./drain-report.ts";
+import { type DrainOutcome, type PartitionReport, worst } from "./drain-report.ts";
 import { outcomeOfError } from "./error-outcome.ts";
 import { type Stopped, settleBatch } from "./settle-batch.ts";
 
@@ -44,6 +44,8 @@ interface Counts {
   stored: number;
   duplicates: number;
   dead: number;
+  held: number;
+  isTableAtFault: boolean;
   oldestReceivedAtMs: number;
 }
 
@@ -52,6 +54,8 @@ const NOTHING: Counts = {
   stored: 0,
   duplicates: 0,
   dead: 0,
+  held: 0,
+  isTableAtFault: false,
   oldestReceivedAtMs: Number.POSITIVE_INFINITY,
 };
 
@@ -60,6 +64,8 @@ const sumOf = (a: Counts, b: Counts): Counts => ({
   stored: a.stored + b.stored,
   duplicates: a.duplicates + b.duplicates,
   dead: a.dead + b.dead,
+  held: a.held + b.held,
+  isTableAtFault: a.isTableAtFault || b.isTableAtFault,
   oldestReceivedAtMs: Math.min(a.oldestReceivedAtMs, b.oldestReceivedAtMs),
 });
 
@@ -75,8 +81,10 @@ export async function drainPartition(
     const batch = await deps.slots.run(partition.stream, () => drainBatch(deps, call, partition, settled));
     counts = sumOf(counts, batch.counts);
     const { next } = batch;
-    if (next.kind === "end")
-      return { stream: partition.stream, ...counts, outcome: next.outcome, remaining: next.remaining };
+    if (next.kind === "end") {
+      const outcome = counts.isTableAtFault ? worst([next.outcome, "misconfigured"]) : next.outcome;
+      return { stream: partition.stream, ...counts, outcome, remaining: next.remaining };
+    }
     if (next.kind === "wait") await sleep(Math.min(HELD_RETRY_MS, Math.max(1, deps.leaseMs / 4)));
     settled = next.kind === "claim" ? next.settled : "";
   }
@@ -89,18 +97,20 @@ async function drainBatch(
   partition: Partition,
   settled: string,
 ): Promise<{ counts: Counts; next: Next }> {
-  const { store, log } = deps;
+  const { store, heldNotes, log, now, witnesses } = deps;
   const endAfter = (error: unknown) => endAfterError(deps, call, partition, error);
   const claim = await claimNext(deps, call, partition, settled).catch(endAfter);
   if (claim.kind !== "batch") return { counts: NOTHING, next: claim };
   const stream = deps.streams.get(partition.stream);
   if (stream === undefined) throw new Error(`expected a known stream, got "${partition.stream}"`);
-  const settling = settleBatch({ store, log }, stream, partition, claim, {
+  const startedAtMs = now();
+  const settling = settleBatch({ store, heldNotes, log }, stream, partition, claim, {
     canContinue: () => canContinue(deps, call, partition),
   });
   const outcome = await settling.catch(endAfter);
   if ("kind" in outcome) return { counts: NOTHING, next: outcome };
   const { stopped, ...written } = outcome;
+  if (written.stored > 0) witnesses.note(partition.stream, startedAtMs);
   const next = stopped
     ? await handBackBatch(deps, call, partition, stopped).then(end, endAfter)
     : await goOn(deps, call, partition, claim).catch(endAfter);

@@ -11,6 +11,8 @@ export interface PartitionReport {
   stored: number;
   duplicates: number;
   dead: number;
+  /** Events set aside without proof that they are at fault; they are tried again. */
+  held: number;
   /** Events left in its buffer, null where that was not counted. */
   remaining: number | null;
   outcome: DrainOutcome;
@@ -35,7 +37,7 @@ interface DrainCallFacts {
 
 /** One stream's partitions as one report: sums, and the worst outcome. */
 export function summarise(stream: string, parts: PartitionReport[], atBest: DrainOutcome): StreamReport {
-  const sum = (field: "batches" | "stored" | "duplicates" | "dead") =>
+  const sum = (field: "batches" | "stored" | "duplicates" | "dead" | "held") =>
     parts.reduce((total, part) => total + part[field], 0);
   const isCounted = atBest === "empty" && parts.every((part) => part.remaining !== null);
   return {
@@ -44,24 +46,26 @@ export function summarise(stream: string, parts: PartitionReport[], atBest: Drai
     stored: sum("stored"),
     duplicates: sum("duplicates"),
     dead: sum("dead"),
+    held: sum("held"),
     remaining: isCounted ? parts.reduce((total, part) => total + (part.remaining ?? 0), 0) : null,
     outcome: worst([...parts.map((part) => part.outcome), atBest]),
   };
 }
 
 /** The worst of some outcomes. */
-const worst = (outcomes: readonly DrainOutcome[]): DrainOutcome =>
+export const worst = (outcomes: readonly DrainOutcome[]): DrainOutcome =>
   OUTCOMES[Math.max(0, ...outcomes.map((outcome) => OUTCOMES.indexOf(outcome)))] ?? "empty";
 
 /** Logs one drain call, with a severity that follows its outcome. */
 export function logReport(log: Log, call: DrainCallFacts, { streams, durationMs }: DrainReport): void {
-  const sum = (field: "stored" | "dead") => streams.reduce((total, one) => total + one[field], 0);
+  const sum = (field: "stored" | "dead" | "held") => streams.reduce((total, one) => total + one[field], 0);
   const remaining = streams.map((one) => one.remaining);
   const fields = {
     outcome: worst(streams.map((one) => one.outcome)),
     flush: call.isFlush,
     stored: sum("stored"),
     dead: sum("dead"),
+    held: sum("held"),
     depth: remaining.includes(null) ? null : remaining.reduce((total: number, n) => total + (n ?? 0), 0),
     oldestAgeSeconds: Math.round((call.startedAtMs - call.oldestReceivedAtMs) / 1000),
     streams,

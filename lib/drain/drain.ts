@@ -3,11 +3,20 @@
  * flush. This file is one call over all its partitions; drain-partition.ts is the loop of one of them.
  */
 import { randomUUID } from "node:crypto";
+import type { Work } from "../buffer/buffer.ts";
+import type { HeldNote } from "../buffer/held-note.ts";
 import { allPartitions } from "../buffer/redis-keys.ts";
 import { DrainCall, type DrainDeps } from "./drain-call.ts";
 import { drainPartition } from "./drain-partition.ts";
-import { type DrainOutcome, type DrainReport, logReport, summarise } from "./drain-report.ts";
+import {
+  type DrainOutcome,
+  type DrainReport,
+  logReport,
+  type PartitionReport,
+  summarise,
+} from "./drain-report.ts";
 import { outcomeOfError } from "./error-outcome.ts";
+import { retryHeld } from "./retry-held.ts";
 
 export interface DrainOptions {
   /** One stream; undefined: all. */
@@ -31,15 +40,16 @@ export async function drain(deps: DrainDeps, options: DrainOptions): Promise<Dra
   });
   const names = options.stream === undefined ? [...deps.streams.keys()] : [options.stream];
   // After an error nothing is known, and nothing was touched.
-  const partitions = await partitionsOf(deps, options, names).catch(
+  const work = await workOf(deps, options, names).catch(
     (error: unknown) => outcomeOfError(log, error, {}).outcome,
   );
-  const isKnown = typeof partitions !== "string";
-  const results = await Promise.all(
-    (isKnown ? partitions : []).map((one) => drainPartition(deps, call, one)),
+  const isKnown = typeof work !== "string";
+  const results: (PartitionReport & { stream: string; oldestReceivedAtMs: number })[] = await Promise.all(
+    (isKnown ? work.busy : []).map((one) => drainPartition(deps, call, one)),
   );
+  if (isKnown && work.held) results.push(...(await retryAll(deps, call, names, work.held)));
   const atBest = (stream: string): DrainOutcome => {
-    if (!isKnown) return partitions;
+    if (!isKnown) return work;
     return deps.paused.has(stream) ? "held" : "empty";
   };
   const streams = names.map((stream) => {
@@ -52,11 +62,27 @@ export async function drain(deps: DrainDeps, options: DrainOptions): Promise<Dra
   return report;
 }
 
-/** A flush names its partition; a tick looks which hold something, with one EXISTS if none does. */
-async function partitionsOf(deps: DrainDeps, { partition }: DrainOptions, names: string[]) {
+/** A flush names its partition; a tick looks what holds something, with one EXISTS if nothing does. */
+async function workOf(deps: DrainDeps, { partition }: DrainOptions, names: string[]): Promise<Work> {
   const unpaused = names.filter((name) => !deps.paused.has(name));
   const [only] = unpaused;
   if (partition !== undefined && only !== undefined)
-    return allPartitions([only]).slice(partition, partition + 1);
-  return deps.buffer.findBusy(unpaused);
+    return { busy: allPartitions([only]).slice(partition, partition + 1), held: undefined };
+  return deps.buffer.findWork(unpaused);
+}
+
+/** Tries held letters again; each stream's are reported like one more partition of it. Never throws. */
+async function retryAll(deps: DrainDeps, call: DrainCall, names: readonly string[], note: HeldNote) {
+  const unpaused = names.filter((name) => !deps.paused.has(name));
+  const nothing = {
+    ...{ batches: 0, duplicates: 0, held: 0, remaining: 0 },
+    oldestReceivedAtMs: Number.POSITIVE_INFINITY,
+  };
+  try {
+    const reports = await retryHeld(deps, call, unpaused, note);
+    return reports.map((report) => ({ ...nothing, ...report }));
+  } catch (error) {
+    const { outcome } = outcomeOfError(deps.log, error, {});
+    return unpaused.map((stream) => ({ ...nothing, stream, stored: 0, dead: 0, outcome }));
+  }
 }

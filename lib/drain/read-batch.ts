@@ -1,29 +1,36 @@
 /**
  * Reads a batch: from envelopes to rows. Three kinds become a dead letter at once: text that is not an envelope, an
- * envelope that makes no row, and one that was alone in hand when too many drain calls died.
+ * envelope whose data is not JSON, and one that was alone in hand when too many drain calls died.
  */
 import type { Batch } from "../buffer/buffer.ts";
-import { decodeEnvelope, type Envelope, encodeEnvelope } from "../schema/envelope.ts";
+import { decodeEnvelope, type Envelope } from "../schema/envelope.ts";
 import { idFromRaw } from "../schema/event-ids.ts";
 import { type Row, rowOf } from "../schema/json-row.ts";
 import type { Stream } from "../schema/stream.ts";
-import type { Letter } from "../store/store.ts";
+import { type Letter, letterOf } from "../store/letter.ts";
 
 /** Crashes alone after which an envelope is buried instead of being tried again. */
 const BURY_AFTER = 3;
 
 /** A row that becomes a letter if Postgres refuses it. */
-interface ReadRow extends Row {
+export interface ReadRow extends Row {
   envelope: Envelope;
 }
 
+/** An envelope of which the stream's `toRow` made no row. */
+interface Unmade {
+  envelope: Envelope;
+  reason: string;
+}
+
 /**
- * Turns a batch into rows, and into letters of those that can't become one. `hasNewer`: a newer release buffered some of it,
- * which this one can't read.
+ * Turns a batch into rows, and into letters of those that can't become one. `unmade`: those that another release may make a
+ * row of. `hasNewer`: a newer release buffered some of the batch, which this one can't read.
  */
 export function readBatch(stream: Stream, batch: Batch) {
   const rows: ReadRow[] = [];
   const letters: Letter[] = [];
+  const unmade: Unmade[] = [];
   let hasNewer = false;
   const crashedTooOften = batch.crashesAlone !== undefined && batch.crashesAlone >= BURY_AFTER;
   for (const text of batch.envelopes) {
@@ -35,27 +42,14 @@ export function readBatch(stream: Stream, batch: Batch) {
     else {
       // Not for an event that crashed earlier drains: toRow may be the cause.
       const row = rowOf(stream, envelope);
-      if ("reason" in row) letters.push(letterOf(stream, envelope, row));
-      else rows.push({ id: row.id, receivedAt: row.receivedAt, json: row.json, envelope }); // a spread costs 1 µs a row
+      if (!("reason" in row))
+        rows.push({ id: row.id, receivedAt: row.receivedAt, json: row.json, envelope }); // a spread costs 1 µs a row
+      else if (row.isProven) letters.push(letterOf(stream, envelope, row));
+      else unmade.push({ envelope, reason: row.reason });
     }
   }
-  return { rows, letters, hasNewer };
+  return { rows, letters, unmade, hasNewer };
 }
-
-/** The letter of an event that dies now, for people to read: unpacked. */
-export const letterOf = (
-  stream: Stream,
-  envelope: Envelope,
-  { sqlstate, reason }: { sqlstate?: string | undefined; reason: string },
-): Letter => ({
-  stream: stream.name,
-  id: envelope.id,
-  envelope: encodeEnvelope(envelope),
-  sqlstate,
-  reason,
-  burials: (envelope.burials ?? 0) + 1,
-  receivedAt: envelope.receivedAt,
-});
 
 /** The letter of a text that somebody else pushed; its id is made of the text. */
 const letterOfForeignText = (stream: Stream, text: string): Letter => ({
@@ -65,5 +59,6 @@ const letterOfForeignText = (stream: Stream, text: string): Letter => ({
   sqlstate: undefined,
   reason: "not an envelope",
   burials: 1,
+  tries: 0,
   receivedAt: undefined,
 });

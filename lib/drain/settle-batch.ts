@@ -1,15 +1,18 @@
 /**
- * Settles a batch: each of its events is stored or becomes a dead letter. Only then may the batch be acknowledged.
- * Any stop before that leaves the whole batch in hand, and settling it again does no harm.
+ * Settles a batch: each of its events is stored, or set aside as a letter, held or dead. Only then may the batch be
+ * acknowledged. Any stop before that leaves the whole batch in hand, and settling it again does no harm.
  */
 import type { Batch } from "../buffer/buffer.ts";
+import type { HeldNotes } from "../buffer/held-note.ts";
 import { fieldsOfPartition, type Partition } from "../buffer/redis-keys.ts";
 import type { Log } from "../log.ts";
 import type { Stream } from "../schema/stream.ts";
-import type { Letter, Store } from "../store/store.ts";
-import { writeRows } from "../store/write-rows.ts";
-import { type Stopped as StoppedWriting, stoppedBy, type Written } from "../store/written.ts";
-import { letterOf, readBatch } from "./read-batch.ts";
+import { type Letter, letterOf } from "../store/letter.ts";
+import { FIRST, isProven, pointsAtTable } from "../store/proof.ts";
+import type { Store } from "../store/store.ts";
+import { type WritingStore, writeRows } from "../store/write-rows.ts";
+import { type Refused, type Stopped as StoppedWriting, stoppedBy, type Written } from "../store/written.ts";
+import { type ReadRow, readBatch } from "./read-batch.ts";
 
 /** The failure that stopped a batch, or "abandoned": the time is over or the lease is lost. */
 export type Stopped = NonNullable<Written["stopped"]>;
@@ -19,6 +22,9 @@ export interface Settled {
   stored: number;
   duplicates: number;
   dead: number;
+  held: number;
+  /** Whether rows were held because the table seems to be at fault: somebody has to mend it. */
+  isTableAtFault: boolean;
   /** When the oldest event of the batch was received; Infinity if the batch held no event. */
   oldestReceivedAtMs: number;
   stopped: Stopped | undefined;
@@ -32,7 +38,8 @@ const BUFFERED_BY_A_NEWER_RELEASE = {
 } as const;
 
 interface Deps {
-  store: Pick<Store, "bury" | "insert" | "isolate" | "ping" | "present" | "probe">;
+  store: WritingStore & Pick<Store, "bury">;
+  heldNotes: Pick<HeldNotes, "note">;
   log: Log;
 }
 
@@ -41,43 +48,57 @@ interface Options {
   canContinue(): Promise<boolean>;
 }
 
-/** Stores or buries every event of a batch. Throws what `canContinue` throws. */
+/** Stores every event of a batch, or sets it aside. Throws what `canContinue` and `heldNotes` throw. */
 export async function settleBatch(
-  { store, log }: Deps,
+  deps: Deps,
   stream: Stream,
   partition: Partition,
   batch: Batch,
   { canContinue }: Options,
 ): Promise<Settled> {
+  const { store, log } = deps;
   const where = fieldsOfPartition(partition);
   if (batch.crashes > 0) log.warn("claim.recovered", { ...where, crashes: batch.crashes });
 
-  const { rows, letters, hasNewer } = readBatch(stream, batch);
+  const { rows, letters, unmade, hasNewer } = readBatch(stream, batch);
   const { refused, ...written } = await writeRows({ stream, rows, store, canContinue });
   const [oldest] = rows; // rows are in their order
   const oldestReceivedAtMs = oldest ? Date.parse(oldest.receivedAt) : Number.POSITIVE_INFINITY;
+  const nothingAside = { dead: 0, held: 0, isTableAtFault: false, oldestReceivedAtMs };
   if (written.stopped) {
     if (written.stopped !== "abandoned") logStopped(log, where, written.stopped);
-    return { ...written, dead: 0, oldestReceivedAtMs };
+    return { ...written, ...nothingAside };
   }
-  for (const { row, sqlstate, reason } of refused)
-    letters.push(letterOf(stream, row.envelope, { sqlstate, reason }));
-  const stopped = letters.length > 0 ? await bury({ store, log }, stream, letters) : undefined;
-  const dead = stopped ? 0 : letters.length;
-  if (stopped || !hasNewer) return { ...written, dead, oldestReceivedAtMs, stopped };
+  const isWitnessed = written.stored > 0;
+  const all = [
+    ...refused.map(({ row, ...why }) => ({ ...why, envelope: row.envelope })),
+    ...unmade.map((one) => ({ ...one, sqlstate: undefined, judgesData: true, isWitnessed })),
+  ];
+  for (const { envelope, ...why } of all)
+    letters.push(letterOf(stream, envelope, { ...why, isHeld: !isProven(why, FIRST) }));
+  const held = letters.filter(({ tries }) => tries > 0).length;
+  const isTableAtFault = logTableAtFault(log, where, refused);
+  const stopped = await setAside(deps, stream, letters, held > 0);
+  if (stopped) return { ...written, ...nothingAside, stopped };
+  const aside = { dead: letters.length - held, held, isTableAtFault, oldestReceivedAtMs };
+  if (!hasNewer) return { ...written, ...aside };
   logStopped(log, where, BUFFERED_BY_A_NEWER_RELEASE);
-  return { ...written, dead, oldestReceivedAtMs, stopped: BUFFERED_BY_A_NEWER_RELEASE };
+  return { ...written, ...aside, stopped: BUFFERED_BY_A_NEWER_RELEASE };
 }
 
 /**
  * Buries letters; returns the failure that prevented it. The content of an event cannot make this insert fail, so no event
- * is blamed for it.
+ * is blamed for it. Redis is told of held ones before, because this call may die in between, and again after, because
+ * meanwhile another call may have found none and forgotten them.
  */
-async function bury(
-  { store, log }: Deps,
+async function setAside(
+  { store, heldNotes, log }: Deps,
   stream: Stream,
   letters: readonly Letter[],
+  hasHeld: boolean,
 ): Promise<StoppedWriting | undefined> {
+  if (letters.length === 0) return undefined;
+  if (hasHeld) await heldNotes.note();
   try {
     await store.bury(stream, letters);
   } catch (error) {
@@ -85,12 +106,40 @@ async function bury(
     logStopped(log, { stream: stream.name }, stopped);
     return stopped;
   }
-  for (const { id, sqlstate, reason } of letters)
-    log.warn("event.buried", { stream: stream.name, id, sqlstate, reason });
+  if (hasHeld) await heldNotes.note();
+  logLetters(log, stream, letters);
   return undefined;
 }
 
-function logStopped(log: Log, where: Record<string, unknown>, { outcome, sqlstate, reason }: StoppedWriting) {
+/** One entry for each dead letter, and one for held ones of one reason, which may be every event of a table that is at fault. */
+function logLetters(log: Log, { name: stream }: Stream, letters: readonly Letter[]): void {
+  const held = new Map<string, { first: Letter; count: number }>();
+  for (const letter of letters) {
+    const { id, sqlstate, reason, tries } = letter;
+    const alike = held.get(reason);
+    if (tries === 0) log.warn("event.buried", { stream, id, sqlstate, reason });
+    else if (alike) alike.count += 1;
+    else held.set(reason, { first: letter, count: 1 });
+  }
+  for (const [reason, { first, count }] of held)
+    log.warn("event.held", { stream, letters: count, example: first.id, sqlstate: first.sqlstate, reason });
+}
+
+/** Says once a batch that a table refuses rows for no fault of theirs, as far as anybody can tell. */
+function logTableAtFault(log: Log, where: Record<string, unknown>, refused: readonly Refused<ReadRow>[]) {
+  const found = refused.find(pointsAtTable);
+  if (found === undefined) return false;
+  const { sqlstate, reason } = found;
+  logStopped(log, where, { outcome: "misconfigured", sqlstate, reason });
+  return true;
+}
+
+/** Says why nothing more is written, or that a table is at fault. */
+export function logStopped(
+  log: Log,
+  where: Record<string, unknown>,
+  { outcome, sqlstate, reason }: StoppedWriting,
+): void {
   const fields = { ...where, sqlstate, reason };
   if (outcome === "misconfigured") log.error("store.misconfigured", fields);
   else log.warn("store.unavailable", fields);

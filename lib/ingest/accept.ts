@@ -8,11 +8,14 @@ import { type Row, rowOf } from "../schema/json-row.ts";
 import type { Ack, Stream } from "../schema/stream.ts";
 import type { Refused } from "../store/written.ts";
 import { BufferUnavailable, Shed } from "./push.ts";
-import { StoreUnavailable } from "./write-through.ts";
+import type { RefusedEnvelope } from "./set-aside.ts";
+import { StoreUnavailable, type WrittenThrough } from "./write-through.ts";
 
 interface Deps {
   push(stream: string, envelopes: readonly PushableEnvelope[]): Promise<void>;
-  writeThrough(stream: Stream, items: readonly { row: Row; bytes: number }[]): Promise<Refused[]>;
+  writeThrough(stream: Stream, items: readonly { row: Row; bytes: number }[]): Promise<WrittenThrough>;
+  /** Holds events that were refused without proof; returns the ids of those that are at fault after all. */
+  setAside(stream: Stream, refused: readonly RefusedEnvelope[]): Promise<Set<string>>;
 }
 
 /** An event that Postgres refused. */
@@ -62,7 +65,7 @@ async function pushOrWriteThrough(
 }
 
 async function writeThroughOrGiveUp(
-  { writeThrough }: Deps,
+  { writeThrough, setAside }: Deps,
   stream: Stream,
   envelopes: readonly PushableEnvelope[],
 ): Promise<Accepted> {
@@ -71,12 +74,18 @@ async function writeThroughOrGiveUp(
     return { row, bytes: row.json.length };
   });
   try {
-    const reasons = new Map((await writeThrough(stream, items)).map(({ row, reason }) => [row, reason]));
-    const refused = items.flatMap(({ row }, place) => {
-      const reason = reasons.get(row);
-      return reason === undefined ? [] : [{ place, reason }];
-    });
-    return { kind: "accepted", ack: "stored", refused };
+    const { proven, unproven } = await writeThrough(stream, items);
+    const places = new Map(items.map(({ row }, place) => [row, place]));
+    const placed = (one: Refused) => ({ place: places.get(one.row) ?? 0, reason: one.reason });
+    if (unproven.length === 0) return { kind: "accepted", ack: "stored", refused: proven.map(placed) };
+    const held = unproven.map((one) => ({
+      envelope: unpackEnvelope(envelopes[placed(one).place] as Envelope),
+      why: one,
+    }));
+    const atFault = await setAside(stream, held);
+    const isDecided = unproven.every(({ row }) => atFault.has(row.id));
+    if (!isDecided) return { kind: "not-accepted", isShed: false };
+    return { kind: "accepted", ack: "stored", refused: [...proven, ...unproven].map(placed) };
   } catch (error) {
     if (error instanceof StoreUnavailable) return { kind: "not-accepted", isShed: false };
     throw error;

@@ -7,8 +7,8 @@ import { GroupCommit, Overloaded } from "../flow/group-commit.ts";
 import { split } from "../flow/split-by-size.ts";
 import type { Row } from "../schema/json-row.ts";
 import type { Stream } from "../schema/stream.ts";
-import type { Store } from "../store/store.ts";
-import { writeRows } from "../store/write-rows.ts";
+import { FIRST, isProven } from "../store/proof.ts";
+import { type WritingStore, writeRows } from "../store/write-rows.ts";
 import type { Refused, Written } from "../store/written.ts";
 
 /** Postgres gave no answer, or too much waits for it: some of it may have been stored. */
@@ -24,17 +24,21 @@ const WAITING_MAX_BYTES = 32_000_000;
 /** Time limit for finding the bad rows of a group, in milliseconds. The insert that is running when it ends is the last. */
 const GROUP_TIMEOUT_MS = 15_000;
 
+/** The rows of one request that Postgres refused. */
+export interface WrittenThrough {
+  /** They are at fault themselves. */
+  proven: Refused[];
+  /** Nothing proves it: their sender can't be told that they are bad. */
+  unproven: Refused[];
+}
+
 interface Item {
   row: Row;
   bytes: number;
 }
 
 /** Makes the one way in which this instance writes through. */
-export function createWriteThrough(
-  store: Pick<Store, "insert" | "isolate" | "ping" | "present" | "probe">,
-  concurrency: number,
-  now: () => number = Date.now,
-) {
+export function createWriteThrough(store: WritingStore, concurrency: number, now: () => number = Date.now) {
   const slots = new FairSlots(concurrency);
   const groups = new Map<string, GroupCommit<Item, Written>>();
 
@@ -58,22 +62,18 @@ export function createWriteThrough(
     return group;
   }
 
-  /**
-   * Stores one request's rows and returns those that Postgres refused of all that shared the insert. Throws
-   * StoreUnavailable when some are undecided. May be repeated.
-   */
-  return async function writeThrough(stream: Stream, items: readonly Item[]): Promise<Refused[]> {
+  /** Stores one request's rows. Throws StoreUnavailable when some are undecided. May be repeated. */
+  return async function writeThrough(stream: Stream, items: readonly Item[]): Promise<WrittenThrough> {
+    const own = new Set(items.map(({ row }) => row));
     const refused: Refused[] = [];
     for (const part of split(items, ({ bytes }) => bytes, ONE_INSERT)) {
       const { result } = await groupOf(stream).add(part.items, part.bytes).catch(asUnavailable);
       const { stopped } = result;
       if (stopped) throw new StoreUnavailable(typeof stopped === "object" ? stopped.reason : stopped);
-      const own = new Set(part.items.map(({ row }) => row));
-      const undecided = result.refused.find(({ row, judgesData }) => own.has(row) && !judgesData);
-      if (undecided) throw new StoreUnavailable(undecided.reason);
-      refused.push(...result.refused);
+      refused.push(...result.refused.filter(({ row }) => own.has(row)));
     }
-    return refused;
+    const proven = refused.filter((one) => isProven(one, FIRST));
+    return { proven, unproven: refused.filter((one) => !proven.includes(one)) };
   };
 }
 

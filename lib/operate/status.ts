@@ -13,8 +13,14 @@ export interface StatusReport {
     claimed: number;
     /** Age of the event received first, null if nothing waits. */
     oldestAgeSeconds: number | null;
-    /** Null when Postgres does not answer. */
+    /** Null when Postgres does not answer, as the three that follow. */
     deadLetters: number | null;
+    /** Letters that are tried again by themselves. */
+    heldLetters: number | null;
+    /** How long the oldest of them has been held; null if there is none. */
+    heldLettersForSeconds: number | null;
+    /** The reason that most of them have; null if there is none. */
+    heldLettersReason: string | null;
     partitions: {
       partition: number;
       depth: number;
@@ -30,8 +36,8 @@ export interface StatusReport {
 }
 
 interface Deps {
-  buffer: Pick<Buffer, "findBusy" | "inspect">;
-  store: Pick<Store, "countDeadLetters">;
+  buffer: Pick<Buffer, "findWork" | "inspect">;
+  store: Pick<Store, "countLetters">;
   streams: Registry;
   now: () => number;
 }
@@ -39,7 +45,8 @@ interface Deps {
 /** Looks at everything once. Throws what Redis's client throws. */
 export async function readStatus({ buffer, store, streams, now }: Deps): Promise<StatusReport> {
   const names = [...streams.keys()];
-  const partitions = await buffer.inspect(await buffer.findBusy(names));
+  const { busy } = await buffer.findWork(names);
+  const partitions = await buffer.inspect(busy);
   const reports = [...streams.values()].map(async (stream) => {
     const mine = partitions.filter((p) => p.stream === stream.name);
     const sum = (list: "pending" | "sealed" | "claimed") => mine.reduce((total, p) => total + p[list], 0);
@@ -49,7 +56,7 @@ export async function readStatus({ buffer, store, streams, now }: Deps): Promise
       sealed: sum("sealed"),
       claimed: sum("claimed"),
       oldestAgeSeconds: oldestAge(mine, now()),
-      deadLetters: await deadLettersOf(store, stream),
+      ...(await lettersOf(store, stream)),
       partitions: mine.map(describe),
     };
   });
@@ -76,10 +83,12 @@ function oldestAge(partitions: PartitionStatus[], nowMs: number): number | null 
   return received.length === 0 ? null : Math.max(0, Math.round((nowMs - Math.min(...received)) / 1000));
 }
 
-async function deadLettersOf(store: Deps["store"], stream: Stream): Promise<number | null> {
-  try {
-    return await store.countDeadLetters(stream);
-  } catch {
-    return null;
-  }
+async function lettersOf(store: Deps["store"], stream: Stream) {
+  const counts = await store.countLetters(stream).catch(() => undefined);
+  return {
+    deadLetters: counts?.dead ?? null,
+    heldLetters: counts?.held ?? null,
+    heldLettersForSeconds: seconds(counts?.heldForMs ?? undefined),
+    heldLettersReason: counts?.heldReason ?? null,
+  };
 }

@@ -5,7 +5,7 @@
  * jsonb value may be large: 100 records can be a megabyte, which is then never joined into one text. Postgres takes large
  * records equally fast either way, and small records faster as one parameter.
  */
-import { Column, is, SQL, sql } from "drizzle-orm";
+import { Column, is, type Placeholder, SQL, sql } from "drizzle-orm";
 import { getTableConfig, type PgColumn, type PgTable } from "drizzle-orm/pg-core";
 
 export interface Recordset {
@@ -13,8 +13,8 @@ export interface Recordset {
   columns: readonly string[];
   /** Returns the parameters that carry these records. */
   parametersOf(records: readonly string[]): readonly string[];
-  /** Returns `select …` of the values of `columns`, in that order, from such parameters. The record is named `x`. */
-  select(parameters: readonly string[]): SQL;
+  /** Returns `select …` of the values of `columns`, in that order, from such parameters or their placeholders. The record is named `x`. */
+  select(parameters: readonly (string | Placeholder)[]): SQL;
   /** The same for one record. `record` is an SQL expression of type text. */
   selectOne(record: SQL): SQL;
   /** Returns a row as a JSON record, with the values that Drizzle would insert. */

@@ -19,13 +19,14 @@ export function rowOfFields(
 }
 
 /**
- * Makes the row for one envelope, or says why it cannot. If the stream has no `toRow` and its recordset is plain, the data's
+ * Makes the row for one envelope, or says why it cannot, and whether that proves that the event is at fault. If the stream has no `toRow` and its recordset is plain, the data's
  * JSON text is reused and only id and receivedAt are added. That text is not parsed here; Postgres rejects invalid JSON.
  */
-export function rowOf(stream: Stream, envelope: Envelope): Row | { reason: string } {
+export function rowOf(stream: Stream, envelope: Envelope): Row | { reason: string; isProven: boolean } {
   const { id, receivedAt, v, dataJson } = envelope;
   if (stream.toRow === undefined && stream.recordset.isPlain) {
-    if (!dataJson.startsWith("{") || !dataJson.endsWith("}")) return { reason: "its data is no object" };
+    if (!dataJson.startsWith("{") || !dataJson.endsWith("}"))
+      return { reason: "its data is no object", isProven: true };
     const own = dataJson.slice(0, -1);
     return {
       id,
@@ -34,11 +35,12 @@ export function rowOf(stream: Stream, envelope: Envelope): Row | { reason: strin
     };
   }
   const data = parse(dataJson);
-  if (data === undefined) return { reason: "its data is no JSON" };
+  if (data === undefined) return { reason: "its data is no JSON", isProven: true };
   try {
     return rowOfFields(stream, envelope, fieldsOf(stream, data, v));
   } catch (error) {
-    return { reason: `toRow threw ${error instanceof Error ? error.name : typeof error}` };
+    // The fault may be in toRow, and mended by the next release.
+    return { reason: `toRow threw ${error instanceof Error ? error.name : typeof error}`, isProven: false };
   }
 }
 

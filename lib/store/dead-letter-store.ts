@@ -5,7 +5,7 @@
  * Timestamps are text here, RFC 3339 in UTC with microseconds: a JavaScript date would round the `died_at` by which a
  * redrive recognises the burial it read. Errors pass through; `postgres-errors.ts` reads them.
  */
-import { and, asc, eq, inArray, isNull, notInArray, or, type SQL, sql } from "drizzle-orm";
+import { and, asc, eq, inArray, isNotNull, isNull, not, notInArray, or, type SQL, sql } from "drizzle-orm";
 import type { PgColumn } from "drizzle-orm/pg-core";
 import type { Registry } from "../schema/registry.ts";
 import { type Database, statementBound } from "./database.ts";
@@ -22,6 +22,8 @@ export interface LetterFilter {
   since: string | undefined;
   /** Died before this, RFC 3339. */
   until: string | undefined;
+  /** Only those that are held, or only those that are dead; undefined: both. */
+  state?: "held" | "dead" | undefined;
   /** Also letters that need no attention: redriven, or stored since. */
   isAll: boolean;
 }
@@ -38,6 +40,8 @@ export interface DeadLetter {
   diedAt: string;
   redrivenAt: string | null;
   isLive: boolean;
+  /** Whether it is tried again by itself, and when. */
+  retryAt: string | null;
 }
 
 /** Letters that died alike. */
@@ -45,6 +49,7 @@ export interface LetterGroup {
   stream: string;
   sqlstate: string | null;
   reason: string;
+  isHeld: boolean;
   letters: number;
   live: number;
   firstDiedAt: string;
@@ -80,6 +85,7 @@ export function createDeadLetterStore(db: Database, streams: Registry, timeoutMs
       sqlstateIn(filter.sqlstates),
       filter.since === undefined ? undefined : sql`${deadLetters.diedAt} >= ${filter.since}::timestamptz`,
       filter.until === undefined ? undefined : sql`${deadLetters.diedAt} < ${filter.until}::timestamptz`,
+      filter.state === "held" ? isHeld : filter.state === "dead" ? not(isHeld) : undefined,
       filter.isAll ? undefined : live,
     );
 
@@ -102,6 +108,7 @@ export function createDeadLetterStore(db: Database, streams: Registry, timeoutMs
           stream: deadLetters.stream,
           sqlstate: deadLetters.sqlstate,
           reason: deadLetters.reason,
+          isHeld: sql<boolean>`${isHeld}`,
           letters,
           live: sql<number>`(count(*) filter (where ${live}))::int`,
           firstDiedAt: exactly<string>(sql`min(${deadLetters.diedAt})`),
@@ -110,7 +117,7 @@ export function createDeadLetterStore(db: Database, streams: Registry, timeoutMs
         })
         .from(deadLetters)
         .where(matching(filter))
-        .groupBy(deadLetters.stream, deadLetters.sqlstate, deadLetters.reason)
+        .groupBy(deadLetters.stream, deadLetters.sqlstate, deadLetters.reason, sql`${isHeld}`)
         .orderBy(sql`${letters} desc`, asc(deadLetters.stream), asc(deadLetters.reason))
         .limit(limit),
     ]);
@@ -145,6 +152,7 @@ export function createDeadLetterStore(db: Database, streams: Registry, timeoutMs
           receivedAt: exactly<string | null>(deadLetters.receivedAt),
           diedAt: exactly<string>(diedAt),
           redrivenAt: exactly<string | null>(deadLetters.redrivenAt),
+          retryAt: exactly<string | null>(deadLetters.retryAt),
           isLive: sql<boolean>`${live}`,
         })
         .from(deadLetters)
@@ -174,7 +182,7 @@ export function createDeadLetterStore(db: Database, streams: Registry, timeoutMs
       bound(),
       db
         .update(deadLetters)
-        .set({ redrivenAt: sql`now()` })
+        .set({ redrivenAt: sql`now()`, retryAt: null })
         .where(
           and(
             eq(deadLetters.stream, stream),
@@ -203,6 +211,9 @@ export function createDeadLetterStore(db: Database, streams: Registry, timeoutMs
 
   return { now, group, count, read, markRedriven, purge };
 }
+
+/** It is tried again by itself, because nothing proves yet that its event is at fault. */
+const isHeld = isNotNull(deadLetters.retryAt);
 
 /** A timestamp as RFC 3339 in UTC with all its microseconds. */
 const exactly = <T>(timestamp: PgColumn | SQL) =>

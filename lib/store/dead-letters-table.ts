@@ -1,7 +1,11 @@
 /**
- * Dead letters: the events that Postgres refused, or that killed the drains that held them. A table of
+ * Letters: the events that Postgres refused, or that killed the drains that held them. A table of
  * Postgres, because when a row is refused Postgres is up, and people can query it.
+ *
+ * A letter is *held* while `retry_at` is set: nothing proves yet that its event is at fault, and it is tried again by
+ * itself. Without `retry_at` it is *dead*.
  */
+import { sql } from "drizzle-orm";
 import { index, integer, pgTable, primaryKey, text, timestamp, uuid } from "drizzle-orm/pg-core";
 
 const timestampColumn = (name: string) => timestamp(name, { withTimezone: true, mode: "string" });
@@ -19,7 +23,12 @@ export const deadLetters = pgTable(
     reason: text("reason").notNull(),
     /** How many times this event became a dead letter; each redrive can add one. */
     burials: integer("burials").notNull(),
+    /** How many times Postgres refused it since it was set aside. */
+    tries: integer("tries").notNull().default(0),
+    /** When a held letter is tried next; null: it is dead. */
+    retryAt: timestampColumn("retry_at"),
     receivedAt: timestampColumn("received_at"),
+    /** When it died; while it is held, when it was set aside. */
     diedAt: timestampColumn("died_at").notNull().defaultNow(),
     /** When it was last pushed again; null: it waits for somebody to look. */
     redrivenAt: timestampColumn("redriven_at"),
@@ -27,5 +36,6 @@ export const deadLetters = pgTable(
   (table) => [
     primaryKey({ columns: [table.stream, table.id] }),
     index("dead_letters_died_at").on(table.diedAt),
+    index("dead_letters_retry_at").on(table.stream, table.retryAt).where(sql`${table.retryAt} is not null`),
   ],
 );

@@ -2,12 +2,13 @@
 import { getTableColumns } from "drizzle-orm";
 import type { Stream } from "../schema/stream.ts";
 import type { Names } from "./postgres-errors.ts";
+import { isOfPostgres } from "./sqlstates.ts";
 
 /** Classes that judge data: 22 data, 23 integrity, 44 check option, 45 user-defined, 54 limits, P0 PL/pgSQL's RAISE. */
 const OF_DATA = ["22", "23", "44", "45", "54", "P0"];
 /** A sequence that ran out is the table's fault; permission denied for one row alone is a row's policy. */
 const SEQUENCE_EXHAUSTED = "2200H";
-export const POLICY = "42501";
+const POLICY = "42501";
 
 /** Whether the code, and the names beside it, speak of the row's data. */
 export function judgesData(stream: Stream, sqlstate: string, { column, constraint }: Names): boolean {
@@ -15,7 +16,8 @@ export function judgesData(stream: Stream, sqlstate: string, { column, constrain
   if (sqlstate === POLICY) return true;
   if (sqlstate === "23502") return isDeclaredNotNull(stream, column);
   if (sqlstate.startsWith("23")) return constraint !== undefined;
-  return OF_DATA.some((prefix) => sqlstate.startsWith(prefix));
+  // A class that Postgres itself does not have is one of the user's own RAISE.
+  return OF_DATA.some((prefix) => sqlstate.startsWith(prefix)) || !isOfPostgres(sqlstate);
 }
 
 /** A column that only the actual table knows as NOT NULL is the table's fault. */

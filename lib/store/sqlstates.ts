@@ -80,3 +80,29 @@ const CLASSES: Record<string, string> = {
 /** A SQLSTATE's condition in words. */
 export const conditionOf = (sqlstate: string): string =>
   CONDITIONS[sqlstate] ?? CLASSES[sqlstate.slice(0, 2)] ?? "raised by the database";
+
+/** Whether Postgres has the SQLSTATE's class (appendix A); any other was made up by a RAISE. */
+export const isOfPostgres = (sqlstate: string): boolean =>
+  CLASSES[sqlstate.slice(0, 2)] !== undefined || OTHER_CLASSES.includes(sqlstate.slice(0, 2));
+
+/** Classes that no insert gives by itself, and that have no words here. */
+const OTHER_CLASSES = [
+  "00",
+  "01",
+  "02",
+  "03",
+  "09",
+  "0B",
+  "0F",
+  "0L",
+  "0P",
+  "0Z",
+  "20",
+  "24",
+  "27",
+  "2B",
+  "2D",
+  "34",
+  "3B",
+  "72",
+];

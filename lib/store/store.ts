@@ -4,32 +4,33 @@
  * Every statement runs in one round trip under the bound of database.ts. Errors pass through; `postgres-errors.ts`
  * reads them.
  */
-import { and, count, eq, inArray, isNull, notExists, type SQL, sql } from "drizzle-orm";
-import { makeRecordset } from "../schema/insert-from-json.ts";
+import { and, eq, fillPlaceholders, inArray, isNotNull, isNull, notExists, type SQL, sql } from "drizzle-orm";
 import type { Row } from "../schema/json-row.ts";
 import type { Stream } from "../schema/stream.ts";
+import { buryLetters } from "./bury.ts";
 import { type Database, statementBound } from "./database.ts";
 import { deadLetters } from "./dead-letters-table.ts";
+import { createHeldLetters } from "./held-letters.ts";
 import { type IsolateOptions, isolateRows } from "./isolate.ts";
+import type { Letter } from "./letter.ts";
+import { PartSizes } from "./part-sizes.ts";
 import { idOf } from "./stream-table.ts";
 
-/** One event that is to be buried. */
-export interface Letter {
-  stream: string;
-  id: string;
-  envelope: string;
-  sqlstate: string | undefined;
-  reason: string;
-  /** How many times this event became a dead letter, this time included. */
-  burials: number;
-  receivedAt: string | undefined;
+/** The live letters of a stream. */
+export interface LetterCounts {
+  dead: number;
+  held: number;
+  /** How long the oldest held one has been, in milliseconds. */
+  heldForMs: number | null;
+  /** The reason that most held ones have. */
+  heldReason: string | null;
 }
 
 export type Whereabouts = "stored" | "dead" | "unknown";
 
 export type Store = ReturnType<typeof createStore>;
 
-/** A live letter: not redriven, and not stored since (a stored event wins). */
+/** A live letter, held or dead: not redriven, and not stored since (a stored event wins). */
 export const isLive = (stream: Stream): SQL | undefined =>
   and(
     eq(deadLetters.stream, stream.name),
@@ -37,10 +38,6 @@ export const isLive = (stream: Stream): SQL | undefined =>
     notExists(sql`(select 1 from ${stream.table} where ${idOf(stream)} = ${deadLetters.id})`),
   );
 
-const letterRecordset = makeRecordset(deadLetters);
-
-/** Stands for a parameter that carries rows, in an insert that is written once. */
-const ROWS = "[rows]";
 /** Parameters up to which an insert's text is kept. */
 const KEPT_MAX = 500;
 
@@ -48,16 +45,18 @@ const KEPT_MAX = 500;
 export function createStore(db: Database, timeoutMs: number) {
   const bound = () => statementBound(db, timeoutMs);
   const boundQuery = bound().getQuery();
+  /** How many rows an insert may have, after one timed out. */
+  const sizes = new PartSizes(timeoutMs);
   const inserts = new Map<string, { text: string; params: unknown[] }>();
 
-  /** A stream's insert of rows in so many parameters, which Drizzle writes once, with ROWS in place of each. */
+  /** A stream's insert of rows in so many parameters, which Drizzle writes once, with a placeholder for each. */
   function insertOf(stream: Stream, count: number) {
     const name = `${stream.name}:${count}`;
     const known = inserts.get(name);
     if (known !== undefined) return known;
     const insert = db
       .insert(stream.table)
-      .select(stream.recordset.select(Array<string>(count).fill(ROWS)))
+      .select(stream.recordset.select(Array.from({ length: count }, (_, i) => sql.placeholder(String(i)))))
       .onConflictDoNothing({ target: idOf(stream) });
     const { sql: text, params } = insert.toSQL();
     const made = { text, params };
@@ -73,8 +72,7 @@ export function createStore(db: Database, timeoutMs: number) {
     const { query, transaction } = db.$client;
     const parameters = stream.recordset.parametersOf(rows.map(({ json }) => json));
     const { text, params } = insertOf(stream, parameters.length);
-    let at = 0;
-    const given = params.map((param) => (param === ROWS ? parameters[at++] : param));
+    const given = fillPlaceholders(params, { ...parameters });
     const [, result] = await transaction([query(boundQuery.sql, boundQuery.params), query(text, given)], {
       fullResults: true,
     });
@@ -109,44 +107,10 @@ export function createStore(db: Database, timeoutMs: number) {
     isolateRows(db, timeoutMs, stream, rows, options);
 
   /**
-   * Buries events that are not stored. A letter that is there already changes only if the event was buried once more
-   * since (after a redrive); then it waits to be looked at again. May be repeated.
+   * Sets events aside that are not stored, held or dead. A letter that is there already changes only if the event was buried
+   * once more since (after a redrive). May be repeated.
    */
-  async function bury(stream: Stream, letters: readonly Letter[]): Promise<void> {
-    // Of copies of one event in one batch, the one with most burials, else the first.
-    const byId = new Map<string, Letter>();
-    for (const letter of letters)
-      if (letter.burials > (byId.get(letter.id)?.burials ?? 0)) byId.set(letter.id, letter);
-    const records = [...byId.values()].map((letter) =>
-      JSON.stringify({
-        ...letter,
-        // Text that Postgres can hold, whatever somebody may have pushed into the list.
-        envelope: letter.envelope.replaceAll("\0", "\ufffd").toWellFormed(),
-        redrivenAt: null,
-      }),
-    );
-    const { select, parametersOf } = letterRecordset;
-    await db.batch([
-      bound(),
-      db
-        .insert(deadLetters)
-        .select(
-          sql`${select(parametersOf(records))} where not exists (select 1 from ${stream.table} where ${idOf(stream)} = x.id)`,
-        )
-        .onConflictDoUpdate({
-          target: [deadLetters.stream, deadLetters.id],
-          set: {
-            envelope: sql`excluded.envelope`,
-            sqlstate: sql`excluded.sqlstate`,
-            reason: sql`excluded.reason`,
-            burials: sql`excluded.burials`,
-            diedAt: sql`excluded.died_at`,
-            redrivenAt: null,
-          },
-          setWhere: sql`${deadLetters.burials} < excluded.burials`,
-        }),
-    ]);
-  }
+  const bury = (stream: Stream, letters: readonly Letter[]) => buryLetters(db, timeoutMs, stream, letters);
 
   /** Where an event is, as far as Postgres knows. */
   async function find(stream: Stream, id: string): Promise<Whereabouts> {
@@ -159,20 +123,45 @@ export function createStore(db: Database, timeoutMs: number) {
       db
         .select({ id: deadLetters.id })
         .from(deadLetters)
-        .where(and(eq(deadLetters.id, id), isLive(stream))),
+        .where(and(eq(deadLetters.id, id), isNull(deadLetters.retryAt), isLive(stream))),
     ]);
     if (stored.length > 0) return "stored";
     return dead.length > 0 ? "dead" : "unknown";
   }
 
-  /** How many dead letters of a stream wait for somebody to look. */
-  async function countDeadLetters(stream: Stream): Promise<number> {
+  /** The ids among these that are live dead letters. */
+  async function deadAmong(stream: Stream, ids: readonly string[]): Promise<Set<string>> {
     const [, rows] = await db.batch([
       bound(),
-      db.select({ n: count() }).from(deadLetters).where(isLive(stream)),
+      db
+        .select({ id: deadLetters.id })
+        .from(deadLetters)
+        .where(and(inArray(deadLetters.id, [...ids]), isNull(deadLetters.retryAt), isLive(stream))),
     ]);
-    return rows[0]?.n ?? 0;
+    return new Set(rows.map(({ id }) => id));
   }
 
-  return { insert, probe, ping, present, isolate, bury, find, countDeadLetters };
+  /** How many letters of a stream are dead and wait for somebody to look, and how many are held, and why. */
+  async function countLetters(stream: Stream): Promise<LetterCounts> {
+    const [, rows] = await db.batch([
+      bound(),
+      db
+        .select({
+          dead: sql<number>`(count(*) filter (where ${isNull(deadLetters.retryAt)}))::int`,
+          held: sql<number>`(count(*) filter (where ${isNotNull(deadLetters.retryAt)}))::int`,
+          heldForMs: sql<
+            number | null
+          >`(extract(epoch from now() - min(${deadLetters.diedAt}) filter (where ${isNotNull(deadLetters.retryAt)})) * 1000)::float8`,
+          heldReason: sql<
+            string | null
+          >`mode() within group (order by ${deadLetters.reason}) filter (where ${isNotNull(deadLetters.retryAt)})`,
+        })
+        .from(deadLetters)
+        .where(isLive(stream)),
+    ]);
+    return rows[0] ?? { dead: 0, held: 0, heldForMs: null, heldReason: null };
+  }
+
+  const held = createHeldLetters(db, timeoutMs);
+  return { sizes, insert, probe, ping, present, isolate, bury, find, deadAmong, countLetters, ...held };
 }

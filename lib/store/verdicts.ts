@@ -5,10 +5,10 @@
 import type { Row } from "../schema/json-row.ts";
 import type { Stream } from "../schema/stream.ts";
 import type { Verdict } from "./isolate.ts";
-import { judgesData, POLICY } from "./judge.ts";
+import { judgesData } from "./judge.ts";
 import { type Failure, failureOf, reasonOf } from "./postgres-errors.ts";
 import type { Store } from "./store.ts";
-import { type Refused, type Step, type Stopped, stoppedBy } from "./written.ts";
+import { type Refused, type Step, stoppedBy } from "./written.ts";
 
 /** The statements that give verdicts. */
 export type VerdictStore = Pick<Store, "present" | "isolate">;
@@ -27,12 +27,13 @@ export async function isolate<R extends Row>(
     return failureOf(error, stream.name);
   }
   const stored = verdicts.filter(({ kind }) => kind === "stored").length;
-  const refused = rows.flatMap((row, i) => refusedBy(stream, row, verdicts[i]));
+  const refused = rows.flatMap((row, i) =>
+    refusedBy(stream, row, verdicts[i], isRaised ? sqlstate : undefined),
+  );
   const missing = rows.filter((_, i) => verdicts[i]?.kind === "not-inserted");
   const there = missing.length > 0 ? await resolveMissing(store, stream, missing, 0) : {};
   const looked = there.stopped || refused.length === 0 ? {} : await lookUp(store, stream, refused);
-  const stopped =
-    there.stopped ?? looked.stopped ?? (stored === 0 ? tableAtFault(looked.refused ?? []) : undefined);
+  const stopped = there.stopped ?? looked.stopped;
   return {
     stored: stored + (there.stored ?? 0),
     duplicates: (there.duplicates ?? 0) + (looked.duplicates ?? 0),
@@ -41,20 +42,18 @@ export async function isolate<R extends Row>(
   };
 }
 
-/**
- * No row was stored beside these, so nothing proves that a row is at fault. If the code does not judge data, the table is:
- * no partition for today, a sequence that ran out, a new NOT NULL column, a trigger without its table, no policy.
- */
-function tableAtFault<R extends Row>(refused: readonly Refused<R>[]): Stopped | undefined {
-  const found = refused.find(({ sqlstate, judgesData: isOfData }) => !isOfData || sqlstate === POLICY);
-  return found && { outcome: "misconfigured", sqlstate: found.sqlstate, reason: found.reason };
-}
-
-function refusedBy<R extends Row>(stream: Stream, row: R, verdict: Verdict | undefined): Refused<R>[] {
+/** The refusal of a row. `raised`: a SQLSTATE that a RAISE of the user's gave, which judges data whatever its class. */
+function refusedBy<R extends Row>(
+  stream: Stream,
+  row: R,
+  verdict: Verdict | undefined,
+  raised?: string,
+): Refused<R>[] {
   if (verdict?.kind !== "refused") return [];
   const { sqlstate, names } = verdict;
   const reason = reasonOf(sqlstate, { ...names, table: names.table ?? stream.name });
-  return [{ row, sqlstate, reason, judgesData: judgesData(stream, sqlstate, names) }];
+  const judges = sqlstate === raised || judgesData(stream, sqlstate, names);
+  return [{ row, sqlstate, reason, judgesData: judges, isWitnessed: false }];
 }
 
 /** A refused row that is there was stored by an earlier try: it is a duplicate, whatever the error said. */
@@ -106,10 +105,14 @@ export async function resolveMissing<R extends Row>(
   }
 }
 
+const SWALLOWED = {
+  ...{ sqlstate: undefined, reason: "the table swallowed the row" },
+  ...{ judgesData: false, isWitnessed: false },
+};
+
 /** The refusal of a row by the strict insert; none if it was stored now, or is there (23505). */
 function notThere<R extends Row>(stream: Stream, row: R, verdict: Verdict | undefined): Refused<R>[] {
-  if (verdict?.kind === "not-inserted")
-    return [{ row, sqlstate: undefined, reason: "the table swallowed the row", judgesData: false }];
+  if (verdict?.kind === "not-inserted") return [{ row, ...SWALLOWED }];
   const isThere = verdict?.kind === "refused" && verdict.sqlstate === "23505";
   return isThere ? [] : refusedBy(stream, row, verdict).map((one) => ({ ...one, judgesData: false }));
 }

@@ -7,27 +7,27 @@
  *     fewer stored  ─▶ look the ids up; insert missing rows once more, without ON CONFLICT
  *     conflict      ─▶ three tries, then stop
  *     too large     ─▶ halve; a row alone is refused
- *     timeout       ─▶ halve, but only if the insert without rows succeeds; a row alone gets three tries
+ *     timeout       ─▶ halve, but only if the insert without rows succeeds; a row alone is refused
  *     no answer     ─▶ the same, if Postgres answers at all; else stop
  *     busy, misconfigured ─▶ stop
  *
- * Before a row is refused it is looked up by its key: a row that is there was stored, whatever the error said.
+ * Before a row is refused it is looked up by its key: a row that is there was stored, whatever the error said. A refusal is no
+ * verdict on the event: proof.ts says what proves it.
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Row } from "../schema/json-row.ts";
 import type { Stream } from "../schema/stream.ts";
+import { judgesData } from "./judge.ts";
 import { type Failure, failureOf } from "./postgres-errors.ts";
 import type { Store } from "./store.ts";
 import { isolate, lookUp, resolveMissing } from "./verdicts.ts";
 import { type Part, type Step, type Stopped, stop, stoppedBy, type Written } from "./written.ts";
 
-/** Tries that a row alone gets if it is unclear who is at fault. */
-const ALONE_TRIES = 3;
 /** Tries of an insert that meets a conflict, and the pause before each further one, at most, in milliseconds. */
 const CONFLICT_TRIES = 3;
 const CONFLICT_PAUSE_MS = 100;
 
-type WritingStore = Pick<Store, "insert" | "probe" | "ping" | "present" | "isolate">;
+export type WritingStore = Pick<Store, "insert" | "probe" | "ping" | "present" | "isolate" | "sizes">;
 
 interface Options<R extends Row> {
   stream: Stream;
@@ -43,19 +43,33 @@ export async function writeRows<R extends Row>(options: Options<R>): Promise<Wri
   let written: Written<R> = { stored: 0, duplicates: 0, refused: [], stopped: undefined };
   let open: Part<R>[] = options.rows.length > 0 ? [{ rows: options.rows, tries: 0 }] : [];
   for (let isFirst = true; open.length > 0; isFirst = false) {
-    const [part, ...rest] = open as [Part<R>, ...Part<R>[]];
+    const [part, ...rest] = firstWithin(store.sizes.of(stream.name), open as [Part<R>, ...Part<R>[]]);
     if (!isFirst && canContinue && !(await canContinue())) return { ...written, stopped: "abandoned" };
     const step = await writePart(store, stream, part);
-    written = {
-      stored: written.stored + (step.stored ?? 0),
-      duplicates: written.duplicates + (step.duplicates ?? 0),
-      refused: [...written.refused, ...(step.refused ?? [])],
-      stopped: step.stopped,
-    };
+    written = sumOf(written, step);
     if (step.stopped) return written;
     open = [...(step.next ?? []), ...rest];
   }
   return written;
+}
+
+/** Splits the first part if it has more rows than its stream's inserts may have now. */
+function firstWithin<R>(limit: number, [first, ...rest]: [Part<R>, ...Part<R>[]]): [Part<R>, ...Part<R>[]] {
+  const { rows, tries } = first;
+  if (rows.length <= limit) return [first, ...rest];
+  return [{ rows: rows.slice(0, limit), tries }, { rows: rows.slice(limit), tries: 0 }, ...rest];
+}
+
+/** A step that stored rows is a witness of every refusal before it and in it. */
+function sumOf<R extends Row>(written: Written<R>, step: Step<R>): Written<R> {
+  const { stored = 0, duplicates = 0, refused = [], stopped } = step;
+  const all = [...written.refused, ...refused];
+  return {
+    stored: written.stored + stored,
+    duplicates: written.duplicates + duplicates,
+    refused: stored > 0 ? all.map((one) => ({ ...one, isWitnessed: true })) : all,
+    stopped,
+  };
 }
 
 async function writePart<R extends Row>(
@@ -64,7 +78,9 @@ async function writePart<R extends Row>(
   part: Part<R>,
 ): Promise<Step<R>> {
   try {
+    const startedAtMs = performance.now();
     const inserted = await store.insert(stream, part.rows);
+    store.sizes.worked(stream.name, part.rows.length, performance.now() - startedAtMs);
     if (inserted === part.rows.length) return { stored: inserted };
     return await resolveMissing(store, stream, part.rows, inserted);
   } catch (error) {
@@ -85,16 +101,21 @@ async function afterFailure<R extends Row>(
     case "conflict":
       if (part.tries + 1 >= CONFLICT_TRIES) return stop("busy", failure);
       await sleep(Math.random() * CONFLICT_PAUSE_MS);
-      return { next: [{ ...part, tries: part.tries + 1 }] };
+      // In the order of their ids two batches that share rows can't wait for each other.
+      return { next: [{ rows: sortById(part.rows), tries: part.tries + 1 }] };
     case "too-large":
-      return part.rows.length > 1 ? { next: halves(part) } : refuseAlone(store, stream, part, failure, true);
+      return part.rows.length > 1 ? { next: halves(part) } : refuseAlone(store, stream, part, failure);
     case "no-answer": {
       const outage = await findOutage(stream, () => store.ping());
       // Postgres itself ended the connection (57P01, for instance): that is nobody's fault, even if it answers again.
       return outage ?? (failure.sqlstate ? stop("busy", failure) : tellApart(store, stream, part, failure));
     }
-    case "timeout":
-      return (await findOutage(stream, () => store.probe(stream))) ?? tellApart(store, stream, part, failure);
+    case "timeout": {
+      const outage = await findOutage(stream, () => store.probe(stream));
+      if (outage) return outage;
+      store.sizes.timedOut(stream.name, part.rows.length);
+      return tellApart(store, stream, part, failure);
+    }
     case "refused":
       return (
         (await findOutage(stream, () => store.probe(stream))) ?? isolatePart(store, stream, part, failure)
@@ -115,17 +136,19 @@ async function findOutage(
   }
 }
 
-/** Halves a part; a row alone gets some tries, and is then refused without proof. */
+/** Halves a part; a row alone is refused. */
 async function tellApart<R extends Row>(
   store: WritingStore,
   stream: Stream,
   part: Part<R>,
   failure: Failure,
 ): Promise<Step<R>> {
-  if (part.rows.length > 1) return { next: halves(part) };
-  if (part.tries + 1 < ALONE_TRIES) return { next: [{ ...part, tries: part.tries + 1 }] };
-  return refuseAlone(store, stream, part, failure, false);
+  return part.rows.length > 1 ? { next: halves(part) } : refuseAlone(store, stream, part, failure);
 }
+
+/** The sort is stable: of two rows under one id the first stays the first. */
+const sortById = <R extends Row>(rows: readonly R[]): R[] =>
+  [...rows].sort((a, b) => (a.id < b.id ? -1 : a.id > b.id ? 1 : 0));
 
 function halves<R>({ rows }: Part<R>): Part<R>[] {
   const half = Math.ceil(rows.length / 2);
@@ -139,13 +162,14 @@ async function refuseAlone<R extends Row>(
   store: WritingStore,
   stream: Stream,
   { rows }: Part<R>,
-  { sqlstate, reason }: Failure,
-  judgesItsData: boolean,
+  { kind, sqlstate, reason, names, isRaised }: Failure,
 ): Promise<Step<R>> {
+  const isItsSize = kind === "too-large";
+  const judges = isItsSize || (kind === "refused" && (isRaised || judgesData(stream, sqlstate ?? "", names)));
   return lookUp(
     store,
     stream,
-    rows.map((row) => ({ row, sqlstate, reason, judgesData: judgesItsData })),
+    rows.map((row) => ({ row, sqlstate, reason, judgesData: judges, isWitnessed: isItsSize })),
   );
 }
 
@@ -158,6 +182,6 @@ async function isolatePart<R extends Row>(
   const outcome = await isolate(store, stream, part.rows, failure);
   if (!("kind" in outcome)) return outcome;
   // No block may run here (no plpgsql, for instance): halve; a row alone is refused.
-  if (outcome.kind === "refused") return tellApart(store, stream, { ...part, tries: ALONE_TRIES }, failure);
+  if (outcome.kind === "refused") return tellApart(store, stream, part, failure);
   return afterFailure(store, stream, part, outcome);
 }

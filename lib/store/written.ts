@@ -7,8 +7,10 @@ export interface Refused<R extends Row = Row> {
   row: R;
   sqlstate: string | undefined;
   reason: string;
-  /** Whether the refusal judges the row's data. If not, nobody may tell its sender that the event is bad. */
+  /** Whether the refusal's code judges the row's data. */
   judgesData: boolean;
+  /** Whether another row of the stream was newly stored beside it or after it, or its own size is its fault. */
+  isWitnessed: boolean;
 }
 
 /** Why nothing more is written now: no row is blamed, and everything is kept. */

@@ -26,7 +26,7 @@ run "the_metrics" {
   command = plan
 
   assert {
-    condition     = toset(keys(google_logging_metric.value)) == toset(["accepted", "rejected", "shed", "stored_through", "stored", "dead", "depth", "oldest_age", "drain_duration"])
+    condition     = toset(keys(google_logging_metric.value)) == toset(["accepted", "rejected", "shed", "stored_through", "stored", "dead", "held", "depth", "oldest_age", "drain_duration"])
     error_message = "A value that operators watch has no metric."
   }
 
@@ -38,6 +38,7 @@ run "the_metrics" {
       stored_through = "EXTRACT(jsonPayload.storedThrough)"
       stored         = "EXTRACT(jsonPayload.stored)"
       dead           = "EXTRACT(jsonPayload.dead)"
+      held           = "EXTRACT(jsonPayload.held)"
       depth          = "EXTRACT(jsonPayload.depth)"
       oldest_age     = "EXTRACT(jsonPayload.oldestAgeSeconds)"
       drain_duration = "EXTRACT(jsonPayload.durationMs)"
@@ -46,7 +47,7 @@ run "the_metrics" {
   }
 
   assert {
-    condition     = alltrue([for name in ["accepted", "rejected", "shed", "stored_through"] : strcontains(google_logging_metric.value[name].filter, "jsonPayload.event=\"ingest.counted\"")]) && alltrue([for name in ["stored", "dead", "depth", "oldest_age", "drain_duration"] : strcontains(google_logging_metric.value[name].filter, "jsonPayload.event=\"drain.finished\"")])
+    condition     = alltrue([for name in ["accepted", "rejected", "shed", "stored_through"] : strcontains(google_logging_metric.value[name].filter, "jsonPayload.event=\"ingest.counted\"")]) && alltrue([for name in ["stored", "dead", "held", "depth", "oldest_age", "drain_duration"] : strcontains(google_logging_metric.value[name].filter, "jsonPayload.event=\"drain.finished\"")])
     error_message = "A metric reads another log event than the one that holds its field."
   }
 
@@ -61,10 +62,10 @@ run "the_alerts" {
 
   assert {
     condition = toset(concat(keys(google_monitoring_alert_policy.log), keys(google_monitoring_alert_policy.query))) == toset([
-      "oldest-event-is-old", "dead-letter", "shedding", "no-successful-drain",
+      "oldest-event-is-old", "dead-letter", "held-without-proof", "shedding", "no-successful-drain",
       "write-through-active", "buffer-nearly-full", "upstash-quota-nearly-used",
     ])
-    error_message = "The alerts are not the seven that page for a person's reason."
+    error_message = "The alerts are not the eight that page for a person's reason."
   }
 
   assert {
@@ -98,9 +99,10 @@ run "the_alerts" {
   }
 
   assert {
-    condition = { for anchor, policy in google_monitoring_alert_policy.log : anchor => join(" ", regexall("[a-z]+\\.(?:opened|probed|buried|started|deep|finished|counted)", policy.conditions[0].condition_matched_log[0].filter)) } == {
+    condition = { for anchor, policy in google_monitoring_alert_policy.log : anchor => join(" ", regexall("[a-z]+\\.(?:opened|probed|buried|misconfigured|started|deep|finished|counted)", policy.conditions[0].condition_matched_log[0].filter)) } == {
       oldest-event-is-old  = "drain.finished"
       dead-letter          = "event.buried"
+      held-without-proof   = "store.misconfigured"
       shedding             = "shedding.started"
       write-through-active = "breaker.opened breaker.probed"
       buffer-nearly-full   = "buffer.deep"
@@ -113,7 +115,7 @@ run "the_dashboard" {
   command = plan
 
   assert {
-    condition = alltrue([for name in ["accepted", "rejected", "shed", "stored_through", "stored", "dead", "depth", "oldest_age", "drain_duration", "breaker"] :
+    condition = alltrue([for name in ["accepted", "rejected", "shed", "stored_through", "stored", "dead", "held", "depth", "oldest_age", "drain_duration", "breaker"] :
       strcontains(google_monitoring_dashboard.this.dashboard_json, "logging_googleapis_com:user_spillway_${name}")
     ])
     error_message = "The dashboard leaves a signal out."

@@ -472,9 +472,9 @@ test(`${REQUESTS} random and hostile requests do no harm`, { timeout: 120_000 + 
   await drain(world.supervisor(), {});
   const all = new Set<string>();
   for (const stream of STREAMS) {
-    const { stored, dead, buffered } = await whereabouts(world, stream);
+    const { stored, dead, held, buffered } = await whereabouts(world, stream);
     for (const id of stored) all.add(id);
-    expect({ stream, dead, buffered }).toEqual({ stream, dead: [], buffered: [] });
+    expect({ stream, dead, held, buffered }).toEqual({ stream, dead: [], held: [], buffered: [] });
   }
   expect([...accepted].filter((id) => !all.has(id))).toEqual([]);
   const last = await ingest.post("events", { type: "good", payload: "last" }, { query: "?ack=stored" });

@@ -57,16 +57,31 @@ describe("what an answer promises", () => {
     const { status, headers, body } = await ingest.post("events", event());
     expect({ status, type: headers.get("content-type") }).toEqual({ status: 202, type: "application/json" });
     expect(body).toEqual({ accepted: 1, ids: [expect.stringMatching(UUID_V7)], ack: "buffered" });
-    expect(await whereabouts(world, "events")).toEqual({ stored: [], dead: [], buffered: body.ids });
+    expect(await whereabouts(world, "events")).toEqual({
+      held: [],
+      stored: [],
+      dead: [],
+      buffered: body.ids,
+    });
     await drainAll();
-    expect(await whereabouts(world, "events")).toEqual({ stored: body.ids, dead: [], buffered: [] });
+    expect(await whereabouts(world, "events")).toEqual({
+      held: [],
+      stored: body.ids,
+      dead: [],
+      buffered: [],
+    });
   });
 
   test("201 for ack=stored: the event is in the table, and never was in the buffer", async () => {
     const { status, body } = await ingest.post("events", event(), { query: "?ack=stored" });
     expect(status).toBe(201);
     expect(body).toEqual({ accepted: 1, ids: [expect.stringMatching(UUID_V7)], ack: "stored" });
-    expect(await whereabouts(world, "events")).toEqual({ stored: body.ids, dead: [], buffered: [] });
+    expect(await whereabouts(world, "events")).toEqual({
+      held: [],
+      stored: body.ids,
+      dead: [],
+      buffered: [],
+    });
   });
 
   test.each(["", "?ack=buffered", "?ack=stored"])(
@@ -74,7 +89,12 @@ describe("what an answer promises", () => {
     async (query) => {
       const { status, body } = await ingest.post("leads", { name: "Ada", source: "web" }, { query });
       expect({ status, ack: body.ack }).toEqual({ status: 201, ack: "stored" });
-      expect(await whereabouts(world, "leads")).toEqual({ stored: body.ids, dead: [], buffered: [] });
+      expect(await whereabouts(world, "leads")).toEqual({
+        held: [],
+        stored: body.ids,
+        dead: [],
+        buffered: [],
+      });
     },
   );
 
@@ -84,12 +104,20 @@ describe("what an answer promises", () => {
     expect({ status, accepted: body.accepted }).toEqual({ status: 201, accepted: 2 });
     expect(body.rejected.map(({ index }: { index: number }) => index)).toEqual([1, 2, 4]);
     expect(body.rejected[0].errors).toEqual([{ path: "", message: expect.stringContaining("23514") }]);
-    expect(await whereabouts(world, "checked")).toEqual({ stored: body.ids, dead: [], buffered: [] });
+    expect(await whereabouts(world, "checked")).toEqual({
+      held: [],
+      stored: body.ids,
+      dead: [],
+      buffered: [],
+    });
   });
 
-  test("where Postgres refuses every row the answer is 422, and nothing is kept", async () => {
-    expectProblem(await ingest.post("checked", { n: 0 }, { query: "?ack=stored" }), 422);
-    await expectConserved(world, "checked", []);
+  test("where Postgres refuses every row nothing proves that they are bad: 503 with ids, and they are held", async () => {
+    const answer = await ingest.post("checked", [{ n: 0 }, { n: -1 }], { query: "?ack=stored" });
+    expectProblem(answer, 503);
+    const { held } = await whereabouts(world, "checked");
+    expect(held.sort()).toEqual(answer.body.ids.sort());
+    await expectConserved(world, "checked", answer.body.ids);
   });
 
   test("a row that Postgres refuses after a 202 is a dead letter", async () => {
@@ -97,6 +125,7 @@ describe("what an answer promises", () => {
     expect(status).toBe(202);
     await drainAll();
     expect(await whereabouts(world, "checked")).toEqual({
+      held: [],
       stored: [body.ids[1]],
       dead: [body.ids[0]],
       buffered: [],
@@ -544,10 +573,10 @@ describe("where an event is", () => {
   });
 
   test("dead while it is a dead letter; stored wins", async () => {
-    const { body } = await ingest.post("checked", { n: -1, id: "d" });
+    const { body } = await ingest.post("checked", [{ n: -1, id: "d" }, { n: 1 }]);
     await drainAll();
     expect((await ingest.where("checked", "d")).body).toEqual({ id: body.ids[0], status: "dead" });
-    await world.sql.query("insert into checked (id, received_at, n) values ($1, now(), 1)", body.ids);
+    await world.sql.query("insert into checked (id, received_at, n) values ($1, now(), 1)", [body.ids[0]]);
     expect((await ingest.where("checked", "d")).body).toEqual({ id: body.ids[0], status: "stored" });
   });
 

@@ -50,7 +50,16 @@ async function withoutTable<T>(work: () => Promise<T>): Promise<T> {
 }
 const leaseKey = (partition: number) => `{spillway}:checked:lease:${partition}`;
 const drained = (more: object) => ({
-  ...{ stream: "checked", batches: 0, stored: 0, duplicates: 0, dead: 0, remaining: 0, outcome: "empty" },
+  ...{
+    stream: "checked",
+    batches: 0,
+    stored: 0,
+    duplicates: 0,
+    dead: 0,
+    held: 0,
+    remaining: 0,
+    outcome: "empty",
+  },
   ...more,
 });
 
@@ -202,6 +211,7 @@ describe("GET /status", () => {
     expect(body.streams).toEqual(
       [...world.streams.keys()].map((stream) => ({
         ...{ stream, pending: 0, sealed: 0, claimed: 0, oldestAgeSeconds: null, deadLetters: 0 },
+        ...{ heldLetters: 0, heldLettersForSeconds: null, heldLettersReason: null },
         partitions: [],
       })),
     );
@@ -210,6 +220,9 @@ describe("GET /status", () => {
   test("says how much waits where, how old the oldest is, who holds what, and how many letters wait", async () => {
     const now = Date.now();
     turned = { now: () => now };
+    await push(1, 2, { n: 0, at: now - 1000 });
+    await push(1, 2, { n: 1, at: now - 1000 });
+    await call("POST", "/drain/checked");
     await push(1, 2, { n: 0, at: now - 1000 });
     await call("POST", "/drain/checked");
     await push(7, 2, { at: now - 90_000 });
@@ -225,7 +238,9 @@ describe("GET /status", () => {
     await push(3, 5, { at: now });
     expect(await status()).toEqual({
       ...{ stream: "checked", pending: 10, sealed: 150, claimed: 100 },
-      ...{ oldestAgeSeconds: 90, deadLetters: 1 },
+      ...{ oldestAgeSeconds: 90, deadLetters: 1, heldLetters: 1, heldLettersForSeconds: expect.any(Number) },
+      heldLettersReason:
+        "check constraint violated (SQLSTATE 23514): table checked, constraint n_is_positive",
       partitions: [
         {
           ...{ partition: 2, depth: 7, heldForSeconds: null, batchAgeSeconds: null, crashes: 0 },
@@ -281,12 +296,13 @@ describe("GET /status", () => {
   test("deadLetters is null while Postgres is away, and all else is said", async () => {
     const ids = await push(5, 0);
     world.neon.setFault(() => ({ kind: "refuse" }));
-    expect(await status()).toMatchObject({ pending: 5, deadLetters: null });
+    expect(await status()).toMatchObject({ pending: 5, deadLetters: null, heldLetters: null });
     await expectConserved(world, "checked", ids);
   });
 
   test("a redriven letter, and one stored since, wait for nobody", async () => {
     const ids = await push(3, 0, { n: 0 });
+    await push(1, 0);
     await call("POST", "/drain");
     expect((await status()).deadLetters).toBe(3);
     await world.sql.query("update dead_letters set redriven_at = now() where id = $1", [ids[0]]);

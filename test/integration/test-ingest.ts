@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { createIngest } from "../../functions/ingest.ts";
 import { TokenBuckets } from "../../lib/access/token-bucket.ts";
 import { createBuffer } from "../../lib/buffer/buffer.ts";
+import { createHeldNotes } from "../../lib/buffer/held-note.ts";
 import { connectRedis } from "../../lib/buffer/redis-client.ts";
 import type { Config } from "../../lib/config.ts";
 import { Breaker } from "../../lib/flow/breaker.ts";
@@ -10,6 +11,7 @@ import { AnswerCounts } from "../../lib/ingest/answer-counts.ts";
 import { type Flush, noFlush } from "../../lib/ingest/eager-flush.ts";
 import { PartitionChoice } from "../../lib/ingest/partition-choice.ts";
 import { createPusher } from "../../lib/ingest/push.ts";
+import { createSetAside } from "../../lib/ingest/set-aside.ts";
 import { createWriteThrough } from "../../lib/ingest/write-through.ts";
 import { KEY, type World } from "./test-stack.ts";
 
@@ -59,7 +61,8 @@ export async function serveIngest(world: World, overrides: Overrides = {}) {
     ...settings
   } = overrides;
   const config = { ...world.config, ...settings };
-  const buffer = createBuffer(connectRedis(config, pushTimeoutMs));
+  const redis = connectRedis(config, pushTimeoutMs);
+  const buffer = createBuffer(redis);
   const store = world.storeWithin(config.insertTimeoutMs);
   const partitionChoice = new PartitionChoice({
     ...{ partitions: config.partitions, bufferMaxBytes: config.bufferMaxBytes },
@@ -75,6 +78,10 @@ export async function serveIngest(world: World, overrides: Overrides = {}) {
     accepting: {
       push: overrides.push ?? pusher,
       writeThrough: createWriteThrough(store, config.writeThroughConcurrency),
+      setAside: createSetAside({
+        ...{ store, buffer, heldNotes: createHeldNotes(redis) },
+        ...{ streams: world.streams, log: world.log },
+      }),
     },
     store,
     buckets: new TokenBuckets(config.keyEventsPerSecond, now),

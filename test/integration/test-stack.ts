@@ -14,8 +14,10 @@ import { openDoor } from "../../functions/front-door.ts";
 import type { Handler } from "../../functions/request-url.ts";
 import type { SupervisorDeps } from "../../functions/supervisor.ts";
 import { createBuffer } from "../../lib/buffer/buffer.ts";
+import { createHeldNotes } from "../../lib/buffer/held-note.ts";
 import { connectRedis } from "../../lib/buffer/redis-client.ts";
 import { type Config, readConfig } from "../../lib/config.ts";
+import { Witnesses } from "../../lib/drain/witnesses.ts";
 import { FairSlots } from "../../lib/flow/fair-slots.ts";
 import type { Log } from "../../lib/log.ts";
 import { encodeEnvelope, packEnvelope } from "../../lib/schema/envelope.ts";
@@ -75,7 +77,9 @@ export async function openWorld(env: Record<string, string> = {}, given?: Regist
   const say = (event: string, fields: Record<string, unknown> = {}) => void said.push({ event, fields });
   const log: Log = { debug: say, info: say, warn: say, error: say };
   const streams = given ?? (await loadTestStreams());
-  const buffer = createBuffer(connectRedis(config, 2000));
+  const client = connectRedis(config, 2000);
+  const buffer = createBuffer(client);
+  const heldNotes = createHeldNotes(client);
   const storeWithin = (timeoutMs: number) =>
     createStore(connect(config.databaseUrl, timeoutMs, config.neonHttpUrl), timeoutMs);
   const store = storeWithin(config.insertTimeoutMs);
@@ -83,10 +87,13 @@ export async function openWorld(env: Record<string, string> = {}, given?: Regist
   const supervisor = (more: Partial<SupervisorDeps> = {}): SupervisorDeps => ({
     traceOf: () => ({}),
     buffer,
+    heldNotes,
     store,
     streams,
     log,
     now: Date.now,
+    witnesses: new Witnesses(),
+    release: "test",
     slots: new FairSlots(config.drainConcurrency),
     instance: randomUUID(),
     batchMaxRows: config.batchMaxRows,
@@ -130,7 +137,7 @@ export async function openWorld(env: Record<string, string> = {}, given?: Regist
   }
 
   return {
-    ...{ config, upstash, neon, redis, sql, said, log, streams, buffer, store },
+    ...{ config, upstash, neon, redis, sql, said, log, streams, buffer, heldNotes, store },
     ...{ storeWithin, supervisor, reset, serve, close },
   };
 }
@@ -152,24 +159,35 @@ interface Made {
 export async function whereabouts({ redis, sql }: Pick<World, "redis" | "sql">, stream: string) {
   const ids = async (query: string) => (await sql.query(query)).rows.map((row: { id: string }) => row.id);
   const stored = await ids(`select id from "${stream}"`);
-  const dead = await ids(`select id from dead_letters where stream = '${stream}' and redriven_at is null`);
+  const letters = `select id from dead_letters where stream = '${stream}' and redriven_at is null`;
+  const dead = await ids(`${letters} and retry_at is null`);
+  // A letter that is tried again may be stored, and not gone yet.
+  const held = await ids(`${letters} and retry_at is not null and id not in (select id from "${stream}")`);
   const buffered: string[] = [];
   for (const key of await redis.keys(`{spillway}:${stream}:*`)) {
     if (!/:(pending|sealed|claimed):/.test(key)) continue;
     for (const text of await redis.lrange(key, 0, -1)) buffered.push((JSON.parse(text) as { id: string }).id);
   }
-  return { stored, dead, buffered };
+  return { stored, dead, held, buffered };
 }
 
-/** Conservation: accepted = stored + dead letters + still buffered, by id; once the buffer is empty, each once. */
+/** Conservation: accepted = stored + held + dead + still buffered, by id; once the buffer is empty, each once. */
 export async function expectConserved(
   world: World,
   stream: string,
   accepted: readonly string[],
 ): Promise<void> {
-  const { stored, dead, buffered } = await whereabouts(world, stream);
-  expect([...new Set([...stored, ...dead, ...buffered])].sort()).toEqual([...new Set(accepted)].sort());
-  if (buffered.length === 0) expect(stored.length + dead.length).toBe(new Set(accepted).size);
+  const { stored, dead, held, buffered } = await whereabouts(world, stream);
+  expect([...new Set([...stored, ...dead, ...held, ...buffered])].sort()).toEqual(
+    [...new Set(accepted)].sort(),
+  );
+  if (buffered.length === 0) expect(stored.length + held.length + dead.length).toBe(new Set(accepted).size);
+}
+
+/** Lets the pauses of all held letters be over: Postgres's clock and Redis's note of it. */
+export async function letPausesEnd({ redis, sql }: Pick<World, "redis" | "sql">): Promise<void> {
+  await sql.query("update dead_letters set retry_at = now() where retry_at is not null");
+  if (await redis.exists("{spillway}:held")) await redis.hset("{spillway}:held", "dueAtMs", "0");
 }
 
 /** Whether a process exists. */

@@ -1,0 +1,124 @@
+/** One page of held letters: written like a batch, and each letter's verdict noted in `dead_letters`. */
+import { decodeEnvelope } from "../schema/envelope.ts";
+import { type Row, rowOf } from "../schema/json-row.ts";
+import type { Stream } from "../schema/stream.ts";
+import type { HeldLetter, HeldVerdict } from "../store/held-letters.ts";
+import { isProven, pointsAtTable } from "../store/proof.ts";
+import { writeRows } from "../store/write-rows.ts";
+import type { Refused, Stopped } from "../store/written.ts";
+import type { DrainCall, DrainDeps } from "./drain-call.ts";
+import type { DrainOutcome } from "./drain-report.ts";
+import { logStopped } from "./settle-batch.ts";
+
+/** If a letter is held for longer, and nothing witnesses against it, its table is said to be at fault. In milliseconds. */
+const DOUBTED_AFTER_MS = 600_000;
+
+type Why = Omit<Refused, "row">;
+
+interface PageResult {
+  stored: number;
+  dead: number;
+  outcome: DrainOutcome;
+  /** Whether Postgres or the table has to be waited for. */
+  isStopped: boolean;
+  refusedIds: string[];
+  /** The reasons for which the letters had been held that are stored now. */
+  mendedReasons: string[];
+}
+
+/** Tries letters that were taken up, and settles them. Throws what the store throws while it notes the verdicts. */
+export async function retryPage(
+  deps: DrainDeps,
+  call: DrainCall,
+  stream: Stream,
+  letters: readonly HeldLetter[],
+): Promise<PageResult> {
+  const { store, now, witnesses } = deps;
+  const takenAtMs = now();
+  const { rows, refused: unmade } = rowsOf(stream, letters);
+  const startedAtMs = now();
+  const written = await writeRows({ stream, rows, store, canContinue: async () => !call.isStopping });
+  if (written.stored > 0) witnesses.note(stream.name, startedAtMs);
+
+  const whys = new Map<string, Why>(unmade);
+  for (const { row, ...why } of written.refused) whys.set(row.id, why);
+  const doubted: { why: Why; heldForMs: number }[] = [];
+  const verdicts = letters.flatMap(({ id, tries, heldForMs }): HeldVerdict[] => {
+    const found = whys.get(id);
+    if (found === undefined) return [];
+    const isWitnessed = found.isWitnessed || witnesses.hasSince(stream.name, takenAtMs - heldForMs);
+    const why = { ...found, isWitnessed };
+    const isDead = isProven(why, { tries: tries + 1, heldForMs });
+    if (!isWitnessed && (pointsAtTable(why) || heldForMs > DOUBTED_AFTER_MS))
+      doubted.push({ why, heldForMs });
+    return [{ id, sqlstate: why.sqlstate, reason: why.reason, isDead }];
+  });
+  // Of a page that stopped it is not known which rows are stored: they are found in their table at the next try.
+  const tried = new Set(written.stopped ? [] : rows.map(({ id }) => id));
+  const stored = letters.filter(({ id }) => tried.has(id) && !whys.has(id));
+  await store.settleHeld(
+    stream,
+    stored.map(({ id }) => id),
+    verdicts,
+  );
+  logVerdicts(deps, stream, verdicts);
+  const outcome = outcomeOf(deps, call, stream, written.stopped, doubted);
+  return {
+    ...{ stored: written.stored, outcome, isStopped: written.stopped !== undefined },
+    dead: verdicts.filter(({ isDead }) => isDead).length,
+    refusedIds: verdicts.map(({ id }) => id),
+    mendedReasons: [...new Set(stored.map(({ reason }) => reason))],
+  };
+}
+
+/** The letters' rows, and the refusals of those of which no row can be made. Those of a newer release are in neither. */
+function rowsOf(stream: Stream, letters: readonly HeldLetter[]) {
+  const rows: Row[] = [];
+  const refused = new Map<string, Why>();
+  for (const letter of letters) {
+    const envelope = decodeEnvelope(letter.envelope);
+    if (envelope !== undefined && envelope.v > stream.v) continue;
+    const row = envelope && rowOf(stream, envelope);
+    if (row !== undefined && !("reason" in row)) rows.push(row);
+    else {
+      const { reason, isProven: isItsOwn } = row ?? { reason: "not an envelope", isProven: true };
+      refused.set(letter.id, { sqlstate: undefined, reason, judgesData: true, isWitnessed: isItsOwn });
+    }
+  }
+  return { rows, refused };
+}
+
+function logVerdicts({ log }: DrainDeps, { name: stream }: Stream, verdicts: readonly HeldVerdict[]): void {
+  for (const { id, sqlstate, reason, isDead } of verdicts)
+    if (isDead) log.warn("event.buried", { stream, id, sqlstate, reason });
+}
+
+/** How the page ended; says why if somebody has to mend something. */
+function outcomeOf(
+  { log }: DrainDeps,
+  call: DrainCall,
+  { name: stream }: Stream,
+  stopped: Stopped | "abandoned" | undefined,
+  doubted: readonly { why: Why; heldForMs: number }[],
+): DrainOutcome {
+  if (stopped === "abandoned") return "deadline";
+  if (stopped) {
+    logStopped(log, { stream }, stopped);
+    if (stopped.outcome === "unreachable") call.endAsUnreachable();
+    if (stopped.outcome === "busy") call.letWait(stream);
+    return stopped.outcome === "misconfigured" ? "misconfigured" : "unavailable";
+  }
+  const [first] = doubted;
+  if (first === undefined) return "empty";
+  const heldForSeconds = Math.round(Math.max(...doubted.map(({ heldForMs }) => heldForMs)) / 1000);
+  const { sqlstate, reason } = first.why;
+  logStopped(
+    log,
+    { stream, letters: doubted.length, heldForSeconds },
+    {
+      outcome: "misconfigured",
+      ...{ sqlstate, reason },
+    },
+  );
+  return "misconfigured";
+}

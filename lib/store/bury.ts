@@ -1,0 +1,70 @@
+/** Buries events: sets them aside in `dead_letters`, held or dead, unless they are stored. */
+import { sql } from "drizzle-orm";
+import { makeRecordset } from "../schema/insert-from-json.ts";
+import type { Stream } from "../schema/stream.ts";
+import { type Database, statementBound } from "./database.ts";
+import { deadLetters } from "./dead-letters-table.ts";
+import type { Letter } from "./letter.ts";
+import { pauseAfter } from "./pause.ts";
+import { idOf } from "./stream-table.ts";
+
+const { columns, parametersOf, select } = makeRecordset(deadLetters);
+const names = sql.join(
+  columns.map((name) => sql.identifier(name)),
+  sql`, `,
+);
+/** The columns of a letter as given, with the time of its next try by Postgres's own clock. */
+const values = sql.join(
+  columns.map((name) =>
+    name === deadLetters.retryAt.name
+      ? sql`case when q.tries > 0 then now() + ${pauseAfter(sql`q.tries`)} end`
+      : sql`q.${sql.identifier(name)}`,
+  ),
+  sql`, `,
+);
+
+/**
+ * Buries letters of one stream, all or nothing. A letter that is there already changes only if the event was buried once
+ * more since (after a redrive); then it waits to be looked at again. May be repeated.
+ */
+export async function buryLetters(
+  db: Database,
+  timeoutMs: number,
+  stream: Stream,
+  letters: readonly Letter[],
+): Promise<void> {
+  // Of copies of one event in one batch, the one with most burials, else the first.
+  const byId = new Map<string, Letter>();
+  for (const letter of letters)
+    if (letter.burials > (byId.get(letter.id)?.burials ?? 0)) byId.set(letter.id, letter);
+  const records = [...byId.values()].map((letter) =>
+    JSON.stringify({
+      ...letter,
+      // Text that Postgres can hold, whatever somebody may have pushed into the list.
+      envelope: letter.envelope.replaceAll("\0", "\ufffd").toWellFormed(),
+    }),
+  );
+  await db.batch([
+    statementBound(db, timeoutMs),
+    db
+      .insert(deadLetters)
+      .select(
+        sql`select ${values} from (${select(parametersOf(records))}) as q (${names})
+          where not exists (select 1 from ${stream.table} where ${idOf(stream)} = q.id)`,
+      )
+      .onConflictDoUpdate({
+        target: [deadLetters.stream, deadLetters.id],
+        set: {
+          envelope: sql`excluded.envelope`,
+          sqlstate: sql`excluded.sqlstate`,
+          reason: sql`excluded.reason`,
+          burials: sql`excluded.burials`,
+          tries: sql`excluded.tries`,
+          retryAt: sql`excluded.retry_at`,
+          diedAt: sql`excluded.died_at`,
+          redrivenAt: null,
+        },
+        setWhere: sql`${deadLetters.burials} < excluded.burials`,
+      }),
+  ]);
+}

@@ -1,0 +1,39 @@
+/** A letter: an event that is set aside in `dead_letters`, held or dead. */
+import { type Envelope, encodeEnvelope } from "../schema/envelope.ts";
+import type { Stream } from "../schema/stream.ts";
+
+export interface Letter {
+  stream: string;
+  id: string;
+  envelope: string;
+  sqlstate: string | undefined;
+  reason: string;
+  /** How many times this event became a letter, this time included. */
+  burials: number;
+  /** Refusals while it is held; 0: it is dead. */
+  tries: number;
+  receivedAt: string | undefined;
+}
+
+interface Why {
+  sqlstate?: string | undefined;
+  reason: string;
+  /** Whether it is set aside to be tried again, because nothing proves that the event is at fault. */
+  isHeld?: boolean;
+}
+
+/** The letter of an event that is set aside now, for people to read: unpacked. */
+export const letterOf = (
+  stream: Stream,
+  envelope: Envelope,
+  { sqlstate, reason, isHeld = false }: Why,
+): Letter => ({
+  stream: stream.name,
+  id: envelope.id,
+  envelope: encodeEnvelope(envelope),
+  sqlstate,
+  reason,
+  burials: (envelope.burials ?? 0) + 1,
+  tries: isHeld ? 1 : 0,
+  receivedAt: envelope.receivedAt,
+});

@@ -1,0 +1,42 @@
+/**
+ * Proof that an event is at fault. A SQLSTATE alone proves nothing, because a table can refuse every row with any of them.
+ * Proof is a *witness*: another row of the same stream that was newly stored in the same statement, or after the refusal.
+ */
+import type { Refused } from "./written.ts";
+
+/** Refusals with a witness after which an event is at fault though the code does not judge its data. */
+const TRIES = 6;
+/** A child may be taken before its parent, because LPOP takes the newest first. So a foreign key has this long to be met. */
+const FOREIGN_KEY = "23503";
+const PARENT_WITHIN_MS = 600_000;
+
+/** What is known of an event that was refused before. */
+export interface History {
+  /** Refusals, this one included. */
+  tries: number;
+  /** How long it has been set aside, in milliseconds. */
+  heldForMs: number;
+}
+
+/** An event that is refused for the first time. */
+export const FIRST: History = { tries: 1, heldForMs: 0 };
+
+/** Whether the refusal may be over as soon as another event is stored. */
+export const isForeignKey = ({ sqlstate }: Pick<Refused, "sqlstate">): boolean => sqlstate === FOREIGN_KEY;
+
+/** Whether a refusal proves that the event is at fault: it is dead then, and else held. */
+export function isProven(
+  { sqlstate, judgesData, isWitnessed }: Omit<Refused, "row">,
+  { tries, heldForMs }: History,
+): boolean {
+  if (!isWitnessed) return false;
+  if (sqlstate === FOREIGN_KEY) return heldForMs >= PARENT_WITHIN_MS;
+  return judgesData || tries >= TRIES;
+}
+
+/**
+ * Whether a refusal speaks of the table rather than of the row: nothing was stored beside it, and its code does not judge data, or
+ * may be a policy that forbids every row.
+ */
+export const pointsAtTable = ({ isWitnessed, judgesData, sqlstate }: Omit<Refused, "row">): boolean =>
+  !isWitnessed && (!judgesData || sqlstate === "42501");
