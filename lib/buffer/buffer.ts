@@ -10,6 +10,7 @@
 import type { Redis } from "@upstash/redis";
 import { HELD_FIELDS, type HeldNote, parseHeldNote } from "./held-note.ts";
 import { readScript } from "./lua-scripts.ts";
+import { inspectPartitions, type PartitionStatus } from "./partition-status.ts";
 import {
   allPartitions,
   claimedKey,
@@ -19,14 +20,10 @@ import {
   listKeys,
   type Partition,
   pendingKey,
-  sealedKey,
 } from "./redis-keys.ts";
 
 /** What the buffer uses of the client: any client with these will do. */
-type Client = Pick<
-  Redis,
-  "createScript" | "exists" | "hmget" | "lindex" | "llen" | "lpush" | "pipeline" | "pttl"
->;
+type Client = Pick<Redis, "createScript" | "exists" | "llen" | "lpush" | "pipeline">;
 
 /** Bounds of one LPUSH, for those who split. Upstash takes 10 MB a request; JSON in JSON grows by up to a half. */
 export const PUSH_LIMITS = { maxCount: 5000, maxBytes: 4_000_000 };
@@ -63,21 +60,6 @@ export type ClaimReply =
   | Batch
   | { kind: "none"; depth: number | undefined }
   | { kind: "held"; expiresInMs: number };
-
-/** One partition as `GET /status` shows it. */
-export interface PartitionStatus extends Partition {
-  pending: number;
-  sealed: number;
-  claimed: number;
-  /** The oldest envelope of each list that holds any: up to three. */
-  oldest: string[];
-  heldForMs: number | undefined;
-  batchAgeMs: number | undefined;
-  /** Drain calls that died with the batch in hand; 0 if there is none. */
-  crashes: number;
-  lastSqlstate: string | undefined;
-  lastReason: string | undefined;
-}
 
 /** Redis answered an LPUSH with something other than a number: nothing is promised. */
 export class PushUnconfirmed extends Error {
@@ -192,16 +174,7 @@ export function createBuffer(redis: Client, now: () => number = Date.now) {
 
   /** Everything that `GET /status` says of the given partitions, in one round trip. */
   async function inspect(partitions: readonly Partition[]): Promise<PartitionStatus[]> {
-    if (partitions.length === 0) return [];
-    const pipeline = redis.pipeline();
-    for (const one of partitions) {
-      for (const list of listKeys(one)) pipeline.llen(list);
-      pipeline.lindex(pendingKey(one), -1).lindex(sealedKey(one), -1).lindex(claimedKey(one), 0);
-      pipeline.pttl(leaseKey(one));
-      pipeline.hmget(claimKey(one), ...CLAIM_FIELDS);
-    }
-    const replies = await pipeline.exec<unknown[]>();
-    return partitions.map((one, i) => parseStatus(one, replies.slice(i * 8, i * 8 + 8), now()));
+    return inspectPartitions(redis, partitions, now());
   }
 
   return { push, claim, release, handBack, renew, findWork, isEmpty, depth, inspect };
@@ -226,29 +199,5 @@ function parseClaimReply(reply: unknown[]): ClaimReply {
     crashes: Number(crashes),
     crashesAlone: Number(alone) < 0 ? undefined : Number(alone),
     envelopes,
-  };
-}
-
-/** The fields of the claim hash that people are shown. */
-const CLAIM_FIELDS = ["heldSinceMs", "firstMs", "crashes", "sqlstate", "reason"] as const;
-
-/** The client gives HMGET as a list, because its deserialisation is off. */
-function parseStatus(partition: Partition, reply: unknown[], nowMs: number): PartitionStatus {
-  const [pending, sealed, claimed] = reply.slice(0, 3).map(Number) as [number, number, number];
-  const oldest = reply.slice(3, 6).filter((text): text is string => typeof text === "string");
-  const [heldSinceMs, firstMs, crashes, sqlstate, reason] = reply[7] as (string | null)[];
-  const isHeld = Number(reply[6]) > 0;
-  const since = (ms: string | null | undefined) => (ms ? Math.max(0, nowMs - Number(ms)) : undefined);
-  return {
-    ...partition,
-    pending,
-    sealed,
-    claimed,
-    oldest,
-    heldForMs: isHeld ? since(heldSinceMs) : undefined,
-    batchAgeMs: claimed > 0 ? since(firstMs) : undefined,
-    crashes: claimed > 0 ? Number(crashes ?? 0) : 0,
-    lastSqlstate: sqlstate || undefined,
-    lastReason: reason || undefined,
   };
 }

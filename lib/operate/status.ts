@@ -1,5 +1,6 @@
 /** Reads the answer of `GET /status`: how much waits where, how old it is, and why it does not drain. */
-import type { Buffer, PartitionStatus } from "../buffer/buffer.ts";
+import type { Buffer } from "../buffer/buffer.ts";
+import type { PartitionStatus } from "../buffer/partition-status.ts";
 import { decodeEnvelope } from "../schema/envelope.ts";
 import type { Registry } from "../schema/registry.ts";
 import type { Stream } from "../schema/stream.ts";

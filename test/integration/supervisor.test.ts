@@ -293,6 +293,42 @@ describe("GET /status", () => {
     await expectConserved(world, "checked", ids);
   });
 
+  test.each(["pending", "sealed", "claimed", "lease", "claim"])(
+    "a %s key that holds another type makes that partition unreadable, and hides nothing else",
+    async (kind) => {
+      const ids = [...(await push(5, 0)), ...(await push(2, 7))];
+      const foreign = `{spillway}:checked:${kind}:7`;
+      if (kind === "pending") await world.redis.rename(foreign, "{spillway}:checked:sealed:7");
+      if (kind === "lease") await world.redis.lpush(foreign, "a list");
+      else await world.redis.set(foreign, "a string");
+      await world.redis.lpush("{spillway}:events:pending:0", "waits");
+      const { body } = await call("GET", "/status");
+      expect(body.streams).toContainEqual(expect.objectContaining({ stream: "events", pending: 1 }));
+      const mine = await status();
+      expect(mine.pending + mine.sealed).toBe(7);
+      expect(mine.partitions).toMatchObject([
+        { partition: 0, depth: 5, lastReason: null },
+        {
+          ...{ partition: 7, depth: 2, lastSqlstate: null },
+          lastReason: `a key of this partition holds another type: ${foreign}`,
+        },
+      ]);
+      await world.redis.del(foreign);
+      await call("POST", "/drain/checked");
+      await expectConserved(world, "checked", ids);
+    },
+  );
+
+  test("503 if Redis refuses the commands themselves, as it is then not the partition's fault", async () => {
+    await push(5, 0);
+    world.upstash.setFault(({ path }) => {
+      if (path !== "/pipeline") return undefined;
+      const items = Array(8).fill({ error: "ERR max requests limit exceeded. Limit: 1, Usage: 1" });
+      return { kind: "answer", status: 200, body: JSON.stringify(items) };
+    });
+    expect((await call("GET", "/status")).status).toBe(503);
+  });
+
   test("deadLetters is null while Postgres is away, and all else is said", async () => {
     const ids = await push(5, 0);
     world.neon.setFault(() => ({ kind: "refuse" }));
