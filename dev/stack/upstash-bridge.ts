@@ -30,7 +30,10 @@ export interface UpstashBridge extends BreakableServer<SeenByUpstashBridge> {
   billedCommands: BilledCommandsCounter;
 }
 
-/** Upstash refuses requests beyond this size (10 MB). */
+/**
+ * Upstash refuses requests beyond this size (10 MB), and a command whose reply would be larger
+ * (upstash.com/docs/redis/troubleshooting/max_request_size_exceeded).
+ */
 const bodyMaxBytes = 10 * 1024 * 1024;
 
 const forbidden = new Set(
@@ -70,7 +73,10 @@ export async function startUpstashBridge(options: {
     const commands = parseCommands(path, body);
     if (typeof commands === "string") return refuse(400, commands);
     const isBase64 = request.headers["upstash-encoding"] === "base64";
-    return { seen: { path, commands }, run: () => run(redis, path, commands, isBase64, shasOfStripped) };
+    return {
+      seen: { path, commands },
+      run: async () => refuseLarge(await run(redis, path, commands, isBase64, shasOfStripped)),
+    };
   };
 
   await new Promise<void>((resolve) => {
@@ -81,8 +87,7 @@ export async function startUpstashBridge(options: {
     port: options.port,
     fault: options.fault,
     bodyMaxBytes,
-    refuseSize: (bytes) =>
-      refuse(413, `ERR max request size exceeded. Limit: ${bodyMaxBytes} bytes, Actual: ${bytes} bytes`),
+    refuseSize: (bytes) => refuse(413, sizeExceeded(bytes)),
     understand,
   });
   return {
@@ -98,6 +103,15 @@ export async function startUpstashBridge(options: {
 
 function refuse(status: number, error: string): Answer {
   return { status, body: JSON.stringify({ error }) };
+}
+
+const sizeExceeded = (bytes: number) =>
+  `ERR max request size exceeded. Limit: ${bodyMaxBytes} bytes, Actual: ${bytes} bytes`;
+
+/** Refuses an answer that is too large. The commands have run by then. */
+function refuseLarge(answer: Answer): Answer {
+  const bytes = answer === "unreachable" ? 0 : Buffer.byteLength(answer.body);
+  return bytes > bodyMaxBytes ? refuse(400, sizeExceeded(bytes)) : answer;
 }
 
 /** The request's commands with upper-case names, or the sentence that says what is wrong with it. */

@@ -13,7 +13,6 @@ import { readScript } from "./lua-scripts.ts";
 import { inspectPartitions, type PartitionStatus } from "./partition-status.ts";
 import {
   allPartitions,
-  claimedKey,
   claimKey,
   HELD_KEY,
   leaseKey,
@@ -23,17 +22,24 @@ import {
 } from "./redis-keys.ts";
 
 /** What the buffer uses of the client: any client with these will do. */
-type Client = Pick<Redis, "createScript" | "exists" | "llen" | "lpush" | "pipeline">;
+type Client = Pick<Redis, "createScript" | "exists" | "hmget" | "llen" | "lpush" | "pipeline">;
 
 /** Bounds of one LPUSH, for those who split. Upstash takes 10 MB a request; JSON in JSON grows by up to a half. */
 export const PUSH_LIMITS = { maxCount: 5000, maxBytes: 4_000_000 };
+
+/**
+ * Bound of the envelopes of one claim together, in bytes. Upstash refuses a command whose reply is over 10 MB
+ * (upstash.com/docs/redis/troubleshooting/max_request_size_exceeded), and text doubles in JSON at most: a quote or a
+ * backslash becomes two characters.
+ */
+const CLAIM_MAX_BYTES = 5_000_000;
 
 /** Who claims, and how much. */
 export interface Claimant {
   /** `instance:call`: a new one for each drain call; the instance is the living process. */
   token: string;
   leaseMs: number;
-  /** Envelopes wanted in one batch. */
+  /** Envelopes wanted in one batch. Fewer come if they are too large together for one reply of Redis. */
   count: number;
   /** Claims nothing while less than `count` waits. */
   fullBatchesOnly: boolean;
@@ -47,10 +53,17 @@ export interface Batch {
   name: string;
   /** False for a batch that was in hand already. */
   isFresh: boolean;
+  /** False if the claim took all that was in the partition; true if more is there, or may be. */
+  hasMore: boolean;
   /** Drain calls that died with this batch in hand. */
   crashes: number;
-  /** Drain calls that died with this envelope alone; undefined unless envelopes are handed out one at a time. */
+  /**
+   * Drain calls that died with this envelope alone, or were suspected to break the connection by it; undefined unless
+   * envelopes are handed out one at a time.
+   */
   crashesAlone: number | undefined;
+  /** How many times it was handed back as suspected; see `handBack`. */
+  suspicions: number;
   /** Oldest first. */
   envelopes: string[];
 }
@@ -75,7 +88,11 @@ export interface Work {
 }
 
 /** Makes a buffer on an Upstash client. Errors of the client pass through (redis-errors.ts reads them). */
-export function createBuffer(redis: Client, now: () => number = Date.now) {
+export function createBuffer(
+  redis: Client,
+  now: () => number = Date.now,
+  { claimMaxBytes = CLAIM_MAX_BYTES }: { claimMaxBytes?: number } = {},
+) {
   const claimScript = redis.createScript<unknown[]>(readScript("claim"));
   const handBackScript = redis.createScript<number>(readScript("hand-back"));
   const renewScript = redis.createScript<number>(readScript("renew"));
@@ -104,6 +121,7 @@ export function createBuffer(redis: Client, now: () => number = Date.now) {
       by.fullBatchesOnly ? "1" : "0",
       String(by.startedAtMs),
       String(now()),
+      String(claimMaxBytes),
     ]);
     return parseClaimReply(reply);
   }
@@ -191,13 +209,15 @@ function parseClaimReply(reply: unknown[]): ClaimReply {
   if (kind === "held") return { kind, expiresInMs: Number(rest[0]) };
   if (kind === "none") return { kind, depth: Number(rest[0]) < 0 ? undefined : Number(rest[0]) };
   if (kind !== "batch") throw new Error(`expected batch, none or held from claim.lua, got ${typeof kind}`);
-  const [name, fresh, crashes, alone, ...envelopes] = rest as [string, number, number, number, ...string[]];
+  const [name, fresh, more, crashes, alone, suspicions, ...envelopes] = rest as [string, ...unknown[]];
   return {
     kind,
     name,
     isFresh: Number(fresh) === 1,
+    hasMore: Number(more) === 1,
     crashes: Number(crashes),
     crashesAlone: Number(alone) < 0 ? undefined : Number(alone),
-    envelopes,
+    suspicions: Number(suspicions),
+    envelopes: envelopes as string[],
   };
 }

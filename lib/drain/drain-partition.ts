@@ -150,17 +150,14 @@ async function claimNext(
   return call.waitsForHeld && settled === "" ? { kind: "wait" } : end("held");
 }
 
-/**
- * After a settled batch. A tick's fresh batch that is not full emptied the partition, so it is the last; a recovered
- * batch says nothing about what is left.
- */
+/** After a settled batch: a tick ends with the batch that emptied the partition. */
 async function goOn(
   { buffer }: DrainDeps,
   { claimant }: DrainCall,
   partition: Partition,
-  { name, isFresh, envelopes }: Batch,
+  { name, hasMore }: Batch,
 ): Promise<Next> {
-  const isLast = !claimant.fullBatchesOnly && isFresh && envelopes.length < claimant.count;
+  const isLast = !claimant.fullBatchesOnly && !hasMore;
   if (!isLast) return { kind: "claim", settled: name };
   await buffer.release(partition, claimant, name);
   return end("empty", 0);

@@ -1,4 +1,5 @@
 /** The drain on real servers: what is stored, what is buried, what is kept, and what people are told. */
+import { randomBytes } from "node:crypto";
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import type { SupervisorDeps } from "../../functions/supervisor.ts";
 import { createBuffer } from "../../lib/buffer/buffer.ts";
@@ -86,6 +87,73 @@ describe("what a drain stores", () => {
     });
     expect((await flush()).streams[0]).toMatchObject({ batches: 0, remaining: 50, outcome: "short" });
     await expectConserved(world, "checked", ids);
+  });
+
+  describe("a claim is bounded in bytes, so that Upstash can answer it, whatever the rows of a batch", () => {
+    /** Pushes events of 100 KB that no packing makes shorter. A push of 50 is 5 MB. */
+    async function pushLarge(count: number): Promise<string[]> {
+      const ids: string[] = [];
+      while (ids.length < count)
+        ids.push(
+          ...(await push(
+            Array.from({ length: 50 }, () => ({ n: 1, note: randomBytes(75_000).toString("base64") })),
+          )),
+        );
+      return ids;
+    }
+    /** A buffer that keeps the size of each claim's reply. */
+    function measured() {
+      const bytes: number[] = [];
+      const claim: typeof world.buffer.claim = async (...args) => {
+        const reply = await world.buffer.claim(...args);
+        bytes.push(JSON.stringify(reply).length);
+        return reply;
+      };
+      return { bytes, buffer: { ...world.buffer, claim } };
+    }
+
+    test("a tick drains 300 events of 100 KB with BATCH_MAX_ROWS of 1000, to the end", async () => {
+      const ids = await pushLarge(300);
+      const { bytes, buffer } = measured();
+      expect(await tick({ batchMaxRows: 1000, buffer })).toMatchObject({
+        ...{ stored: 300, duplicates: 0, remaining: 0, outcome: "empty" },
+      });
+      expect(Math.max(...bytes)).toBeLessThan(10_000_000);
+      expect(await world.redis.keys("*")).toEqual([]);
+      await expectConserved(world, "checked", ids);
+    });
+
+    test("an eager flush goes on while a full batch of rows is there, and leaves the rest to a tick", async () => {
+      const ids = await pushLarge(150);
+      const { bytes, buffer } = measured();
+      const flush = await drain(world.supervisor({ batchMaxRows: 100, buffer }), {
+        ...{ stream: "checked", partition: P.index },
+      });
+      const { stored = 0, remaining } = flush.streams[0] ?? {};
+      expect(flush.streams[0]).toMatchObject({ outcome: "short" });
+      expect(stored).toBeGreaterThan(50); // more than one claim
+      expect([stored + (remaining ?? 0), (remaining ?? 0) < 100]).toEqual([150, true]);
+      expect(Math.max(...bytes)).toBeLessThan(10_000_000);
+      expect(await tick({ batchMaxRows: 100, buffer })).toMatchObject({
+        stored: remaining,
+        outcome: "empty",
+      });
+      await expectConserved(world, "checked", ids);
+    });
+
+    test("a batch in hand that is too large is drained in parts", async () => {
+      const ids = await pushLarge(150);
+      await world.redis.rename("{spillway}:checked:pending:3", "{spillway}:checked:claimed:3");
+      const claim = { name: "of an earlier release", token: "gone:1", outcome: "returned", crashes: "0" };
+      await world.redis.hset("{spillway}:checked:claim:3", claim);
+      const young = await push(good(5));
+      const { bytes, buffer } = measured();
+      expect(await tick({ batchMaxRows: 1000, buffer })).toMatchObject({
+        ...{ stored: 155, duplicates: 0, remaining: 0, outcome: "empty" },
+      });
+      expect(Math.max(...bytes)).toBeLessThan(10_000_000);
+      await expectConserved(world, "checked", [...ids, ...young]);
+    });
   });
 
   test("every partition is drained, whatever PARTITIONS says", async () => {

@@ -53,23 +53,42 @@ interface ClaimOptions {
   settled?: string;
   count?: number;
   fullBatchesOnly?: boolean;
+  maxBytes?: number;
 }
-const claim = ({ token = "me:1", settled = "", count = 3, fullBatchesOnly = false }: ClaimOptions = {}) =>
+const claim = ({
+  token = "me:1",
+  settled = "",
+  count = 3,
+  fullBatchesOnly = false,
+  maxBytes = 1000_000,
+}: ClaimOptions = {}) =>
   redis.eval(
     readScript("claim"),
     5,
     ...KEYS,
-    ...[token, settled, 10_000, count, fullBatchesOnly ? "1" : "0", 1, 2],
+    ...[token, settled, 10_000, count, fullBatchesOnly ? "1" : "0", 1, 2, maxBytes],
   ) as Promise<unknown[]>;
 
-const batch = (envelopes: string[], { fresh = 1, crashes = 0, crashesAlone = -1 } = {}) => [
+/** A claim's reply. More is left of a batch that was in hand already; a new one says it, or is full. */
+const batch = (
+  envelopes: string[],
+  {
+    fresh = 1,
+    crashes = 0,
+    crashesAlone = -1,
+    suspicions = 0,
+    more = 0,
+  }: Partial<Record<"fresh" | "crashes" | "crashesAlone" | "suspicions" | "more", number>> = {
+    more: envelopes.length < 3 ? 0 : 1,
+  },
+) => [
   "batch",
   nameOf(...envelopes),
-  fresh,
-  crashes,
-  crashesAlone,
+  ...[fresh, fresh === 0 ? 1 : more, crashes, crashesAlone, suspicions],
   ...envelopes,
 ];
+/** The envelopes of a claim's reply. */
+const envelopesOf = (reply: unknown[]) => reply.slice(7);
 const inHand = (envelopes: string[], token = "me:1", more: Record<string, string> = {}) => ({
   name: nameOf(...envelopes),
   token,
@@ -302,9 +321,125 @@ CASES.push([
   "envelopes in hand whose claim somebody deleted by hand are handed out with the next batch",
   { pending: ["c"], claimed: ["a", "b"] },
   {},
-  batch(["a", "b", "c"]),
+  batch(["a", "b", "c"], { more: 0 }),
   { claimed: ["a", "b", "c"], lease: "me:1", claim: inHand(["a", "b", "c"]) },
 ]);
+
+const inHandOf = (envelopes: string[], more: Record<string, string> = {}) => ({
+  claimed: envelopes,
+  lease: "me:1",
+  claim: inHand(envelopes, "me:1", more),
+});
+/** Bounds in bytes: each envelope is as large as its text. */
+const BOUNDED: typeof CASES = [
+  [
+    "what is too large together goes back where it came from, the oldest of it last",
+    { pending: ["z"], sealed: ["ee", "dd", "cc", "bb", "aa"] },
+    { count: 4, maxBytes: 5 },
+    batch(["dd", "ee"], { more: 1 }),
+    { pending: ["z"], sealed: ["cc", "bb", "aa"], ...inHandOf(["dd", "ee"]) },
+  ],
+  [
+    "and comes next",
+    { pending: ["z"], sealed: ["cc", "bb", "aa"], ...inHandOf(["dd", "ee"]) },
+    { count: 4, maxBytes: 5, settled: nameOf("dd", "ee") },
+    batch(["bb", "cc"], { more: 1 }),
+    { pending: ["z"], sealed: ["aa"], ...inHandOf(["bb", "cc"]) },
+  ],
+  [
+    "bytes that fit exactly fit, and if they are all, nothing more is there",
+    { pending: ["bb", "aa"] },
+    { maxBytes: 4 },
+    batch(["aa", "bb"], { more: 0 }),
+    inHandOf(["aa", "bb"]),
+  ],
+  [
+    "an envelope that is too large is handed out, alone",
+    { pending: ["b", "huge", "a"] },
+    { maxBytes: 2 },
+    batch(["b"], { more: 1 }),
+    { sealed: ["huge", "a"], ...inHandOf(["b"]) },
+  ],
+  [
+    "also as the first",
+    { sealed: ["huge", "a"] },
+    { maxBytes: 2 },
+    batch(["huge"], { more: 1 }),
+    { sealed: ["a"], ...inHandOf(["huge"]) },
+  ],
+  [
+    "a sealed generation that is too large is not topped up, and pending stays",
+    { pending: ["z"], sealed: ["bb", "aa"] },
+    { maxBytes: 3 },
+    batch(["bb"], { more: 1 }),
+    { pending: ["z"], sealed: ["aa"], ...inHandOf(["bb"]) },
+  ],
+  [
+    "a top-up takes as much as still fits, which may be nothing",
+    { pending: ["zz", "y"], sealed: ["b", "a"] },
+    { maxBytes: 3 },
+    batch(["a", "b"], { more: 1 }),
+    { sealed: ["zz", "y"], ...inHandOf(["a", "b"]) },
+  ],
+  [
+    "an eager flush takes what fits of a full batch",
+    { pending: ["z", "y"], sealed: ["a"] },
+    { fullBatchesOnly: true, maxBytes: 2 },
+    batch(["a", "z"], { more: 1 }),
+    { sealed: ["y"], ...inHandOf(["a", "z"]) },
+  ],
+  [
+    "a batch in hand that is too large is handed out in part; the rest is sealed again, before anything newer",
+    { pending: ["z"], sealed: ["d"], claimed: ["a", "b", "e"], claim: inHand(["a", "b", "e"], "me:0") },
+    { maxBytes: 2 },
+    batch(["a", "b"], { fresh: 0 }),
+    { pending: ["z"], sealed: ["e", "d"], ...inHandOf(["a", "b"]) },
+  ],
+  [
+    "its crashes and suspicions stay with that part",
+    {
+      claimed: ["a", "b", "c"],
+      claim: inHand(["a", "b", "c"], "you:1", { crashes: "1", suspicions: "1", suspectedAtMs: "7" }),
+    },
+    { maxBytes: 1 },
+    batch(["a"], { fresh: 0, crashes: 2, suspicions: 1 }),
+    {
+      ...{ sealed: ["c", "b"], claimed: ["a"], lease: "me:1" },
+      claim: inHand(["a"], "me:1", { crashes: "2", suspicions: "1", suspectedAtMs: "7" }),
+    },
+  ],
+  [
+    "a late acknowledgement of the batch that was too large deletes nothing",
+    { sealed: ["c"], ...inHandOf(["a", "b"]) },
+    { settled: nameOf("a", "b", "c") },
+    batch(["a", "b"], { fresh: 0 }),
+    { sealed: ["c"], ...inHandOf(["a", "b"]) },
+  ],
+  [
+    "a batch in hand of more rows than a batch may have is handed out in part, too",
+    { claimed: ["a", "b", "c", "d"], claim: inHand(["a", "b", "c", "d"], "me:0") },
+    { count: 3 },
+    batch(["a", "b", "c"], { fresh: 0 }),
+    { sealed: ["d"], ...inHandOf(["a", "b", "c"]) },
+  ],
+  [
+    "envelopes one at a time are as large as they are, and the others stay in hand",
+    { claimed: ["aa", "b", "c"], claim: inHand(["aa", "b", "c"], "me:0", { oneAtATime: "1" }) },
+    { maxBytes: 1 },
+    batch(["aa"], { fresh: 0, crashesAlone: 0 }),
+    {
+      ...{ claimed: ["aa", "b", "c"], lease: "me:1" },
+      claim: inHand(["aa"], "me:1", { oneAtATime: "1" }),
+    },
+  ],
+  [
+    "envelopes without a claim that are too large with the next batch",
+    { sealed: ["d", "c"], claimed: ["a", "b"] },
+    { maxBytes: 3 },
+    batch(["a", "b", "c"], { more: 1 }),
+    { sealed: ["d"], ...inHandOf(["a", "b", "c"]) },
+  ],
+];
 
 describe("claim.lua", () => {
   test.each(CASES)("%s", async (_name, before, terms, reply, after) => {
@@ -315,12 +450,69 @@ describe("claim.lua", () => {
     expect(await get()).toEqual(after);
   });
 
+  test.each(BOUNDED)("bounded in bytes: %s", async (_name, before, terms, reply, after) => {
+    await put(before);
+    expect(await claim(terms)).toEqual(reply);
+    expect(await get()).toEqual(after);
+  });
+
+  test("bounded in bytes, it hands out everything once, in the order in which smaller batches would come", async () => {
+    const envelopes = Array.from({ length: 60 }, (_, i) => `${i}-`.padEnd(1 + ((i * 7) % 13), "x"));
+    await put({ pending: envelopes.toReversed() });
+    const newestFirst: unknown[] = [];
+    let settled = "";
+    for (;;) {
+      const [kind, name, , more, , , , ...batch] = await claim({ count: 50, maxBytes: 40, settled });
+      if (kind !== "batch") break;
+      newestFirst.push(...batch.toReversed());
+      expect(more === 1 || newestFirst.length === 60).toBe(true);
+      expect(batch.length === 1 || batch.join("").length <= 40).toBe(true);
+      settled = name as string;
+    }
+    expect(newestFirst.toReversed()).toEqual(envelopes);
+    expect(await get()).toEqual({});
+  });
+
+  test("bounded in bytes, sent twice it changes nothing the second time", async () => {
+    await put({ sealed: ["b"], claimed: ["c", "d", "e"], claim: inHand(["c", "d", "e"], "me:0") });
+    const first = await claim({ maxBytes: 2 });
+    const state = await get();
+    expect(await claim({ maxBytes: 2 })).toEqual(first);
+    expect(await get()).toEqual(state);
+  });
+
+  test("20,000 envelopes that somebody put in hand are handed out in parts", async () => {
+    const envelopes = Array.from({ length: 20_000 }, (_, i) => String(i));
+    await put({ claimed: envelopes });
+    const [, name, , more, , , , ...batch] = await claim({ count: 5000 });
+    expect([more, batch]).toEqual([1, envelopes.slice(0, 5000)]);
+    expect(await redis.lrange("sealed", 0, -1)).toEqual(envelopes.slice(5000).toReversed());
+    expect(envelopesOf(await claim({ count: 5000, settled: name as string }))).toEqual(
+      envelopes.slice(15_000),
+    );
+  });
+
+  test.each<[string, State]>([
+    ["claimed", { pending: ["c", "b"], sealed: ["a"] }],
+    ["pending", { sealed: ["b", "a"] }],
+    ["sealed", { pending: ["b", "a"] }],
+  ])("a %s key of another type costs no envelope", async (key, before) => {
+    await put(before);
+    await redis.set(key, "a string");
+    await claim().catch((error: Error) => expect(error.message).toMatch(/^WRONGTYPE/));
+    const lists = ["pending", "sealed", "claimed"];
+    const foreign = await Promise.all(lists.map((list) => redis.type(list)));
+    await redis.del(...lists.filter((_, i) => foreign[i] === "string"));
+    const kept = await Promise.all(lists.map((list) => redis.lrange(list, 0, -1)));
+    expect(kept.flat().sort()).toEqual([...(before.pending ?? []), ...(before.sealed ?? [])].sort());
+  });
+
   test("sent twice with the same arguments, it changes nothing the second time", async () => {
     await put({ pending: ["d", "c", "b", "a"] });
     const first = await claim();
     const state = await get();
     const again = await claim();
-    expect(again.slice(5)).toEqual(first.slice(5));
+    expect(envelopesOf(again)).toEqual(envelopesOf(first));
     expect(await get()).toEqual(state);
   });
 
@@ -350,7 +542,7 @@ describe("claim.lua", () => {
 
   test("5,000 envelopes fit one batch", async () => {
     await put({ pending: Array.from({ length: 5000 }, (_, i) => String(i)) });
-    expect((await claim({ count: 5000 })).length).toBe(5005);
+    expect(envelopesOf(await claim({ count: 5000 })).length).toBe(5000);
   });
 
   test("what it costs, in calls inside the script: few when idle, under a tenth an event on a backlog", async () => {
@@ -382,7 +574,7 @@ describe("while Redis is full", () => {
   test("what is in hand and what waits can still be drained, handed back and renewed: only that makes room", async () => {
     await put({ pending: ["d", "c"], claimed: ["a", "b"], claim: inHand(["a", "b"], "you:1") });
     const again = await full(() => claim({ count: 2 }));
-    expect(again.slice(5)).toEqual(["a", "b"]);
+    expect(envelopesOf(again)).toEqual(["a", "b"]);
     const renewed = full(() => redis.eval(readScript("renew"), 2, "lease", "claim", "me:1", 10_000));
     expect(await renewed).toBe(1);
     await redis.del("lease"); // it ran out meanwhile
@@ -390,7 +582,16 @@ describe("while Redis is full", () => {
     expect(await back).toBe(1);
     await full(() => claim({ count: 2 }));
     const next = await full(() => claim({ count: 2, settled: nameOf("a", "b") }));
-    expect(next.slice(5)).toEqual(["c", "d"]);
+    expect(envelopesOf(next)).toEqual(["c", "d"]);
+  });
+
+  test("what is too much for one reply is given back all the same", async () => {
+    await put({ sealed: ["e"], claimed: ["a", "b", "c", "d"], claim: inHand(["a", "b", "c", "d"], "me:1") });
+    const two = await full(() => claim({ maxBytes: 2 }));
+    expect(envelopesOf(two)).toEqual(["a", "b"]);
+    const next = await full(() => claim({ maxBytes: 2, settled: nameOf("a", "b") }));
+    expect(envelopesOf(next)).toEqual(["c", "d"]);
+    expect(await redis.lrange("sealed", 0, -1)).toEqual(["e"]);
   });
 });
 
@@ -401,8 +602,7 @@ describe("hand-back.lua", () => {
   test("with no time to find the row at fault, envelopes are handed out one at a time from then on, and that is no crash", async () => {
     await put({ claimed: ["a", "b"], lease: "me:1", claim: inHand(["a", "b"]) });
     expect(await handBack("me:1", "1")).toBe(1);
-    const [, , fresh, crashes, crashesAlone, ...envelopes] = await claim({ token: "you:1" });
-    expect([fresh, crashes, crashesAlone, envelopes]).toEqual([0, 0, 0, ["a"]]);
+    expect(await claim({ token: "you:1" })).toEqual(batch(["a"], { fresh: 0, crashesAlone: 0 }));
   });
 
   test("gives the lease up and says why; the batch stays", async () => {

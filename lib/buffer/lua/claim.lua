@@ -12,10 +12,14 @@
 --       5 fullBatchesOnly  "1": claim only if `count` envelopes are there (an eager flush)
 --       6 heldSinceMs      when this drain call began  } the caller's clock, in milliseconds,
 --       7 nowMs                                        } for people who ask who holds a batch, and how long
--- Returns  {"batch", name, fresh, crashes, crashesAlone, envelope, envelope, …}   envelopes oldest first
+--       8 maxBytes         of the envelopes handed out together; one envelope is handed out whatever its size
+-- Returns  {"batch", name, fresh, more, crashes, crashesAlone, suspicions, envelope, envelope, …}   envelopes oldest first
 --                                fresh: 1 for a new batch, 0 for one that was in hand already
+--                                more: 0 if nothing was left in the partition but this batch, 1 if more is or may be there
 --                                crashes: drain calls that died with this batch in hand
 --                                crashesAlone: -1, or, for an envelope handed out alone, drain calls that died with it
+--                                    (or were suspected to break the connection by it, hand-back.lua)
+--                                suspicions: as hand-back.lua counted them for this batch
 --          {"none", depth}       too little was there (depth -1: not counted); the lease is given up
 --          {"held", leaseMs}     another drain call holds the partition
 --
@@ -27,16 +31,22 @@
 -- stores an id once: two batches with one name hold the same events. Text that is not an envelope did not come from
 -- ingest, so no client was promised anything. Hashing whole envelopes took Redis three times as long with 10 KB events.
 --
+-- A batch is bounded in envelopes and in bytes, whatever was configured when they were pushed. What is too much goes back
+-- to the head of sealed, where it came from: it comes next, in its order, and before anything newer. A new batch keeps the
+-- newest, as if LPOP had been asked for fewer. A batch in hand keeps its oldest: those may be of an older generation.
+--
 -- `crashes` rises only when another instance takes up a batch that was neither acknowledged nor handed back, because
--- then its drain call died. After NARROW_AFTER crashes, or after a caller found no time to find the row at fault (hand-back.lua),
--- envelopes are handed out one at a time. An envelope whose drain call died goes behind the others. The caller buries
+-- then its drain call died. After NARROW_AFTER crashes, or if a caller had no time to find the row at fault or suspected the
+-- batch twice (hand-back.lua), envelopes are handed out one at a time. An envelope whose drain call died goes behind the others. The caller buries
 -- an envelope with which too many drain calls died alone.
 
 local pending, sealed, claimed, lease, claim = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local token, settled, leaseMs = ARGV[1], ARGV[2], ARGV[3]
 local count, fullBatchesOnly, heldSinceMs, nowMs = tonumber(ARGV[4]), ARGV[5] == "1", ARGV[6], ARGV[7]
+local maxBytes = tonumber(ARGV[8])
 local NARROW_AFTER = 3
 local HEAD = 128
+local PUSHED_AT_ONCE = 1000 -- Lua's stack takes some 8,000 arguments
 
 local function nameOf(envelopes)
   local heads = {}
@@ -44,14 +54,32 @@ local function nameOf(envelopes)
   return redis.sha1hex(table.concat(heads, "\n"))
 end
 
+-- How many envelopes of the list, from its first on, fit into a batch that holds `held` of `bytes` bytes already; and its
+-- bytes then. The first of a batch always fits.
+local function fitting(list, held, bytes)
+  for i, envelope in ipairs(list) do
+    local isTooMuch = held + i > count or bytes + #envelope > maxBytes
+    if isTooMuch and held + i > 1 then return i - 1, bytes end
+    bytes = bytes + #envelope
+  end
+  return #list, bytes
+end
+
+-- Puts envelopes back onto the head of sealed, so that they come next.
+local function giveBack(oldestFirst)
+  for i = 1, #oldestFirst, PUSHED_AT_ONCE do
+    redis.call("LPUSH", sealed, unpack(oldestFirst, i, math.min(i + PUSHED_AT_ONCE - 1, #oldestFirst)))
+  end
+end
+
 if settled == "" and redis.call("EXISTS", pending, sealed, claimed) == 0 then
   if redis.call("GET", lease) == token then redis.call("DEL", lease) end
   return {"none", 0}
 end
 
-local known = redis.call("HMGET", claim, "name", "token", "outcome", "crashes", "oneAtATime")
+local known = redis.call("HMGET", claim, "name", "token", "outcome", "crashes", "oneAtATime", "suspicions")
 local name, owner, outcome = known[1], known[2], known[3]
-local crashes, oneAtATime = tonumber(known[4] or "0"), known[5] == "1"
+local crashes, oneAtATime, suspicions = tonumber(known[4] or "0"), known[5] == "1", tonumber(known[6] or "0")
 local inHand = name or oneAtATime -- whether claimed holds envelopes, as far as the claim knows
 
 local function instance(of) return string.match(of or "", "^[^:]*") end
@@ -72,7 +100,7 @@ if name and name == settled then
     inHand = true
   else
     redis.call("DEL", claimed, claim)
-    crashes, oneAtATime, inHand = 0, false, false
+    crashes, oneAtATime, suspicions, inHand = 0, false, 0, false
   end
   name = false
 end
@@ -86,17 +114,29 @@ local function none(depth)
   return {"none", depth}
 end
 
-local function hand(envelopes, crashesAlone, isFresh)
+local function hand(envelopes, crashesAlone, isFresh, hasMore)
   local handedName = nameOf(envelopes)
   redis.call("SET", lease, token, "PX", leaseMs)
   redis.call("HSET", claim, "name", handedName, "token", token, "outcome", "", "crashes", crashes,
     "heldSinceMs", heldSinceMs, unpack(isFresh and {"firstMs", nowMs} or {}))
-  return {"batch", handedName, isFresh and 1 or 0, crashes, crashesAlone, unpack(envelopes)}
+  return {"batch", handedName, isFresh and 1 or 0, hasMore and 1 or 0, crashes, crashesAlone, suspicions, unpack(envelopes)}
+end
+
+-- The envelopes in claimed, and whether some were given back because they are more than a batch may hold. An
+-- acknowledgement deletes all of claimed, so claimed keeps what is handed out and nothing else.
+local function wholeBatch()
+  local envelopes, surplus = redis.call("LRANGE", claimed, 0, -1), {}
+  local kept = fitting(envelopes, 0, 0)
+  if kept == #envelopes then return envelopes, false end
+  for i = kept + 1, #envelopes do surplus[i - kept], envelopes[i] = envelopes[i], nil end
+  giveBack(surplus)
+  redis.call("LTRIM", claimed, 0, kept - 1)
+  return envelopes, true
 end
 
 if count == 0 then return none(-1) end
 
--- Recover: the batch in hand comes first, and comes back as it was.
+-- Recover: the batch in hand comes first, and comes back as it was, unless it is larger than a batch may be.
 if inHand and redis.call("EXISTS", claimed) == 1 then
   redis.call("DEL", lease) -- a full Redis refuses to SET, unless a script has written already; this makes room, too
   local crashed = name and outcome ~= "returned" and instance(owner) ~= instance(token)
@@ -105,14 +145,14 @@ if inHand and redis.call("EXISTS", claimed) == 1 then
     redis.call("HINCRBY", claim, "crashes:" .. name, 1)
     redis.call("RPUSH", claimed, redis.call("LPOP", claimed))
   end
-  if crashes < NARROW_AFTER and not oneAtATime then return hand(redis.call("LRANGE", claimed, 0, -1), -1) end
+  if crashes < NARROW_AFTER and not oneAtATime then return hand((wholeBatch()), -1, false, true) end
   redis.call("HSET", claim, "oneAtATime", "1")
   local first = redis.call("LRANGE", claimed, 0, 0)
   local crashesAlone = redis.call("HGET", claim, "crashes:" .. nameOf(first))
-  return hand(first, tonumber(crashesAlone or "0"))
+  return hand(first, tonumber(crashesAlone or "0"), false, true)
 end
 if inHand then redis.call("DEL", claim) end -- somebody emptied claimed by hand: the claim describes no batch
-crashes = 0
+crashes, suspicions = 0, 0
 
 -- Too little for a full batch: everything stays where it is.
 local sealedDepth, pendingDepth -- nil: not looked yet
@@ -124,19 +164,36 @@ if fullBatchesOnly then
   end
 end
 
--- Take from the sealed generation; when that runs short, seal pending and top up from it.
-local envelopes = {}
+-- Take from the sealed generation; when that runs short, seal pending and top up from it. A key of another type fails
+-- here, after envelopes were popped: pcall, because a script that fails is not undone.
+local envelopes, bytes, isFull, failure = {}, 0, false, nil
 local function take(wanted)
-  local popped = redis.call("LPOP", sealed, wanted) or {}
-  for i = #popped, 1, -1 do envelopes[#envelopes + 1] = popped[i] end
+  local popped, surplus, kept = redis.pcall("LPOP", sealed, wanted) or {}, {}, 0
+  failure = popped.err and popped
+  if failure then return end
+  kept, bytes = fitting(popped, #envelopes, bytes)
+  for i = kept, 1, -1 do envelopes[#envelopes + 1] = popped[i] end
+  for i = #popped, kept + 1, -1 do surplus[#surplus + 1] = popped[i] end
+  giveBack(surplus)
+  isFull = #surplus > 0 or #envelopes >= count
 end
 if sealedDepth ~= 0 then take(count) end
-if #envelopes < count and redis.pcall("RENAME", pending, sealed).ok then -- fails if nothing is pending
+if not isFull and not failure and redis.pcall("RENAME", pending, sealed).ok then -- fails if nothing is pending
   take(count - #envelopes) -- sealed was empty by then: nothing was overwritten
 end
+if failure and #envelopes == 0 then return failure end -- else the next claim meets it
+
+local depth = #envelopes > 0 and redis.pcall("RPUSH", claimed, unpack(envelopes)) or 0
+if type(depth) == "table" then
+  giveBack(envelopes)
+  return depth
+end
+local hasMore = isFull or failure
 -- More in claimed than was taken: envelopes whose claim somebody deleted by hand. They join this batch.
-if #envelopes == 0 or redis.call("RPUSH", claimed, unpack(envelopes)) > #envelopes then
-  envelopes = redis.call("LRANGE", claimed, 0, -1)
+if #envelopes == 0 or depth > #envelopes then
+  local wereTooMany
+  envelopes, wereTooMany = wholeBatch()
+  hasMore = hasMore or wereTooMany
 end
 if #envelopes == 0 then return none(0) end
-return hand(envelopes, -1, true)
+return hand(envelopes, -1, true, hasMore)
