@@ -13,6 +13,7 @@ import { readScript } from "./lua-scripts.ts";
 import { inspectPartitions, type PartitionStatus } from "./partition-status.ts";
 import {
   allPartitions,
+  claimedKey,
   claimKey,
   HELD_KEY,
   leaseKey,
@@ -66,6 +67,14 @@ export interface Batch {
   suspicions: number;
   /** Oldest first. */
   envelopes: string[];
+}
+
+/** Why a batch is handed back. `reason` is without data of an event. */
+export interface WhyHandedBack {
+  sqlstate?: string;
+  reason?: string;
+  oneAtATime?: boolean;
+  isSuspected?: boolean;
 }
 
 /** A claim's answer. `depth` is undefined if it was not counted. */
@@ -132,17 +141,16 @@ export function createBuffer(
   }
 
   /**
-   * Gives the lease up with the batch still in hand; says why, for people. No crash is counted. `oneAtATime`: from now
-   * on its envelopes are handed out one at a time.
+   * Gives the lease up with the batch still in hand; says why, for people. No crash is counted. May be repeated.
+   * `oneAtATime`: from now on its envelopes are handed out one at a time. `isSuspected`: its insert broke the connection to
+   * Postgres, and one of its events may be why. Suspicions within 60 s count once; after two the same as `oneAtATime`.
    */
-  async function handBack(
-    partition: Partition,
-    token: string,
-    why: { sqlstate?: string; reason?: string; oneAtATime?: boolean } = {},
-  ): Promise<void> {
-    const { sqlstate = "", reason = "", oneAtATime = false } = why;
-    const args = [token, sqlstate, reason, oneAtATime ? "1" : "0"];
-    await handBackScript.exec([leaseKey(partition), claimKey(partition)], args);
+  async function handBack(partition: Partition, token: string, why: WhyHandedBack = {}): Promise<void> {
+    const { sqlstate = "", reason = "", oneAtATime = false, isSuspected = false } = why;
+    const keys = [claimedKey(partition), leaseKey(partition), claimKey(partition)];
+    const flag = (isSo: boolean) => (isSo ? "1" : "0");
+    const args = [token, sqlstate, reason, flag(oneAtATime), flag(isSuspected), String(now())];
+    await handBackScript.exec(keys, args);
   }
 
   /** Extends the lease; false when another drain call has taken the batch up. */

@@ -578,8 +578,7 @@ describe("while Redis is full", () => {
     const renewed = full(() => redis.eval(readScript("renew"), 2, "lease", "claim", "me:1", 10_000));
     expect(await renewed).toBe(1);
     await redis.del("lease"); // it ran out meanwhile
-    const back = full(() => redis.eval(readScript("hand-back"), 2, "lease", "claim", "me:1", "", "", "0"));
-    expect(await back).toBe(1);
+    expect(await full(() => handBack({ suspected: "1" }))).toBe(1);
     await full(() => claim({ count: 2 }));
     const next = await full(() => claim({ count: 2, settled: nameOf("a", "b") }));
     expect(envelopesOf(next)).toEqual(["c", "d"]);
@@ -595,13 +594,23 @@ describe("while Redis is full", () => {
   });
 });
 
-describe("hand-back.lua", () => {
-  const handBack = (token = "me:1", alone = "0") =>
-    redis.eval(readScript("hand-back"), 2, "lease", "claim", token, "42P01", "why", alone);
+interface HandBackOptions {
+  token?: string;
+  alone?: string;
+  suspected?: string;
+  nowMs?: number;
+}
+const handBack = ({ token = "me:1", alone = "0", suspected = "0", nowMs = 0 }: HandBackOptions = {}) =>
+  redis.eval(
+    readScript("hand-back"),
+    ...[3, "claimed", "lease", "claim"],
+    ...[token, "42P01", "why", alone, suspected, nowMs],
+  );
 
+describe("hand-back.lua", () => {
   test("with no time to find the row at fault, envelopes are handed out one at a time from then on, and that is no crash", async () => {
     await put({ claimed: ["a", "b"], lease: "me:1", claim: inHand(["a", "b"]) });
-    expect(await handBack("me:1", "1")).toBe(1);
+    expect(await handBack({ alone: "1" })).toBe(1);
     expect(await claim({ token: "you:1" })).toEqual(batch(["a"], { fresh: 0, crashesAlone: 0 }));
   });
 
@@ -618,6 +627,118 @@ describe("hand-back.lua", () => {
     const state = { claimed: ["a"], lease: "you:1", claim: inHand(["a"], "you:1") };
     await put(state);
     expect(await handBack()).toBe(0);
+    expect(await get()).toEqual(state);
+  });
+});
+
+describe("a batch handed back as suspected, because its insert broke the connection", () => {
+  const MINUTE = 60_000;
+  const T = 1_000_000;
+  /** One drain call that claims and hands back as suspected; returns what it had. */
+  async function suspect(nowMs: number, token = "me:1"): Promise<unknown[]> {
+    const reply = await claim({ token });
+    expect(await handBack({ token, suspected: "1", nowMs })).toBe(1);
+    return reply;
+  }
+
+  test("is claimed whole at first, and its suspicions are told", async () => {
+    await put({ pending: ["b", "a"] });
+    expect(await suspect(T)).toEqual(batch(["a", "b"]));
+    expect(await claim()).toEqual(batch(["a", "b"], { fresh: 0, suspicions: 1 }));
+  });
+
+  test("suspicions within a minute of the last that was counted are one", async () => {
+    await put({ pending: ["b", "a"] });
+    for (const afterMs of [0, 1, 30_000, MINUTE - 1]) await suspect(T + afterMs);
+    expect(await claim()).toEqual(batch(["a", "b"], { fresh: 0, suspicions: 1 }));
+  });
+
+  test("two a minute apart narrow it: envelopes are handed out one at a time, and no crash is counted", async () => {
+    await put({ pending: ["b", "a"] });
+    await suspect(T);
+    await suspect(T + MINUTE, "you:1");
+    const alone = batch(["a"], { fresh: 0, crashesAlone: 0, suspicions: 2 });
+    expect(await claim({ token: "they:1" })).toEqual(alone);
+    expect(await get()).toEqual({
+      claimed: ["a", "b"],
+      lease: "they:1",
+      claim: inHand(["a"], "they:1", {
+        ...{ oneAtATime: "1", sqlstate: "42P01", reason: "why" },
+        ...{ suspicions: "2", suspectedAtMs: String(T + MINUTE) },
+      }),
+    });
+  });
+
+  test("the culprit alone goes behind the others, which are stored first, and its count rises", async () => {
+    await put({ pending: ["c", "b", "a"] });
+    await suspect(T);
+    await suspect(T + MINUTE);
+    expect(envelopesOf(await suspect(T + 2 * MINUTE))).toEqual(["a"]);
+    const known = { fresh: 0, suspicions: 3 };
+    expect(await claim()).toEqual(batch(["b"], { ...known, crashesAlone: 0 }));
+    expect(await claim({ settled: nameOf("b") })).toEqual(batch(["c"], { ...known, crashesAlone: 0 }));
+    expect(await claim({ settled: nameOf("c") })).toEqual(batch(["a"], { ...known, crashesAlone: 1 }));
+    expect(await handBack({ suspected: "1", nowMs: T + 3 * MINUTE })).toBe(1);
+    expect(await claim()).toEqual(batch(["a"], { fresh: 0, suspicions: 4, crashesAlone: 2 }));
+  });
+
+  test("within a minute an envelope alone goes behind the others too, and nothing is counted against it", async () => {
+    await put({ pending: ["b", "a"] });
+    await suspect(T);
+    await suspect(T + MINUTE);
+    await suspect(T + MINUTE + 1);
+    const reply = batch(["b"], { fresh: 0, suspicions: 2, crashesAlone: 0 });
+    expect(await claim()).toEqual(reply);
+    expect(await redis.lrange("claimed", 0, -1)).toEqual(["b", "a"]);
+    expect(await redis.hexists("claim", `crashes:${nameOf("a")}`)).toBe(0);
+  });
+
+  test("sent twice, however late, it counts once and moves one envelope", async () => {
+    await put({ pending: ["c", "b", "a"] });
+    await suspect(T);
+    await handBack({ suspected: "1", nowMs: T + MINUTE });
+    expect(await redis.hget("claim", "suspicions")).toBe("1");
+    await suspect(T + MINUTE);
+    await suspect(T + 2 * MINUTE);
+    const state = await get();
+    expect(state.claimed).toEqual(["b", "c", "a"]);
+    expect(await handBack({ suspected: "1", nowMs: T + 3 * MINUTE })).toBe(1);
+    expect(await get()).toEqual(state);
+  });
+
+  test("a late acknowledgement of the envelope that went behind deletes no other", async () => {
+    await put({ pending: ["b", "a"] });
+    await suspect(T);
+    await suspect(T + MINUTE);
+    await suspect(T + 2 * MINUTE);
+    const next = await claim({ settled: nameOf("a") });
+    expect(envelopesOf(next)).toEqual(["b"]);
+    expect(await redis.lrange("claimed", 0, -1)).toEqual(["b", "a"]);
+  });
+
+  test("a batch that is acknowledged takes its suspicions with it", async () => {
+    await put({ pending: ["a"] });
+    await suspect(T);
+    await suspect(T + MINUTE);
+    await suspect(T + 2 * MINUTE);
+    await claim();
+    await redis.lpush("pending", "z");
+    expect(await claim({ settled: nameOf("a") })).toEqual(batch(["z"]));
+    expect((await get()).claim).toEqual(inHand(["z"]));
+  });
+
+  test("an envelope alone that is settled after all clears every envelope of its count", async () => {
+    await put({ pending: ["b", "a"] });
+    for (const minute of [0, 1, 2, 3]) await suspect(T + minute * MINUTE); // a and b alone, once each
+    expect(await claim()).toEqual(batch(["a"], { fresh: 0, suspicions: 4, crashesAlone: 1 }));
+    const next = await claim({ settled: nameOf("a") });
+    expect(next).toEqual(batch(["b"], { fresh: 0, suspicions: 4, crashesAlone: 0 }));
+  });
+
+  test("after another drain call took the batch up, nothing is suspected", async () => {
+    const state = { claimed: ["a"], lease: "you:1", claim: inHand(["a"], "you:1") };
+    await put(state);
+    expect(await handBack({ suspected: "1", nowMs: T })).toBe(0);
     expect(await get()).toEqual(state);
   });
 });
