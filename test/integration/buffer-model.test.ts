@@ -1,20 +1,30 @@
 /**
  * The buffer's state machine under random interleavings of everything that may happen to it: pushes sent twice,
- * replies lost, half-written batches, crashes, expired leases, late duplicates of any command, Redis restored
- * from an older state, redrives. After every step each acknowledged id is in the table, in dead letters or in
+ * replies lost, half-written batches, crashes, expired leases, late duplicates of any command, batches too large for
+ * the release that takes them up, suspicions, Redis restored from an older state, redrives. After every step each acknowledged id is in the table, in dead letters or in
  * the buffer; once the buffer is empty, in exactly one of the first two.
  *
  * Redis is real; the table and the dead letters are sets, because a primary key is one.
  */
 import fc from "fast-check";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import type { Batch, ClaimReply } from "../../lib/buffer/buffer.ts";
+import { type Batch, type ClaimReply, createBuffer } from "../../lib/buffer/buffer.ts";
+import { connectRedis } from "../../lib/buffer/redis-client.ts";
 import { claimedKey, claimKey, leaseKey, pendingKey, sealedKey } from "../../lib/buffer/redis-keys.ts";
 import { openWorld, type World } from "./test-stack.ts";
 
+const BATCH_MAX_BYTES = 24;
 let world: World;
+/** Two releases: one whose batches are small, and one that knows no bound in bytes. */
+let bounded: World["buffer"];
+let unbounded: World["buffer"];
+/** The clock of every caller, in milliseconds. */
+let nowMs = 0;
 beforeAll(async () => {
   world = await openWorld();
+  const redis = connectRedis(world.config, 2000);
+  bounded = createBuffer(redis, () => nowMs, { claimMaxBytes: BATCH_MAX_BYTES });
+  unbounded = createBuffer(redis, () => nowMs, { claimMaxBytes: 1e9 });
 });
 afterAll(() => world.close());
 
@@ -47,17 +57,20 @@ class Model {
   #nextId = 0;
 
   newIds(count: number): string[] {
-    return Array.from({ length: count }, () => `id-${this.#nextId++}`);
+    return Array.from({ length: count }, () => {
+      const n = this.#nextId++;
+      return `id-${n}`.padEnd(4 + ((n * 7) % 29), "x"); // some are larger than a batch
+    });
   }
   die(i: number): void {
     this.workers[i] = this.#born(i);
   }
 }
 
-const claimant = ({ token }: Worker, fullBatchesOnly: boolean) => ({
+const claimant = ({ token }: Worker, { fullBatchesOnly = false, isUnbounded = false }: Step) => ({
   token,
   leaseMs: 60_000,
-  count: 4,
+  count: isUnbounded ? 6 : 4,
   fullBatchesOnly,
   startedAtMs: 0,
 });
@@ -72,13 +85,21 @@ async function push(model: Model, ids: string[]): Promise<void> {
   }
 }
 
-async function claim(model: Model, i: number, fullBatchesOnly: boolean, isReplyLost: boolean): Promise<void> {
-  const worker = model.workers[i] as Worker;
+async function claim(model: Model, step: Step): Promise<void> {
+  const worker = model.workers[step.worker ?? 0] as Worker;
   const { settled } = worker;
-  const send = () => world.buffer.claim(P, claimant(worker, fullBatchesOnly), settled);
+  const buffer = step.isUnbounded ? unbounded : bounded;
+  const send = () => buffer.claim(P, claimant(worker, step), settled);
   model.sent.push(send);
   const reply = await send();
-  if (!isReplyLost) receive(worker, reply);
+  if (reply.kind === "batch" && !step.isUnbounded) expectBounded(reply);
+  if (reply.kind === "batch" && !reply.hasMore) expect(await buffered()).toEqual(new Set(reply.envelopes));
+  if (!step.isReplyLost) receive(worker, reply);
+}
+
+function expectBounded({ envelopes }: Batch): void {
+  expect(envelopes.length).toBeLessThanOrEqual(4);
+  if (envelopes.length > 1) expect(envelopes.join("").length).toBeLessThanOrEqual(BATCH_MAX_BYTES);
 }
 
 function receive(worker: Worker, reply: ClaimReply): void {
@@ -99,12 +120,14 @@ function commit(model: Model, i: number, rows: number): void {
   if (rows >= batch.envelopes.length) worker.settled = batch.name;
 }
 
-async function handBack(model: Model, i: number): Promise<void> {
-  const worker = model.workers[i] as Worker;
-  const send = () => world.buffer.handBack(P, worker.token);
+async function handBack(model: Model, step: Step): Promise<void> {
+  const { worker: i = 0, isSuspected = false, oneAtATime = false, afterMs = 0 } = step;
+  const { token } = model.workers[i] as Worker;
+  nowMs += afterMs;
+  const send = () => bounded.handBack(P, token, { isSuspected, oneAtATime });
   model.sent.push(send);
   await send();
-  model.die(i);
+  if (!step.livesOn) model.die(i); // else it may still acknowledge, late, what it had stored
 }
 
 async function save(model: Model): Promise<void> {
@@ -140,6 +163,7 @@ const step = fc.oneof(
       worker: fc.nat(WORKERS - 1),
       fullBatchesOnly: fc.boolean(),
       isReplyLost: fc.boolean(),
+      isUnbounded: fc.boolean(),
     }),
   },
   {
@@ -150,9 +174,17 @@ const step = fc.oneof(
       rows: fc.integer({ min: 0, max: 6 }),
     }),
   },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant("die"), worker: fc.nat(WORKERS - 1) }) },
   {
-    weight: 2,
-    arbitrary: fc.record({ kind: fc.constantFrom("die", "handBack"), worker: fc.nat(WORKERS - 1) }),
+    weight: 3,
+    arbitrary: fc.record({
+      kind: fc.constant("handBack"),
+      worker: fc.nat(WORKERS - 1),
+      isSuspected: fc.boolean(),
+      oneAtATime: fc.constantFrom(false, false, true),
+      afterMs: fc.constantFrom(0, 59_999, 60_000),
+      livesOn: fc.boolean(),
+    }),
   },
   { weight: 3, arbitrary: fc.record({ kind: fc.constant("late"), nth: fc.nat() }) },
   { weight: 3, arbitrary: fc.record({ kind: fc.constantFrom("expire", "redrive") }) },
@@ -163,6 +195,11 @@ type Step = Partial<{
   worker: number;
   fullBatchesOnly: boolean;
   isReplyLost: boolean;
+  isUnbounded: boolean;
+  isSuspected: boolean;
+  oneAtATime: boolean;
+  afterMs: number;
+  livesOn: boolean;
   rows: number;
   nth: number;
 }> & {
@@ -171,11 +208,10 @@ type Step = Partial<{
 
 const MOVES: Record<string, (model: Model, step: Step) => Promise<void> | void> = {
   push: (model, { count = 1 }) => push(model, model.newIds(count)),
-  claim: (model, { worker = 0, fullBatchesOnly = false, isReplyLost = false }) =>
-    claim(model, worker, fullBatchesOnly, isReplyLost),
+  claim,
   commit: (model, { worker = 0, rows = 0 }) => commit(model, worker, rows),
   die: (model, { worker = 0 }) => model.die(worker),
-  handBack: (model, { worker = 0 }) => handBack(model, worker),
+  handBack,
   late: async (model, { nth = 0 }) => void (await model.sent[nth % Math.max(1, model.sent.length)]?.()),
   expire: async () => void (await world.redis.del(leaseKey(P))),
   save,
@@ -199,7 +235,7 @@ async function drainAll(model: Model): Promise<void> {
   await world.redis.del(leaseKey(P));
   model.die(0);
   for (let rounds = 0; rounds < 500; rounds++) {
-    await claim(model, 0, false, false);
+    await claim(model, { kind: "claim" });
     if (model.workers[0]?.batch === undefined) return;
     commit(model, 0, Number.POSITIVE_INFINITY);
   }
