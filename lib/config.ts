@@ -56,7 +56,7 @@ const shape = {
   INGEST_API_KEYS: apiKeys,
   /** Partitions that ingest pushes to; the supervisor always looks at all 16. @default 8 */
   PARTITIONS: whole(8, 1, 16),
-  /** Rows in one insert. @default 100 */
+  /** Rows in one insert, or fewer: a claim is bounded in bytes, too (lib/buffer/buffer.ts). @default 100 */
   BATCH_MAX_ROWS: whole(100, 1, 5000),
   /** Depth whose crossing (times 2^k) triggers an eager flush. @default 100 */
   FLUSH_THRESHOLD: whole(100, 1, 1_000_000),
@@ -80,7 +80,7 @@ const shape = {
   DRAIN_PAUSED: list("|"),
   /** A request's body, after inflating. @default 8388608 */
   BODY_MAX_BYTES: whole(8_388_608, 1024, 32_000_000),
-  /** One event, as JSON. Times BATCH_MAX_ROWS at most 8 MB (Upstash answers at most 10 MB). @default 32768 */
+  /** One event, as JSON. Times BATCH_MAX_ROWS at most 8 MB: a batch is held in memory. @default 32768 */
   EVENT_MAX_BYTES: whole(32_768, 256, 8_000_000),
   /** Events in one request. @default 1000 */
   EVENTS_MAX: whole(1000, 1, 100_000),

@@ -8,7 +8,7 @@
  * | `{spillway}:S:sealed:P`  | list       | the generation being drained, newest first         |
  * | `{spillway}:S:claimed:P` | list       | the one batch in hand, oldest first                |
  * | `{spillway}:S:lease:P`   | string, PX | token of the drain call that holds the partition   |
- * | `{spillway}:S:claim:P`   | hash       | crashes and last outcome of the batch in hand      |
+ * | `{spillway}:S:claim:P`   | hash       | crashes, suspicions, last outcome of the batch     |
  *
  * One key belongs to no stream: the hash `{spillway}:held` exists while `dead_letters` has held letters (held-note.ts).
  */

@@ -507,6 +507,12 @@ describe("the commands", () => {
     world.neon.setFault(undefined);
     const drained = await run("drain", ["--wait"], env);
     expect(drained).toMatchObject({ code: 0, out: expect.stringMatching(/checked +empty +1 +1 +0 +0 +0/) });
+    const foreign = "{spillway}:checked:pending:9";
+    await world.redis.set(foreign, "a string");
+    expect((await run("status", [], env)).out).toMatch(
+      /checked\/9 +0 +the last try ended with: a key of this partition holds another type: \S+:pending:9/,
+    );
+    await world.redis.del(foreign);
     const status = await run("status", ["--json"], env);
     expect(JSON.parse(status.out).streams.map((one: { stream: string }) => one.stream)).toContain("checked");
     expect((await run("status", [], env)).out).toContain("The buffer is empty.");
