@@ -49,6 +49,8 @@ export class DrainCall {
   readonly #deadlineAtMs: number;
   #isUnreachable = false;
   #hasClaimed = false;
+  #isLastRound = false;
+  #alone: Promise<unknown> = Promise.resolve();
   readonly #waiting = new Set<string>();
 
   constructor(deps: DrainDeps, { token, startedAtMs, fullBatchesOnly, waitsForHeld }: Options) {
@@ -90,6 +92,25 @@ export class DrainCall {
       return false;
     this.#hasClaimed = true;
     return true;
+  }
+
+  /**
+   * Whether suspected batches are written now. In the first round of a call they are put off, so that the others are stored before a
+   * batch that may restart the server; an eager flush leaves them to the tick.
+   */
+  get takesSuspected(): boolean {
+    return this.#isLastRound && !this.claimant.fullBatchesOnly;
+  }
+
+  beginLastRound(): void {
+    this.#isLastRound = true;
+  }
+
+  /** Runs works of suspected batches one after another. */
+  alone<Result>(work: () => Promise<Result>): Promise<Result> {
+    const result = this.#alone.then(work);
+    this.#alone = result.catch(() => {});
+    return result;
   }
 
   /** Ends the call for one stream: its table is locked, or Postgres has no room for it. */

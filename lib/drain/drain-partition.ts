@@ -12,7 +12,7 @@ import { fieldsOfPartition, type Partition } from "../buffer/redis-keys.ts";
 import type { DrainCall, DrainDeps } from "./drain-call.ts";
 import { type DrainOutcome, type PartitionReport, worst } from "./drain-report.ts";
 import { outcomeOfError } from "./error-outcome.ts";
-import { type Stopped, settleBatch } from "./settle-batch.ts";
+import { type Settled, type Stopped, settleBatch } from "./settle-batch.ts";
 
 /** How often a held partition is tried again under `wait`, at most, in milliseconds. */
 const HELD_RETRY_MS = 250;
@@ -22,6 +22,8 @@ export interface PartitionResult extends PartitionReport {
   stream: string;
   /** When the oldest event that it wrote was received; Infinity if it wrote none. */
   oldestReceivedAtMs: number;
+  /** Whether its batch is suspected, and put off until the others are drained. */
+  isPutOff: boolean;
 }
 
 /** The step after one batch. */
@@ -30,6 +32,8 @@ type Next =
   | { kind: "claim"; settled: string }
   /** Another drain call has the partition: try again a little later. */
   | { kind: "wait" }
+  /** The batch is suspected: it was handed back, and comes last. */
+  | { kind: "put-off" }
   | { kind: "end"; outcome: DrainOutcome; remaining: number | null };
 
 const end = (outcome: DrainOutcome, remaining: number | null = null): Next => ({
@@ -69,6 +73,11 @@ const sumOf = (a: Counts, b: Counts): Counts => ({
   oldestReceivedAtMs: Math.min(a.oldestReceivedAtMs, b.oldestReceivedAtMs),
 });
 
+/** Until its last round, or the next tick, a partition that is put off is unavailable. */
+const PUT_OFF_REASON =
+  "an earlier insert of this batch broke the connection to Postgres: it is tried after the others";
+const PUT_OFF = { outcome: "unavailable", remaining: null } as const;
+
 /** Drains one partition to its end. Never throws: each failure is an outcome. */
 export async function drainPartition(
   deps: DrainDeps,
@@ -81,9 +90,11 @@ export async function drainPartition(
     const batch = await deps.slots.run(partition.stream, () => drainBatch(deps, call, partition, settled));
     counts = sumOf(counts, batch.counts);
     const { next } = batch;
-    if (next.kind === "end") {
-      const outcome = counts.isTableAtFault ? worst([next.outcome, "misconfigured"]) : next.outcome;
-      return { stream: partition.stream, ...counts, outcome, remaining: next.remaining };
+    if (next.kind === "end" || next.kind === "put-off") {
+      const isPutOff = next.kind === "put-off";
+      const { outcome, remaining } = isPutOff ? PUT_OFF : next;
+      const found = counts.isTableAtFault ? worst([outcome, "misconfigured"]) : outcome;
+      return { stream: partition.stream, ...counts, outcome: found, remaining, isPutOff };
     }
     if (next.kind === "wait") await sleep(Math.min(HELD_RETRY_MS, Math.max(1, deps.leaseMs / 4)));
     settled = next.kind === "claim" ? next.settled : "";
@@ -97,24 +108,43 @@ async function drainBatch(
   partition: Partition,
   settled: string,
 ): Promise<{ counts: Counts; next: Next }> {
-  const { store, heldNotes, log, now, witnesses } = deps;
   const endAfter = (error: unknown) => endAfterError(deps, call, partition, error);
   const claim = await claimNext(deps, call, partition, settled).catch(endAfter);
   if (claim.kind !== "batch") return { counts: NOTHING, next: claim };
-  const stream = deps.streams.get(partition.stream);
-  if (stream === undefined) throw new Error(`expected a known stream, got "${partition.stream}"`);
-  const startedAtMs = now();
-  const settling = settleBatch({ store, heldNotes, log }, stream, partition, claim, {
-    canContinue: () => canContinue(deps, call, partition),
-  });
-  const outcome = await settling.catch(endAfter);
+  const isSuspected = claim.suspicions > 0;
+  if (isSuspected && !call.takesSuspected)
+    return { counts: NOTHING, next: await putOff(deps, call, partition).catch(endAfter) };
+  const work = () => settle(deps, call, partition, claim);
+  const outcome = await (isSuspected ? call.alone(work) : work()).catch(endAfter);
   if ("kind" in outcome) return { counts: NOTHING, next: outcome };
   const { stopped, ...written } = outcome;
-  if (written.stored > 0) witnesses.note(partition.stream, startedAtMs);
   const next = stopped
     ? await handBackBatch(deps, call, partition, stopped).then(end, endAfter)
     : await goOn(deps, call, partition, claim).catch(endAfter);
   return { counts: { batches: stopped ? 0 : 1, ...written }, next };
+}
+
+/** Settles a batch, a suspected one only if Postgres answers before. */
+async function settle(
+  { store, buffer, heldNotes, log, now, streams, witnesses }: DrainDeps,
+  call: DrainCall,
+  partition: Partition,
+  batch: Batch,
+): Promise<Settled> {
+  const stream = streams.get(partition.stream);
+  if (stream === undefined) throw new Error(`expected a known stream, got "${partition.stream}"`);
+  const startedAtMs = now();
+  const outcome = await settleBatch({ store, heldNotes, log }, stream, partition, batch, {
+    canContinue: () => canContinue({ buffer, log }, call, partition),
+  });
+  if (outcome.stored > 0) witnesses.note(partition.stream, startedAtMs);
+  return outcome;
+}
+
+/** Hands a suspected batch back, to be taken up when the others are drained. */
+async function putOff({ buffer }: DrainDeps, { claimant }: DrainCall, partition: Partition): Promise<Next> {
+  await buffer.handBack(partition, claimant.token, { reason: PUT_OFF_REASON });
+  return { kind: "put-off" };
 }
 
 /**
@@ -176,16 +206,16 @@ async function handBackBatch(
     await buffer.handBack(partition, token, { oneAtATime: isLate && !call.isStopping });
     return isLate ? "deadline" : "held";
   }
-  const { outcome, sqlstate = "", reason } = stopped;
+  const { outcome, sqlstate = "", reason, isSuspicious = false } = stopped;
   if (outcome === "unreachable") call.endAsUnreachable();
-  if (outcome === "busy") call.letWait(partition.stream);
-  await buffer.handBack(partition, token, { sqlstate, reason });
+  if (outcome === "busy" && !isSuspicious) call.letWait(partition.stream);
+  await buffer.handBack(partition, token, { sqlstate, reason, isSuspected: isSuspicious });
   return outcome === "misconfigured" ? "misconfigured" : "unavailable";
 }
 
 /** Before each further insert that looks for refused rows: is there time, and is the batch still ours? */
 async function canContinue(
-  { buffer, log }: DrainDeps,
+  { buffer, log }: Pick<DrainDeps, "buffer" | "log">,
   call: DrainCall,
   partition: Partition,
 ): Promise<boolean> {

@@ -5,7 +5,7 @@
 import { randomUUID } from "node:crypto";
 import type { Work } from "../buffer/buffer.ts";
 import type { HeldNote } from "../buffer/held-note.ts";
-import { allPartitions } from "../buffer/redis-keys.ts";
+import { allPartitions, type Partition } from "../buffer/redis-keys.ts";
 import { DrainCall, type DrainDeps } from "./drain-call.ts";
 import { drainPartition } from "./drain-partition.ts";
 import {
@@ -44,9 +44,7 @@ export async function drain(deps: DrainDeps, options: DrainOptions): Promise<Dra
     (error: unknown) => outcomeOfError(log, error, {}).outcome,
   );
   const isKnown = typeof work !== "string";
-  const results: (PartitionReport & { stream: string; oldestReceivedAtMs: number })[] = await Promise.all(
-    (isKnown ? work.busy : []).map((one) => drainPartition(deps, call, one)),
-  );
+  const results = isKnown ? await drainAll(deps, call, work.busy) : [];
   if (isKnown && work.held) results.push(...(await retryAll(deps, call, names, work.held)));
   const atBest = (stream: string): DrainOutcome => {
     if (!isKnown) return work;
@@ -60,6 +58,20 @@ export async function drain(deps: DrainDeps, options: DrainOptions): Promise<Dra
   const oldestReceivedAtMs = Math.min(startedAtMs, ...results.map((one) => one.oldestReceivedAtMs));
   logReport(log, { isFlush, startedAtMs, oldestReceivedAtMs }, report);
   return report;
+}
+
+type Result = PartitionReport & { stream: string; oldestReceivedAtMs: number };
+
+/** Drains partitions side by side, and then those whose batches are suspected. */
+async function drainAll(deps: DrainDeps, call: DrainCall, busy: readonly Partition[]): Promise<Result[]> {
+  const first = await Promise.all(busy.map((one) => drainPartition(deps, call, one)));
+  const putOff = busy.filter((_, i) => first[i]?.isPutOff);
+  if (putOff.length === 0 || call.claimant.fullBatchesOnly) return first;
+  call.beginLastRound();
+  const last = await Promise.all(putOff.map((one) => drainPartition(deps, call, one)));
+  // What the first round wrote of them counts, and how the last one ended.
+  const sofar = first.map((one): Result => (one.isPutOff ? { ...one, outcome: "empty", remaining: 0 } : one));
+  return [...sofar, ...last];
 }
 
 /** A flush names its partition; a tick looks what holds something, with one EXISTS if nothing does. */

@@ -7,7 +7,7 @@ import { decodeEnvelope, type Envelope } from "../schema/envelope.ts";
 import { idFromRaw } from "../schema/event-ids.ts";
 import { type Row, rowOf } from "../schema/json-row.ts";
 import type { Stream } from "../schema/stream.ts";
-import { type Letter, letterOf } from "../store/letter.ts";
+import { BREAKS, type Letter, letterOf } from "../store/letter.ts";
 
 /** Crashes alone after which an envelope is buried instead of being tried again. */
 const BURY_AFTER = 3;
@@ -32,11 +32,14 @@ export function readBatch(stream: Stream, batch: Batch) {
   const letters: Letter[] = [];
   const unmade: Unmade[] = [];
   let hasNewer = false;
-  const crashedTooOften = batch.crashesAlone !== undefined && batch.crashesAlone >= BURY_AFTER;
+  const { crashesAlone = 0, suspicions } = batch;
+  const brokeAlone = suspicions > 0 && crashesAlone > 0;
+  const crashedTooOften = crashesAlone >= BURY_AFTER;
   for (const text of batch.envelopes) {
     const envelope = decodeEnvelope(text);
     if (envelope === undefined) letters.push(letterOfForeignText(stream, text));
     else if (envelope.v > stream.v) hasNewer = true;
+    else if (brokeAlone) letters.push(letterOf(stream, envelope, { reason: BREAKS, isHeld: true }));
     else if (crashedTooOften)
       letters.push(letterOf(stream, envelope, { reason: "killed the drain call that held it" }));
     else {

@@ -10,6 +10,7 @@ import type { Stream } from "../schema/stream.ts";
 import { stoppedBy } from "../store/written.ts";
 import type { DrainCall, DrainDeps } from "./drain-call.ts";
 import type { DrainOutcome } from "./drain-report.ts";
+import { retryAlone } from "./retry-alone.ts";
 import { retryPage } from "./retry-page.ts";
 
 /** Letters of streams that are not drained now are looked at again after so many milliseconds. */
@@ -41,7 +42,10 @@ export async function retryHeld(
   try {
     if (isNewRelease) for (const name of drained) await store.hastenHeld(name);
     const asked = names.flatMap((name) => streams.get(name) ?? []);
-    const reports = await Promise.all(asked.map((stream) => retryStream(deps, call, stream)));
+    const together = await Promise.all(asked.map((stream) => retryStream(deps, call, stream)));
+    const alone: RetryReport[] = [];
+    for (const stream of asked) alone.push(await retryAlone(deps, call, stream));
+    const reports = [...together, ...alone];
     const inMs = await store.nextHeldInMs(drained);
     const laterMs = inMs === undefined && (await store.nextHeldInMs(all)) !== undefined;
     await heldNotes.settle(note, laterMs ? LOOK_AGAIN_MS : inMs, release);
@@ -62,7 +66,7 @@ async function retryStream(deps: DrainDeps, call: DrainCall, stream: Stream): Pr
     if (call.isUnreachable || call.isWaiting(name) || call.isStopping) return report;
     const letters = await store.takeHeld(stream, batchMaxRows);
     if (letters.length === 0) return report;
-    const page = await slots.run(name, () => retryPage(deps, call, stream, letters));
+    const page = await slots.run(name, () => retryPage(deps, call, stream, letters, { isAlone: false }));
     report.stored += page.stored;
     report.dead += page.dead;
     if (page.outcome !== "empty") report.outcome = page.outcome;

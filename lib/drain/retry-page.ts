@@ -1,17 +1,26 @@
-/** One page of held letters: written like a batch, and each letter's verdict noted in `dead_letters`. */
+/**
+ * One page of held letters: written like a batch, and each letter's verdict noted in `dead_letters`. A letter that may break the
+ * connection is a page of its own.
+ */
+import { setTimeout as sleep } from "node:timers/promises";
 import { decodeEnvelope } from "../schema/envelope.ts";
 import { type Row, rowOf } from "../schema/json-row.ts";
 import type { Stream } from "../schema/stream.ts";
 import type { HeldLetter, HeldVerdict } from "../store/held-letters.ts";
+import { BREAKS } from "../store/letter.ts";
 import { isProven, pointsAtTable } from "../store/proof.ts";
 import { writeRows } from "../store/write-rows.ts";
-import type { Refused, Stopped } from "../store/written.ts";
+import { type Refused, type Stopped, stoppedBy } from "../store/written.ts";
 import type { DrainCall, DrainDeps } from "./drain-call.ts";
 import type { DrainOutcome } from "./drain-report.ts";
 import { logStopped } from "./settle-batch.ts";
 
 /** If a letter is held for longer, and nothing witnesses against it, its table is said to be at fault. In milliseconds. */
 const DOUBTED_AFTER_MS = 600_000;
+
+/** Postgres needs a second or two to start again after a crash. */
+const NOTE_TRIES = 6;
+const NOTE_PAUSE_MS = 1000;
 
 type Why = Omit<Refused, "row">;
 
@@ -32,12 +41,16 @@ export async function retryPage(
   call: DrainCall,
   stream: Stream,
   letters: readonly HeldLetter[],
+  { isAlone }: { isAlone: boolean },
 ): Promise<PageResult> {
   const { store, now, witnesses } = deps;
   const takenAtMs = now();
   const { rows, refused: unmade } = rowsOf(stream, letters);
   const startedAtMs = now();
-  const written = await writeRows({ stream, rows, store, canContinue: async () => !call.isStopping });
+  const written = await writeRows({
+    ...{ stream, rows, store, isSuspected: isAlone },
+    canContinue: async () => !call.isOver,
+  });
   if (written.stored > 0) witnesses.note(stream.name, startedAtMs);
 
   const whys = new Map<string, Why>(unmade);
@@ -48,19 +61,19 @@ export async function retryPage(
     if (found === undefined) return [];
     const isWitnessed = found.isWitnessed || witnesses.hasSince(stream.name, takenAtMs - heldForMs);
     const why = { ...found, isWitnessed };
-    const isDead = isProven(why, { tries: tries + 1, heldForMs });
+    const triesByNow = isAlone ? tries : tries + 1;
+    const isDead = isProven(why, { tries: triesByNow, heldForMs });
     if (!isWitnessed && (pointsAtTable(why) || heldForMs > DOUBTED_AFTER_MS))
       doubted.push({ why, heldForMs });
-    return [{ id, sqlstate: why.sqlstate, reason: why.reason, isDead }];
+    return [{ id, sqlstate: why.sqlstate, reason: why.reason, isDead, tries: triesByNow }];
   });
   // Of a page that stopped it is not known which rows are stored: they are found in their table at the next try.
+  const undecided = letters.filter(({ id }) => !whys.has(id));
   const tried = new Set(written.stopped ? [] : rows.map(({ id }) => id));
-  const stored = letters.filter(({ id }) => tried.has(id) && !whys.has(id));
-  await store.settleHeld(
-    stream,
-    stored.map(({ id }) => id),
-    verdicts,
-  );
+  const stored = undecided.filter(({ id }) => tried.has(id));
+  const open = afterStop(written.stopped, isAlone, undecided);
+  const storedIds = stored.map(({ id }) => id);
+  await patiently(() => store.settleHeld(stream, storedIds, [...verdicts, ...open]));
   logVerdicts(deps, stream, verdicts);
   const outcome = outcomeOf(deps, call, stream, written.stopped, doubted);
   return {
@@ -69,6 +82,38 @@ export async function retryPage(
     refusedIds: verdicts.map(({ id }) => id),
     mendedReasons: [...new Set(stored.map(({ reason }) => reason))],
   };
+}
+
+/**
+ * What is noted of letters that a stop left undecided. If the connection broke, any of them may have done it: from now on they
+ * are tried alone. Else a try that was counted beforehand is taken back.
+ */
+function afterStop(
+  stopped: Stopped | "abandoned" | undefined,
+  isAlone: boolean,
+  undecided: readonly HeldLetter[],
+): HeldVerdict[] {
+  if (stopped === undefined) return [];
+  if (stopped !== "abandoned" && stopped.isSuspicious)
+    return undecided.map(({ id, tries }) => ({
+      ...{ id, tries, sqlstate: undefined, reason: BREAKS, isDead: false },
+    }));
+  if (!isAlone) return [];
+  return undecided.map(({ id, tries, sqlstate, reason }) => ({
+    ...{ id, tries: tries - 1, sqlstate: sqlstate ?? undefined, reason, isDead: false },
+  }));
+}
+
+/** Once more, a few times, if Postgres does not answer: a row that broke its connection may have restarted it. */
+async function patiently(note: () => Promise<void>): Promise<void> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await note();
+    } catch (error) {
+      if (tries === NOTE_TRIES || stoppedBy(error).outcome !== "unreachable") throw error;
+      await sleep(NOTE_PAUSE_MS);
+    }
+  }
 }
 
 /** The letters' rows, and the refusals of those of which no row can be made. Those of a newer release are in neither. */

@@ -61,7 +61,13 @@ export async function settleBatch(
   if (batch.crashes > 0) log.warn("claim.recovered", { ...where, crashes: batch.crashes });
 
   const { rows, letters, unmade, hasNewer } = readBatch(stream, batch);
-  const { refused, ...written } = await writeRows({ stream, rows, store, canContinue });
+  const { refused, ...written } = await writeRows({
+    stream,
+    rows,
+    store,
+    canContinue,
+    isSuspected: batch.suspicions > 0,
+  });
   const [oldest] = rows; // rows are in their order
   const oldestReceivedAtMs = oldest ? Date.parse(oldest.receivedAt) : Number.POSITIVE_INFINITY;
   const nothingAside = { dead: 0, held: 0, isTableAtFault: false, oldestReceivedAtMs };

@@ -7,16 +7,18 @@
  *
  * Taking a letter up sets its next try a minute ahead, so that a call that ends without a verdict leaves it held.
  */
-import { and, eq, inArray, isNotNull, isNull, sql } from "drizzle-orm";
+import { and, eq, inArray, isNotNull, isNull, or, type SQL, sql } from "drizzle-orm";
 import type { Stream } from "../schema/stream.ts";
 import { type Database, statementBound } from "./database.ts";
 import { deadLetters } from "./dead-letters-table.ts";
+import { BREAKS } from "./letter.ts";
 import { pauseAfter } from "./pause.ts";
 
 /** A held letter that is tried now. */
 export interface HeldLetter {
   id: string;
   envelope: string;
+  sqlstate: string | null;
   reason: string;
   /** Refusals so far. */
   tries: number;
@@ -30,32 +32,53 @@ export interface HeldVerdict {
   sqlstate: string | undefined;
   reason: string;
   isDead: boolean;
+  /** Refusals by now. */
+  tries: number;
 }
+
+/** A letter that may stop a whole statement, or the server: it is tried without company, after the others. */
+const isTriedAlone = or(eq(deadLetters.reason, BREAKS), eq(deadLetters.sqlstate, "57014")) as SQL;
 
 /** Makes the statements on held letters. Errors pass through; `postgres-errors.ts` reads them. */
 export function createHeldLetters(db: Database, timeoutMs: number) {
   const bound = () => statementBound(db, timeoutMs);
   const isHeld = and(isNotNull(deadLetters.retryAt), isNull(deadLetters.redrivenAt));
 
-  /** Takes up to `limit` letters that are due, those that have waited longest first. No other call takes them meanwhile. */
-  async function takeHeld(stream: Stream, limit: number): Promise<HeldLetter[]> {
+  /**
+   * Takes up to `limit` letters that are due, those that have waited longest first. No other call takes them meanwhile.
+   * `alone`: one of those that are tried without company. It counts a refusal already, because whoever tries it may not
+   * come back; its `tries` say so.
+   */
+  async function takeHeld(stream: Stream, limit: number | "alone"): Promise<HeldLetter[]> {
+    const isAlone = limit === "alone";
     const due = db
       .select({ id: deadLetters.id })
       .from(deadLetters)
-      .where(and(eq(deadLetters.stream, stream.name), isHeld, sql`${deadLetters.retryAt} <= now()`))
+      .where(
+        and(
+          eq(deadLetters.stream, stream.name),
+          isHeld,
+          sql`${deadLetters.retryAt} <= now()`,
+          sql`coalesce(${isTriedAlone}, false) = ${isAlone}`,
+        ),
+      )
       .orderBy(deadLetters.retryAt)
-      .limit(limit)
+      .limit(isAlone ? 1 : limit)
       .for("update", { skipLocked: true });
     const [, letters] = await db.batch([
       bound(),
       db
         .update(deadLetters)
-        .set({ retryAt: sql`now() + interval '1 minute'` })
+        .set({
+          retryAt: sql`now() + ${isAlone ? pauseAfter(sql`${deadLetters.tries} + 1`) : sql`interval '1 minute'`}`,
+          ...(isAlone ? { tries: sql`${deadLetters.tries} + 1` } : {}),
+        })
         // array(): a plan that runs the subquery more than once would take more than the limit.
         .where(and(eq(deadLetters.stream, stream.name), sql`${deadLetters.id} = any(array(${due}))`))
         .returning({
           id: deadLetters.id,
           envelope: deadLetters.envelope,
+          sqlstate: deadLetters.sqlstate,
           reason: deadLetters.reason,
           tries: deadLetters.tries,
           heldForMs: sql<number>`(extract(epoch from now() - ${deadLetters.diedAt}) * 1000)::float8`,
@@ -64,14 +87,16 @@ export function createHeldLetters(db: Database, timeoutMs: number) {
     return letters;
   }
 
-  /** Notes what became of letters that were taken up: those of `storedIds` are gone. May be repeated, but counts a try each time. */
+  /** Notes what became of letters that were taken up: those of `storedIds` are gone. May be repeated. */
   async function settleHeld(
     stream: Stream,
     storedIds: readonly string[],
     refused: readonly HeldVerdict[],
   ): Promise<void> {
     const verdicts = JSON.stringify(
-      refused.map(({ id, sqlstate, reason, isDead }) => ({ id, sqlstate, reason, is_dead: isDead })),
+      refused.map(({ id, sqlstate, reason, isDead, tries }) => ({
+        ...{ id, sqlstate, reason, tries, is_dead: isDead },
+      })),
     );
     await db.batch([
       bound(),
@@ -80,10 +105,10 @@ export function createHeldLetters(db: Database, timeoutMs: number) {
         .where(and(eq(deadLetters.stream, stream.name), isHeld, inArray(deadLetters.id, [...storedIds]))),
       db.execute(sql`
         update ${deadLetters} set
-          tries = ${deadLetters.tries} + 1, sqlstate = v.sqlstate, reason = v.reason,
-          retry_at = case when not v.is_dead then now() + ${pauseAfter(sql`${deadLetters.tries} + 1`)} end,
+          tries = v.tries, sqlstate = v.sqlstate, reason = v.reason,
+          retry_at = case when not v.is_dead then now() + ${pauseAfter(sql`v.tries`)} end,
           died_at = case when v.is_dead then now() else ${deadLetters.diedAt} end
-        from json_to_recordset(${verdicts}::json) as v (id uuid, sqlstate text, reason text, is_dead boolean)
+        from json_to_recordset(${verdicts}::json) as v (id uuid, sqlstate text, reason text, tries integer, is_dead boolean)
         where ${deadLetters.stream} = ${stream.name} and ${deadLetters.id} = v.id and ${isHeld}`),
     ]);
   }

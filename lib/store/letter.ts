@@ -15,6 +15,9 @@ export interface Letter {
   receivedAt: string | undefined;
 }
 
+/** The reason of a letter whose insert broke the connection to Postgres when it was tried alone. */
+export const BREAKS = "its insert breaks the connection to Postgres";
+
 interface Why {
   sqlstate?: string | undefined;
   reason: string;

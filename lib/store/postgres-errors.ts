@@ -35,6 +35,8 @@ export interface Failure {
   reason: string;
   /** Whether a RAISE of the user's own gave it. */
   isRaised: boolean;
+  /** Whether the proxy asked for fewer requests. */
+  isThrottled?: boolean;
   /** The names that Postgres gives beside its message. */
   names: Names;
 }
@@ -102,7 +104,7 @@ function proxyFailure({ status, sqlstate, message: reason }: ProxyRefused): Fail
   const ofStatus =
     status === 413 ? "too-large" : status === 429 || status >= 500 ? "no-answer" : "misconfigured";
   const kind = sqlstate === undefined ? ofStatus : kindOf(sqlstate);
-  return { kind, sqlstate, reason, isRaised: false, names: {} };
+  return { kind, sqlstate, reason, isRaised: false, isThrottled: status === 429, names: {} };
 }
 
 /** The innermost error that the driver made: Drizzle wraps it, with the SQL and every parameter. */

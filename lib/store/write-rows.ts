@@ -8,8 +8,7 @@
  *     conflict      ─▶ three tries, then stop
  *     too large     ─▶ halve; a row alone is refused
  *     timeout       ─▶ halve, but only if the insert without rows succeeds; a row alone is refused
- *     no answer     ─▶ the same, if Postgres answers at all; else stop
- *     busy, misconfigured ─▶ stop
+ *     no answer, busy, misconfigured ─▶ stop
  *
  * Before a row is refused it is looked up by its key: a row that is there was stored, whatever the error said. A refusal is no
  * verdict on the event: proof.ts says what proves it.
@@ -35,12 +34,16 @@ interface Options<R extends Row> {
   store: WritingStore;
   /** Asked before each insert but the first: false abandons the rest (the lease was lost, the deadline is near). */
   canContinue?: () => Promise<boolean>;
+  /** Whether an earlier insert of these rows broke the connection: Postgres is asked before whether it answers. */
+  isSuspected?: boolean;
 }
 
 /** Writes rows in their order; see the module's head. Throws an error that is neither Postgres's nor the network's. */
 export async function writeRows<R extends Row>(options: Options<R>): Promise<Written<R>> {
-  const { stream, store, canContinue } = options;
+  const { stream, store, canContinue, isSuspected = false } = options;
   let written: Written<R> = { stored: 0, duplicates: 0, refused: [], stopped: undefined };
+  const outage = isSuspected ? await findOutage(stream, () => store.ping()) : undefined;
+  if (outage) return { ...written, ...outage };
   let open: Part<R>[] = options.rows.length > 0 ? [{ rows: options.rows, tries: 0 }] : [];
   for (let isFirst = true; open.length > 0; isFirst = false) {
     const [part, ...rest] = firstWithin(store.sizes.of(stream.name), open as [Part<R>, ...Part<R>[]]);
@@ -105,11 +108,8 @@ async function afterFailure<R extends Row>(
       return { next: [{ rows: sortById(part.rows), tries: part.tries + 1 }] };
     case "too-large":
       return part.rows.length > 1 ? { next: halves(part) } : refuseAlone(store, stream, part, failure);
-    case "no-answer": {
-      const outage = await findOutage(stream, () => store.ping());
-      // Postgres itself ended the connection (57P01, for instance): that is nobody's fault, even if it answers again.
-      return outage ?? (failure.sqlstate ? stop("busy", failure) : tellApart(store, stream, part, failure));
-    }
+    case "no-answer":
+      return afterSilence(store, stream, failure);
     case "timeout": {
       const outage = await findOutage(stream, () => store.probe(stream));
       if (outage) return outage;
@@ -121,6 +121,16 @@ async function afterFailure<R extends Row>(
         (await findOutage(stream, () => store.probe(stream))) ?? isolatePart(store, stream, part, failure)
       );
   }
+}
+
+/**
+ * The connection broke, or nothing came back: an outage, as a rule. But a row that kills its backend looks the same, and it
+ * restarts the whole server. So the rows are suspicious, and whoever writes them finds out by trying them last, and alone.
+ */
+async function afterSilence(store: WritingStore, stream: Stream, failure: Failure): Promise<Step<never>> {
+  const outage = await findOutage(stream, () => store.ping());
+  const { stopped } = outage ?? stop("busy", failure);
+  return { stopped: { ...stopped, isSuspicious: !failure.isThrottled } };
 }
 
 /** Runs a statement that no row can make fail; if it fails, no row is at fault in what failed before, either. */

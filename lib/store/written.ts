@@ -19,6 +19,8 @@ export interface Stopped {
   outcome: "unreachable" | "busy" | "misconfigured";
   sqlstate: string | undefined;
   reason: string;
+  /** Whether the connection broke in the middle of an insert, which a row of it may have done. */
+  isSuspicious?: boolean;
 }
 
 /** The result of writing a batch. If `stopped` is set, rows not counted are undecided: write them again. */
