@@ -25,6 +25,7 @@ import { createLog, type Log } from "../lib/log.ts";
 import type { Registry } from "../lib/schema/registry.ts";
 import { connect } from "../lib/store/database.ts";
 import { createStore } from "../lib/store/store.ts";
+import { createTableCheck } from "../lib/store/table-check.ts";
 import type { Served } from "./front-door.ts";
 import { createIngest } from "./ingest.ts";
 import { createSupervisor } from "./supervisor.ts";
@@ -33,6 +34,8 @@ import { createSupervisor } from "./supervisor.ts";
 const PUSH_TIMEOUT_MS = 4000;
 /** How long a drain waits for a script, in milliseconds. A lease should be more than twice as long. */
 const CLAIM_TIMEOUT_MS = 5000;
+/** How long a refused drain waits for the catalog, in milliseconds: it holds a lease meanwhile. */
+const TABLE_CHECK_TIMEOUT_MS = 2000;
 /** The depth at which an instance moves to its next partition, as a multiple of the flush threshold. */
 const DEEP_THRESHOLDS = 16;
 
@@ -54,6 +57,13 @@ const openStore = (config: Config) =>
   createStore(
     connect(config.databaseUrl, config.insertTimeoutMs, config.neonHttpUrl),
     config.insertTimeoutMs,
+  );
+
+const openTableCheck = ({ databaseUrl, neonHttpUrl }: Config) =>
+  createTableCheck(
+    connect(databaseUrl, TABLE_CHECK_TIMEOUT_MS, neonHttpUrl),
+    TABLE_CHECK_TIMEOUT_MS,
+    Date.now,
   );
 
 function openFlush(config: Config, log: Log): Flush {
@@ -137,6 +147,7 @@ export async function wireSupervisor(streams: Registry): Promise<Served> {
     buffer: createBuffer(redis),
     heldNotes: createHeldNotes(redis),
     store: openStore(config),
+    tables: openTableCheck(config),
     streams,
     log,
     traceOf: trace,

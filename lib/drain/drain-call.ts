@@ -5,6 +5,7 @@ import type { FairSlots } from "../flow/fair-slots.ts";
 import type { Log } from "../log.ts";
 import type { Registry } from "../schema/registry.ts";
 import type { Store } from "../store/store.ts";
+import type { TableCheck } from "../store/table-check.ts";
 import type { WritingStore } from "../store/write-rows.ts";
 import type { Witnesses } from "./witnesses.ts";
 
@@ -14,6 +15,8 @@ export interface DrainDeps {
   store: WritingStore &
     Pick<Store, "bury"> &
     Pick<Store, "takeHeld" | "settleHeld" | "hastenHeld" | "nextHeldInMs">;
+  /** Asked how a table differs from its declaration, when Postgres refuses an insert that no row is blamed for. */
+  tables: Pick<TableCheck, "differencesOf">;
   streams: Registry;
   log: Log;
   now: () => number;

@@ -126,7 +126,7 @@ async function drainBatch(
 
 /** Settles a batch, a suspected one only if Postgres answers before. */
 async function settle(
-  { store, buffer, heldNotes, log, now, streams, witnesses }: DrainDeps,
+  { store, buffer, heldNotes, tables, log, now, streams, witnesses }: DrainDeps,
   call: DrainCall,
   partition: Partition,
   batch: Batch,
@@ -134,7 +134,7 @@ async function settle(
   const stream = streams.get(partition.stream);
   if (stream === undefined) throw new Error(`expected a known stream, got "${partition.stream}"`);
   const startedAtMs = now();
-  const outcome = await settleBatch({ store, heldNotes, log }, stream, partition, batch, {
+  const outcome = await settleBatch({ store, heldNotes, tables, log }, stream, partition, batch, {
     canContinue: () => canContinue({ buffer, log }, call, partition),
   });
   if (outcome.stored > 0) witnesses.note(partition.stream, startedAtMs);

@@ -13,7 +13,7 @@ import { writeRows } from "../store/write-rows.ts";
 import { type Refused, type Stopped, stoppedBy } from "../store/written.ts";
 import type { DrainCall, DrainDeps } from "./drain-call.ts";
 import type { DrainOutcome } from "./drain-report.ts";
-import { logStopped } from "./settle-batch.ts";
+import { sayStopped } from "./say-stopped.ts";
 
 /** If a letter is held for longer, and nothing witnesses against it, its table is said to be at fault. In milliseconds. */
 const DOUBTED_AFTER_MS = 600_000;
@@ -75,7 +75,7 @@ export async function retryPage(
   const storedIds = stored.map(({ id }) => id);
   await patiently(() => store.settleHeld(stream, storedIds, [...verdicts, ...open]));
   logVerdicts(deps, stream, verdicts);
-  const outcome = outcomeOf(deps, call, stream, written.stopped, doubted);
+  const outcome = await outcomeOf(deps, call, stream, written.stopped, doubted);
   return {
     ...{ stored: written.stored, outcome, isStopped: written.stopped !== undefined },
     dead: verdicts.filter(({ isDead }) => isDead).length,
@@ -139,27 +139,28 @@ function logVerdicts({ log }: DrainDeps, { name: stream }: Stream, verdicts: rea
 }
 
 /** How the page ended; says why if somebody has to mend something. */
-function outcomeOf(
-  { log }: DrainDeps,
+async function outcomeOf(
+  deps: DrainDeps,
   call: DrainCall,
-  { name: stream }: Stream,
+  stream: Stream,
   stopped: Stopped | "abandoned" | undefined,
   doubted: readonly { why: Why; heldForMs: number }[],
-): DrainOutcome {
+): Promise<DrainOutcome> {
   if (stopped === "abandoned") return "deadline";
   if (stopped) {
-    logStopped(log, { stream }, stopped);
+    await sayStopped(deps, stream, {}, stopped);
     if (stopped.outcome === "unreachable") call.endAsUnreachable();
-    if (stopped.outcome === "busy") call.letWait(stream);
+    if (stopped.outcome === "busy" && !stopped.isSuspicious) call.letWait(stream.name);
     return stopped.outcome === "misconfigured" ? "misconfigured" : "unavailable";
   }
   const [first] = doubted;
   if (first === undefined) return "empty";
   const heldForSeconds = Math.round(Math.max(...doubted.map(({ heldForMs }) => heldForMs)) / 1000);
   const { sqlstate, reason } = first.why;
-  logStopped(
-    log,
-    { stream, letters: doubted.length, heldForSeconds },
+  await sayStopped(
+    deps,
+    stream,
+    { letters: doubted.length, heldForSeconds },
     {
       outcome: "misconfigured",
       ...{ sqlstate, reason },

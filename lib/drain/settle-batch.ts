@@ -10,9 +10,11 @@ import type { Stream } from "../schema/stream.ts";
 import { type Letter, letterOf } from "../store/letter.ts";
 import { FIRST, isProven, pointsAtTable } from "../store/proof.ts";
 import type { Store } from "../store/store.ts";
+import type { TableCheck } from "../store/table-check.ts";
 import { type WritingStore, writeRows } from "../store/write-rows.ts";
 import { type Refused, type Stopped as StoppedWriting, stoppedBy, type Written } from "../store/written.ts";
 import { type ReadRow, readBatch } from "./read-batch.ts";
+import { sayStopped } from "./say-stopped.ts";
 
 /** The failure that stopped a batch, or "abandoned": the time is over or the lease is lost. */
 export type Stopped = NonNullable<Written["stopped"]>;
@@ -39,6 +41,7 @@ const BUFFERED_BY_A_NEWER_RELEASE = {
 
 interface Deps {
   store: WritingStore & Pick<Store, "bury">;
+  tables: Pick<TableCheck, "differencesOf">;
   heldNotes: Pick<HeldNotes, "note">;
   log: Log;
 }
@@ -72,8 +75,9 @@ export async function settleBatch(
   const oldestReceivedAtMs = oldest ? Date.parse(oldest.receivedAt) : Number.POSITIVE_INFINITY;
   const nothingAside = { dead: 0, held: 0, isTableAtFault: false, oldestReceivedAtMs };
   if (written.stopped) {
-    if (written.stopped !== "abandoned") logStopped(log, where, written.stopped);
-    return { ...written, ...nothingAside };
+    if (written.stopped === "abandoned") return { ...written, ...nothingAside };
+    const stopped = await sayStopped(deps, stream, where, written.stopped);
+    return { ...written, ...nothingAside, stopped };
   }
   const isWitnessed = written.stored > 0;
   const all = [
@@ -83,12 +87,12 @@ export async function settleBatch(
   for (const { envelope, ...why } of all)
     letters.push(letterOf(stream, envelope, { ...why, isHeld: !isProven(why, FIRST) }));
   const held = letters.filter(({ tries }) => tries > 0).length;
-  const isTableAtFault = logTableAtFault(log, where, refused);
+  const isTableAtFault = await sayTableAtFault(deps, stream, where, refused);
   const stopped = await setAside(deps, stream, letters, held > 0);
   if (stopped) return { ...written, ...nothingAside, stopped };
   const aside = { dead: letters.length - held, held, isTableAtFault, oldestReceivedAtMs };
   if (!hasNewer) return { ...written, ...aside };
-  logStopped(log, where, BUFFERED_BY_A_NEWER_RELEASE);
+  await sayStopped(deps, stream, where, BUFFERED_BY_A_NEWER_RELEASE);
   return { ...written, ...aside, stopped: BUFFERED_BY_A_NEWER_RELEASE };
 }
 
@@ -98,19 +102,20 @@ export async function settleBatch(
  * meanwhile another call may have found none and forgotten them.
  */
 async function setAside(
-  { store, heldNotes, log }: Deps,
+  deps: Deps,
   stream: Stream,
   letters: readonly Letter[],
   hasHeld: boolean,
 ): Promise<StoppedWriting | undefined> {
+  const { store, heldNotes, log } = deps;
   if (letters.length === 0) return undefined;
   if (hasHeld) await heldNotes.note();
   try {
     await store.bury(stream, letters);
   } catch (error) {
-    const stopped = stoppedBy(error);
-    logStopped(log, { stream: stream.name }, stopped);
-    return stopped;
+    const { sqlstate, ...stopped } = stoppedBy(error);
+    // The table of letters refused it, not the stream's.
+    return { ...(await sayStopped(deps, stream, {}, { ...stopped, sqlstate: undefined })), sqlstate };
   }
   if (hasHeld) await heldNotes.note();
   logLetters(log, stream, letters);
@@ -132,21 +137,15 @@ function logLetters(log: Log, { name: stream }: Stream, letters: readonly Letter
 }
 
 /** Says once a batch that a table refuses rows for no fault of theirs, as far as anybody can tell. */
-function logTableAtFault(log: Log, where: Record<string, unknown>, refused: readonly Refused<ReadRow>[]) {
+async function sayTableAtFault(
+  deps: Deps,
+  stream: Stream,
+  where: Record<string, unknown>,
+  refused: readonly Refused<ReadRow>[],
+): Promise<boolean> {
   const found = refused.find(pointsAtTable);
   if (found === undefined) return false;
   const { sqlstate, reason } = found;
-  logStopped(log, where, { outcome: "misconfigured", sqlstate, reason });
+  await sayStopped(deps, stream, where, { outcome: "misconfigured", sqlstate, reason });
   return true;
-}
-
-/** Says why nothing more is written, or that a table is at fault. */
-export function logStopped(
-  log: Log,
-  where: Record<string, unknown>,
-  { outcome, sqlstate, reason }: StoppedWriting,
-): void {
-  const fields = { ...where, sqlstate, reason };
-  if (outcome === "misconfigured") log.error("store.misconfigured", fields);
-  else log.warn("store.unavailable", fields);
 }

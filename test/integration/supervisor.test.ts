@@ -265,7 +265,10 @@ describe("GET /status", () => {
     expect((await status()).partitions).toMatchObject([
       {
         ...{ partition: 0, depth: 5, heldForSeconds: null, crashes: 0 },
-        ...{ lastSqlstate: "42P01", lastReason: "undefined table (SQLSTATE 42P01): table checked" },
+        ...{
+          lastSqlstate: "42P01",
+          lastReason: "undefined table (SQLSTATE 42P01): table checked; table checked is missing",
+        },
       },
     ]);
     world.neon.setFault(() => ({ kind: "status-500" }));

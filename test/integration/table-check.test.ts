@@ -25,6 +25,7 @@ import {
 } from "drizzle-orm/pg-core";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { z } from "zod";
+import { drain } from "../../lib/drain/drain.ts";
 import { defineStream, eventColumns, type Stream } from "../../lib/schema/stream.ts";
 import { connect } from "../../lib/store/database.ts";
 import { createTableCheck } from "../../lib/store/table-check.ts";
@@ -32,7 +33,7 @@ import checked from "../streams/checked.ts";
 import everyType from "../streams/every_type.ts";
 import { migrateForTests } from "../streams/run/test-streams.ts";
 import { CREATE_ODD_TABLES, oddStreams } from "./odd-streams.ts";
-import { createDatabase, openWorld, type World } from "./test-stack.ts";
+import { createDatabase, envelopeOf, expectConserved, openWorld, type World } from "./test-stack.ts";
 
 let world: World;
 beforeAll(async () => {
@@ -357,4 +358,24 @@ describe("the check", () => {
     await expect(check.differencesOf(checked)).rejects.toThrow(TypeError);
     await expect(check.differencesOf(checked)).rejects.toThrow(TypeError);
   });
+});
+
+test("a drain that the table stops names the column, in the log and in the buffer", async () => {
+  const { id, envelope } = envelopeOf({ n: 1 });
+  await world.buffer.push({ stream: "checked", index: 0 }, [envelope]);
+  const tick = async () => (await drain(world.supervisor(), { stream: "checked" })).streams[0];
+  const reason = "undefined column (SQLSTATE 42703): table checked; table checked lacks column n";
+  await during(alter("checked", "rename n to m"), alter("checked", "rename m to n"), async () => {
+    expect(await tick()).toMatchObject({ outcome: "misconfigured", stored: 0, dead: 0 });
+    expect(world.said.filter(({ event }) => event === "store.misconfigured")).toEqual([
+      {
+        event: "store.misconfigured",
+        fields: { stream: "checked", partition: 0, sqlstate: "42703", reason },
+      },
+    ]);
+    expect(await world.redis.hget("{spillway}:checked:claim:0", "reason")).toBe(reason);
+    await expectConserved(world, "checked", [id]);
+  });
+  expect(await tick()).toMatchObject({ outcome: "empty", stored: 1 });
+  await expectConserved(world, "checked", [id]);
 });

@@ -25,6 +25,7 @@ import { newId } from "../../lib/schema/event-ids.ts";
 import { loadStreams, type Registry } from "../../lib/schema/registry.ts";
 import { connect } from "../../lib/store/database.ts";
 import { createStore } from "../../lib/store/store.ts";
+import { createTableCheck } from "../../lib/store/table-check.ts";
 import { loadTestStreams } from "../streams/run/test-streams.ts";
 
 /** SHA-256 of "test-key". */
@@ -89,6 +90,7 @@ export async function openWorld(env: Record<string, string> = {}, given?: Regist
     buffer,
     heldNotes,
     store,
+    tables: createTableCheck(connect(config.databaseUrl, 2000, config.neonHttpUrl), 2000, Date.now),
     streams,
     log,
     now: Date.now,
