@@ -3,24 +3,32 @@
  * node-postgres migrator's) and a journal table of its own. One advisory lock covers both, so that two deployments at once
  * apply each migration once. May be repeated. It uses TCP, because Neon's HTTP migrator is not atomic.
  */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { drizzle } from "drizzle-orm/node-postgres";
 import { migrate as applyMigrations } from "drizzle-orm/node-postgres/migrator";
 import pg from "pg";
-import { hasMigrations } from "./journal.ts";
+import { hasMigrations, readJournal } from "./journal.ts";
 
 /** Any constant will do, as long as every version of Spillway uses the same. */
 const LOCK = 7_365_001;
 
 interface Folder {
+  /** As people write it. */
+  name: string;
   migrationsFolder: string;
   /** In the schema `drizzle`, as Drizzle's own default is. */
   migrationsTable: string;
 }
 
-const folderOf = (name: string) => fileURLToPath(new URL(name, import.meta.url));
-const OURS: Folder = { migrationsFolder: folderOf("spillway"), migrationsTable: "spillway_migrations" };
-const YOURS: Folder = { migrationsFolder: folderOf("migrations"), migrationsTable: "__drizzle_migrations" };
+const folderOf = (name: string, migrationsTable: string): Folder => ({
+  name: `drizzle/${name}`,
+  migrationsFolder: fileURLToPath(new URL(name, import.meta.url)),
+  migrationsTable,
+});
+const OURS = folderOf("spillway", "spillway_migrations");
+const YOURS = folderOf("migrations", "__drizzle_migrations");
 
 /** Brings the database at `databaseUrl` to the newest migrations. Throws what Postgres says, or why it refuses the database. */
 export const migrate = (databaseUrl: string): Promise<void> => apply(databaseUrl, [OURS, YOURS]);
@@ -30,24 +38,56 @@ export const migrateOurs = (databaseUrl: string): Promise<void> => apply(databas
 
 async function apply(databaseUrl: string, folders: readonly Folder[]): Promise<void> {
   const client = new pg.Client({ connectionString: databaseUrl, application_name: "spillway-migrate" });
-  await client.connect();
+  await client.connect().catch(tellNoConnection);
   try {
     await client.query("select pg_advisory_lock($1)", [LOCK]);
     await refuseForeignTables(client);
     // Whoever has no stream has no migration either.
     for (const folder of folders)
-      if (hasMigrations(folder.migrationsFolder))
-        await applyMigrations(drizzle(client), folder).catch(tellReason);
+      if (hasMigrations(folder.migrationsFolder)) await applyFolder(client, folder);
   } finally {
     await client.end(); // ends the session, and so the lock
   }
 }
 
+/** Several addresses of one host make an error without a message. */
+function tellNoConnection(error: Error & { code?: string }): never {
+  throw new Error(`no connection to Postgres: ${error.message || error.code}`);
+}
+
+async function applyFolder(client: pg.Client, folder: Folder): Promise<void> {
+  let done = 0;
+  /** The migrator notes each migration in its journal after the migration's last statement. */
+  const logQuery = (query: string) => {
+    if (query.startsWith(`insert into "drizzle"."${folder.migrationsTable}"`)) done += 1;
+  };
+  try {
+    await applyMigrations(drizzle(client, { logger: { logQuery } }), folder);
+  } catch (error) {
+    throw await reasonOf(client, folder, done, error as Error);
+  }
+}
+
 /** Drizzle's message is the whole statement; Postgres's own reason is its cause. */
-function tellReason(error: Error): never {
-  if (!(error.cause instanceof Error)) throw error;
-  const statement = error.message.replace(/^Failed query: /, "").split("\n")[0];
-  throw new Error(`Postgres refused a migration: ${error.cause.message} (at: ${statement})`);
+async function reasonOf(client: pg.Client, folder: Folder, done: number, error: Error): Promise<Error> {
+  if (!(error.cause instanceof Error)) return error;
+  const statement = error.message.replace(/^Failed query: /, "").replace(/\nparams: [^\n]*$/, "");
+  const file = await fileOf(client, folder, done, statement).catch(() => undefined);
+  const lines = statement.split("\n").map((line) => line.trim());
+  const first = lines.find((line) => line !== "" && !line.startsWith("--")) ?? "";
+  const place = file === undefined ? "at: " : `${file}, at: `;
+  return new Error(`Postgres refused a migration: ${error.cause.message} (${place}${first})`);
+}
+
+/** The file of the statement: that of the migration after the `done` ones, unless it does not hold the statement. */
+async function fileOf(client: pg.Client, folder: Folder, done: number, statement: string) {
+  const { rows } = await client.query<{ last: number }>(
+    `select coalesce(max(created_at), 0)::float8 as last from drizzle."${folder.migrationsTable}"`,
+  );
+  const last = rows[0]?.last ?? 0; // the folder's transaction is rolled back by now
+  const tag = readJournal(folder.migrationsFolder).entries.filter(({ when }) => when > last)[done]?.tag;
+  const isThere = readFileSync(join(folder.migrationsFolder, `${tag}.sql`), "utf8").includes(statement);
+  return isThere ? `${folder.name}/${tag}.sql` : undefined;
 }
 
 /**
@@ -67,6 +107,7 @@ async function refuseForeignTables(client: pg.Client): Promise<void> {
     );
 }
 
+// The image has no dev/operate/: the build runs this file, with the database in the environment.
 if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) {
   try {
     const url = process.env.DATABASE_URL;

@@ -29,6 +29,21 @@ export function findServers(): { config: Config; place: string } {
   return { config, place: "the running npm start" };
 }
 
+/** Finds Postgres alone, for a command that needs no Redis. */
+export function findDatabase(): { databaseUrl: string; place: string } {
+  const databaseUrl = environment.DATABASE_URL?.trim();
+  if (databaseUrl) {
+    const place = URL.canParse(databaseUrl) ? new URL(databaseUrl) : undefined;
+    return { databaseUrl, place: place ? `${place.host}${place.pathname}` : "DATABASE_URL" };
+  }
+  const other = PLACES.find((name) => environment[name]?.trim());
+  if (other !== undefined)
+    throw new CommandFailed(`The environment has ${other}, so expected DATABASE_URL in it, too.`);
+  const { databaseUrl: ofStack } = readStack("DATABASE_URL");
+  if (!ofStack) throw new CommandFailed("The running npm start names no database: start it again.");
+  return { databaseUrl: ofStack, place: "the running npm start" };
+}
+
 /** Asks the supervisor, with SUPERVISOR_ID_TOKEN where that is set; answers JSON with its status. */
 export async function askSupervisor(
   method: "GET" | "POST",

@@ -3,7 +3,7 @@ import { execFile } from "node:child_process";
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import pg from "pg";
-import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { readJournal } from "../../drizzle/journal.ts";
 import { registryOf } from "../../lib/schema/registry.ts";
 import { copyProject } from "./project-copy.ts";
@@ -26,12 +26,14 @@ afterAll(async () => {
   remove();
 });
 
-const migrate = () =>
+/** Runs the command as people do; without other words, with the database in the environment. */
+const migrate = (env: Record<string, string> = { DATABASE_URL: databaseUrl }, args: string[] = []) =>
   new Promise<{ code: number; out: string; err: string }>((resolve) => {
+    const empty = { DATABASE_URL: "", UPSTASH_REDIS_REST_URL: "", UPSTASH_REDIS_REST_TOKEN: "" };
     const child = execFile(
       "npm",
-      ["run", "--silent", "db:migrate"],
-      { cwd: folder, env: { ...process.env, DATABASE_URL: databaseUrl } },
+      ["run", "--silent", "db:migrate", ...args],
+      { cwd: folder, env: { ...process.env, ...empty, ...env } },
       (_, out, err) => resolve({ code: child.exitCode ?? -1, out, err }),
     );
   });
@@ -86,6 +88,97 @@ test("ours are there when yours run, and yours are all or nothing", async () => 
     "drizzle.__drizzle_migrations": 2,
     "public.visits": 0,
     "public.calls": 0,
+  });
+});
+
+test.each([
+  [
+    "the first file",
+    [],
+    ["create table calls (id nonsense)"],
+    'type "nonsense"',
+    0,
+    "create table calls (id nonsense)",
+  ],
+  [
+    "a statement after others, behind a comment",
+    ["create table visits (id uuid)"],
+    [
+      "create table a (id uuid)",
+      "-- Custom SQL migration file --\n\ncreate table b (id uuid);--> statement-breakpoint\n-- c\ncreate table c (\n  id nonsense\n);",
+      "create table d (id uuid)",
+    ],
+    'type "nonsense"',
+    2,
+    "create table c (",
+  ],
+  [
+    "a statement that another file has, too",
+    [],
+    ["create table visits (id uuid)", "create table calls (id uuid)", "create table visits (id uuid)"],
+    'relation "visits" already exists',
+    2,
+    "create table visits (id uuid)",
+  ],
+] as [string, string[], string[], string, number, string][])(
+  "a migration that Postgres refuses is named with its file, its statement and the reason: %s",
+  async (_, applied, more, reason, file, statement) => {
+    if (applied.length > 0) write(...applied);
+    expect((await migrate()).code).toBe(0);
+    write(...applied, ...more);
+    const { code, out, err } = await migrate();
+    expect([code, out]).toEqual([1, ""]);
+    expect(err.trim()).toMatch(/^db:migrate: Postgres refused a migration: [^\n]+$/);
+    expect(err).toContain(reason);
+    expect(err).toContain(`(drizzle/migrations/000${file}_yours.sql, at: ${statement})`);
+  },
+);
+
+test("a database that does not answer is said in one sentence", async () => {
+  const { code, out, err } = await migrate({ DATABASE_URL: "postgres://nobody@localhost:1/nothing" });
+  expect([code, out]).toEqual([1, ""]);
+  expect(err.trim()).toMatch(/^db:migrate: no connection to Postgres: .*ECONNREFUSED[^\n]*$/);
+});
+
+describe("the database is that of the environment, or else of a running npm start", () => {
+  const stackFile = join(folder, ".local/stack.json");
+  const startOn = (url: string) => {
+    mkdirSync(join(folder, ".local"), { recursive: true });
+    writeFileSync(stackFile, JSON.stringify({ databaseUrl: url }));
+  };
+  afterEach(() => rmSync(stackFile, { force: true }));
+
+  test("an empty environment means the running npm start", async () => {
+    startOn(databaseUrl);
+    const { code, out } = await migrate({});
+    expect([code, out]).toEqual([0, "migrations applied to the running npm start\n"]);
+    expect(await tables()).toEqual(OURS);
+  });
+
+  test("DATABASE_URL wins", async () => {
+    startOn("postgres://nobody@127.0.0.1:1/nothing");
+    expect(await migrate()).toMatchObject({ code: 0, out: expect.stringMatching(/\/migrated\n$/) });
+    expect(await tables()).toEqual(OURS);
+  });
+
+  test("servers in the environment, but no database: nothing is migrated", async () => {
+    startOn(databaseUrl);
+    const { code, err } = await migrate({ UPSTASH_REDIS_REST_URL: "https://eu1.upstash.io" });
+    expect([code, err.trim().split("\n").length]).toEqual([1, 1]);
+    expect(err).toContain("DATABASE_URL");
+    expect(await tables()).toEqual({});
+  });
+
+  test("neither: it is said in one sentence", async () => {
+    const { code, err } = await migrate({});
+    expect([code, err.trim().split("\n").length]).toEqual([1, 1]);
+    expect(err).toMatch(/set DATABASE_URL in the environment, or run npm start/);
+  });
+
+  test("a word that it does not know is wrong usage, and nothing is migrated", async () => {
+    expect(await migrate({ DATABASE_URL: databaseUrl }, ["--", "--nonsense"])).toMatchObject({ code: 2 });
+    expect(await migrate({ DATABASE_URL: databaseUrl }, ["--", "nonsense"])).toMatchObject({ code: 2 });
+    expect(await tables()).toEqual({});
   });
 });
 
