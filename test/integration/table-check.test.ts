@@ -379,3 +379,26 @@ test("a drain that the table stops names the column, in the log and in the buffe
   expect(await tick()).toMatchObject({ outcome: "empty", stored: 1 });
   await expectConserved(world, "checked", [id]);
 });
+
+test("a drain that has to wait for its table asks nothing of the catalog", async () => {
+  const { id, envelope } = envelopeOf({ n: 1 });
+  await world.buffer.push({ stream: "checked", index: 0 }, [envelope]);
+  const full = { message: "no", severity: "ERROR", code: "53100", routine: "mdextend" };
+  await during(
+    alter("checked", "alter note set not null"),
+    alter("checked", "alter note drop not null"),
+    async () => {
+      world.neon.setFault(({ queries }) =>
+        queries.some(({ query }) => query.startsWith('insert into "checked"'))
+          ? { kind: "answer", status: 400, body: JSON.stringify(full) }
+          : undefined,
+      );
+      const { streams } = await drain(world.supervisor(), { stream: "checked" });
+      expect(streams).toMatchObject([{ outcome: "unavailable", stored: 0, dead: 0 }]);
+      expect(await world.redis.hget("{spillway}:checked:claim:0", "reason")).toBe(
+        "disk full (SQLSTATE 53100): table checked",
+      );
+      await expectConserved(world, "checked", [id]);
+    },
+  );
+});
