@@ -4,6 +4,7 @@ import { z } from "zod";
 import { createBuffer } from "../../lib/buffer/buffer.ts";
 import { connectRedis } from "../../lib/buffer/redis-client.ts";
 import { type RedriveReport, redrive } from "../../lib/operate/redrive.ts";
+import { tryRedrive } from "../../lib/operate/redrive-trial.ts";
 import { isUuid } from "../../lib/schema/event-ids.ts";
 import type { Registry } from "../../lib/schema/registry.ts";
 import { connect } from "../../lib/store/database.ts";
@@ -14,6 +15,7 @@ import {
   type DeadLetterStore,
   type LetterFilter,
 } from "../../lib/store/dead-letter-store.ts";
+import { createStore } from "../../lib/store/store.ts";
 import {
   CommandFailed,
   countOf,
@@ -25,12 +27,14 @@ import {
   UsageError,
 } from "./command-line.ts";
 import { findServers } from "./find-servers.ts";
+import { printTrial } from "./redrive-trial-report.ts";
 
 const usage = `Usage: npm run dead-letters -- COMMAND [FILTERS] [OPTIONS]
 
   list      what is dead or held, grouped by stream, SQLSTATE and reason; --each: letter by letter
   show ID   one letter whole. It prints the event itself, which may be personal data
-  redrive   push the events into the buffer again, under their ids: --dry-run, --rate N events/s (default 100)
+  redrive   push the events into the buffer again, under their ids: --rate N events/s (default 100);
+            --dry-run tries the inserts, rolls them back, and says which letters would die again
   purge     delete the letters: their events are lost, on purpose. --dry-run to count them, --yes to do it
 
 A letter is dead if its event is proven to be at fault. It is held if nothing proves that; then it is tried again by itself.
@@ -158,7 +162,8 @@ async function open({ loadStreams }: Pick<CommandOptions, "loadStreams">) {
   const streams = await loadStreams();
   const db = connect(config.databaseUrl, TIMEOUT_MS, config.neonHttpUrl);
   console.error(`Dead letters of ${place}\n`);
-  return { config, streams, letters: createDeadLetterStore(db, streams, TIMEOUT_MS) };
+  const letters = createDeadLetterStore(db, streams, TIMEOUT_MS);
+  return { config, streams, letters, store: createStore(db, TIMEOUT_MS) };
 }
 
 async function listGroups({ filter, limit = LIST_LIMIT, loadStreams }: CommandOptions): Promise<number> {
@@ -242,16 +247,17 @@ function stateOf({ isLive, redrivenAt, retryAt }: DeadLetter): string {
 
 async function redriveLetters(request: CommandOptions): Promise<number> {
   const { filter, limit, rate, values } = request;
-  const { letters, config, streams } = await open(request);
-  const isDryRun = values["dry-run"] ?? false;
+  const { letters, config, streams, store } = await open(request);
   const found = await letters.count(filter, limit);
   if (found.letters === 0) return nothing(filter);
   const some = countOf(found.letters, "letter");
-  console.error(
-    isDryRun
-      ? `${some} to look at …`
-      : `${some} at ${rate}/s, about ${describeSeconds(Math.ceil(found.letters / rate))} …`,
-  );
+  if (values["dry-run"]) {
+    console.error(`${some} to try …`);
+    return printTrial(
+      tryRedrive({ letters, store, streams, pageMaxRows: config.batchMaxRows }, filter, limit),
+    );
+  }
+  console.error(`${some} at ${rate}/s, about ${describeSeconds(Math.ceil(found.letters / rate))} …`);
   const deps = {
     letters,
     buffer: createBuffer(connectRedis(config, PUSH_TIMEOUT_MS)),
@@ -262,26 +268,23 @@ async function redriveLetters(request: CommandOptions): Promise<number> {
     sleep,
   };
   let report: RedriveReport = { redriven: 0, changed: 0, skipped: 0, stopped: undefined };
-  for await (const progress of redrive(deps, filter, { rate, limit, isDryRun })) {
+  for await (const progress of redrive(deps, filter, { rate, limit })) {
     for (const { letter, why } of progress.skippedNow)
       console.error(`  ${printable(`${letter.stream} ${letter.id}: can't be redriven, ${why}`)}`);
-    if (progress.redriven > report.redriven && !isDryRun)
+    if (progress.redriven > report.redriven)
       console.error(
         `  ${progress.redriven.toLocaleString("en-US")} of ${found.letters.toLocaleString("en-US")}`,
       );
     report = progress;
   }
-  for (const line of describeRedrive(report, isDryRun)) console.log(line);
+  for (const line of describeRedrive(report)) console.log(line);
   return report.stopped || report.skipped > 0 ? 1 : 0;
 }
 
-function describeRedrive(
-  { redriven, changed, skipped, stopped }: RedriveReport,
-  isDryRun: boolean,
-): string[] {
-  const lines = isDryRun
-    ? [`${countOf(redriven, "letter")} would be redriven; nothing was changed.`]
-    : [`${countOf(redriven, "letter")} redriven: the next drain stores or buries them (npm run drain).`];
+function describeRedrive({ redriven, changed, skipped, stopped }: RedriveReport): string[] {
+  const lines = [
+    `${countOf(redriven, "letter")} redriven: the next drain stores or buries them (npm run drain).`,
+  ];
   if (changed > 0)
     lines.push(
       `${countOf(changed, "letter")} pushed but not marked: they died again or were purged meanwhile.`,

@@ -24,7 +24,7 @@ import { failureOf } from "../store/postgres-errors.ts";
 
 /** What became of the letters so far. */
 export interface RedriveReport {
-  /** Pushed and marked; in a dry run, those that would be. */
+  /** Pushed and marked. */
   redriven: number;
   /** Pushed, and not marked because they had died again or were purged by then. */
   changed: number;
@@ -39,7 +39,8 @@ export interface RedriveProgress extends RedriveReport {
   skippedNow: readonly Skipped[];
 }
 
-interface Skipped {
+/** A letter that can't be redriven, and why. */
+export interface Skipped {
   letter: DeadLetter;
   why: string;
 }
@@ -49,7 +50,6 @@ export interface RedriveOptions {
   rate: number;
   /** Letters, at most; undefined: all. */
   limit?: number | undefined;
-  isDryRun?: boolean | undefined;
 }
 
 export interface RedriveDeps {
@@ -94,10 +94,8 @@ export async function* redrive(
     report = { ...report, skipped: report.skipped + skipped.length };
     yield { ...report, skippedNow: skipped };
     for (const group of groups) {
-      if (!options.isDryRun) await keepPace(group.items.length);
-      const pushed = options.isDryRun
-        ? { redriven: group.items.length, changed: 0, stopped: undefined }
-        : await redriveGroup(deps, group, turn % deps.partitions);
+      await keepPace(group.items.length);
+      const pushed = await redriveGroup(deps, group, turn % deps.partitions);
       turn += 1;
       report = {
         redriven: report.redriven + pushed.redriven,
@@ -113,8 +111,11 @@ export async function* redrive(
 }
 
 /** Reads page by page. A page is never more than the events of one second. */
-async function* pagesOf(
-  { letters, pageMaxRows }: RedriveDeps,
+export async function* pagesOf(
+  {
+    letters,
+    pageMaxRows,
+  }: Pick<RedriveDeps, "pageMaxRows"> & { letters: Pick<DeadLetterStore, "now" | "read"> },
   filter: LetterFilter,
   { rate, limit = Number.POSITIVE_INFINITY }: RedriveOptions,
 ): AsyncGenerator<DeadLetter[]> {
@@ -155,7 +156,7 @@ function sortPage(
 }
 
 /** The envelope of a letter, or the reason why it can't be redriven. */
-function envelopeOf(streams: Registry, { stream, id, envelope: text }: DeadLetter): Envelope | string {
+export function envelopeOf(streams: Registry, { stream, id, envelope: text }: DeadLetter): Envelope | string {
   if (!streams.has(stream)) return `no stream is named "${stream}", so nothing would drain it`;
   const envelope = decodeEnvelope(text);
   if (envelope === undefined) return "what was buffered is not an envelope";

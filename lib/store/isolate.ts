@@ -17,6 +17,8 @@ export type Verdict =
   | { kind: "stored" }
   /** Nothing was inserted: the row is there already, or the table swallowed it. */
   | { kind: "not-inserted" }
+  /** Only in a trial: it would be stored under another id, because a trigger changes it. */
+  | { kind: "other-id" }
   | { kind: "refused"; sqlstate: string; names: Names };
 
 export interface IsolateOptions {
@@ -24,17 +26,23 @@ export interface IsolateOptions {
   raised?: string | undefined;
   /** Insert without ON CONFLICT: 23505 then says that the row is there. */
   isStrict?: boolean;
+  /** Roll everything back, and keep the verdicts. Sequences may advance. The insert without rows is tried first. */
+  isTrial?: boolean;
 }
 
 /** Classes that speak of the server, and never of a row: they end the block and roll it back. */
 const OF_THE_SERVER = "'08', '40', '53', '55', '57', '58', 'F0', 'XX'";
+
+/** The SQLSTATE with which a trial ends itself; Postgres has no such class. */
+const TRIAL_ENDS = "SPW00";
 
 const dialect = new PgDialect();
 const textOf = (part: SQL): string => dialect.sqlToQuery(part.inlineParams()).sql;
 
 /**
  * Inserts each row in a subtransaction of its own, and returns the verdicts in the order of the rows. All are committed
- * together. May be repeated. Throws Postgres's answer to the whole block, and an Error unless each row has its verdict.
+ * together; a trial commits none. May be repeated. Throws Postgres's answer to the whole block, and an Error unless each row
+ * has its verdict.
  */
 export async function isolateRows(
   db: Database,
@@ -60,41 +68,47 @@ export async function isolateRows(
   // A row without a verdict would count as settled, and its event would be lost.
   if (verdicts.length !== rows.length)
     throw new Error(`expected a verdict for each of ${rows.length} rows, got ${verdicts.length}`);
-  return verdicts.map(verdictOf);
+  return verdicts.map((raw, i) => verdictOf(raw, rows[i] as Row));
 }
 
-/** `1`, `0`, or the diagnostics of a refusal. */
+/** `1`, `0`, the id that came back (in a trial), or the diagnostics of a refusal. */
 type RawVerdict =
   | number
+  | string
   | [sqlstate: string, table: string, column: string, constraint: string, type: string];
 
-function verdictOf(raw: RawVerdict): Verdict {
+function verdictOf(raw: RawVerdict, { id }: Row): Verdict {
+  if (typeof raw === "string") return { kind: raw === id.toLowerCase() ? "stored" : "other-id" };
   if (typeof raw === "number") return { kind: raw > 0 ? "stored" : "not-inserted" };
   const [sqlstate, ...names] = raw;
   const [table, column, constraint, dataType] = names.map((name) => name || undefined);
   return { kind: "refused", sqlstate, names: { table, column, constraint, dataType } };
 }
 
-function blockOf(stream: Stream, { raised, isStrict = false }: IsolateOptions): string {
-  const insert = textOf(
-    sql`insert into ${stream.table} (${columnsOf(stream)}) ${stream.recordset.selectOne(sql.raw("spw_line"))}`,
-  );
-  const conflict = isStrict
-    ? ""
-    : textOf(sql` on conflict (${sql.identifier(idOf(stream).name)}) do nothing`);
+function blockOf(stream: Stream, { raised, isStrict = false, isTrial = false }: IsolateOptions): string {
+  const { recordset, table } = stream;
+  const id = sql.identifier(idOf(stream).name);
+  const conflict = isStrict ? sql`` : sql` on conflict (${id}) do nothing`;
+  const insertOf = (select: SQL) =>
+    textOf(sql`insert into ${table} (${columnsOf(stream)}) ${select}${conflict}`);
   const caught = raised === undefined ? "" : ` and spw_state <> '${raised.replaceAll("'", "''")}'`;
+  const returning = isTrial ? textOf(sql` returning ${id}::text into spw_id`) : "";
+  const [begin, rollBack] = isTrial
+    ? boundsOfTrial(insertOf(recordset.select(recordset.parametersOf([]))))
+    : ["", ""];
   return `do $spillway$
 #variable_conflict use_column
 declare
-  spw_line text; spw_n integer; spw_verdicts jsonb := '[]';
+  spw_line text; spw_n integer; spw_id text; spw_verdicts jsonb := '[]';
   spw_state text; spw_table text; spw_column text; spw_constraint text; spw_type text;
 begin
+  ${begin}
   set constraints all immediate;
   for spw_line in select value from json_array_elements_text(current_setting('spillway.rows')::json) loop
     begin
-      ${insert}${conflict};
+      ${insertOf(recordset.selectOne(sql.raw("spw_line")))}${returning};
       get diagnostics spw_n = row_count;
-      spw_verdicts := spw_verdicts || to_jsonb(spw_n);
+      spw_verdicts := spw_verdicts || ${isTrial ? "coalesce(to_jsonb(spw_id), '0')" : "to_jsonb(spw_n)"};
     exception when assert_failure or others then
       get stacked diagnostics spw_state = returned_sqlstate, spw_table = table_name, spw_column = column_name,
         spw_constraint = constraint_name, spw_type = pg_datatype_name;
@@ -103,9 +117,19 @@ begin
         jsonb_build_array(spw_state, spw_table, spw_column, spw_constraint, spw_type));
     end;
   end loop;
+  ${rollBack}
   perform set_config('spillway.verdicts', spw_verdicts::text, true);
 end $spillway$`;
 }
+
+/**
+ * The beginning and the end of a trial. Postgres rolls back what a block did whose exception is caught, but it leaves the
+ * variables, and with them the verdicts, as they are.
+ */
+const boundsOfTrial = (insertWithoutRows: string): [string, string] => [
+  `begin ${insertWithoutRows};`,
+  `raise exception using errcode = '${TRIAL_ENDS}'; exception when sqlstate '${TRIAL_ENDS}' then null; end;`,
+];
 
 const columnsOf = (stream: Stream): SQL =>
   sql.join(

@@ -107,6 +107,13 @@ export function createStore(db: Database, timeoutMs: number) {
     isolateRows(db, timeoutMs, stream, rows, options);
 
   /**
+   * Tries what `isolate` would do, and rolls it back: nothing is changed, but sequences may advance. Throws, too, what Postgres
+   * says of the same insert without rows.
+   */
+  const trial = (stream: Stream, rows: readonly Row[]) =>
+    isolateRows(db, timeoutMs, stream, rows, { isTrial: true });
+
+  /**
    * Sets events aside that are not stored, held or dead. A letter that is there already changes only if the event was buried
    * once more since (after a redrive). May be repeated.
    */
@@ -163,5 +170,18 @@ export function createStore(db: Database, timeoutMs: number) {
   }
 
   const held = createHeldLetters(db, timeoutMs);
-  return { sizes, insert, probe, ping, present, isolate, bury, find, deadAmong, countLetters, ...held };
+  return {
+    sizes,
+    insert,
+    probe,
+    ping,
+    present,
+    isolate,
+    trial,
+    bury,
+    find,
+    deadAmong,
+    countLetters,
+    ...held,
+  };
 }

@@ -17,6 +17,7 @@ import {
   type RedriveReport,
   redrive,
 } from "../../lib/operate/redrive.ts";
+import { type TrialDeps, type TriedLetter, tryRedrive } from "../../lib/operate/redrive-trial.ts";
 import { idFromRaw, newId } from "../../lib/schema/event-ids.ts";
 import { registryOf } from "../../lib/schema/registry.ts";
 import { connect } from "../../lib/store/database.ts";
@@ -277,16 +278,6 @@ describe("a redrive", () => {
     await expectConserved(world, "checked", ids);
   });
 
-  test("in a dry run changes nothing", async () => {
-    const ids = await die([{ n: -1 }, { n: -2 }]);
-    const before = await rows();
-    const keys = await world.redis.keys("*");
-    expect(await redriveAll({}, { isDryRun: true })).toMatchObject({ redriven: 2, changed: 0 });
-    expect(await rows()).toEqual(before);
-    expect(await world.redis.keys("*")).toEqual(keys);
-    await expectConserved(world, "checked", ids);
-  });
-
   test("pushes no faster than its rate, over the partitions in turn", async () => {
     const ids = await bury(250);
     let clock = 5000;
@@ -381,6 +372,221 @@ describe("a redrive", () => {
   });
 });
 
+describe("a dry run of a redrive", () => {
+  /** Everything that a dry run must leave as it is. */
+  const everything = async () => [
+    await rows(),
+    (await world.sql.query("select * from checked order by id")).rows,
+    (await world.sql.query("select * from leads order by id")).rows,
+    await world.redis.keys("*"),
+  ];
+
+  /** Tries to the end, shows that nothing was changed, and returns each letter's outcome by its id. */
+  async function dryRun(deps: Partial<TrialDeps> = {}, filter = LIVE, limit?: number) {
+    const before = await everything();
+    const found: Record<string, TriedLetter["outcome"] | string> = {};
+    let stopped: string | undefined;
+    const all = { letters, store: world.store, streams: world.streams, pageMaxRows: 100, ...deps };
+    for await (const page of tryRedrive(all, filter, limit)) {
+      for (const { letter, outcome } of page.tried) found[letter.id] = outcome;
+      for (const { letter, why } of page.skipped) found[letter.id] = why;
+      stopped = page.stopped;
+    }
+    expect(await everything()).toEqual(before);
+    return { found, stopped };
+  }
+  const refused = (sqlstate: string | undefined, reason: string) => ({ kind: "refused", sqlstate, reason });
+  const CHECK = refused(
+    "23514",
+    "check constraint violated (SQLSTATE 23514): table checked, constraint n_is_positive",
+  );
+
+  test("says of each letter whether it would be stored, and why not, and changes nothing", async () => {
+    const [good] = await bury(1, "checked", { n: 1 });
+    const [lead] = await bury(1, "leads", { name: "a", source: "b" });
+    const [bad, raised, full, terminated, thrown] = await bury5();
+    const { found, stopped } = await dryRun();
+    expect(stopped).toBeUndefined();
+    expect(found).toEqual({
+      [good!]: { kind: "stored" },
+      [lead!]: { kind: "stored" },
+      [bad!]: CHECK,
+      [raised!]: refused("P0001", "raised by a trigger (SQLSTATE P0001): table checked"),
+      [full!]: refused("53100", "disk full (SQLSTATE 53100): table checked"),
+      [terminated!]: refused("57P01", "server shutting down (SQLSTATE 57P01): table checked"),
+      [thrown!]: refused(undefined, "toRow threw RangeError"),
+    });
+    await expectConserved(world, "checked", [good, bad, raised, full, terminated, thrown] as string[]);
+  });
+
+  /** Letters that die in five ways, two of them by a RAISE that pretends to be the server. */
+  const bury5 = async () =>
+    (
+      await Promise.all(
+        [
+          { n: -1 },
+          { n: 1, note: "raises" },
+          { n: 1, note: "disk full" },
+          { n: 1, note: "terminated" },
+          { n: 1, note: "toRow throws" },
+        ].map((event) => bury(1, "checked", event)),
+      )
+    ).flat();
+
+  test("reads every page, and stops at its limit", async () => {
+    const ids = await bury(7);
+    expect(Object.values((await dryRun({ pageMaxRows: 3 })).found)).toEqual(Array(7).fill(CHECK));
+    expect(Object.values((await dryRun({ pageMaxRows: 3 }, LIVE, 5)).found)).toEqual(Array(5).fill(CHECK));
+    await expectConserved(world, "checked", ids);
+  });
+
+  test("of a later release says what that release would store", async () => {
+    const ids = await bury(2);
+    const { found } = await dryRun({ streams: fixed() });
+    expect(Object.values(found)).toEqual([{ kind: "stored" }, { kind: "stored" }]);
+    await expectConserved(world, "checked", ids);
+  });
+
+  test("tells what is there already, what the table swallows, and what a trigger gives another id", async () => {
+    const [stored, swallowed, renamed, good] = (
+      await Promise.all(["s", "swallow", "rename", "g"].map((note) => bury(1, "checked", { n: 1, note })))
+    ).flat() as [string, string, string, string];
+    await world.sql.query("insert into checked (id, received_at, n) values ($1, now(), 1)", [stored]);
+    await world.sql.query("update dead_letters set redriven_at = now() where id = $1", [stored]);
+    await world.sql.query(`create function dry() returns trigger language plpgsql as $$ begin
+        if new.note = 'swallow' then return null; end if;
+        if new.note = 'rename' then new.id := gen_random_uuid(); end if;
+        return new;
+      end $$;
+      create trigger dry before insert on checked for each row execute function dry()`);
+    try {
+      expect((await dryRun({}, ALL)).found).toEqual({
+        [stored]: { kind: "there" },
+        [swallowed]: refused(undefined, "the table swallowed the row"),
+        [renamed]: { kind: "other-id" },
+        [good]: { kind: "stored" },
+      });
+    } finally {
+      await world.sql.query("drop trigger dry on checked; drop function dry()");
+    }
+    await expectConserved(world, "checked", [stored, swallowed, renamed, good]);
+  });
+
+  test("finds two letters of which only one can be stored, and a constraint that is checked at the end", async () => {
+    const [first, second] = (await bury(2, "checked", { n: 5 })).sort() as [string, string];
+    const [orphan] = await bury(1, "checked", { n: 7 });
+    await world.sql.query(`create table parents (n integer primary key); insert into parents values (5);
+      alter table checked add constraint one_n unique (n),
+        add constraint parent foreign key (n) references parents deferrable initially deferred`);
+    try {
+      expect((await dryRun()).found).toEqual({
+        [first]: { kind: "stored" },
+        [second]: refused("23505", "unique key taken (SQLSTATE 23505): table checked, constraint one_n"),
+        [orphan!]: refused(
+          "23503",
+          "foreign key without its row (SQLSTATE 23503): table checked, constraint parent",
+        ),
+      });
+    } finally {
+      await world.sql.query(
+        "alter table checked drop constraint one_n, drop constraint parent; drop table parents",
+      );
+    }
+    await expectConserved(world, "checked", [first, second, orphan!]);
+  });
+
+  test("passes over what can't be redriven", async () => {
+    const [newer] = await bury(1, "checked", { n: 1 });
+    await world.sql.query(
+      `update dead_letters set envelope = replace(envelope, '"v":1', '"v":2') where id = $1`,
+      [newer],
+    );
+    await world.sql.query(
+      "insert into dead_letters (stream, id, envelope, reason, burials) values ('gone', $1, 'x', 'r', 1)",
+      [newId()],
+    );
+    expect(Object.values((await dryRun()).found).sort()).toEqual([
+      "it was buffered by a newer release",
+      'no stream is named "gone", so nothing would drain it',
+    ]);
+  });
+
+  test("a slow row alone would die again, and the rows beside it would be stored", async () => {
+    const [slow] = await bury(1, "checked", { n: 1, note: "sleeps" });
+    const good = await bury(3, "checked", { n: 1 });
+    const { found } = await dryRun({ store: world.storeWithin(1000) });
+    expect(found[slow!]).toEqual(refused("57014", "statement took too long (SQLSTATE 57014): table checked"));
+    expect(good.map((id) => found[id])).toEqual(Array(3).fill({ kind: "stored" }));
+    await expectConserved(world, "checked", [slow!, ...good]);
+  });
+
+  test("stops where the server or the table is at fault, and blames no letter", async () => {
+    const ids = await bury(3);
+    const whole = "create function dry() returns trigger language plpgsql as $$ begin raise 'no'; end $$";
+    const faults: [change: string, undo: string, says: RegExp][] = [
+      [
+        "alter table checked rename n to m",
+        "alter table checked rename m to n",
+        /undefined column \(SQLSTATE 42703\)/,
+      ],
+      [
+        `${whole}; create trigger dry before insert on checked execute function dry()`,
+        "drop trigger dry on checked; drop function dry()",
+        /raised by a trigger \(SQLSTATE P0001\)/,
+      ],
+    ];
+    for (const [change, undo, says] of faults) {
+      await world.sql.query(change);
+      const { found, stopped } = await dryRun().finally(() => world.sql.query(undo));
+      expect([found, stopped]).toEqual([{}, expect.stringMatching(says)]);
+    }
+    // As on a full disk, the insert without rows succeeds.
+    const full = { message: "no", severity: "ERROR", code: "53100", routine: "mdextend" };
+    for (const fault of [
+      { kind: "refuse" },
+      { kind: "status-429" },
+      { kind: "answer", status: 400, body: JSON.stringify(full) },
+    ] as const) {
+      world.neon.setFault(({ queries }) =>
+        queries.some(
+          ({ query, params }) => query.includes("set_config('spillway.rows'") && params[0] !== "[]",
+        )
+          ? fault
+          : undefined,
+      );
+      const { found, stopped } = await dryRun();
+      expect([found, stopped]).toEqual([
+        {},
+        expect.stringContaining("Postgres did not try 3 letters of checked"),
+      ]);
+    }
+    world.neon.setFault(undefined);
+    await expectConserved(world, "checked", ids);
+  });
+
+  test("on the command line groups letters that would die alike, without their data", async () => {
+    const note = "s3cret";
+    const good = await bury(2, "checked", { n: 1, note });
+    const bad = await bury(3, "checked", { n: -1, note });
+    const before = await everything();
+    const { code, out, err } = await run("dead-letters", ["redrive", "--dry-run"]);
+    expect([code, out + err]).toEqual([0, expect.not.stringContaining("s3cret")]);
+    expect(out).toMatch(/^2 would be stored, 3 would die again:\n/);
+    expect(out).toMatch(/ 3 {2}checked +23514 +check constraint violated \(SQLSTATE 23514\).*n_is_positive/);
+    expect(out).toMatch(/Nothing was changed/);
+    world.neon.setFault(({ queries }) =>
+      queries.some((one) => one.query.startsWith("do ")) ? { kind: "refuse" } : undefined,
+    );
+    const stopped = await run("dead-letters", ["redrive", "--dry-run"]);
+    expect(stopped).toMatchObject({
+      code: 1,
+      out: expect.stringContaining("Stopped early. Postgres did not try"),
+    });
+    expect(await everything()).toEqual(before);
+    await expectConserved(world, "checked", [...good, ...bad]);
+  });
+});
+
 describe("a purge", () => {
   test("deletes what its filter finds, the oldest first, and counts what is lost", async () => {
     const [a, b, c] = (await die([{ n: -1 }, { n: 1, note: "raises" }, { n: -2 }])) as [
@@ -439,7 +645,10 @@ describe("the commands", () => {
     expect((await run("dead-letters", ["show", first])).out).toContain('"secret":"s3cret"');
 
     const dry = await run("dead-letters", ["redrive", "--dry-run"]);
-    expect(dry).toMatchObject({ code: 0, out: expect.stringContaining("3 letters would be redriven") });
+    expect(dry).toMatchObject({
+      code: 0,
+      out: expect.stringMatching(/^3 would be stored, 0 would die again\.\nNothing was changed/),
+    });
     const redriven = await run("dead-letters", ["redrive", "--id", first, "--id", second, "--rate", "1000"]);
     expect(redriven).toMatchObject({ code: 0, out: expect.stringContaining("2 letters redriven") });
     await expectConserved(world, "events", ids);

@@ -1,0 +1,101 @@
+/**
+ * The dry run of a redrive: tries to insert what the letters hold, and rolls it back. It says which letters would be stored and
+ * which would die again, and why, by the streams of this release and the tables of this moment. Nothing is pushed or marked.
+ */
+import { PUSH_LIMITS } from "../buffer/buffer.ts";
+import { split } from "../flow/split-by-size.ts";
+import { type Row, rowOf } from "../schema/json-row.ts";
+import type { Stream } from "../schema/stream.ts";
+import type { DeadLetter, LetterFilter } from "../store/dead-letter-store.ts";
+import { failureOf } from "../store/postgres-errors.ts";
+import type { Store } from "../store/store.ts";
+import { type TrialOutcome, tryRows } from "../store/trial.ts";
+import { envelopeOf, pagesOf, type RedriveDeps, type Skipped } from "./redrive.ts";
+
+export interface TriedLetter {
+  letter: DeadLetter;
+  outcome: TrialOutcome;
+}
+
+/** What one page showed. */
+export interface TrialProgress {
+  tried: readonly TriedLetter[];
+  skipped: readonly Skipped[];
+  /** Why it ended early, in a sentence: letters after this page were not tried. */
+  stopped: string | undefined;
+}
+
+export interface TrialDeps extends Pick<RedriveDeps, "streams" | "pageMaxRows"> {
+  letters: Pick<RedriveDeps["letters"], "now" | "read">;
+  store: Pick<Store, "trial" | "present">;
+}
+
+/** A letter, and the row that its event would become. */
+interface Triable {
+  letter: DeadLetter;
+  row: Row;
+}
+
+/**
+ * Tries the letters that a filter finds, those that died first first, `limit` at most, and yields what each page showed. May
+ * be repeated. Sequences of the tables may advance. Throws what reading throws.
+ */
+export async function* tryRedrive(
+  deps: TrialDeps,
+  filter: LetterFilter,
+  limit: number | undefined,
+): AsyncGenerator<TrialProgress> {
+  for await (const page of pagesOf(deps, filter, { rate: Number.POSITIVE_INFINITY, limit })) {
+    const { byStream, tried, skipped } = sortPage(deps, page);
+    let stopped: string | undefined;
+    for (const [stream, triables] of byStream) {
+      const result = await tryStream(deps, stream, triables);
+      tried.push(...result.tried);
+      stopped ??= result.stopped;
+    }
+    yield { tried, skipped, stopped };
+    if (stopped !== undefined) return;
+  }
+}
+
+/** Sorts a page into rows by stream, letters whose event makes no row, and letters that can't be redriven. */
+function sortPage({ streams }: TrialDeps, page: readonly DeadLetter[]) {
+  const byStream = new Map<Stream, Triable[]>();
+  const tried: TriedLetter[] = [];
+  const skipped: Skipped[] = [];
+  for (const letter of page) {
+    const stream = streams.get(letter.stream);
+    const envelope = envelopeOf(streams, letter);
+    if (stream === undefined || typeof envelope === "string") {
+      skipped.push({ letter, why: String(envelope) });
+      continue;
+    }
+    if (envelope.v > stream.v) {
+      skipped.push({ letter, why: "it was buffered by a newer release" });
+      continue;
+    }
+    const row = rowOf(stream, envelope);
+    if ("json" in row) byStream.set(stream, [...(byStream.get(stream) ?? []), { letter, row }]);
+    else tried.push({ letter, outcome: { kind: "refused", sqlstate: undefined, reason: row.reason } });
+  }
+  return { byStream, tried, skipped };
+}
+
+/** Tries the rows of one stream, in parts that one request can carry. */
+async function tryStream({ store }: TrialDeps, stream: Stream, triables: readonly Triable[]) {
+  const tried: TriedLetter[] = [];
+  const parts = split(triables, ({ row }) => Buffer.byteLength(row.json), PUSH_LIMITS);
+  for (const { items } of parts) {
+    try {
+      const rows = items.map(({ row }) => row);
+      const outcomes = await tryRows(store, stream, rows);
+      for (const [i, outcome] of outcomes.entries())
+        tried.push({ letter: (items[i] as Triable).letter, outcome });
+    } catch (error) {
+      const some = `${items.length} letter${items.length === 1 ? "" : "s"} of ${stream.name}`;
+      const { reason } = failureOf(error, stream.name);
+      return { tried, stopped: `Postgres did not try ${some} (${reason}): no letter is at fault` };
+    }
+  }
+  return { tried, stopped: undefined };
+}
