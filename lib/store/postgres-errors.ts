@@ -48,6 +48,15 @@ export interface Names {
   dataType?: string | undefined;
 }
 
+/** The table changes the ids of rows, so no row is stored in it. */
+export class OtherIds extends Error {
+  override name = "OtherIds";
+
+  constructor(table: string) {
+    super(`a trigger of table ${table} changes the ids of rows`);
+  }
+}
+
 /** Whether a SQLSTATE begins with one of the prefixes. */
 const startsWith = (code: string, ...prefixes: string[]) =>
   prefixes.some((prefix) => code.startsWith(prefix));
@@ -80,6 +89,7 @@ export function reasonOf(sqlstate: string, { table, column, constraint, dataType
 export function failureOf(thrown: unknown, ofTable?: string): Failure {
   const error = causeOf(thrown);
   if (error instanceof ProxyRefused) return proxyFailure(error);
+  if (error instanceof OtherIds) return failed("misconfigured", error.message);
   if (error instanceof NeonDbError && error.code) {
     const { code: sqlstate, table = ofTable, column, constraint, dataType, routine } = error;
     const names = { table, column, constraint, dataType };
@@ -88,11 +98,11 @@ export function failureOf(thrown: unknown, ofTable?: string): Failure {
     return { kind, sqlstate, reason: reasonOf(sqlstate, names), isRaised, names };
   }
   if (!(error instanceof NeonDbError)) throw thrown; // an error of our own: nobody's but ours
-  return noAnswer("no answer from Postgres");
+  return failed("no-answer", "no answer from Postgres");
 }
 
-const noAnswer = (reason: string): Failure => ({
-  kind: "no-answer",
+const failed = (kind: FailureKind, reason: string): Failure => ({
+  kind,
   sqlstate: undefined,
   reason,
   isRaised: false,

@@ -11,6 +11,7 @@ import { buryLetters } from "./bury.ts";
 import { type Database, statementBound } from "./database.ts";
 import { deadLetters } from "./dead-letters-table.ts";
 import { createHeldLetters } from "./held-letters.ts";
+import { createIdCheck } from "./id-check.ts";
 import { type IsolateOptions, isolateRows } from "./isolate.ts";
 import type { Letter } from "./letter.ts";
 import { PartSizes } from "./part-sizes.ts";
@@ -45,8 +46,15 @@ const KEPT_MAX = 500;
 export function createStore(db: Database, timeoutMs: number) {
   const bound = () => statementBound(db, timeoutMs);
   const boundQuery = bound().getQuery();
+  /**
+   * Tries what `isolate` would do, and rolls it back: nothing is changed, but sequences may advance. Throws, too, what Postgres
+   * says of the same insert without rows.
+   */
+  const trial = (stream: Stream, rows: readonly Row[]) =>
+    isolateRows(db, timeoutMs, stream, rows, { isTrial: true });
   /** How many rows an insert may have, after one timed out. */
   const sizes = new PartSizes(timeoutMs);
+  const checkIds = createIdCheck(trial);
   const inserts = new Map<string, { text: string; params: unknown[] }>();
 
   /** A stream's insert of rows in so many parameters, which Drizzle writes once, with a placeholder for each. */
@@ -66,9 +74,10 @@ export function createStore(db: Database, timeoutMs: number) {
 
   /**
    * Inserts rows in their order with one statement, and returns how many were new: a row whose id is there
-   * already is left as it is. All or nothing. May be repeated.
+   * already is left as it is. All or nothing. May be repeated. Throws OtherIds if the table changes their ids.
    */
   async function insert(stream: Stream, rows: readonly Row[]): Promise<number> {
+    await checkIds(stream, rows);
     const { query, transaction } = db.$client;
     const parameters = stream.recordset.parametersOf(rows.map(({ json }) => json));
     const { text, params } = insertOf(stream, parameters.length);
@@ -105,13 +114,6 @@ export function createStore(db: Database, timeoutMs: number) {
    */
   const isolate = (stream: Stream, rows: readonly Row[], options: IsolateOptions = {}) =>
     isolateRows(db, timeoutMs, stream, rows, options);
-
-  /**
-   * Tries what `isolate` would do, and rolls it back: nothing is changed, but sequences may advance. Throws, too, what Postgres
-   * says of the same insert without rows.
-   */
-  const trial = (stream: Stream, rows: readonly Row[]) =>
-    isolateRows(db, timeoutMs, stream, rows, { isTrial: true });
 
   /**
    * Sets events aside that are not stored, held or dead. A letter that is there already changes only if the event was buried

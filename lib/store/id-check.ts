@@ -1,0 +1,28 @@
+/**
+ * Finds out whether rows get the ids that were given: a trigger may change them, and then the same event would be stored again with
+ * each try, and no look-up would find it. The first insert of a stream in a process tries one row first, and rolls it back.
+ */
+import type { Row } from "../schema/json-row.ts";
+import type { Stream } from "../schema/stream.ts";
+import type { Verdict } from "./isolate.ts";
+import { failureOf, OtherIds } from "./postgres-errors.ts";
+
+type Trial = (stream: Stream, rows: readonly Row[]) => Promise<Verdict[]>;
+
+/**
+ * Makes the check. It throws OtherIds if the table changes ids, and what Postgres says if it speaks of the server or the moment. A
+ * refusal it leaves to the insert itself. Once a row kept its id, the stream is not checked again.
+ */
+export function createIdCheck(trial: Trial) {
+  const checked = new Set<string>();
+  return async function checkIds(stream: Stream, [first]: readonly Row[]): Promise<void> {
+    if (first === undefined || checked.has(stream.name)) return;
+    try {
+      const [verdict] = await trial(stream, [first]);
+      if (verdict?.kind === "other-id") throw new OtherIds(stream.name);
+      if (verdict?.kind === "stored") checked.add(stream.name);
+    } catch (error) {
+      if (error instanceof OtherIds || failureOf(error).kind !== "refused") throw error;
+    }
+  };
+}
