@@ -13,7 +13,6 @@ import { metadataToken } from "../lib/cloud-run/metadata-token.ts";
 import { findProject, traceOf } from "../lib/cloud-run/trace.ts";
 import { type Config, ConfigError, readConfig } from "../lib/config.ts";
 import { Witnesses } from "../lib/drain/witnesses.ts";
-import { Breaker } from "../lib/flow/breaker.ts";
 import { FairSlots } from "../lib/flow/fair-slots.ts";
 import { AnswerCounts } from "../lib/ingest/answer-counts.ts";
 import { type Flush, httpFlush, noFlush, tasksFlush } from "../lib/ingest/eager-flush.ts";
@@ -91,7 +90,7 @@ function openPusher(config: Config, buffer: Buffer, log: Log) {
   });
   return createPusher({
     buffer,
-    breaker: new Breaker(Date.now, log),
+    now: Date.now,
     partitionChoice,
     flush: openFlush(config, log),
     flushThreshold: config.flushThreshold,

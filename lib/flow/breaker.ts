@@ -1,7 +1,7 @@
 /**
- * A circuit breaker on Redis. Three failures within ten seconds open it for thirty seconds. Then one request goes through as a
- * probe: if Redis answers it, the breaker closes; if not, it stays open for thirty more. While it is open, no other request
- * waits for a server that does not answer. Each change of state is one log event.
+ * A circuit breaker on a server. Three failures within ten seconds open it for thirty seconds. Then one run goes through as a
+ * probe: if the server answers it, the breaker closes; if not, the breaker stays open for thirty more. While it is open, no
+ * other run waits for a server that does not answer. Each change of state is one log event.
  */
 import type { Log } from "../log.ts";
 
@@ -11,52 +11,87 @@ const WINDOW_MS = 10_000;
 /** How long the breaker stays open before a probe. */
 const OPEN_MS = 30_000;
 
+/** What the error of a run says about the server. */
+export type Verdict =
+  /** It answered: the breaker closes. */
+  | "answered"
+  /** It did not answer: one failure. */
+  | "silent"
+  /** It refuses everything for a longer time: the breaker opens at once. */
+  | "refusing"
+  /** It was not asked, so the error says nothing: a probe is given back, and the next run is the probe. */
+  | "not-asked";
+
+interface Deps {
+  now: () => number;
+  log: Log;
+  /** Reads the error of a run. A run that succeeds says "answered". */
+  verdictOf(error: unknown): Verdict;
+}
+
+/**
+ * Runs work while the server answers.
+ *
+ * @example
+ * const breaker = new Breaker({ now: Date.now, log, verdictOf: (error) => (error instanceof TimedOut ? "silent" : "answered") });
+ * const reply = await breaker.run(() => redis.lpush(key, text)); // "open": nothing was run
+ */
 export class Breaker {
-  readonly #now: () => number;
-  readonly #log: Log;
+  readonly #deps: Deps;
   #failedAtMs: number[] = [];
   #openUntilMs: number | undefined;
   #isProbing = false;
 
-  constructor(now: () => number, log: Log) {
-    this.#now = now;
-    this.#log = log;
+  constructor(deps: Deps) {
+    this.#deps = deps;
   }
 
-  /**
-   * Whether a request may go to Redis now. While the breaker is open, only one probe at a time may. A caller that may go must
-   * report one of the three outcomes below.
-   */
-  mayTry(): boolean {
-    if (this.#openUntilMs === undefined) return true;
-    if (this.#isProbing || this.#now() < this.#openUntilMs) return false;
-    this.#isProbing = true;
-    this.#log.info("breaker.probed");
-    return true;
+  /** Runs `work` and notes how it ended, or returns "open" at once. While open, one run at a time may probe. Throws work's error. */
+  async run<T>(work: () => Promise<T>): Promise<T | "open"> {
+    const isProbe = this.#openUntilMs !== undefined;
+    if (isProbe && !this.#mayProbe()) return "open";
+    this.#isProbing = isProbe;
+    let verdict: Verdict = "not-asked";
+    try {
+      const result = await work();
+      verdict = "answered";
+      return result;
+    } catch (error) {
+      verdict = this.#deps.verdictOf(error);
+      throw error;
+    } finally {
+      if (isProbe) this.#isProbing = false;
+      if (verdict !== "not-asked") this.#note(verdict, isProbe);
+    }
   }
 
-  /** Reports that Redis answered. */
-  succeeded(): void {
+  #mayProbe(): boolean {
+    return !this.#isProbing && this.#deps.now() >= (this.#openUntilMs ?? 0);
+  }
+
+  #note(verdict: Verdict, isProbe: boolean): void {
+    if (isProbe) this.#deps.log.info("breaker.probed");
+    if (verdict === "answered") this.#close();
+    else if (isProbe || verdict === "refusing" || this.#countFailure() >= FAILURES) this.#open();
+  }
+
+  /** Counts a failure of now. Returns the number of failures in the window. */
+  #countFailure(): number {
+    const now = this.#deps.now();
+    this.#failedAtMs = [...this.#failedAtMs.filter((at) => at > now - WINDOW_MS), now];
+    return this.#failedAtMs.length;
+  }
+
+  #open(): void {
+    const isNew = this.#openUntilMs === undefined;
+    this.#openUntilMs = this.#deps.now() + OPEN_MS;
+    if (isNew) this.#deps.log.warn("breaker.opened", { forSeconds: OPEN_MS / 1000 });
+  }
+
+  #close(): void {
     this.#failedAtMs = [];
-    this.#isProbing = false;
     if (this.#openUntilMs === undefined) return;
     this.#openUntilMs = undefined;
-    this.#log.info("breaker.closed");
-  }
-
-  /** Reports that the request ended before Redis was asked. The next request may be the probe. */
-  notAsked(): void {
-    this.#isProbing = false;
-  }
-
-  /** Reports that Redis did not answer. `isFinal`: Redis refuses for a longer time, so the breaker opens at once. */
-  failed(isFinal = false): void {
-    const now = this.#now();
-    this.#failedAtMs = [...this.#failedAtMs.filter((at) => at > now - WINDOW_MS), now];
-    const isNew = this.#openUntilMs === undefined;
-    if (!this.#isProbing && !isFinal && this.#failedAtMs.length < FAILURES) return;
-    this.#openUntilMs = now + OPEN_MS;
-    this.#isProbing = false;
-    if (isNew) this.#log.warn("breaker.opened", { forSeconds: OPEN_MS / 1000 });
+    this.#deps.log.info("breaker.closed");
   }
 }

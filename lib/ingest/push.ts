@@ -9,7 +9,7 @@
 import { type Buffer, PUSH_LIMITS } from "../buffer/buffer.ts";
 import { redisFailureOf } from "../buffer/redis-errors.ts";
 import type { Partition } from "../buffer/redis-keys.ts";
-import type { Breaker } from "../flow/breaker.ts";
+import { Breaker, type Verdict } from "../flow/breaker.ts";
 import { GroupCommit, Overloaded } from "../flow/group-commit.ts";
 import { split } from "../flow/split-by-size.ts";
 import type { Log } from "../log.ts";
@@ -23,6 +23,16 @@ export class Shed extends Error {
   override name = "Shed";
 }
 
+/** Every list of the stream is full. `askedRedis`: Redis itself said so of the last one, just now. */
+class ListsFull extends Shed {
+  readonly askedRedis: boolean;
+
+  constructor(askedRedis: boolean) {
+    super("every partition is past its high-water mark");
+    this.askedRedis = askedRedis;
+  }
+}
+
 /** Redis gave no answer, or the breaker is open. */
 export class BufferUnavailable extends Error {
   override name = "BufferUnavailable";
@@ -30,10 +40,11 @@ export class BufferUnavailable extends Error {
 
 interface Deps {
   buffer: Pick<Buffer, "push">;
-  breaker: Breaker;
   partitionChoice: PartitionChoice;
   flush: Flush;
   flushThreshold: number;
+  /** The breaker's clock, in milliseconds. */
+  now: () => number;
   log: Log;
 }
 
@@ -49,12 +60,14 @@ interface Pushed {
 
 /** Makes the one way in which this instance pushes. */
 export function createPusher(deps: Deps) {
+  const breaker = new Breaker({ now: deps.now, log: deps.log, verdictOf });
   const groups = new Map<string, GroupCommit<PushableEnvelope, Pushed>>();
 
   function groupOf(stream: string): GroupCommit<PushableEnvelope, Pushed> {
     const known = groups.get(stream);
     if (known) return known;
-    const group = new GroupCommit((envelopes: PushableEnvelope[]) => pushOnce(deps, stream, envelopes), {
+    const commit = (envelopes: PushableEnvelope[]) => pushGroup(deps, breaker, stream, envelopes);
+    const group = new GroupCommit(commit, {
       ...PUSH_LIMITS,
       maxWaitingBytes: WAITING_MAX_BYTES,
       concurrency: 1,
@@ -76,16 +89,53 @@ const asShed = (error: unknown): never => {
   throw error instanceof Overloaded ? new Shed("too much waits for Redis") : error;
 };
 
-/** One LPUSH to the partition of the moment, or to the next when that one's list is full. */
+/** What the error of a push says about Redis: silence counts, an answered error does not, a used-up quota lasts. */
+function verdictOf(error: unknown): Verdict {
+  if (error instanceof ListsFull) return error.askedRedis ? "answered" : "not-asked";
+  const failure = redisFailureOf(error);
+  if (failure === "quota") return "refusing";
+  return failure === "connection" || failure === "silent" ? "silent" : "answered";
+}
+
+/** One group's push through the breaker. */
+async function pushGroup(
+  deps: Deps,
+  breaker: Breaker,
+  stream: string,
+  envelopes: PushableEnvelope[],
+): Promise<Pushed> {
+  const pushed = await breaker
+    .run(() => pushOnce(deps, stream, envelopes))
+    .catch((error: unknown) => {
+      throw refusalOf(deps, stream, error);
+    });
+  if (pushed === "open") throw new BufferUnavailable("the breaker is open");
+  return pushed;
+}
+
+/** The refusal of a push that failed; says in the log whatever somebody has to mend. */
+function refusalOf({ partitionChoice, log }: Deps, stream: string, error: unknown): Shed | BufferUnavailable {
+  if (error instanceof ListsFull) return error;
+  const failure = redisFailureOf(error);
+  if (failure === "full") {
+    partitionChoice.refusedAll(stream);
+    return new Shed("Redis is full");
+  }
+  if (failure === "quota") log.error("quota.exhausted");
+  if (failure === "answered") log.error("buffer.refused");
+  if (failure === "misconfigured") log.error("buffer.misconfigured");
+  return new BufferUnavailable(failure);
+}
+
+/** One LPUSH to the partition of the moment, or to the next if its list is full. Throws ListsFull, or the client's error. */
 async function pushOnce(deps: Deps, stream: string, envelopes: PushableEnvelope[]): Promise<Pushed> {
-  const { breaker, partitionChoice } = deps;
-  if (!breaker.mayTry()) throw new BufferUnavailable("the breaker is open");
+  const { partitionChoice } = deps;
   const texts = envelopes.map(encodeEnvelope);
-  for (;;) {
-    const partition = await choose(deps, stream);
+  for (let askedRedis = false; ; askedRedis = true) {
+    const partition = await partitionChoice.choose(stream);
+    if (partition === undefined) throw new ListsFull(askedRedis);
     const depth = await attempt(deps, partition, texts);
     if (depth === "list-full") continue;
-    breaker.succeeded();
     const bytes = texts.reduce((sum, text) => sum + text.length, 0);
     partitionChoice.pushed(partition, depth, texts.length, bytes);
     const isCrossing = crosses(depth - texts.length, depth, deps.flushThreshold);
@@ -93,23 +143,9 @@ async function pushOnce(deps: Deps, stream: string, envelopes: PushableEnvelope[
   }
 }
 
-async function choose({ partitionChoice, breaker, log }: Deps, stream: string): Promise<Partition> {
-  let partition: Partition | undefined;
-  try {
-    partition = await partitionChoice.choose(stream);
-  } catch (error) {
-    throw unavailable(breaker, log, error);
-  }
-  if (partition === undefined) {
-    breaker.notAsked();
-    throw new Shed("every partition is past its high-water mark");
-  }
-  return partition;
-}
-
 /** Pushes, once more at once where the connection broke. Returns the depth, or that this list is full. */
 async function attempt(
-  { buffer, breaker, partitionChoice, log }: Deps,
+  { buffer, partitionChoice }: Deps,
   partition: Partition,
   texts: string[],
 ): Promise<number | "list-full"> {
@@ -119,27 +155,8 @@ async function attempt(
       return buffer.push(partition, texts);
     });
   } catch (error) {
-    const failure = redisFailureOf(error);
-    if (failure === "list-full") {
-      partitionChoice.refused(partition);
-      return failure;
-    }
-    if (failure === "full") {
-      breaker.succeeded();
-      partitionChoice.refusedAll(partition.stream);
-      throw new Shed("Redis is full");
-    }
-    throw unavailable(breaker, log, error);
+    if (redisFailureOf(error) !== "list-full") throw error;
+    partitionChoice.refused(partition);
+    return "list-full";
   }
-}
-
-/** Notes the failure with the breaker: silence counts, an answered error does not, a used-up quota opens it. */
-function unavailable(breaker: Breaker, log: Log, error: unknown): BufferUnavailable {
-  const failure = redisFailureOf(error);
-  if (failure === "quota") log.error("quota.exhausted");
-  if (failure === "answered" || failure === "misconfigured") {
-    breaker.succeeded();
-    log.error(failure === "answered" ? "buffer.refused" : "buffer.misconfigured");
-  } else breaker.failed(failure === "quota");
-  return new BufferUnavailable(failure);
 }

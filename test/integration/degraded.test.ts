@@ -144,6 +144,31 @@ describe("Redis away, Postgres there", () => {
     await expectConserved(world, "events", ids);
   });
 
+  test("a probe that was shed before Redis was asked leaves the next request to probe", async () => {
+    const ingest = await start({ partitions: 1, bufferMaxBytes: 1000 });
+    const big = event("x".repeat(2000));
+    const { body } = await ingest.post("events", big); // the only list is full from now on
+    const ids: string[] = [];
+    const post = async () => {
+      const answer = await ingest.post("activities", { contactId: "c", type: "t", description: "d" });
+      ids.push(...answer.body.ids);
+      return answer.body.ack;
+    };
+    breakRedis(() => ({ kind: "refuse" }));
+    for (let i = 0; i < 3; i++) expect(await post()).toBe("stored");
+    expect(said("breaker.opened")).toBe(1);
+    nowMs += 30_000;
+    const seen = breakRedis(() => undefined); // Redis is back
+    expect((await ingest.post("events", big)).status).toBe(503); // it asks for the depth
+    expect((await ingest.post("events", big)).status).toBe(503); // within the second nobody asks
+    expect(seen.commands).toBe(1);
+    expect(await post()).toBe("buffered");
+    expect([said("breaker.probed"), said("breaker.closed")]).toEqual([1, 1]);
+    await drainAll();
+    await expectConserved(world, "events", body.ids);
+    await expectConserved(world, "activities", ids);
+  });
+
   test("100 concurrent requests share a handful of inserts, at most two at once", async () => {
     const ingest = await start();
     breakRedis(() => ({ kind: "status-500" }));
@@ -403,6 +428,21 @@ describe("Redis answers, but refuses", () => {
     await drainAll();
     await expectConserved(world, "events", [...first.body.ids, ...later.body.ids]);
   });
+});
+
+test("a probe to which Redis says that the list is full closes the breaker: Redis answers", async () => {
+  const error = "ERR max single record size exceeded. Limit: 104857600 bytes, Actual: 104857800 bytes";
+  let answer: Canned = { status: 500, body: "<html>" };
+  const { restUrl } = await startProxy((name) => (name === "LPUSH" ? answer : undefined));
+  const ingest = await start({ partitions: 1, restUrl });
+  const ids: string[] = [];
+  for (let i = 0; i < 3; i++) ids.push(...(await ingest.post("events", event(i))).body.ids);
+  expect(said("breaker.opened")).toBe(1);
+  answer = { status: 400, body: JSON.stringify({ error }) };
+  nowMs += 30_000;
+  expect((await ingest.post("events", event())).status).toBe(503);
+  expect(said("breaker.closed")).toBe(1);
+  await expectConserved(world, "events", ids);
 });
 
 describe("the high-water mark", () => {

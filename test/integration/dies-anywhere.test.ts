@@ -8,7 +8,6 @@ import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { leaseKey } from "../../lib/buffer/redis-keys.ts";
 import { drain } from "../../lib/drain/drain.ts";
-import { Breaker } from "../../lib/flow/breaker.ts";
 import { accept } from "../../lib/ingest/accept.ts";
 import { admit } from "../../lib/ingest/admit.ts";
 import { noFlush } from "../../lib/ingest/eager-flush.ts";
@@ -119,8 +118,14 @@ describe("wherever an ingest instance dies", () => {
       now: Date.now,
       log,
     });
-    const breaker = new Breaker(Date.now, log);
-    const push = createPusher({ buffer, breaker, partitionChoice, flush: noFlush, flushThreshold: 100, log });
+    const push = createPusher({
+      buffer,
+      partitionChoice,
+      flush: noFlush,
+      flushThreshold: 100,
+      now: Date.now,
+      log,
+    });
     const admission = admit(
       {
         stream,

@@ -6,7 +6,6 @@ import { createBuffer } from "../../lib/buffer/buffer.ts";
 import { createHeldNotes } from "../../lib/buffer/held-note.ts";
 import { connectRedis } from "../../lib/buffer/redis-client.ts";
 import type { Config } from "../../lib/config.ts";
-import { Breaker } from "../../lib/flow/breaker.ts";
 import { AnswerCounts } from "../../lib/ingest/answer-counts.ts";
 import { type Flush, noFlush } from "../../lib/ingest/eager-flush.ts";
 import { PartitionChoice } from "../../lib/ingest/partition-choice.ts";
@@ -69,8 +68,7 @@ export async function serveIngest(world: World, overrides: Overrides = {}) {
     ...{ moveOnAtDepth, depthOf: buffer.depth, now, log: world.log, first: 0 },
   });
   const pusher = createPusher({
-    ...{ buffer, partitionChoice, flush, flushThreshold: config.flushThreshold, log: world.log },
-    breaker: new Breaker(now, world.log),
+    ...{ buffer, partitionChoice, flush, flushThreshold: config.flushThreshold, now, log: world.log },
   });
   const handler = createIngest({
     streams: world.streams,
