@@ -72,9 +72,9 @@ const shape = {
   LEASE_MS: whole(20_000, 1000, 600_000),
   /** A drain call stops claiming after this. @default 50000 */
   DRAIN_DEADLINE_MS: whole(50_000, 100, 3_600_000),
-  /** Inserts at once, over all streams. @default 8 */
+  /** Inserts at once, over all streams; each stream whose table is locked has one beside them. @default 8 */
   DRAIN_CONCURRENCY: whole(8, 1, 64),
-  /** Write-through inserts at once in one ingest instance. @default 2 */
+  /** The same for write-through, in one ingest instance. @default 2 */
   WRITE_THROUGH_CONCURRENCY: whole(2, 1, 64),
   /** Streams that are buffered but not drained, `a|b`. */
   DRAIN_PAUSED: list("|"),

@@ -40,7 +40,7 @@ output "dashboard_url" {
 }
 
 output "postgres_connections_max" {
-  description = "The most inserts that can run at once: the supervisor's, and every ingest instance's write-through."
+  description = "The most inserts that can run at once: the supervisor's, and every ingest instance's write-through. In each of these, a stream whose table is locked has one more."
   value       = var.drain_concurrency + var.write_through_concurrency * var.ingest_max_instances
 }
 

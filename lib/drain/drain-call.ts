@@ -20,7 +20,7 @@ export interface DrainDeps {
   streams: Registry;
   log: Log;
   now: () => number;
-  /** Slots for inserts, shared by all drain calls of the process. */
+  /** Slots for inserts, shared by all drain calls of the process. A stream is a queue. */
   slots: Pick<FairSlots, "run">;
   /** Shared by all drain calls of the process, like `slots`. */
   witnesses: Witnesses;

@@ -9,6 +9,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Batch } from "../buffer/buffer.ts";
 import { fieldsOfPartition, type Partition } from "../buffer/redis-keys.ts";
+import { isBlockedBy } from "../store/written.ts";
 import type { DrainCall, DrainDeps } from "./drain-call.ts";
 import { type DrainOutcome, type PartitionReport, worst } from "./drain-report.ts";
 import { outcomeOfError } from "./error-outcome.ts";
@@ -87,7 +88,7 @@ export async function drainPartition(
   let counts = NOTHING;
   let settled = "";
   for (;;) {
-    const batch = await deps.slots.run(partition.stream, () => drainBatch(deps, call, partition, settled));
+    const batch = await drainBatchInTurn(deps, call, partition, settled);
     counts = sumOf(counts, batch.counts);
     const { next } = batch;
     if (next.kind === "end" || next.kind === "put-off") {
@@ -101,27 +102,51 @@ export async function drainPartition(
   }
 }
 
+/** The end of one batch; `isBlocked` is for the slots. */
+interface Drained {
+  counts: Counts;
+  next: Next;
+  isBlocked: boolean | undefined;
+}
+
+/** Drains a batch in the stream's turn. If its table is still locked, the stream waits, and no statement is made. */
+async function drainBatchInTurn(
+  deps: DrainDeps,
+  call: DrainCall,
+  partition: Partition,
+  settled: string,
+): Promise<Drained> {
+  const drained = await deps.slots.run(partition.stream, () => drainBatch(deps, call, partition, settled));
+  if (drained !== "blocked") return drained;
+  call.letWait(partition.stream);
+  return drainBatch(deps, call, partition, settled); // claims nothing, and acknowledges what is settled
+}
+
 /** Acknowledges the batch named `settled`, claims the next, settles it, and returns the step after it. */
 async function drainBatch(
   deps: DrainDeps,
   call: DrainCall,
   partition: Partition,
   settled: string,
-): Promise<{ counts: Counts; next: Next }> {
+): Promise<Drained> {
   const endAfter = (error: unknown) => endAfterError(deps, call, partition, error);
   const claim = await claimNext(deps, call, partition, settled).catch(endAfter);
-  if (claim.kind !== "batch") return { counts: NOTHING, next: claim };
+  if (claim.kind !== "batch") return { counts: NOTHING, next: claim, isBlocked: undefined };
   const isSuspected = claim.suspicions > 0;
   if (isSuspected && !call.takesSuspected)
-    return { counts: NOTHING, next: await putOff(deps, call, partition).catch(endAfter) };
+    return {
+      counts: NOTHING,
+      next: await putOff(deps, call, partition).catch(endAfter),
+      isBlocked: undefined,
+    };
   const work = () => settle(deps, call, partition, claim);
   const outcome = await (isSuspected ? call.alone(work) : work()).catch(endAfter);
-  if ("kind" in outcome) return { counts: NOTHING, next: outcome };
+  if ("kind" in outcome) return { counts: NOTHING, next: outcome, isBlocked: undefined };
   const { stopped, ...written } = outcome;
   const next = stopped
     ? await handBackBatch(deps, call, partition, stopped).then(end, endAfter)
     : await goOn(deps, call, partition, claim).catch(endAfter);
-  return { counts: { batches: stopped ? 0 : 1, ...written }, next };
+  return { counts: { batches: stopped ? 0 : 1, ...written }, next, isBlocked: isBlockedBy(stopped) };
 }
 
 /** Settles a batch, a suspected one only if Postgres answers before. */

@@ -34,6 +34,7 @@ export async function retryAlone(deps: DrainDeps, call: DrainCall, stream: Strea
     const page = await slots.run(stream.name, () =>
       retryPage(deps, call, stream, [letter], { isAlone: true }),
     );
+    if (page === "blocked") return report;
     report.stored += page.stored;
     report.dead += page.dead;
     if (page.outcome !== "empty") report.outcome = page.outcome;

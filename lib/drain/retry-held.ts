@@ -67,6 +67,7 @@ async function retryStream(deps: DrainDeps, call: DrainCall, stream: Stream): Pr
     const letters = await store.takeHeld(stream, batchMaxRows);
     if (letters.length === 0) return report;
     const page = await slots.run(name, () => retryPage(deps, call, stream, letters, { isAlone: false }));
+    if (page === "blocked") return report;
     report.stored += page.stored;
     report.dead += page.dead;
     if (page.outcome !== "empty") report.outcome = page.outcome;

@@ -10,7 +10,7 @@ import type { HeldLetter, HeldVerdict } from "../store/held-letters.ts";
 import { BREAKS } from "../store/letter.ts";
 import { isProven, pointsAtTable } from "../store/proof.ts";
 import { writeRows } from "../store/write-rows.ts";
-import { type Refused, type Stopped, stoppedBy } from "../store/written.ts";
+import { isBlockedBy, type Refused, type Stopped, stoppedBy } from "../store/written.ts";
 import type { DrainCall, DrainDeps } from "./drain-call.ts";
 import type { DrainOutcome } from "./drain-report.ts";
 import { sayStopped } from "./say-stopped.ts";
@@ -30,6 +30,8 @@ interface PageResult {
   outcome: DrainOutcome;
   /** Whether Postgres or the table has to be waited for. */
   isStopped: boolean;
+  /** For the slots. */
+  isBlocked: boolean | undefined;
   refusedIds: string[];
   /** The reasons for which the letters had been held that are stored now. */
   mendedReasons: string[];
@@ -78,6 +80,7 @@ export async function retryPage(
   const outcome = await outcomeOf(deps, call, stream, written.stopped, doubted);
   return {
     ...{ stored: written.stored, outcome, isStopped: written.stopped !== undefined },
+    isBlocked: isBlockedBy(written.stopped),
     dead: verdicts.filter(({ isDead }) => isDead).length,
     refusedIds: verdicts.map(({ id }) => id),
     mendedReasons: [...new Set(stored.map(({ reason }) => reason))],

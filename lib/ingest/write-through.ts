@@ -1,6 +1,7 @@
 /**
  * Write-through: inserts while the sender waits, for `ack=stored` and while the buffer is away. Callers share
- * inserts by group commit; at most `concurrency` inserts of this instance run at once, over all streams.
+ * inserts by group commit; at most `concurrency` inserts of this instance run at once, over all streams, and one for each
+ * stream whose table is locked.
  */
 import { FairSlots } from "../flow/fair-slots.ts";
 import { GroupCommit, Overloaded } from "../flow/group-commit.ts";
@@ -9,7 +10,7 @@ import type { Row } from "../schema/json-row.ts";
 import type { Stream } from "../schema/stream.ts";
 import { FIRST, isProven } from "../store/proof.ts";
 import { type WritingStore, writeRows } from "../store/write-rows.ts";
-import type { Refused, Written } from "../store/written.ts";
+import { isBlockedBy, type Refused, type Written } from "../store/written.ts";
 
 /** Postgres gave no answer, or too much waits for it: some of it may have been stored. */
 export class StoreUnavailable extends Error {
@@ -43,16 +44,24 @@ export function createWriteThrough(store: WritingStore, concurrency: number, now
   const groups = new Map<string, GroupCommit<Item, Written>>();
 
   /** Senders wait: a group whose rows take too long to tell apart is given up, and they send it again. */
-  function write(stream: Stream, items: Item[]): Promise<Written> {
+  async function write(stream: Stream, items: Item[]) {
     const untilMs = now() + GROUP_TIMEOUT_MS;
     const canContinue = async () => now() < untilMs;
-    return writeRows({ stream, store, rows: items.map(({ row }) => row), canContinue });
+    const written = await writeRows({ stream, store, rows: items.map(({ row }) => row), canContinue });
+    return { ...written, isBlocked: isBlockedBy(written.stopped) };
+  }
+
+  async function writeInTurn(stream: Stream, items: Item[]): Promise<Written> {
+    const written = await slots.run(stream.name, () => write(stream, items));
+    if (written === "blocked")
+      throw new StoreUnavailable("its table is locked, or Postgres has no room for it");
+    return written;
   }
 
   function groupOf(stream: Stream): GroupCommit<Item, Written> {
     const known = groups.get(stream.name);
     if (known) return known;
-    const commit = (items: Item[]) => slots.run(stream.name, () => write(stream, items));
+    const commit = (items: Item[]) => writeInTurn(stream, items);
     const group = new GroupCommit(commit, {
       ...ONE_INSERT,
       maxWaitingBytes: WAITING_MAX_BYTES,

@@ -23,6 +23,12 @@ export interface Stopped {
   isSuspicious?: boolean;
 }
 
+/** Whether the stream is blocked, as far as a write that ended so says. undefined: it says nothing of the table. */
+export function isBlockedBy(stopped: Stopped | "abandoned" | undefined): boolean | undefined {
+  if (stopped === undefined) return false;
+  return stopped !== "abandoned" && stopped.outcome === "busy" && !stopped.isSuspicious ? true : undefined;
+}
+
 /** The result of writing a batch. If `stopped` is set, rows not counted are undecided: write them again. */
 export interface Written<R extends Row = Row> {
   stored: number;

@@ -12,6 +12,7 @@ import { PartitionChoice } from "../../lib/ingest/partition-choice.ts";
 import { createPusher } from "../../lib/ingest/push.ts";
 import { createSetAside } from "../../lib/ingest/set-aside.ts";
 import { createWriteThrough } from "../../lib/ingest/write-through.ts";
+import type { Store } from "../../lib/store/store.ts";
 import { KEY, type World } from "./test-stack.ts";
 
 /** Keys beside the world's own: one that may use `leads` only, one of another sender. */
@@ -21,6 +22,8 @@ export const OTHER_KEY = "other-key";
 export interface Overrides extends Partial<Config> {
   now?: () => number;
   flush?: Flush;
+  /** Stands for the store of its time limit. */
+  store?: Store;
   /** Stands for pushing. */
   push?: ReturnType<typeof createPusher>;
   /** How long one LPUSH may take, in milliseconds. @default 2000 */
@@ -62,7 +65,7 @@ export async function serveIngest(world: World, overrides: Overrides = {}) {
   const config = { ...world.config, ...settings };
   const redis = connectRedis(config, pushTimeoutMs);
   const buffer = createBuffer(redis);
-  const store = world.storeWithin(config.insertTimeoutMs);
+  const store = overrides.store ?? world.storeWithin(config.insertTimeoutMs);
   const partitionChoice = new PartitionChoice({
     ...{ partitions: config.partitions, bufferMaxBytes: config.bufferMaxBytes },
     ...{ moveOnAtDepth, depthOf: buffer.depth, now, log: world.log, first: 0 },
