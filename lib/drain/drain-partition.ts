@@ -2,18 +2,15 @@
  * Drains one partition: claims a batch, settles it, acknowledges it with the next claim, until nothing is left or
  * something stops it.
  *
- * A batch is acknowledged only once each of its events is stored or a dead letter. Any failure before that leaves the
+ * A batch is acknowledged only once each of its events is stored or a letter. Any failure before that leaves the
  * batch in hand, and the next drain call takes it up. A crash at any point here does no harm, because the primary key
  * absorbs a second insert.
  */
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Batch } from "../buffer/buffer.ts";
-import { fieldsOfPartition, type Partition } from "../buffer/redis-keys.ts";
-import { isBlockedBy } from "../store/written.ts";
+import type { Partition } from "../buffer/redis-keys.ts";
+import { type Counts, type Drained, drainBatch, NOTHING } from "./drain-batch.ts";
 import type { DrainCall, DrainDeps } from "./drain-call.ts";
-import { type DrainOutcome, type PartitionReport, worst } from "./drain-report.ts";
-import { outcomeOfError } from "./error-outcome.ts";
-import { type Settled, type Stopped, settleBatch } from "./settle-batch.ts";
+import { type PartitionReport, worst } from "./drain-report.ts";
 
 /** How often a held partition is tried again under `wait`, at most, in milliseconds. */
 const HELD_RETRY_MS = 250;
@@ -27,43 +24,6 @@ export interface PartitionResult extends PartitionReport {
   isPutOff: boolean;
 }
 
-/** The step after one batch. */
-type Next =
-  /** The batch of this name is settled: acknowledge it with the next claim. */
-  | { kind: "claim"; settled: string }
-  /** Another drain call has the partition: try again a little later. */
-  | { kind: "wait" }
-  /** The batch is suspected: it was handed back, and comes last. */
-  | { kind: "put-off" }
-  | { kind: "end"; outcome: DrainOutcome; remaining: number | null };
-
-const end = (outcome: DrainOutcome, remaining: number | null = null): Next => ({
-  kind: "end",
-  outcome,
-  remaining,
-});
-
-/** One batch's part of the partition's result. */
-interface Counts {
-  batches: number;
-  stored: number;
-  duplicates: number;
-  dead: number;
-  held: number;
-  isTableAtFault: boolean;
-  oldestReceivedAtMs: number;
-}
-
-const NOTHING: Counts = {
-  batches: 0,
-  stored: 0,
-  duplicates: 0,
-  dead: 0,
-  held: 0,
-  isTableAtFault: false,
-  oldestReceivedAtMs: Number.POSITIVE_INFINITY,
-};
-
 const sumOf = (a: Counts, b: Counts): Counts => ({
   batches: a.batches + b.batches,
   stored: a.stored + b.stored,
@@ -75,8 +35,6 @@ const sumOf = (a: Counts, b: Counts): Counts => ({
 });
 
 /** Until its last round, or the next tick, a partition that is put off is unavailable. */
-const PUT_OFF_REASON =
-  "an earlier insert of this batch broke the connection to Postgres: it is tried after the others";
 const PUT_OFF = { outcome: "unavailable", remaining: null } as const;
 
 /** Drains one partition to its end. Never throws: each failure is an outcome. */
@@ -102,13 +60,6 @@ export async function drainPartition(
   }
 }
 
-/** The end of one batch; `isBlocked` is for the slots. */
-interface Drained {
-  counts: Counts;
-  next: Next;
-  isBlocked: boolean | undefined;
-}
-
 /** Drains a batch in the stream's turn. If its table is still locked, the stream waits, and no statement is made. */
 async function drainBatchInTurn(
   deps: DrainDeps,
@@ -120,132 +71,4 @@ async function drainBatchInTurn(
   if (drained !== "blocked") return drained;
   call.letWait(partition.stream);
   return drainBatch(deps, call, partition, settled); // claims nothing, and acknowledges what is settled
-}
-
-/** Acknowledges the batch named `settled`, claims the next, settles it, and returns the step after it. */
-async function drainBatch(
-  deps: DrainDeps,
-  call: DrainCall,
-  partition: Partition,
-  settled: string,
-): Promise<Drained> {
-  const endAfter = (error: unknown) => endAfterError(deps, call, partition, error);
-  const claim = await claimNext(deps, call, partition, settled).catch(endAfter);
-  if (claim.kind !== "batch") return { counts: NOTHING, next: claim, isBlocked: undefined };
-  const isSuspected = claim.suspicions > 0;
-  if (isSuspected && !call.takesSuspected)
-    return {
-      counts: NOTHING,
-      next: await putOff(deps, call, partition).catch(endAfter),
-      isBlocked: undefined,
-    };
-  const work = () => settle(deps, call, partition, claim);
-  const outcome = await (isSuspected ? call.alone(work) : work()).catch(endAfter);
-  if ("kind" in outcome) return { counts: NOTHING, next: outcome, isBlocked: undefined };
-  const { stopped, ...written } = outcome;
-  const next = stopped
-    ? await handBackBatch(deps, call, partition, stopped).then(end, endAfter)
-    : await goOn(deps, call, partition, claim).catch(endAfter);
-  return { counts: { batches: stopped ? 0 : 1, ...written }, next, isBlocked: isBlockedBy(stopped) };
-}
-
-/** Settles a batch, a suspected one only if Postgres answers before. */
-async function settle(
-  { store, buffer, heldNotes, tables, log, now, streams, witnesses }: DrainDeps,
-  call: DrainCall,
-  partition: Partition,
-  batch: Batch,
-): Promise<Settled> {
-  const stream = streams.get(partition.stream);
-  if (stream === undefined) throw new Error(`expected a known stream, got "${partition.stream}"`);
-  const startedAtMs = now();
-  const outcome = await settleBatch({ store, heldNotes, tables, log }, stream, partition, batch, {
-    canContinue: () => canContinue({ buffer, log }, call, partition),
-  });
-  if (outcome.stored > 0) witnesses.note(partition.stream, startedAtMs);
-  return outcome;
-}
-
-/** Hands a suspected batch back, to be taken up when the others are drained. */
-async function putOff({ buffer }: DrainDeps, { claimant }: DrainCall, partition: Partition): Promise<Next> {
-  await buffer.handBack(partition, claimant.token, { reason: PUT_OFF_REASON });
-  return { kind: "put-off" };
-}
-
-/**
- * Ends the partition's drain after an error. The batch in hand stays there, and the next drain call takes it up; after a fault of
- * ours it is handed back with that reason.
- */
-async function endAfterError(
-  { buffer, log }: DrainDeps,
-  { claimant }: DrainCall,
-  partition: Partition,
-  error: unknown,
-): Promise<Next> {
-  const { outcome, isOurs } = outcomeOfError(log, error, fieldsOfPartition(partition));
-  const reason = `a fault of Spillway: ${error instanceof Error ? error.name : typeof error}, see the log`;
-  if (isOurs) await buffer.handBack(partition, claimant.token, { reason }).catch(() => {});
-  return end(outcome);
-}
-
-/** Claims the next batch, or says why there is none. */
-async function claimNext(
-  { buffer }: DrainDeps,
-  call: DrainCall,
-  partition: Partition,
-  settled: string,
-): Promise<Batch | Next> {
-  if (!call.mayClaim(partition.stream)) {
-    if (settled !== "") await buffer.release(partition, call.claimant, settled);
-    return end(call.isUnreachable || call.isWaiting(partition.stream) ? "unavailable" : "deadline");
-  }
-  const claim = await buffer.claim(partition, call.claimant, settled);
-  if (claim.kind === "batch") return claim;
-  if (claim.kind === "none") return end(claim.depth ? "short" : "empty", claim.depth ?? 0);
-  return call.waitsForHeld && settled === "" ? { kind: "wait" } : end("held");
-}
-
-/** After a settled batch: a tick ends with the batch that emptied the partition. */
-async function goOn(
-  { buffer }: DrainDeps,
-  { claimant }: DrainCall,
-  partition: Partition,
-  { name, hasMore }: Batch,
-): Promise<Next> {
-  const isLast = !claimant.fullBatchesOnly && !hasMore;
-  if (!isLast) return { kind: "claim", settled: name };
-  await buffer.release(partition, claimant, name);
-  return end("empty", 0);
-}
-
-/** Hands the batch back with the reason that stopped it, so that the next drain call need not wait for the lease. */
-async function handBackBatch(
-  { buffer }: DrainDeps,
-  call: DrainCall,
-  partition: Partition,
-  stopped: Stopped,
-): Promise<DrainOutcome> {
-  const { token } = call.claimant;
-  if (stopped === "abandoned") {
-    const isLate = call.isOver;
-    await buffer.handBack(partition, token, { oneAtATime: isLate && !call.isStopping });
-    return isLate ? "deadline" : "held";
-  }
-  const { outcome, sqlstate = "", reason, isSuspicious = false } = stopped;
-  if (outcome === "unreachable") call.endAsUnreachable();
-  if (outcome === "busy" && !isSuspicious) call.letWait(partition.stream);
-  await buffer.handBack(partition, token, { sqlstate, reason, isSuspected: isSuspicious });
-  return outcome === "misconfigured" ? "misconfigured" : "unavailable";
-}
-
-/** Before each further insert that looks for refused rows: is there time, and is the batch still ours? */
-async function canContinue(
-  { buffer, log }: Pick<DrainDeps, "buffer" | "log">,
-  call: DrainCall,
-  partition: Partition,
-): Promise<boolean> {
-  if (call.isOver) return false;
-  const isOurs = await buffer.renew(partition, call.claimant);
-  if (!isOurs) log.warn("lease.lost", fieldsOfPartition(partition));
-  return isOurs;
 }

@@ -245,7 +245,12 @@ describe("in write-through, with two slots", () => {
         burials: undefined,
         dataJson,
       };
-      return accept({ push: async () => {}, writeThrough }, stream, "stored", [envelope]);
+      return accept(
+        { push: async () => {}, writeThrough, setAside: async () => new Set<string>() },
+        stream,
+        "stored",
+        [envelope],
+      );
     };
     const refused = { kind: "not-accepted", isShed: false };
     expect(await send()).toEqual(refused);
