@@ -12,6 +12,7 @@ import { connectRedis } from "../lib/buffer/redis-client.ts";
 import { metadataToken } from "../lib/cloud-run/metadata-token.ts";
 import { findProject, traceOf } from "../lib/cloud-run/trace.ts";
 import { type Config, ConfigError, readConfig } from "../lib/config.ts";
+import { HeldLookout } from "../lib/drain/held-lookout.ts";
 import { Witnesses } from "../lib/drain/witnesses.ts";
 import { FairSlots } from "../lib/flow/fair-slots.ts";
 import { AnswerCounts } from "../lib/ingest/answer-counts.ts";
@@ -153,6 +154,7 @@ export async function wireSupervisor(streams: Registry): Promise<Served> {
     now: Date.now,
     slots: new FairSlots(config.drainConcurrency),
     witnesses: new Witnesses(),
+    lookout: new HeldLookout(),
     // Outside Cloud Run each start of the process counts as a deployment.
     release: environment.K_REVISION ?? instance,
     instance,

@@ -7,6 +7,7 @@ import type { Registry } from "../schema/registry.ts";
 import type { Store } from "../store/store.ts";
 import type { TableCheck } from "../store/table-check.ts";
 import type { WritingStore } from "../store/write-rows.ts";
+import type { HeldLookout } from "./held-lookout.ts";
 import type { Witnesses } from "./witnesses.ts";
 
 export interface DrainDeps {
@@ -24,6 +25,7 @@ export interface DrainDeps {
   slots: Pick<FairSlots, "run">;
   /** Shared by all drain calls of the process, like `slots`. */
   witnesses: Witnesses;
+  lookout: HeldLookout;
   /** Names the code that runs: a new release tries every held letter again. */
   release: string;
   /** Names this process: a batch that an earlier drain call of the same process let go of is not a crash. */

@@ -6,6 +6,7 @@ import { randomUUID } from "node:crypto";
 import type { Work } from "../buffer/buffer.ts";
 import type { HeldNote } from "../buffer/held-note.ts";
 import { allPartitions, type Partition } from "../buffer/redis-keys.ts";
+import { describeError } from "../log.ts";
 import { DrainCall, type DrainDeps } from "./drain-call.ts";
 import { drainPartition } from "./drain-partition.ts";
 import {
@@ -46,6 +47,7 @@ export async function drain(deps: DrainDeps, options: DrainOptions): Promise<Dra
   const isKnown = typeof work !== "string";
   const results = isKnown ? await drainAll(deps, call, work.busy) : [];
   if (isKnown && work.held) results.push(...(await retryAll(deps, call, names, work.held)));
+  else if (!isFlush && results.some(({ batches }) => batches > 0)) await lookForHeld(deps);
   const atBest = (stream: string): DrainOutcome => {
     if (!isKnown) return work;
     return deps.paused.has(stream) ? "held" : "empty";
@@ -81,6 +83,15 @@ async function workOf(deps: DrainDeps, { partition }: DrainOptions, names: strin
   if (partition !== undefined && only !== undefined)
     return { busy: allPartitions([only]).slice(partition, partition + 1), held: undefined };
   return deps.buffer.findWork(unpaused);
+}
+
+/** What Redis forgot is found in the next hour, if not now. */
+async function lookForHeld(deps: DrainDeps): Promise<void> {
+  try {
+    await deps.lookout.look(deps, [...deps.streams.keys()]);
+  } catch (error) {
+    deps.log.warn("held.not-looked-for", describeError(error));
+  }
 }
 
 /** Tries held letters again; each stream's are reported like one more partition of it. Never throws. */

@@ -240,6 +240,34 @@ describe("the note in Redis", () => {
     expect(await noteInRedis()).toMatchObject({ dueAtMs: expect.any(String) });
   });
 
+  test("if Redis has lost it, a tick that reaches Postgres finds the letters, and asks once an hour", async () => {
+    const ids = await push([BAD]);
+    await tick();
+    await world.redis.del("{spillway}:held");
+    let looks = 0;
+    const store = {
+      ...world.store,
+      nextHeldInMs: (streams: readonly string[]) => {
+        looks += 1;
+        return world.store.nextHeldInMs(streams);
+      },
+    };
+    let hours = 1;
+    const now = () => Date.now() + hours * 3_600_000;
+    for (hours = 1; hours <= 2; hours++)
+      for (let calls = 0; calls < 3; calls++) {
+        ids.push(...(await push(good(1))));
+        await tick({ store, now });
+        await world.redis.del("{spillway}:held");
+      }
+    expect(looks).toBe(2);
+    ids.push(...(await push(good(1))));
+    hours = 4;
+    await tick({ store, now });
+    expect(await tickAfterPause()).toMatchObject({ dead: 1 });
+    await expectConserved(world, "checked", ids);
+  });
+
   test("it names the earliest letter, and a full Redis takes it", async () => {
     await world.redis.hset("{spillway}:held", { dueAtMs: "5", name: "x" });
     await world.redis.config("SET", "maxmemory", "1");

@@ -17,6 +17,7 @@ import { createBuffer } from "../../lib/buffer/buffer.ts";
 import { createHeldNotes } from "../../lib/buffer/held-note.ts";
 import { connectRedis } from "../../lib/buffer/redis-client.ts";
 import { type Config, readConfig } from "../../lib/config.ts";
+import { HeldLookout } from "../../lib/drain/held-lookout.ts";
 import { Witnesses } from "../../lib/drain/witnesses.ts";
 import { FairSlots } from "../../lib/flow/fair-slots.ts";
 import type { Log } from "../../lib/log.ts";
@@ -95,6 +96,7 @@ export async function openWorld(env: Record<string, string> = {}, given?: Regist
     log,
     now: Date.now,
     witnesses: new Witnesses(),
+    lookout: new HeldLookout(),
     release: "test",
     slots: new FairSlots(config.drainConcurrency),
     instance: randomUUID(),
