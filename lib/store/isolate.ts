@@ -36,8 +36,20 @@ const OF_THE_SERVER = "'08', '40', '53', '55', '57', '58', 'F0', 'XX'";
 /** The SQLSTATE with which a trial ends itself; Postgres has no such class. */
 const TRIAL_ENDS = "SPW00";
 
-const dialect = new PgDialect();
-const textOf = (part: SQL): string => dialect.sqlToQuery(part.inlineParams()).sql;
+/**
+ * Writes parameters into the text, as a DO block takes none: the defaults of columns, as the driver would send them. Drizzle's
+ * own inlineParams throws for a bigint.
+ */
+class LiteralDialect extends PgDialect {
+  override escapeParam(_number: number, value?: unknown): string {
+    if (value === null) return "null";
+    const text = typeof value === "object" ? JSON.stringify(value) : String(value);
+    return `'${text.replaceAll("'", "''")}'`;
+  }
+}
+
+const dialect = new LiteralDialect();
+const textOf = (part: SQL): string => dialect.sqlToQuery(part).sql;
 
 /**
  * Inserts each row in a subtransaction of its own, and returns the verdicts in the order of the rows. All are committed
