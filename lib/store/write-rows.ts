@@ -109,7 +109,7 @@ async function afterFailure<R extends Row>(
     case "too-large":
       return part.rows.length > 1 ? { next: halves(part) } : refuseAlone(store, stream, part, failure);
     case "no-answer":
-      return afterSilence(store, stream, failure);
+      return afterSilence(store, stream, part, failure);
     case "timeout": {
       const outage = await findOutage(stream, () => store.probe(stream));
       if (outage) return outage;
@@ -126,9 +126,21 @@ async function afterFailure<R extends Row>(
 /**
  * The connection broke, or nothing came back: an outage, as a rule. But a row that kills its backend looks the same, and it
  * restarts the whole server. So the rows are suspicious, and whoever writes them finds out by trying them last, and alone.
+ * If Postgres answers again, all of them may be there: then only the reply was lost.
  */
-async function afterSilence(store: WritingStore, stream: Stream, failure: Failure): Promise<Step<never>> {
-  const outage = await findOutage(stream, () => store.ping());
+async function afterSilence<R extends Row>(
+  store: WritingStore,
+  stream: Stream,
+  { rows }: Part<R>,
+  failure: Failure,
+): Promise<Step<R>> {
+  let areThere = false;
+  const outage = await findOutage(stream, async () => {
+    await store.ping();
+    const ids = new Set(rows.map(({ id }) => id));
+    areThere = (await store.present(stream, [...ids])).size === ids.size;
+  });
+  if (areThere) return { duplicates: rows.length };
   const { stopped } = outage ?? stop("busy", failure);
   return { stopped: { ...stopped, isSuspicious: !failure.isThrottled } };
 }

@@ -12,7 +12,14 @@ import { newId } from "../../lib/schema/event-ids.ts";
 import { connect } from "../../lib/store/database.ts";
 import { createStore } from "../../lib/store/store.ts";
 import { type Ingest, serveIngest } from "./test-ingest.ts";
-import { envelopeOf, expectConserved, letPausesEnd, openWorld, type World } from "./test-stack.ts";
+import {
+  envelopeOf,
+  expectConserved,
+  letPausesEnd,
+  openWorld,
+  type World,
+  whereabouts,
+} from "./test-stack.ts";
 
 let world: World;
 let ingest: Ingest;
@@ -422,6 +429,46 @@ describe("a row that is there was stored, whatever the error says", () => {
       expect([again.status, again.body.ids]).toEqual([201, [id]]);
     });
     await expectConserved(world, "checked", [id]);
+  });
+
+  test("only the reply was lost: 201 at once, and a drain counts the rows as there", async () => {
+    const cutOnce = () => {
+      let isCut = false;
+      world.neon.setFault(({ queries }) => {
+        if (isCut || !queries.some(({ query }) => query.startsWith('insert into "checked"')))
+          return undefined;
+        isCut = true;
+        return { kind: "cut-after" };
+      });
+    };
+    await ingest.post("checked", { n: 1 }, { query: "?ack=stored" }); // its ids have been checked by now
+    cutOnce();
+    const { status, body } = await ingest.post("checked", good(3), { query: "?ack=stored" });
+    expect(status).toBe(201);
+    cutOnce();
+    const ids = await push(good(4));
+    expect(await tick()).toMatchObject({ duplicates: 4, dead: 0, held: 0, outcome: "empty" });
+    const { rows } = await world.sql.query("select id from checked");
+    expect(rows.map(({ id }) => id)).toEqual(expect.arrayContaining([...body.ids, ...ids]));
+  });
+
+  test("a network that fails by turns: 201 only for what is there, else 503, and nobody is blamed", async () => {
+    let requests = 0;
+    const kinds = ["cut-before", undefined, "cut-after", undefined, undefined, "refuse"] as const;
+    world.neon.setFault(() => {
+      const kind = kinds[requests++ % kinds.length];
+      return kind && { kind };
+    });
+    const promised: string[] = [];
+    for (let posts = 0; posts < 30; posts++) {
+      const { status, body } = await ingest.post("checked", good(2), { query: "?ack=stored" });
+      expect([201, 503]).toContain(status);
+      if (status === 201) promised.push(...body.ids);
+    }
+    world.neon.setFault(undefined);
+    const { stored, held, dead } = await whereabouts(world, "checked");
+    expect(stored).toEqual(expect.arrayContaining(promised));
+    expect([promised.length > 0, held, dead]).toEqual([true, [], []]);
   });
 
   test("another transaction holds the id: 503, and once it has committed 201", async () => {
