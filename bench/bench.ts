@@ -16,6 +16,7 @@ import { floor } from "./scenarios/floor.ts";
 import { ingest } from "./scenarios/ingest.ts";
 import { steady } from "./scenarios/steady.ts";
 import { surge, surgeSeconds } from "./scenarios/surge.ts";
+import { trouble } from "./scenarios/trouble.ts";
 import { readSettings, type ScenarioName, type Settings } from "./settings.ts";
 import { startStack } from "./stack.ts";
 import { tableOf } from "./table.ts";
@@ -29,6 +30,7 @@ const scenarios: Record<ScenarioName, { run: Scenario; title: string; figure: st
     figure: "storedPerSecond",
   },
   drain: { run: drain, title: "Draining a backlog: events stored a second", figure: "storedPerSecond" },
+  trouble: { run: trouble, title: "A table in trouble: events stored a second", figure: "storedPerSecond" },
   steady: {
     run: steady,
     title: "Steady: Redis commands per event, draining",

@@ -131,6 +131,19 @@ export function checkAll(results: Results, settings: { backlogs: readonly number
       1.5,
       ["drain", `Spillway, ${least} gps`, "peakMemoryMb"],
     ),
+    ratio(
+      "draining GPS while another stream's table is locked, against no other stream",
+      ["trouble", "GPS, the other stream's table locked", "storedPerSecond"],
+      "≥",
+      0.8,
+      ["trouble", "GPS, no other stream", "storedPerSecond"],
+    ),
+    bound(
+      "milliseconds of a drain call of 1,000 rows, half of them refused, 20 ms from Postgres",
+      ["trouble", "1,000 rows, half refused, 20 ms to Postgres", "drainMs"],
+      "≤",
+      1000,
+    ),
     ...against("Postgres CPU against direct", "direct (TCP)", "postgresCpuPerMillion", "≤", 0.25),
     ...against("Postgres transactions against direct", "direct (TCP)", "transactionsPerMillion", "≤", 0.02),
     bound(

@@ -17,8 +17,13 @@ export const WARMUP_ROWS: Record<OneKind, number> = { gps: 50_000, webhooks: 10_
 /** As many as the shares of ingest instances that push by turns. */
 const PER_PUSH = 250;
 
-/** Pushes a backlog of `count` events over eight partitions, and returns their ids. */
-export async function pushBacklog({ redis }: Stack, kind: OneKind, count: number): Promise<string[]> {
+/** Pushes a backlog of `count` events over so many partitions, and returns their ids. */
+export async function pushBacklog(
+  { redis }: Stack,
+  kind: OneKind,
+  count: number,
+  partitions = PARTITIONS,
+): Promise<string[]> {
   const make = eventMaker(kind);
   const ids: string[] = [];
   const receivedAt = new Date().toISOString();
@@ -31,7 +36,7 @@ export async function pushBacklog({ redis }: Stack, kind: OneKind, count: number
         encodeEnvelope(packEnvelope({ v: 1, id, receivedAt, dataJson: JSON.stringify(make(i)) })),
       );
     }
-    await redis.lpush(`{spillway}:${streamOf(kind)}:pending:${(at / PER_PUSH) % PARTITIONS}`, ...envelopes);
+    await redis.lpush(`{spillway}:${streamOf(kind)}:pending:${(at / PER_PUSH) % partitions}`, ...envelopes);
   }
   return ids;
 }

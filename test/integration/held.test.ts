@@ -98,6 +98,20 @@ describe("proof", () => {
     await expectConserved(world, "checked", [id, bad!]);
   });
 
+  test("a row that was stored before the refusal proves nothing: the table may have changed since", async () => {
+    const ids = await push([...good(4), BAD, BAD, BAD, BAD]);
+    let inserts = 0;
+    world.neon.setFault(({ queries }) => {
+      const insert = queries.find(({ query }) => query.startsWith('insert into "checked"'));
+      if (insert === undefined || insert.params.every((one) => one === "[]") || inserts++ > 0)
+        return undefined;
+      const body = JSON.stringify({ message: "no", severity: "ERROR", code: "57014", routine: "x" });
+      return { kind: "answer", status: 400, body }; // so it is halved
+    });
+    expect(await tick()).toMatchObject({ stored: 4, dead: 0, held: 4 });
+    await expectConserved(world, "checked", ids);
+  });
+
   test("a row that another process stored after the refusal witnesses nothing here", async () => {
     const ids = await push([BAD]);
     await tick();
