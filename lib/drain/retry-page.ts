@@ -89,7 +89,8 @@ export async function retryPage(
 
 /**
  * What is noted of letters that a stop left undecided. If the connection broke, any of them may have done it: from now on they
- * are tried alone. Else a try that was counted beforehand is taken back.
+ * are tried alone, and only the times that one broke it alone are counted. Else a try that was counted beforehand is taken
+ * back.
  */
 function afterStop(
   stopped: Stopped | "abandoned" | undefined,
@@ -98,8 +99,9 @@ function afterStop(
 ): HeldVerdict[] {
   if (stopped === undefined) return [];
   if (stopped !== "abandoned" && stopped.isSuspicious)
-    return undecided.map(({ id, tries }) => ({
-      ...{ id, tries, sqlstate: undefined, reason: BREAKS, isDead: false },
+    return undecided.map(({ id, tries, reason }) => ({
+      tries: reason === BREAKS ? tries : Number(isAlone),
+      ...{ id, sqlstate: undefined, reason: BREAKS, isDead: false },
     }));
   if (!isAlone) return [];
   return undecided.map(({ id, tries, sqlstate, reason }) => ({

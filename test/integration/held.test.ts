@@ -162,6 +162,22 @@ describe("proof", () => {
     for (let calls = 0; calls < 3; calls++) await tickAfterPause();
     world.neon.setFault(undefined);
     expect(await letters()).toMatchObject([{ held: true, tries: 1 }]);
+    const { rows } = await world.sql.query("select retry_at > now() as later from dead_letters");
+    expect(rows).toEqual([{ later: true }]);
+    await expectConserved(world, "checked", ids);
+  });
+
+  test("letters that another call is taking are left to it, and nobody waits for them", async () => {
+    const ids = await push([BAD, BAD]);
+    await tick();
+    await letPausesEnd(world);
+    const other = await world.sql.connect();
+    await other.query("begin");
+    await other.query("select from dead_letters where id = $1 for update", [ids[0]]);
+    const taken = await world.store.takeHeld(world.streams.get("checked")!, 10);
+    expect(taken.map(({ id }) => id)).toEqual([ids[1]]);
+    await other.query("rollback");
+    other.release();
     await expectConserved(world, "checked", ids);
   });
 
