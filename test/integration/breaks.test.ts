@@ -8,6 +8,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
 import { createBuffer } from "../../lib/buffer/buffer.ts";
 import { connectRedis } from "../../lib/buffer/redis-client.ts";
 import { drain } from "../../lib/drain/drain.ts";
+import { FairSlots } from "../../lib/flow/fair-slots.ts";
 import {
   envelopeOf,
   expectConserved,
@@ -56,7 +57,7 @@ async function push(index: number, count: number, killers = 0): Promise<string[]
 /** A supervisor whose buffer's clock goes on by a minute with every tick. */
 function supervisorOf(world: World) {
   const buffer = createBuffer(connectRedis(world.config, 2000), () => clockMs);
-  const deps = world.supervisor({ buffer });
+  const deps = world.supervisor({ buffer, slots: new FairSlots(1) }); // one insert after the other, in their order
   return async () => {
     clockMs += 61_000;
     await letPausesEnd(world);
@@ -89,13 +90,22 @@ describe("a row that breaks the connection", () => {
     const tick = supervisorOf(world);
     await withKiller(async () => {
       const ids = await push(0, 5, 1);
+      let inserts: string[] = [];
+      world.neon.setFault(({ queries }) => {
+        const insert = queries.find(({ query }) => query.startsWith("insert into"));
+        if (insert?.params.some((one) => one !== "[]"))
+          inserts.push(insert.params.some((one) => String(one).includes(NOTE)) ? "killer" : "good");
+        return undefined;
+      });
       for (let calls = 0; calls < 6; calls++) {
+        inserts = [];
         const more = await push(3, 20);
         const other = envelopeOf({ type: "t", payload: calls });
         await world.buffer.push({ stream: "events", index: 0 }, [other.envelope]);
         await tick();
         expect((await whereabouts(world, "checked")).stored).toEqual(expect.arrayContaining(more));
         expect((await whereabouts(world, "events")).stored).toContain(other.id);
+        if (calls > 0) expect(inserts.slice(0, 2)).toEqual(["good", "good"]);
         ids.push(...more);
       }
       await expectConserved(world, "checked", ids);
@@ -134,6 +144,7 @@ describe("an outage is no suspicion", () => {
       for (let calls = 0; calls < 2; calls++) await tick();
       const { stored, buffered } = await whereabouts(world, "checked");
       expect([stored.length, buffered]).toEqual([60, []]);
+      expect(world.said.map(({ event }) => event)).not.toContain("event.held");
       await expectConserved(world, "checked", ids);
     },
   );
