@@ -1,5 +1,5 @@
 /** Whether a refusal judges the data of a row, or may be the table's fault (docs/design.md, "Whose fault an error is"). */
-import { getTableColumns } from "drizzle-orm";
+import { getTableColumns, getTableName } from "drizzle-orm";
 import type { Stream } from "../schema/stream.ts";
 import type { Names } from "./postgres-errors.ts";
 import { isOfPostgres } from "./sqlstates.ts";
@@ -11,18 +11,20 @@ const SEQUENCE_EXHAUSTED = "2200H";
 const POLICY = "42501";
 
 /** Whether the code, and the names beside it, speak of the row's data. */
-export function judgesData(stream: Stream, sqlstate: string, { column, constraint }: Names): boolean {
+export function judgesData(stream: Stream, sqlstate: string, names: Names): boolean {
   if (sqlstate === SEQUENCE_EXHAUSTED) return false;
   if (sqlstate === POLICY) return true;
-  if (sqlstate === "23502") return isDeclaredNotNull(stream, column);
-  if (sqlstate.startsWith("23")) return constraint !== undefined;
+  if (sqlstate === "23502") return isDeclaredNotNull(stream, names);
+  if (sqlstate.startsWith("23")) return names.constraint !== undefined;
   // A class that Postgres itself does not have is one of the user's own RAISE.
   return OF_DATA.some((prefix) => sqlstate.startsWith(prefix)) || !isOfPostgres(sqlstate);
 }
 
-/** A column that only the actual table knows as NOT NULL is the table's fault. */
-function isDeclaredNotNull(stream: Stream, name: string | undefined): boolean {
-  return Object.values(getTableColumns(stream.table)).some(
-    (column) => column.name === name && column.notNull,
-  );
+/**
+ * A column that only the actual table knows as NOT NULL is the table's fault. So is one of another table, into which a trigger
+ * writes, though it may have the name of one of ours.
+ */
+function isDeclaredNotNull({ table: own }: Stream, { table, column }: Names): boolean {
+  if (table !== undefined && table !== getTableName(own)) return false;
+  return Object.values(getTableColumns(own)).some(({ name, notNull }) => name === column && notNull);
 }
