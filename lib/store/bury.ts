@@ -6,6 +6,7 @@ import { type Database, statementBound } from "./database.ts";
 import { deadLetters } from "./dead-letters-table.ts";
 import type { Letter } from "./letter.ts";
 import { pauseAfter } from "./pause.ts";
+import { failureOf } from "./postgres-errors.ts";
 import { idOf } from "./stream-table.ts";
 
 const { columns, parametersOf, select } = makeRecordset(deadLetters);
@@ -23,6 +24,9 @@ const values = sql.join(
   sql`, `,
 );
 
+/** SQLSTATEs of a character that the database's encoding has not, if that is not UTF-8. */
+const NOT_IN_ENCODING = ["22P05", "22021"];
+
 /**
  * Buries letters of one stream, all or nothing. A letter that is there already changes only if the event was buried once
  * more since (after a redrive); then it waits to be looked at again. May be repeated.
@@ -37,13 +41,31 @@ export async function buryLetters(
   const byId = new Map<string, Letter>();
   for (const letter of letters)
     if (letter.burials > (byId.get(letter.id)?.burials ?? 0)) byId.set(letter.id, letter);
-  const records = [...byId.values()].map((letter) =>
-    JSON.stringify({
-      ...letter,
-      // Text that Postgres can hold, whatever somebody may have pushed into the list.
-      envelope: letter.envelope.replaceAll("\0", "\ufffd").toWellFormed(),
-    }),
-  );
+  const all = [...byId.values()].map((letter) => ({
+    ...letter,
+    // Text that Postgres can hold, whatever somebody may have pushed into the list.
+    envelope: letter.envelope.replaceAll("\0", "\ufffd").toWellFormed(),
+  }));
+  try {
+    await insertLetters(db, timeoutMs, stream, all);
+  } catch (error) {
+    if (!NOT_IN_ENCODING.includes(failureOf(error).sqlstate ?? "")) throw error;
+    const asAscii = all.map((letter) => ({ ...letter, envelope: escapeNonAscii(letter.envelope) }));
+    await insertLetters(db, timeoutMs, stream, asAscii);
+  }
+}
+
+/** The same JSON in characters that every encoding has. */
+const escapeNonAscii = (json: string): string =>
+  json.replaceAll(/[^\0-\x7f]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`);
+
+async function insertLetters(
+  db: Database,
+  timeoutMs: number,
+  stream: Stream,
+  letters: readonly Letter[],
+): Promise<void> {
+  const records = letters.map((letter) => JSON.stringify(letter));
   await db.batch([
     statementBound(db, timeoutMs),
     db

@@ -40,13 +40,13 @@ export interface Said {
 
 export type World = Awaited<ReturnType<typeof openWorld>>;
 
-/** Makes an empty database on the run's Postgres, and returns its URL. One of this name that was there is gone. */
-export async function createDatabase(name: string): Promise<string> {
+/** Makes an empty database on the run's Postgres, and returns its URL. One of this name that was there is gone. `how`: SQL. */
+export async function createDatabase(name: string, how = ""): Promise<string> {
   const { databaseUrl } = inject("servers");
   const sql = new pg.Client({ connectionString: databaseUrl });
   await sql.connect();
   await sql.query(`drop database if exists ${name} with (force)`);
-  await sql.query(`create database ${name}`);
+  await sql.query(`create database ${name} ${how}`);
   await sql.end();
   return databaseUrl.replace(/\/[^/]+$/, `/${name}`);
 }

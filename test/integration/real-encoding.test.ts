@@ -1,0 +1,50 @@
+/** A database whose encoding is not UTF-8: it can't hold every character that an event may have. */
+import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
+import { good, openRealDatabase, type RealDatabase, STORED } from "./real-database.ts";
+import { expectConserved, whereabouts } from "./test-stack.ts";
+
+let db: RealDatabase;
+beforeAll(async () => {
+  db = await openRealDatabase("real_latin", {}, "encoding 'LATIN1' locale 'C' template template0");
+});
+beforeEach(() => db.reset());
+afterAll(() => db.close());
+
+const held = { n: 1, note: "größer" };
+const unheld = { n: 2, note: 'größer \u{1F600}\u2028 \\u00e9 "' };
+
+test("an event that its encoding can't hold is dead beside others, and its letter holds it whole", async () => {
+  const ids = await db.push([...good(5), held, unheld, ...good(5)]);
+  expect(await db.tick()).toMatchObject({ stored: 11, dead: 1, outcome: "empty" });
+  const { rows } = await db.world.sql.query("select id, sqlstate, envelope from dead_letters");
+  expect(rows).toMatchObject([{ id: ids[6], sqlstate: "22P05" }]);
+  expect(JSON.parse(rows[0].envelope)).toMatchObject({ id: ids[6], data: unheld });
+  expect((await db.world.sql.query("select note from checked where note <> ''")).rows).toEqual([
+    { note: held.note },
+  ]);
+  await expectConserved(db.world, "checked", ids);
+});
+
+test("its sender hears 422 beside a witness, and 503 alone, and then it is held", async () => {
+  const beside = await db.ingest.post("checked", [unheld, held], STORED);
+  expect([beside.status, beside.body.accepted, beside.body.rejected.length]).toEqual([201, 1, 1]);
+  const alone = await db.ingest.post("checked", unheld, STORED);
+  expect(alone.status).toBe(503);
+  expect((await whereabouts(db.world, "checked")).held).toEqual(alone.body.ids);
+  await db.push(good(1)).then((ids) => alone.body.ids.push(...ids));
+  await db.tick();
+  expect(await db.tickAfterPause()).toMatchObject({ dead: 1, outcome: "empty" });
+  await expectConserved(db.world, "checked", [...beside.body.ids, ...alone.body.ids]);
+});
+
+test("text of somebody else's that it can't hold is buried, too", async () => {
+  await db.world.redis.lpush("{spillway}:checked:pending:0", "foreign \0\u{1F600}");
+  const ids = await db.push(good(2));
+  expect(await db.tick()).toMatchObject({ stored: 2, dead: 1, outcome: "empty" });
+  expect((await db.world.sql.query("select envelope from dead_letters")).rows).toEqual([
+    { envelope: "foreign \\ufffd\\ud83d\\ude00" },
+  ]);
+  const { stored, dead } = await whereabouts(db.world, "checked");
+  expect(stored.sort()).toEqual(ids.sort());
+  await expectConserved(db.world, "checked", [...ids, ...dead]);
+});
