@@ -30,8 +30,8 @@ export interface IsolateOptions {
   isTrial?: boolean;
 }
 
-/** Classes that speak of the server, and never of a row: they end the block and roll it back. */
-const OF_THE_SERVER = "'08', '40', '53', '55', '57', '58', 'F0', 'XX'";
+/** Codes that speak of the server or a lock, and never of a row: they end the block and roll it back. */
+const OF_THE_SERVER = "spw_state ~ '^(08|40|53|55P03|57|58|F0|XX)'";
 
 /** The SQLSTATE with which a trial ends itself; Postgres has no such class. */
 const TRIAL_ENDS = "SPW00";
@@ -124,7 +124,7 @@ begin
     exception when assert_failure or others then
       get stacked diagnostics spw_state = returned_sqlstate, spw_table = table_name, spw_column = column_name,
         spw_constraint = constraint_name, spw_type = pg_datatype_name;
-      if left(spw_state, 2) in (${OF_THE_SERVER})${caught} then raise; end if;
+      if ${OF_THE_SERVER}${caught} then raise; end if;
       spw_verdicts := spw_verdicts || jsonb_build_array(
         jsonb_build_array(spw_state, spw_table, spw_column, spw_constraint, spw_type));
     end;

@@ -5,7 +5,7 @@
  * | kind          | SQLSTATE                                  | who may be at fault                                   |
  * |---------------|-------------------------------------------|-------------------------------------------------------|
  * | no-answer     | none, 08, 57P01 to 57P03                  | the network, the server, or a row that kills it       |
- * | busy          | 53, 55, 57, 58, F0, XX                    | the server or a lock: never a row                     |
+ * | busy          | 53, 55P03, 57, 58, F0, XX                 | the server or a lock: never a row                     |
  * | conflict      | 40                                        | the moment: try again                                 |
  * | timeout       | 57014                                     | a lock, the size of the batch, or a row               |
  * | too-large     | HTTP 413                                  | the size of the batch, or of a row                    |
@@ -66,7 +66,7 @@ export function kindOf(sqlstate: string): FailureKind {
   if (startsWith(sqlstate, "08", "57P01", "57P02", "57P03")) return "no-answer";
   if (sqlstate === "57014") return "timeout";
   if (startsWith(sqlstate, "40")) return "conflict";
-  if (startsWith(sqlstate, "53", "55", "57", "58", "F0", "XX")) return "busy";
+  if (startsWith(sqlstate, "53", "55P03", "57", "58", "F0", "XX")) return "busy";
   if (startsWith(sqlstate, "25006", "28", "3D", "3F")) return "misconfigured";
   return "refused";
 }

@@ -92,7 +92,6 @@ describe("an answer that speaks of the server blames nobody", () => {
     ["out of memory", "53200", "AllocSetAlloc"],
     ["too many connections", "53300", "InitProcess"],
     ["a lock that is not available", "55P03", "ProcessInterrupts"],
-    ["an object in another state", "55000", "x"],
     ["an idle session ended", "57P05", "ProcessInterrupts"],
     ["an I/O error", "58030", "mdread"],
     ["a corrupted index", "XX002", "bt_page"],
