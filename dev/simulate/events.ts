@@ -7,19 +7,40 @@ import { randomOf } from "./random.ts";
 export const STREAMS = ["events", "locations", "activities", "leads"] as const;
 export type StreamName = (typeof STREAMS)[number];
 
-/** One in this many locations is refused by the table, by a constraint that only the simulation has. */
-const POISON_EVERY = 500;
-/** The speed that the constraint refuses. */
+/** One in so many events is refused by its table, by a constraint that only the simulation has. */
+const POISON_EVERY: Partial<Record<StreamName, number>> = { locations: 500, leads: 10 };
+/** The constraint's name, and what it refuses. */
+export const POISON_CONSTRAINT = "simulated_poison";
 export const POISON_SPEED = 13.5;
+export const POISON_SOURCE = "poison";
+
+/** One in so many events is refused by a trigger, while that is there. */
+const RAISED_EVERY = 97;
+const RAISED_REST = 5;
+/** The SQLSTATE that the trigger raises. */
+const RAISED = "P0001";
 
 /** One event in this many is large enough to be packed in the buffer, where it has a text. */
 const LARGE_EVERY = 16;
 
 const WORDS = ["réply", "tool", "call", "😀", '"quoted"', "back\\slash", "line\nbreak", "日本語", "null"];
 
-/** Whether Postgres refuses this event. */
-export const isPoison = (stream: StreamName, n: number): boolean =>
-  stream === "locations" && n % POISON_EVERY === 7;
+const isPoison = (stream: StreamName, n: number): boolean => n % (POISON_EVERY[stream] ?? Infinity) === 7;
+const isRaised = (n: number): boolean => n % RAISED_EVERY === RAISED_REST;
+
+/** Whether the constraint refuses this event, or the trigger would. */
+export const isBad = (stream: StreamName, n: number): boolean => isPoison(stream, n) || isRaised(n);
+
+/** Whether Postgres's reason for refusing an event is the event's own fault, and no fault that was inflicted. */
+export const isOwnFault = (stream: StreamName, n: number, reason: string): boolean =>
+  (isPoison(stream, n) && reason.includes(POISON_CONSTRAINT)) || (isRaised(n) && reason.includes(RAISED));
+
+/** SQL that is true of a new row that the trigger refuses. */
+export const raisedRule = (stream: StreamName): string => {
+  const columns = { locations: "user_id", activities: "contact_id", leads: "name" };
+  const number = stream === "events" ? "new.payload ->> 'n'" : `substr(new.${columns[stream]}, 3)`;
+  return `(${number})::int % ${RAISED_EVERY} = ${RAISED_REST}`;
+};
 
 /** The event with this number, as it is sent (without an id). */
 export function eventOf(seed: number, stream: StreamName, n: number): Record<string, unknown> {
@@ -50,7 +71,7 @@ export function eventOf(seed: number, stream: StreamName, n: number): Record<str
     case "activities":
       return { contactId: `n-${n}`, type: "note", description: text };
     case "leads":
-      return { name: `n-${n}`, source: "simulation", notes: text };
+      return { name: `n-${n}`, source: isPoison(stream, n) ? POISON_SOURCE : "simulation", notes: text };
   }
 }
 

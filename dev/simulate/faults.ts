@@ -1,24 +1,28 @@
 /**
  * The faults of a simulation, and how each is repaired. A fault ends before the next one begins. The faults are: a killed
  * process; a server that is away for a while; a network that refuses, hangs, cuts, lies or is slow; an insert that commits
- * after its client gave up; Redis restored to its state of some seconds ago.
+ * after its client gave up; Redis restored to its state of some seconds ago. Beside them: faults of a table (table-faults.ts), and
+ * refusals of a disk and of a proxy (answer-faults.ts).
  */
 import { cp, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Fault } from "../stack/breakable-server.ts";
 import type { Stack } from "../stack/stack.ts";
+import { ANSWER_FAULTS } from "./answer-faults.ts";
 import type { Ledger } from "./ledger.ts";
 import type { Random } from "./random.ts";
+import { TABLE_FAULTS } from "./table-faults.ts";
 
-interface Scene {
+export interface Scene {
   stack: Stack;
   dataDir: string;
   ledger: Ledger;
   random: Random;
 }
 
-type Inflict = (scene: Scene) => Promise<void>;
+/** Inflicts a fault, waits, and repairs it. */
+export type Inflict = (scene: Scene) => Promise<void>;
 
 /** How long a condition lasts, in milliseconds. */
 const lasting = (random: Random) => random.whole(300, 3000);
@@ -93,13 +97,19 @@ export const FAULTS: Record<string, Inflict> = {
   ...Object.fromEntries(
     networkFaults.map((fault) => [`postgres: ${fault.kind}`, network("neonBridge", fault)]),
   ),
+  ...TABLE_FAULTS,
+  ...ANSWER_FAULTS,
 };
 
-/** `count` faults in an order that the seed decides; every kind comes before any comes twice. */
-export function schedule(random: Random, count: number): string[] {
+/**
+ * `count` faults in an order that the seed decides; every kind comes before any comes twice. `only`: a part of their names.
+ */
+export function schedule(random: Random, count: number, only = ""): string[] {
+  const known = Object.keys(FAULTS).filter((name) => name.includes(only));
+  if (known.length === 0) throw new Error(`--only: no fault's name contains "${only}"`);
   const names: string[] = [];
   while (names.length < count) {
-    const round = Object.keys(FAULTS);
+    const round = [...known];
     while (round.length > 0) names.push(...round.splice(random.whole(0, round.length - 1), 1));
   }
   return names.slice(0, count);

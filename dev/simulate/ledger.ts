@@ -1,12 +1,14 @@
-/** The senders' knowledge: the stream of each event, and whether the event was acknowledged. Takes a few bytes an event. */
+/** The senders' knowledge: the stream of each event, and whether it was acknowledged or refused. Takes a byte an event. */
 import { STREAMS, type StreamName } from "./events.ts";
 
 const SENT = 1;
 const BUFFERED = 2;
 const STORED = 4;
 const EXCUSED = 8;
-/** How many streams there are takes the upper bits. */
+/** Which stream takes two bits. */
 const STREAM_SHIFT = 4;
+const STREAM_MASK = 3;
+const REFUSED = 64;
 
 export class Ledger {
   readonly #notes: Uint8Array;
@@ -32,6 +34,11 @@ export class Ledger {
     if (ack === "buffered" && this.isAtRisk) this.#atRisk.add(n);
   }
 
+  /** Postgres refused it: a 422, or an item of `rejected`. */
+  noteRefused(n: number): void {
+    this.#notes[n] = (this.#notes[n] ?? 0) | REFUSED;
+  }
+
   noteAnswer(name: string): void {
     this.answers[name] = (this.answers[name] ?? 0) + 1;
   }
@@ -50,10 +57,12 @@ export class Ledger {
 
   streamOf(n: number): StreamName | undefined {
     const note = this.#notes[n] ?? 0;
-    return note & SENT ? STREAMS[note >> STREAM_SHIFT] : undefined;
+    return note & SENT ? STREAMS[(note >> STREAM_SHIFT) & STREAM_MASK] : undefined;
   }
 
   isAcknowledged = (n: number): boolean => ((this.#notes[n] ?? 0) & (BUFFERED | STORED)) !== 0;
+
+  isRefused = (n: number): boolean => ((this.#notes[n] ?? 0) & REFUSED) !== 0;
 
   /** Acknowledged by Redis alone, in seconds that Redis has lost. */
   isExcused = (n: number): boolean => ((this.#notes[n] ?? 0) & (EXCUSED | STORED)) === EXCUSED;

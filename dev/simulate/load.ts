@@ -9,12 +9,16 @@ import { eventOf, type StreamName } from "./events.ts";
 import type { Ledger } from "./ledger.ts";
 import type { Random } from "./random.ts";
 
-interface Options {
+/** Where to, and as whom. */
+export interface Target {
   ingestUrl: string;
   apiKey: string;
-  events: number;
   seed: number;
   ledger: Ledger;
+}
+
+interface Options extends Target {
+  events: number;
   /** Which post comes next, beginning with the event of this number. */
   choose: (first: number) => Post;
   senders: number;
@@ -26,6 +30,8 @@ interface Options {
 
 const TRIES = 8;
 const TIMEOUT_MS = 20_000;
+/** The share of posts that ask for ack=stored. Leads always are. */
+const STORED_SHARE = 0.15;
 
 /** One request's worth of events: numbers from `first`, all of one stream. */
 export interface Post {
@@ -33,6 +39,7 @@ export interface Post {
   first: number;
   count: number;
   withOwnIds: boolean;
+  ack: "buffered" | "stored";
 }
 
 interface Answer {
@@ -40,6 +47,8 @@ interface Answer {
   ids?: string[];
   ack?: "buffered" | "stored";
   rejected?: { index: number }[];
+  /** Of a 422: an event of a batch has an index. */
+  errors?: { index?: number }[];
   /** Of an error: what is wrong. */
   detail?: string;
 }
@@ -56,7 +65,6 @@ export async function sendAll(options: Options): Promise<void> {
       const post = { ...chosen, count: Math.min(chosen.count, options.events - next) };
       if (post.count <= 0) return;
       next += post.count;
-      for (let i = 0; i < post.count; i++) options.ledger.noteSent(post.first + i, post.stream);
       await sendPost(options, post);
     }
   };
@@ -66,25 +74,30 @@ export async function sendAll(options: Options): Promise<void> {
 /** Half the posts are single events, most others some dozens, a few up to 500. */
 export function mixedPost(random: Random, first: number): Post {
   const kind = random.next();
-  const stream = kind < 0.6 ? "events" : kind < 0.85 ? "locations" : kind < 0.99 ? "activities" : "leads";
+  const stream = kind < 0.58 ? "events" : kind < 0.83 ? "locations" : kind < 0.95 ? "activities" : "leads";
   const size = random.next();
   const wanted = size < 0.5 ? 1 : size < 0.8 ? random.whole(2, 50) : random.whole(51, 500);
   const count = stream === "leads" ? 1 : wanted;
-  return { stream, first, count, withOwnIds: random.next() < 0.5 };
+  const withOwnIds = random.next() < 0.5;
+  return { stream, first, count, withOwnIds, ack: random.next() < STORED_SHARE ? "stored" : "buffered" };
 }
 
-async function sendPost(options: Options, post: Post): Promise<void> {
+/** Sends one post until it is acknowledged, refused or given up. */
+export async function sendPost(options: Target, post: Post): Promise<void> {
+  const { ledger, seed } = options;
+  for (let i = 0; i < post.count; i++) ledger.noteSent(post.first + i, post.stream);
   const idempotencyKey = randomUUID();
   const events = Array.from({ length: post.count }, (_, i) => ({
     ...(post.withOwnIds ? { id: randomUUID() as string } : {}),
-    ...eventOf(options.seed, post.stream, post.first + i),
+    ...eventOf(seed, post.stream, post.first + i),
   }));
   const body = JSON.stringify(post.count === 1 ? events[0] : events);
   for (let tries = 0; tries < TRIES; tries++) {
-    const answer = await sendOnce(options, post.stream, idempotencyKey, body);
-    options.ledger.noteAnswer(nameOf(answer));
-    if (answer?.status === 202 || answer?.status === 201) return noteAccepted(options.ledger, post, answer);
-    if (answer && answer.status !== 503 && answer.status !== 429) return; // 422: Postgres refused it
+    const answer = await sendOnce(options, post, idempotencyKey, body);
+    ledger.noteAnswer(nameOf(answer));
+    if (answer?.status === 202 || answer?.status === 201) return noteAccepted(ledger, post, answer);
+    if (answer?.status === 422) return noteRefused(ledger, post, answer);
+    if (answer && answer.status !== 503 && answer.status !== 429) return;
     await sleep(Math.min(5000, 100 * 2 ** tries));
   }
 }
@@ -106,17 +119,24 @@ function noteAccepted(
     throw new Error(
       `expected ${post.count} answers to ${post.count} events, got ${ids.length + refused.size}`,
     );
-  for (let i = 0; i < post.count; i++) if (!refused.has(i)) ledger.noteAcknowledged(post.first + i, ack);
+  for (let i = 0; i < post.count; i++)
+    if (refused.has(i)) ledger.noteRefused(post.first + i);
+    else ledger.noteAcknowledged(post.first + i, ack);
+}
+
+/** Every event is valid, so whatever is refused is refused by Postgres. */
+function noteRefused(ledger: Ledger, post: Post, { errors = [] }: Answer): void {
+  for (const { index = 0 } of errors) ledger.noteRefused(post.first + index);
 }
 
 async function sendOnce(
-  { ingestUrl, apiKey }: Options,
-  stream: StreamName,
+  { ingestUrl, apiKey }: Target,
+  { stream, ack }: Post,
   idempotencyKey: string,
   body: string,
 ): Promise<Answer | undefined> {
   try {
-    const response = await fetch(`${ingestUrl}/v1/${stream}`, {
+    const response = await fetch(`${ingestUrl}/v1/${stream}?ack=${ack}`, {
       method: "POST",
       headers: {
         authorization: `Bearer ${apiKey}`,

@@ -41,7 +41,7 @@ export async function loadThroughOutage(
     events: eventsOf(options),
     seed,
     ledger,
-    choose: (first) => ({ stream: "events", first, count: options.size, withOwnIds: false }),
+    choose: (first) => ({ stream: "events", first, count: options.size, withOwnIds: false, ack: "buffered" }),
     senders: SENDERS,
     deadlineAtMs: Date.now() + (options.seconds + 600) * 1000,
     perSecond: options.rate * options.size,

@@ -3,8 +3,10 @@
  *
  *   --events N    events to send                       (20000)
  *   --faults N    faults to inflict, one after another (15)
+ *   --only WORD   only faults whose name contains it
  *   --seed N      repeats a schedule                   (random, printed)
  *   --minutes N   sends no longer than this            (40)
+ *   --log FILE    keeps the lines that the functions write
  *
  * or, for one long outage under a steady load instead:
  *
@@ -13,20 +15,21 @@
  * Exit status 0: every promise held. 1: a promise broke. 2: the arguments make no sense. The same seed gives the same events
  * and faults, but which event meets which fault depends on the machine's speed.
  */
+import { createWriteStream } from "node:fs";
 import { chmod, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
-import pg from "pg";
 import { testStreams } from "../../test/streams/run/test-streams.ts";
 import { type Stack, startStack } from "../stack/stack.ts";
-import { POISON_SPEED } from "./events.ts";
 import { FAULTS, schedule } from "./faults.ts";
+import { settleHeld, WITNESSES_MAX } from "./held.ts";
 import { Ledger } from "./ledger.ts";
 import { mixedPost, sendAll } from "./load.ts";
 import { eventsOf, loadThroughOutage, type OutageOptions } from "./outage.ts";
 import { randomOf } from "./random.ts";
+import { LOGIN, prepareTables } from "./tables.ts";
 import { judge, type Verdict } from "./verdict.ts";
 
 interface Options {
@@ -34,6 +37,8 @@ interface Options {
   faults: number;
   seed: number;
   minutes: number;
+  only: string;
+  log: string | undefined;
   outage: OutageOptions | undefined;
 }
 
@@ -41,7 +46,7 @@ function readOptions(): Options {
   const string = { type: "string" } as const;
   const { values } = parseArgs({
     options: {
-      ...{ events: string, faults: string, seed: string, minutes: string },
+      ...{ events: string, faults: string, seed: string, minutes: string, only: string, log: string },
       ...{ outage: string, seconds: string, rate: string, size: string },
     },
   });
@@ -60,6 +65,8 @@ function readOptions(): Options {
       : { server, seconds: whole("seconds", 60), rate: whole("rate", 200), size: whole("size", 1) };
   return {
     outage,
+    only: values.only ?? "",
+    log: values.log,
     events: outage ? eventsOf(outage) : whole("events", 20_000),
     faults: whole("faults", 15),
     seed: whole("seed", Math.floor(Math.random() * 2 ** 31)),
@@ -73,41 +80,48 @@ const DRAIN_EVERY_MS = 2000;
 /** An average that leaves room for the faults, in milliseconds each, when the load is paced. */
 const FAULT_MS = 2500;
 const SENDERS = 16;
+/** Outcomes of a stream of which nothing is buffered. */
+const SETTLED = ["empty", "misconfigured"];
 
 async function run(options: Options): Promise<Verdict> {
   const dataDir = await mkdtemp(join(tmpdir(), "spillway-simulate-"));
   await chmod(dataDir, 0o755); // Postgres's user has to get through
+  const log = options.log === undefined ? undefined : createWriteStream(options.log);
   const stack = await startStack({
     dataDir,
-    streams: testStreams,
+    streams: {
+      ...testStreams,
+      migrate: async (databaseUrl) => {
+        await testStreams.migrate(databaseUrl);
+        await prepareTables(databaseUrl);
+      },
+    },
+    login: LOGIN,
     env: ENVIRONMENT,
     appendfsync: "always",
     drainEveryMs: DRAIN_EVERY_MS,
     onLine: (source, line, stream) => {
+      log?.write(`${source}: ${line}\n`);
       if (stream === "stderr" && source !== "scheduler") console.error(`${source}: ${line}`);
     },
   });
   const endEarly = () => void stack.stop().then(() => process.exit(130));
   process.once("SIGINT", endEarly).once("SIGTERM", endEarly);
   try {
-    await addPoison(stack.databaseUrl);
-    const ledger = new Ledger(options.events);
+    const ledger = new Ledger(options.events + WITNESSES_MAX);
     if (options.outage) await loadThroughOutage(stack, ledger, options.seed, options.outage);
     else await loadWhileBreaking(stack, dataDir, ledger, options);
-    await untilDrained(stack);
+    const drain = () => untilDrained(stack);
+    await drain();
+    const { ingestUrl, apiKey } = stack;
+    await settleHeld(stack, { ingestUrl, apiKey, seed: options.seed, ledger }, options.events, drain);
     printAnswers(ledger);
-    return await judge(stack, ledger, options.seed, options.events);
+    return await judge(stack, ledger, options.seed, options.events + WITNESSES_MAX);
   } finally {
     await stack.stop();
+    log?.end();
     await rm(dataDir, { recursive: true, force: true });
   }
-}
-
-async function addPoison(databaseUrl: string): Promise<void> {
-  const sql = new pg.Client({ connectionString: databaseUrl });
-  await sql.connect();
-  await sql.query(`alter table locations add constraint simulated_poison check (speed <> ${POISON_SPEED})`);
-  await sql.end();
 }
 
 async function loadWhileBreaking(
@@ -119,7 +133,7 @@ async function loadWhileBreaking(
   const startedAtMs = Date.now();
   const faultRandom = randomOf(options.seed + 1);
   const loadRandom = randomOf(options.seed);
-  const names = schedule(faultRandom, options.faults);
+  const names = schedule(faultRandom, options.faults, options.only);
   let isSending = true;
   const load = sendAll({
     ingestUrl: stack.ingestUrl,
@@ -150,14 +164,15 @@ async function loadWhileBreaking(
   );
 }
 
-/** Quiet: drains until the supervisor says that nothing remains. */
+/** Quiet: drains until the supervisor says that nothing remains. A held letter may make it doubt a table. */
 async function untilDrained({ supervisorUrl }: Stack): Promise<void> {
   const deadlineAtMs = Date.now() + 15 * 60_000;
   while (Date.now() < deadlineAtMs) {
     const report = await fetch(`${supervisorUrl}/drain?wait=1`, { method: "POST" })
       .then((response) => response.json() as Promise<{ streams: { outcome: string; remaining: number }[] }>)
       .catch(() => undefined);
-    if (report?.streams.every(({ outcome, remaining }) => outcome === "empty" && remaining === 0)) return;
+    if (report?.streams.every(({ remaining, outcome }) => remaining === 0 && SETTLED.includes(outcome)))
+      return;
     await sleep(200);
   }
   throw new Error("expected the buffer to be empty within 15 minutes of quiet");
@@ -169,7 +184,7 @@ function printAnswers({ answers }: Ledger): void {
 }
 
 function print(verdict: Verdict): boolean {
-  const broken = ["lost", "duplicated", "changed", "wronglyDead"] as const;
+  const broken = ["lost", "duplicated", "changed", "wronglyDead", "wronglyRefused", "stillHeld"] as const;
   const rows = Object.entries(verdict).map(([name, value]) => [
     name.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`),
     String(Array.isArray(value) ? value.length : value),

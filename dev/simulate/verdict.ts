@@ -1,13 +1,14 @@
 /**
  * The verdict: reads every table, every dead letter and the buffer, and compares them with the senders' ledger. Lost:
  * acknowledged, but found nowhere. Duplicated: stored under two ids, or both stored and a dead letter. Changed: stored with
- * other content than was sent. Wrongly dead: a dead letter that Postgres would have taken.
+ * other content than was sent. Wrongly dead: a dead letter, but for a fault of its own. Wrongly refused: Postgres would take the
+ * event, and its sender was told that it is at fault. Still held: a held letter that Postgres would take by now.
  */
 import { isDeepStrictEqual } from "node:util";
 import { Redis } from "ioredis";
 import pg from "pg";
 import { decodeEnvelope } from "../../lib/schema/envelope.ts";
-import { eventOf, eventOfRow, isPoison, numberOf, STREAMS, type StreamName } from "./events.ts";
+import { eventOf, eventOfRow, isBad, isOwnFault, numberOf, STREAMS, type StreamName } from "./events.ts";
 import type { Ledger } from "./ledger.ts";
 
 export interface Verdict {
@@ -15,6 +16,7 @@ export interface Verdict {
   acknowledged: number;
   stored: number;
   dead: number;
+  held: number;
   stillBuffered: number;
   /** Acknowledged in seconds that a restored Redis has lost, and missing: excused. */
   excused: number;
@@ -22,6 +24,8 @@ export interface Verdict {
   duplicated: number[];
   changed: number[];
   wronglyDead: number[];
+  wronglyRefused: number[];
+  stillHeld: number[];
 }
 
 const PAGE = 10_000;
@@ -39,10 +43,11 @@ export async function judge(
       acknowledged: ledger.acknowledged,
       stored: 0,
       dead: 0,
+      held: 0,
       stillBuffered: 0,
       excused: 0,
     },
-    ...{ lost: [], duplicated: [], changed: [], wronglyDead: [] },
+    ...{ lost: [], duplicated: [], changed: [], wronglyDead: [], wronglyRefused: [], stillHeld: [] },
   };
   const timesKept = new Uint8Array(events);
   const keep = (n: number) => {
@@ -53,12 +58,14 @@ export async function judge(
   await sql.connect();
   for (const stream of STREAMS) {
     await judgeStored(sql, stream, { ledger, seed, verdict, keep });
-    await judgeDead(sql, stream, { verdict, keep });
+    await judgeLetters(sql, stream, { verdict, keep });
   }
   await sql.end();
   const buffered = await bufferedNumbers(servers.redisUrl);
   verdict.stillBuffered = buffered.size;
   for (let n = 0; n < events; n++) {
+    const stream = ledger.streamOf(n);
+    if (stream && ledger.isRefused(n) && !isBad(stream, n)) verdict.wronglyRefused.push(n);
     if (!ledger.isAcknowledged(n) || timesKept[n] || buffered.has(n)) continue;
     if (ledger.isExcused(n)) verdict.excused += 1;
     else verdict.lost.push(n);
@@ -70,7 +77,7 @@ interface Notes {
   ledger: Ledger;
   seed: number;
   verdict: Verdict;
-  /** Notes that an event was found stored or dead. */
+  /** Notes that an event was found stored or in a letter. */
   keep(n: number): void;
 }
 
@@ -84,18 +91,25 @@ async function judgeStored(sql: pg.Client, stream: StreamName, { ledger, seed, v
   }
 }
 
-async function judgeDead(
+async function judgeLetters(
   sql: pg.Client,
   stream: StreamName,
   { verdict, keep }: Pick<Notes, "verdict" | "keep">,
 ) {
-  const live = `select id, envelope from dead_letters d where stream = '${stream}' and redriven_at is null
+  const live = `select id, envelope, reason, retry_at from dead_letters d where stream = '${stream}' and redriven_at is null
     and not exists (select 1 from ${stream} s where s.id = d.id)`;
-  for await (const { envelope } of pages(sql, live)) {
+  for await (const { envelope, reason, retry_at } of pages(sql, live)) {
     const n = numberOf(stream, (JSON.parse(String(envelope)) as { data: Record<string, unknown> }).data);
-    verdict.dead += 1;
     keep(n);
-    if (!isPoison(stream, n)) verdict.wronglyDead.push(n);
+    if (retry_at !== null) {
+      verdict.held += 1;
+      if (!isBad(stream, n)) verdict.stillHeld.push(n);
+      continue;
+    }
+    verdict.dead += 1;
+    if (isOwnFault(stream, n, String(reason))) continue;
+    verdict.wronglyDead.push(n);
+    console.log(`wrongly dead: event ${n} of ${stream}: ${reason}`);
   }
 }
 

@@ -24,6 +24,8 @@ export interface StackOptions {
   portBase?: number | undefined;
   /** The file that serves the functions, and what makes its tables. Absent: lib/streams/ and all migrations. */
   streams?: { source: string; migrate(databaseUrl: string): Promise<void> };
+  /** The role by which the functions log in; `streams.migrate` makes it. Absent: the superuser. */
+  login?: { user: string; password: string } | undefined;
   /** Environment of both functions; wins over what the stack sets, save where the servers are. */
   env?: NodeJS.ProcessEnv;
   /** Environment of one of them, over `env`. */
@@ -149,7 +151,7 @@ async function start(options: StackOptions, started: Started): Promise<Stack> {
   const places = {
     UPSTASH_REDIS_REST_URL: upstashBridge.url,
     UPSTASH_REDIS_REST_TOKEN: restToken,
-    DATABASE_URL: postgres!.url,
+    DATABASE_URL: urlFor(postgres!.url, options.login),
     NEON_HTTP_URL: neonBridge.httpUrl,
     SUPERVISOR_URL: supervisorUrl,
   };
@@ -212,6 +214,12 @@ async function start(options: StackOptions, started: Started): Promise<Stack> {
     },
     stop: () => started.stop(),
   };
+}
+
+function urlFor(databaseUrl: string, login: StackOptions["login"]): string {
+  const url = new URL(databaseUrl);
+  if (login) Object.assign(url, { username: login.user, password: login.password });
+  return url.href;
 }
 
 /** What has to be stopped, in which order: ticks cease first, servers go last, equals go together. */
