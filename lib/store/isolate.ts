@@ -1,5 +1,6 @@
 /**
- * Isolates rows in one round trip: a DO block inserts each in a subtransaction of its own, and tells each one's verdict.
+ * Isolates rows in one round trip: a DO block inserts each in a subtransaction of its own, and tells each one's verdict. The same
+ * insert without rows comes first.
  * Bisecting 100 bad rows takes 199 statements; this takes one, and needs no right beside those of the insert.
  *
  * Rows go in, and verdicts come out, by settings that are local to the transaction (a DO block takes no parameters).
@@ -26,7 +27,7 @@ export interface IsolateOptions {
   raised?: string | undefined;
   /** Insert without ON CONFLICT: 23505 then says that the row is there. */
   isStrict?: boolean;
-  /** Roll everything back, and keep the verdicts. Sequences may advance. The insert without rows is tried first. */
+  /** Roll everything back, and keep the verdicts. Sequences may advance. */
   isTrial?: boolean;
 }
 
@@ -105,9 +106,10 @@ function blockOf(stream: Stream, { raised, isStrict = false, isTrial = false }: 
     textOf(sql`insert into ${table} (${columnsOf(stream)}) ${select}${conflict}`);
   const caught = raised === undefined ? "" : ` and spw_state <> '${raised.replaceAll("'", "''")}'`;
   const returning = isTrial ? textOf(sql` returning ${id}::text into spw_id`) : "";
-  const [begin, rollBack] = isTrial
-    ? boundsOfTrial(insertOf(recordset.select(recordset.parametersOf([]))))
-    : ["", ""];
+  const [begin, rollBack] = isTrial ? BOUNDS_OF_TRIAL : ["", ""];
+  // A subtransaction that is rolled back gives up its lock, and between two rows somebody could mend the table: what is stored after
+  // that would bear witness against what was refused before. This lock lasts as long as the block.
+  const lockTable = insertOf(recordset.select(recordset.parametersOf([])));
   return `do $spillway$
 #variable_conflict use_column
 declare
@@ -115,6 +117,7 @@ declare
   spw_state text; spw_table text; spw_column text; spw_constraint text; spw_type text;
 begin
   ${begin}
+  ${lockTable};
   set constraints all immediate;
   for spw_line in select value from json_array_elements_text(current_setting('spillway.rows')::json) loop
     begin
@@ -138,10 +141,10 @@ end $spillway$`;
  * The beginning and the end of a trial. Postgres rolls back what a block did whose exception is caught, but it leaves the
  * variables, and with them the verdicts, as they are.
  */
-const boundsOfTrial = (insertWithoutRows: string): [string, string] => [
-  `begin ${insertWithoutRows};`,
+const BOUNDS_OF_TRIAL = [
+  "begin",
   `raise exception using errcode = '${TRIAL_ENDS}'; exception when sqlstate '${TRIAL_ENDS}' then null; end;`,
-];
+] as const;
 
 const columnsOf = (stream: Stream): SQL =>
   sql.join(

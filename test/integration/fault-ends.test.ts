@@ -1,0 +1,68 @@
+/** A table is at fault for a while: when the fault ends between two rows, what is stored after it is no witness of what came before. */
+import { setTimeout as sleep } from "node:timers/promises";
+import pg from "pg";
+import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
+import { drain } from "../../lib/drain/drain.ts";
+import { envelopeOf, expectConserved, openWorld, type World } from "./test-stack.ts";
+
+let world: World;
+/** Another session, which holds what a trigger waits for. */
+let holder: pg.Client;
+beforeAll(async () => {
+  world = await openWorld();
+  holder = new pg.Client({ connectionString: world.config.databaseUrl });
+  await holder.connect();
+});
+beforeEach(() => world.reset());
+afterAll(async () => {
+  await holder.end();
+  await world.close();
+});
+
+const P = { stream: "checked", index: 0 };
+
+async function push(given: readonly object[]): Promise<string[]> {
+  const made = given.map((event) => envelopeOf(event));
+  await world.buffer.push(
+    P,
+    made.map(({ envelope }) => envelope),
+  );
+  return made.map(({ id }) => id);
+}
+const letters = async () =>
+  (await world.sql.query("select retry_at is not null as held from dead_letters")).rows;
+
+/** Polls until `sql` finds a row. */
+async function untilFound(sql: string): Promise<void> {
+  while ((await holder.query(sql)).rows.length === 0) await sleep(5);
+}
+
+const REFUSES_ALL = "raise exception 'no' using errcode = '42501';";
+const create = (body: string) => `
+  create or replace function fault() returns trigger language plpgsql as $$ begin ${body} end $$;
+  create or replace trigger fault before insert on checked for each row execute function fault()`;
+const DROP = "drop trigger if exists fault on checked; drop function if exists fault()";
+
+test("a table that is mended while its rows are told apart: none of them is dead", async () => {
+  // The first row of the block waits (but not that of a trial), so that the mending statement queues behind it.
+  await world.sql.query(
+    create(
+      `if current_query() like 'do %' and current_query() not like '%SPW00%' then perform pg_advisory_xact_lock_shared(77); end if; ${REFUSES_ALL}`,
+    ),
+  );
+  await holder.query("select pg_advisory_lock(77)");
+  try {
+    const ids = await push(Array.from({ length: 5 }, (_, i) => ({ n: i + 1 })));
+    const draining = drain(world.supervisor(), { stream: "checked" });
+    await untilFound("select 1 from pg_locks where locktype = 'advisory' and not granted");
+    const mending = world.sql.query("drop trigger fault on checked");
+    await untilFound("select 1 from pg_locks where locktype = 'relation' and not granted");
+    await holder.query("select pg_advisory_unlock(77)");
+    await Promise.all([draining, mending]);
+    expect((await letters()).filter(({ held }) => !held)).toEqual([]);
+    await expectConserved(world, "checked", ids);
+  } finally {
+    await holder.query("select pg_advisory_unlock_all()");
+    await world.sql.query(DROP);
+  }
+});
