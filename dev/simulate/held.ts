@@ -12,7 +12,7 @@ const HELD_KEY = "{spillway}:held";
 
 /** Rounds at most, rounds without any change after which held letters are given up, and a round's witnesses of each stream. */
 const ROUNDS = 12;
-const IDLE_ROUNDS = 3;
+const IDLE_ROUNDS = 5;
 const WITNESSES = 3;
 /** Numbers of events that witnesses may take; one in some is bad, and left out. */
 export const WITNESSES_MAX = ROUNDS * WITNESSES * STREAMS.length * 2;
@@ -54,8 +54,7 @@ export async function settleHeld(
         while (isBad(stream, next)) next++;
         await sendPost(target, witnessOf(stream, next));
       }
-    await drain();
-    await hastenHeld(servers);
+    await hastenHeld(servers); // before the witnesses are drained, so that one call meets both
     await drain();
   }
 }

@@ -98,6 +98,7 @@ async function judgeLetters(
 ) {
   const live = `select id, envelope, reason, retry_at from dead_letters d where stream = '${stream}' and redriven_at is null
     and not exists (select 1 from ${stream} s where s.id = d.id)`;
+  const reasons = new Map<string, number>();
   for await (const { envelope, reason, retry_at } of pages(sql, live)) {
     const n = numberOf(stream, (JSON.parse(String(envelope)) as { data: Record<string, unknown> }).data);
     keep(n);
@@ -109,8 +110,10 @@ async function judgeLetters(
     verdict.dead += 1;
     if (isOwnFault(stream, n, String(reason))) continue;
     verdict.wronglyDead.push(n);
-    console.log(`wrongly dead: event ${n} of ${stream}: ${reason}`);
+    const why = `${stream}: ${reason}`;
+    reasons.set(why, (reasons.get(why) ?? 0) + 1);
   }
+  for (const [why, count] of reasons) console.log(`wrongly dead: ${count} of ${why}`);
 }
 
 /** The rows of a query that has an id, page by page in its order. */

@@ -61,10 +61,13 @@ export async function retryPage(
   const verdicts = letters.flatMap(({ id, tries, heldForMs }): HeldVerdict[] => {
     const found = whys.get(id);
     if (found === undefined) return [];
-    const isWitnessed = found.isWitnessed || witnesses.hasSince(stream.name, takenAtMs - heldForMs);
+    // A table that took rows between two refusals may be at fault again: only a row that this call stored says that it takes rows now.
+    const takesRows = found.isWitnessed || witnesses.hasSince(stream.name, call.claimant.startedAtMs);
+    const isWitnessed = takesRows || witnesses.hasSince(stream.name, takenAtMs - heldForMs);
     const why = { ...found, isWitnessed };
     const triesByNow = isAlone ? tries : tries + 1;
-    const isDead = isProven(why, { tries: triesByNow, heldForMs });
+    const judgesData = why.judgesData && takesRows;
+    const isDead = isProven({ ...why, judgesData }, { tries: triesByNow, heldForMs });
     if (!isWitnessed && (pointsAtTable(why) || heldForMs > DOUBTED_AFTER_MS))
       doubted.push({ why, heldForMs });
     return [{ id, sqlstate: why.sqlstate, reason: why.reason, isDead, tries: triesByNow }];

@@ -1,7 +1,8 @@
 /**
- * Witnesses of one process: when an insert that newly stored rows of a stream began. A held letter that was refused before that, and
- * is refused again after it, is at fault itself. Each process knows its own witnesses only, so it may blame too late, and
- * never too early.
+ * Witnesses of one process: when an insert that newly stored rows of a stream began. A held letter that is refused again in the
+ * drain call that stored them is at fault itself. One that was refused before them, and again in a later call, may have met two
+ * faults of its table, so that counts for little: it takes six refusals (proof.ts). Each process knows its own witnesses only, so
+ * it may blame too late.
  */
 export class Witnesses {
   readonly #storedSinceMs = new Map<string, number>();

@@ -4,7 +4,7 @@
  */
 import type { Refused } from "./written.ts";
 
-/** Refusals with a witness after which an event is at fault though the code does not judge its data. */
+/** Refusals with a witness after which an event is at fault though the last refusal does not judge its data. */
 const TRIES = 6;
 /** A child may be taken before its parent, because LPOP takes the newest first. So a foreign key has this long to be met. */
 const FOREIGN_KEY = "23503";
@@ -30,7 +30,7 @@ export function isProven(
   { tries, heldForMs }: History,
 ): boolean {
   if (!isWitnessed) return false;
-  if (sqlstate === FOREIGN_KEY) return heldForMs >= PARENT_WITHIN_MS;
+  if (sqlstate === FOREIGN_KEY && heldForMs < PARENT_WITHIN_MS) return false;
   return judgesData || tries >= TRIES;
 }
 

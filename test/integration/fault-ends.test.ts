@@ -3,7 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import pg from "pg";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { drain } from "../../lib/drain/drain.ts";
-import { envelopeOf, expectConserved, openWorld, type World } from "./test-stack.ts";
+import { envelopeOf, expectConserved, letPausesEnd, openWorld, type World } from "./test-stack.ts";
 
 let world: World;
 /** Another session, which holds what a trigger waits for. */
@@ -63,6 +63,27 @@ test("a table that is mended while its rows are told apart: none of them is dead
     await expectConserved(world, "checked", ids);
   } finally {
     await holder.query("select pg_advisory_unlock_all()");
+    await world.sql.query(DROP);
+  }
+});
+
+test("a table that is at fault twice, and took rows in between: an event that met both faults is not dead", async () => {
+  const supervisor = world.supervisor();
+  const tick = () => drain(supervisor, { stream: "checked" });
+  const good = [{ n: 1 }];
+  try {
+    await world.sql.query(create(REFUSES_ALL));
+    const ids = await push([...good, ...good, ...good]);
+    await tick();
+    await world.sql.query("drop trigger fault on checked");
+    ids.push(...(await push(good)));
+    await tick();
+    await world.sql.query(create(REFUSES_ALL));
+    await letPausesEnd(world);
+    await tick();
+    expect(await letters()).toEqual([{ held: true }, { held: true }, { held: true }]);
+    await expectConserved(world, "checked", ids);
+  } finally {
     await world.sql.query(DROP);
   }
 });
