@@ -37,10 +37,17 @@ export async function isolate<R extends Row>(
   return {
     stored: stored + (there.stored ?? 0),
     duplicates: (there.duplicates ?? 0) + (looked.duplicates ?? 0),
-    refused: [...(there.refused ?? []), ...(looked.refused ?? [])],
+    refused: [...(there.refused ?? []), ...witnessedBy(stored, looked.refused ?? [])],
     ...(stopped ? { stopped } : {}),
   };
 }
+
+/**
+ * Rows that the same statement stored are witnesses. Those of another statement are not: the table may have been mended in
+ * between.
+ */
+const witnessedBy = <R extends Row>(stored: number, refused: readonly Refused<R>[]): Refused<R>[] =>
+  refused.map((one) => ({ ...one, isWitnessed: one.isWitnessed || stored > 0 }));
 
 /** The refusal of a row. `raised`: a SQLSTATE that a RAISE of the user's gave, which judges data whatever its class. */
 function refusedBy<R extends Row>(
@@ -99,7 +106,11 @@ export async function resolveMissing<R extends Row>(
       const one = refusedById.get(row.id);
       return one === undefined ? [] : [{ ...one, row }];
     });
-    return { stored, duplicates: rows.length - stored - refused.length, refused };
+    return {
+      stored,
+      duplicates: rows.length - stored - refused.length,
+      refused: witnessedBy(stored, refused),
+    };
   } catch (error) {
     return { stopped: stoppedBy(error, stream.name) };
   }

@@ -63,14 +63,12 @@ function firstWithin<R>(limit: number, [first, ...rest]: [Part<R>, ...Part<R>[]]
   return [{ rows: rows.slice(0, limit), tries }, { rows: rows.slice(limit), tries: 0 }, ...rest];
 }
 
-/** A step that stored rows is a witness of every refusal before it and in it. */
 function sumOf<R extends Row>(written: Written<R>, step: Step<R>): Written<R> {
   const { stored = 0, duplicates = 0, refused = [], stopped } = step;
-  const all = [...written.refused, ...refused];
   return {
     stored: written.stored + stored,
     duplicates: written.duplicates + duplicates,
-    refused: stored > 0 ? all.map((one) => ({ ...one, isWitnessed: true })) : all,
+    refused: [...written.refused, ...refused],
     stopped,
   };
 }

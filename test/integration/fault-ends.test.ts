@@ -87,3 +87,23 @@ test("a table that is at fault twice, and took rows in between: an event that me
     await world.sql.query(DROP);
   }
 });
+
+test("a table that is mended between two parts of a batch: none of the first part is dead", async () => {
+  const store = world.storeWithin(2000);
+  store.sizes.timedOut("checked", 6); // so that an insert has three rows
+  const { buffer } = world;
+  const mendFirst: typeof buffer.renew = async (...lease) => {
+    await world.sql.query("drop trigger if exists fault on checked");
+    return buffer.renew(...lease);
+  };
+  try {
+    await world.sql.query(create(REFUSES_ALL));
+    const ids = await push(Array.from({ length: 6 }, () => ({ n: 1 })));
+    const supervisor = world.supervisor({ store, buffer: { ...buffer, renew: mendFirst } });
+    const { streams } = await drain(supervisor, { stream: "checked" });
+    expect(streams[0]).toMatchObject({ stored: 3, held: 3, dead: 0 });
+    await expectConserved(world, "checked", ids);
+  } finally {
+    await world.sql.query(DROP);
+  }
+});
