@@ -106,7 +106,6 @@ export const FAULTS: Record<string, Inflict> = {
  */
 export function schedule(random: Random, count: number, only = ""): string[] {
   const known = Object.keys(FAULTS).filter((name) => name.includes(only));
-  if (known.length === 0) throw new Error(`--only: no fault's name contains "${only}"`);
   const names: string[] = [];
   while (names.length < count) {
     const round = [...known];

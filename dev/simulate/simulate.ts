@@ -56,7 +56,9 @@ function readOptions(): Options {
       throw new Error(`--${name}: expected a whole number, got "${values[name]}"`);
     return value;
   };
-  const { outage: server } = values;
+  const { outage: server, only = "" } = values;
+  if (!Object.keys(FAULTS).some((name) => name.includes(only)))
+    throw new Error(`--only: no fault's name contains "${only}"`);
   if (server !== undefined && server !== "redis" && server !== "postgres")
     throw new Error(`--outage: expected redis or postgres, got "${server}"`);
   const outage: OutageOptions | undefined =
@@ -65,7 +67,7 @@ function readOptions(): Options {
       : { server, seconds: whole("seconds", 60), rate: whole("rate", 200), size: whole("size", 1) };
   return {
     outage,
-    only: values.only ?? "",
+    only,
     log: values.log,
     events: outage ? eventsOf(outage) : whole("events", 20_000),
     faults: whole("faults", 15),

@@ -17,7 +17,7 @@ export const partitionOf = (table: string, number: number) => ({
   bounds: `for values with (modulus ${PARTITIONS}, remainder ${number})`,
 });
 
-/** The names of a table's partitions begin with a number of these. */
+/** The numbers of a table's partitions. */
 export const partitionNumbers = Array.from({ length: PARTITIONS }, (_, i) => i);
 
 /** Changes the tables that the tests' streams declare, while they are empty. */
