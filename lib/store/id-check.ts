@@ -1,6 +1,6 @@
 /**
  * Finds out whether rows get the ids that were given: a trigger may change them, and then the same event would be stored again with
- * each try, and no look-up would find it. The first insert of a stream in a process tries one row first, and rolls it back.
+ * each try, and no look-up would find it. The first insert of a stream in a process is tried first, and rolled back.
  */
 import type { Row } from "../schema/json-row.ts";
 import type { Stream } from "../schema/stream.ts";
@@ -15,12 +15,12 @@ type Trial = (stream: Stream, rows: readonly Row[]) => Promise<Verdict[]>;
  */
 export function createIdCheck(trial: Trial) {
   const checked = new Set<string>();
-  return async function checkIds(stream: Stream, [first]: readonly Row[]): Promise<void> {
-    if (first === undefined || checked.has(stream.name)) return;
+  return async function checkIds(stream: Stream, rows: readonly Row[]): Promise<void> {
+    if (rows.length === 0 || checked.has(stream.name)) return;
     try {
-      const [verdict] = await trial(stream, [first]);
-      if (verdict?.kind === "other-id") throw new OtherIds(stream.name);
-      if (verdict?.kind === "stored") checked.add(stream.name);
+      const verdicts = await trial(stream, rows);
+      if (verdicts.some(({ kind }) => kind === "other-id")) throw new OtherIds(stream.name);
+      if (verdicts.some(({ kind }) => kind === "stored")) checked.add(stream.name);
     } catch (error) {
       if (error instanceof OtherIds || failureOf(error).kind !== "refused") throw error;
     }

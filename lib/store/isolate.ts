@@ -23,8 +23,8 @@ export type Verdict =
   | { kind: "refused"; sqlstate: string; names: Names };
 
 export interface IsolateOptions {
-  /** A SQLSTATE of a server's class that a RAISE of the user's gave: it is a verdict on a row, too. */
-  raised?: string | undefined;
+  /** A SQLSTATE of a server's class that is a verdict on a row, too: a RAISE of the user's gave it, for instance. */
+  caught?: string | undefined;
   /** Insert without ON CONFLICT: 23505 then says that the row is there. */
   isStrict?: boolean;
   /** Roll everything back, and keep the verdicts. Sequences may advance. */
@@ -98,13 +98,13 @@ function verdictOf(raw: RawVerdict, { id }: Row): Verdict {
   return { kind: "refused", sqlstate, names: { table, column, constraint, dataType } };
 }
 
-function blockOf(stream: Stream, { raised, isStrict = false, isTrial = false }: IsolateOptions): string {
+function blockOf(stream: Stream, { caught, isStrict = false, isTrial = false }: IsolateOptions): string {
   const { recordset, table } = stream;
   const id = sql.identifier(idOf(stream).name);
   const conflict = isStrict ? sql`` : sql` on conflict (${id}) do nothing`;
   const insertOf = (select: SQL) =>
     textOf(sql`insert into ${table} (${columnsOf(stream)}) ${select}${conflict}`);
-  const caught = raised === undefined ? "" : ` and spw_state <> '${raised.replaceAll("'", "''")}'`;
+  const unlessCaught = caught === undefined ? "" : ` and spw_state <> '${caught.replaceAll("'", "''")}'`;
   const returning = isTrial ? textOf(sql` returning ${id}::text into spw_id`) : "";
   const [begin, rollBack] = isTrial ? BOUNDS_OF_TRIAL : ["", ""];
   // A subtransaction that is rolled back gives up its lock, and between two rows somebody could mend the table: what is stored after
@@ -113,7 +113,7 @@ function blockOf(stream: Stream, { raised, isStrict = false, isTrial = false }: 
   return `do $spillway$
 #variable_conflict use_column
 declare
-  spw_line text; spw_n integer; spw_id text; spw_verdicts jsonb := '[]';
+  spw_line text; spw_n integer; spw_id text; spw_verdicts text[] := '{}';
   spw_state text; spw_table text; spw_column text; spw_constraint text; spw_type text;
 begin
   ${begin}
@@ -123,17 +123,17 @@ begin
     begin
       ${insertOf(recordset.selectOne(sql.raw("spw_line")))}${returning};
       get diagnostics spw_n = row_count;
-      spw_verdicts := spw_verdicts || ${isTrial ? "coalesce(to_jsonb(spw_id), '0')" : "to_jsonb(spw_n)"};
+      spw_verdicts := array_append(spw_verdicts, ${isTrial ? "coalesce(to_json(spw_id)::text, '0')" : "spw_n::text"});
     exception when assert_failure or others then
       get stacked diagnostics spw_state = returned_sqlstate, spw_table = table_name, spw_column = column_name,
         spw_constraint = constraint_name, spw_type = pg_datatype_name;
-      if ${OF_THE_SERVER}${caught} then raise; end if;
-      spw_verdicts := spw_verdicts || jsonb_build_array(
-        jsonb_build_array(spw_state, spw_table, spw_column, spw_constraint, spw_type));
+      if ${OF_THE_SERVER}${unlessCaught} then raise; end if;
+      spw_verdicts := array_append(spw_verdicts,
+        json_build_array(spw_state, spw_table, spw_column, spw_constraint, spw_type)::text);
     end;
   end loop;
   ${rollBack}
-  perform set_config('spillway.verdicts', spw_verdicts::text, true);
+  perform set_config('spillway.verdicts', '[' || array_to_string(spw_verdicts, ',') || ']', true);
 end $spillway$`;
 }
 

@@ -21,6 +21,15 @@ export function judgesData(stream: Stream, sqlstate: string, names: Names): bool
 }
 
 /**
+ * Whether the code speaks of the table, or of the server, even while other rows are stored: no partition for this row (23514 without a
+ * constraint), a sequence that ran out, no room, an internal error. However often it comes, it proves nothing.
+ */
+export const speaksOfTable = (sqlstate: string, { constraint }: Names): boolean =>
+  sqlstate === SEQUENCE_EXHAUSTED ||
+  (sqlstate === "23514" && constraint === undefined) ||
+  ["53", "58", "XX"].includes(sqlstate.slice(0, 2));
+
+/**
  * A column that only the actual table knows as NOT NULL is the table's fault. So is one of another table, into which a trigger
  * writes, though it may have the name of one of ours.
  */

@@ -7,7 +7,7 @@
  * | no-answer     | none, 08, 57P01 to 57P03                  | the network, the server, or a row that kills it       |
  * | busy          | 53, 55P03, 57, 58, F0, XX                 | the server or a lock: never a row                     |
  * | conflict      | 40                                        | the moment: try again                                 |
- * | timeout       | 57014                                     | a lock, the size of the batch, or a row               |
+ * | timeout       | 57014, 25P04                                    | a lock, the size of the batch, or a row               |
  * | too-large     | HTTP 413                                  | the size of the batch, or of a row                    |
  * | misconfigured | 25006, 28, 3D, 3F, a proxy's refusal      | the database's owner                                  |
  * | refused       | each other one; each that a user's RAISE gives | a row or the table: a witness decides (judge.ts) |
@@ -64,7 +64,7 @@ const startsWith = (code: string, ...prefixes: string[]) =>
 /** Sorts a SQLSTATE that Postgres itself gave. */
 export function kindOf(sqlstate: string): FailureKind {
   if (startsWith(sqlstate, "08", "57P01", "57P02", "57P03")) return "no-answer";
-  if (sqlstate === "57014") return "timeout";
+  if (startsWith(sqlstate, "57014", "25P04")) return "timeout";
   if (startsWith(sqlstate, "40")) return "conflict";
   if (startsWith(sqlstate, "53", "55P03", "57", "58", "F0", "XX")) return "busy";
   if (startsWith(sqlstate, "25006", "28", "3D", "3F")) return "misconfigured";

@@ -26,10 +26,10 @@ export const isForeignKey = ({ sqlstate }: Pick<Refused, "sqlstate">): boolean =
 
 /** Whether a refusal proves that the event is at fault: it is dead then, and else held. */
 export function isProven(
-  { sqlstate, judgesData, isWitnessed }: Omit<Refused, "row">,
+  { sqlstate, judgesData, speaksOfTable, isWitnessed }: Omit<Refused, "row">,
   { tries, heldForMs }: History,
 ): boolean {
-  if (!isWitnessed) return false;
+  if (!isWitnessed || speaksOfTable) return false;
   if (sqlstate === FOREIGN_KEY && heldForMs < PARENT_WITHIN_MS) return false;
   return judgesData || tries >= TRIES;
 }

@@ -17,6 +17,7 @@ const CONDITIONS: Record<string, string> = {
   "23514": "check constraint violated",
   "23P01": "exclusion constraint violated",
   "25006": "read-only transaction",
+  "25P04": "transaction took too long",
   "28000": "login refused",
   "28P01": "wrong password",
   "3D000": "no such database",

@@ -5,7 +5,7 @@
 import type { Row } from "../schema/json-row.ts";
 import type { Stream } from "../schema/stream.ts";
 import type { Verdict } from "./isolate.ts";
-import { judgesData } from "./judge.ts";
+import { judgesData, speaksOfTable } from "./judge.ts";
 import { type Failure, failureOf, reasonOf } from "./postgres-errors.ts";
 import type { Store } from "./store.ts";
 import { type Refused, type Step, stoppedBy } from "./written.ts";
@@ -13,16 +13,20 @@ import { type Refused, type Step, stoppedBy } from "./written.ts";
 /** The statements that give verdicts. */
 export type VerdictStore = Pick<Store, "present" | "isolate">;
 
-/** Gives each row its verdict, in one round trip; or returns the failure of the block itself. */
+/**
+ * Gives each row its verdict, in one round trip; or returns the failure of the block itself. `sqlstate` is a verdict on a row, too, if
+ * a RAISE of the user's gave it, or with `isCaught`.
+ */
 export async function isolate<R extends Row>(
   store: VerdictStore,
   stream: Stream,
   rows: readonly R[],
   { sqlstate, isRaised }: Failure,
+  { isCaught = false } = {},
 ): Promise<Step<R> | Failure> {
   let verdicts: Verdict[];
   try {
-    verdicts = await store.isolate(stream, rows, { raised: isRaised ? sqlstate : undefined });
+    verdicts = await store.isolate(stream, rows, { caught: isRaised || isCaught ? sqlstate : undefined });
   } catch (error) {
     return failureOf(error, stream.name);
   }
@@ -59,8 +63,14 @@ function refusedBy<R extends Row>(
   if (verdict?.kind !== "refused") return [];
   const { sqlstate, names } = verdict;
   const reason = reasonOf(sqlstate, { ...names, table: names.table ?? stream.name });
-  const judges = sqlstate === raised || judgesData(stream, sqlstate, names);
-  return [{ row, sqlstate, reason, judgesData: judges, isWitnessed: false }];
+  const isRaised = sqlstate === raised;
+  return [
+    {
+      ...{ row, sqlstate, reason, isWitnessed: false },
+      judgesData: isRaised || judgesData(stream, sqlstate, names),
+      speaksOfTable: !isRaised && speaksOfTable(sqlstate, names),
+    },
+  ];
 }
 
 /** A refused row that is there was stored by an earlier try: it is a duplicate, whatever the error said. */

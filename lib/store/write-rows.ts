@@ -8,7 +8,8 @@
  *     conflict      ─▶ three tries, then stop
  *     too large     ─▶ halve; a row alone is refused
  *     timeout       ─▶ halve, but only if the insert without rows succeeds; a row alone is refused
- *     no answer, busy, misconfigured ─▶ stop
+ *     busy          ─▶ stop; isolate, if one row may have caused it
+ *     no answer, misconfigured ─▶ stop
  *
  * Before a row is refused it is looked up by its key: a row that is there was stored, whatever the error said. A refusal is no
  * verdict on the event: proof.ts says what proves it.
@@ -16,7 +17,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Row } from "../schema/json-row.ts";
 import type { Stream } from "../schema/stream.ts";
-import { judgesData } from "./judge.ts";
+import { judgesData, speaksOfTable } from "./judge.ts";
 import { type Failure, failureOf } from "./postgres-errors.ts";
 import type { Store } from "./store.ts";
 import { isolate, lookUp, resolveMissing } from "./verdicts.ts";
@@ -97,8 +98,9 @@ async function afterFailure<R extends Row>(
 ): Promise<Step<R>> {
   switch (failure.kind) {
     case "busy":
+      return afterTrouble(store, stream, part, failure);
     case "misconfigured":
-      return stop(failure.kind, failure);
+      return stop("misconfigured", failure);
     case "conflict":
       if (part.tries + 1 >= CONFLICT_TRIES) return stop("busy", failure);
       await sleep(Math.random() * CONFLICT_PAUSE_MS);
@@ -119,6 +121,26 @@ async function afterFailure<R extends Row>(
         (await findOutage(stream, () => store.probe(stream))) ?? isolatePart(store, stream, part, failure)
       );
   }
+}
+
+/** Codes of the server's that one row can cause: an internal error, and a limit of the role (a trigger that sorts too much). */
+const MAY_BE_A_ROWS = ["XX000", "53400"];
+
+/**
+ * The server is in trouble: stop. But if one row may have caused it, and others can be stored, that one is refused, and nothing more is
+ * said of it than that.
+ */
+async function afterTrouble<R extends Row>(
+  store: WritingStore,
+  stream: Stream,
+  part: Part<R>,
+  failure: Failure,
+): Promise<Step<R>> {
+  if (failure.sqlstate === undefined || !MAY_BE_A_ROWS.includes(failure.sqlstate))
+    return stop("busy", failure);
+  if (part.rows.length === 1) return refuseAlone(store, stream, part, failure);
+  const outcome = await isolate(store, stream, part.rows, failure, { isCaught: true });
+  return "kind" in outcome || !outcome.stored ? stop("busy", failure) : outcome;
 }
 
 /**
@@ -189,7 +211,10 @@ async function refuseAlone<R extends Row>(
   return lookUp(
     store,
     stream,
-    rows.map((row) => ({ row, sqlstate, reason, judgesData: judges, isWitnessed: isItsSize })),
+    rows.map((row) => ({
+      ...{ row, sqlstate, reason, judgesData: judges, isWitnessed: isItsSize },
+      speaksOfTable: !isItsSize && !isRaised && speaksOfTable(sqlstate ?? "", names),
+    })),
   );
 }
 
