@@ -2,11 +2,12 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Fault } from "../stack/breakable-server.ts";
 import type { SeenByNeonBridge } from "../stack/neon-bridge.ts";
-import { STREAMS } from "./events.ts";
+import type { StreamName } from "./events.ts";
 import type { Inflict } from "./faults.ts";
 
-/** A row from this size on finds no room, in characters of its parameter. */
+/** A row from this size on finds no room, in characters of its parameter; and the streams with many of them. */
 const LARGE_ROW = 1500;
+const WITH_LARGE_ROWS: readonly StreamName[] = ["events", "activities"];
 /** Parameters of one request beyond which the proxy refuses it; the largest event alone is below that, also in quotes of quotes. */
 const PROXY_MAX = 16_000;
 
@@ -32,11 +33,12 @@ const WRONG_PASSWORD = refusal(400, {
 });
 const TOO_LARGE = refusal(413, { message: "request is too large" });
 
-/** For a while the bridge answers so to each request that `choose` gives a fault for. */
+/** For a while the bridge answers so to each request that `answerTo` gives a fault for. */
 const answering =
-  (prepare: (table: string) => (seen: SeenByNeonBridge) => Fault | undefined): Inflict =>
+  (answerTo: (seen: SeenByNeonBridge, table: StreamName) => Fault | undefined): Inflict =>
   async ({ stack, random }) => {
-    stack.neonBridge.setFault(prepare(random.pick(STREAMS)));
+    const table = random.pick(WITH_LARGE_ROWS);
+    stack.neonBridge.setFault((seen) => answerTo(seen, table));
     await sleep(random.whole(500, 3000));
     stack.neonBridge.setFault(undefined);
   };
@@ -54,16 +56,14 @@ function hasLargeRow(seen: SeenByNeonBridge): boolean {
 
 /** Every such fault by name. */
 export const ANSWER_FAULTS: Record<string, Inflict> = {
-  "disk full": answering(
-    (table) => (seen) =>
-      seen.queries.some(({ query }) => query.includes(`insert into "${table}"`)) && hasLargeRow(seen)
-        ? DISK_FULL
-        : undefined,
+  "disk full": answering((seen, table) =>
+    seen.queries.some(({ query }) => query.includes(`insert into "${table}"`)) && hasLargeRow(seen)
+      ? DISK_FULL
+      : undefined,
   ),
-  "proxy refuses: quota": answering(() => () => QUOTA),
-  "proxy refuses: password": answering(() => () => WRONG_PASSWORD),
-  "proxy refuses: size": answering(
-    () => (seen) =>
-      parametersOf(seen).reduce((sum, text) => sum + text.length, 0) > PROXY_MAX ? TOO_LARGE : undefined,
+  "proxy refuses: quota": answering(() => QUOTA),
+  "proxy refuses: password": answering(() => WRONG_PASSWORD),
+  "proxy refuses: size": answering((seen) =>
+    parametersOf(seen).reduce((sum, text) => sum + text.length, 0) > PROXY_MAX ? TOO_LARGE : undefined,
   ),
 };
