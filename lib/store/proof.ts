@@ -1,6 +1,7 @@
 /**
  * Proof that an event is at fault. A SQLSTATE alone proves nothing, because a table can refuse every row with any of them.
- * Proof is a *witness*: another row of the same stream that was newly stored in the same statement, or after the refusal.
+ * Proof is a *witness*: another row of the same stream that was newly stored in the same statement. For a letter that is tried again,
+ * one that the same drain call stored is a witness, too.
  */
 import type { Refused } from "./written.ts";
 
