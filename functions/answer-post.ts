@@ -147,6 +147,14 @@ function takeTokens({ buckets, counts }: PostDeps, stream: Stream, key: ApiKey, 
   throw tryAgain(429, "this key sends more than it may", {}, waitSeconds);
 }
 
+/** Why nothing is promised, for the sender. */
+const NOT_ACCEPTED = {
+  shed: "the buffer is full; send it again later, with these ids",
+  unanswered: "neither the buffer nor the database answered; send it again with these ids",
+  unproven:
+    "the database refuses some of it, and nothing proves that these events are at fault; send it again with these ids",
+};
+
 function answer(
   { counts }: PostDeps,
   res: ServerResponse,
@@ -157,10 +165,7 @@ function answer(
   const { isBatch, indexes, rejected } = request;
   if (accepted.kind === "not-accepted") {
     counts.add(stream.name, { shed: request.ids.length, rejected: rejected.length });
-    const detail = accepted.isShed
-      ? "the buffer is full; send it again later, with these ids"
-      : "neither the buffer nor the database answered; send it again with these ids";
-    throw tryAgain(503, detail, { ids: request.ids, ...rejectedOf(rejected) });
+    throw tryAgain(503, NOT_ACCEPTED[accepted.why], { ids: request.ids, ...rejectedOf(rejected) });
   }
   const { ack, refused } = accepted;
   const refusedPlaces = new Set(refused.map(({ place }) => place));

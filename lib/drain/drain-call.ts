@@ -15,7 +15,7 @@ export interface DrainDeps {
   heldNotes: HeldNotes;
   store: WritingStore &
     Pick<Store, "bury"> &
-    Pick<Store, "takeHeld" | "settleHeld" | "hastenHeld" | "nextHeldInMs">;
+    Pick<Store, "takeHeld" | "settleHeld" | "hastenHeld" | "nextHeldInMs" | "tookRowWithin">;
   /** Asked how a table differs from its declaration, when Postgres refuses an insert that no row is blamed for. */
   tables: Pick<TableCheck, "differencesOf">;
   streams: Registry;

@@ -12,6 +12,7 @@ import type { DrainCall, DrainDeps } from "./drain-call.ts";
 import type { DrainOutcome } from "./drain-report.ts";
 import { retryAlone } from "./retry-alone.ts";
 import { retryPage } from "./retry-page.ts";
+import { sayStopped } from "./say-stopped.ts";
 
 /** Letters of streams that are not drained now are looked at again after so many milliseconds. */
 const LOOK_AGAIN_MS = 3_600_000;
@@ -25,8 +26,8 @@ export interface RetryReport {
 }
 
 /**
- * Tries the held letters that are due, of the streams named, and says when the next one is. Throws what Redis's client throws,
- * and errors of our own.
+ * Tries the held letters that are due, of the streams named, and notes in Redis when the next one is. A failure of Postgres is
+ * an outcome of its stream, and the next call tries again. Throws what Redis's client throws, and errors of our own.
  */
 export async function retryHeld(
   deps: DrainDeps,
@@ -34,26 +35,52 @@ export async function retryHeld(
   names: readonly string[],
   note: HeldNote,
 ): Promise<RetryReport[]> {
-  const { heldNotes, store, streams, now, release, paused } = deps;
+  const { store, streams, now, release, paused } = deps;
   const isNewRelease = note.release !== undefined && note.release !== release;
   if (!isNewRelease && note.dueAtMs > now()) return [];
-  const all = [...streams.keys()];
-  const drained = all.filter((name) => !paused.has(name));
+  const drained = [...streams.values()].filter(({ name }) => !paused.has(name));
+  const asked = drained.filter(({ name }) => names.includes(name));
+  const hastened = isNewRelease
+    ? await Promise.all(drained.map((one) => attempt(deps, one, () => store.hastenHeld(one.name))))
+    : [];
+  const together = await Promise.all(
+    asked.map((one) => attempt(deps, one, () => retryStream(deps, call, one))),
+  );
+  const alone: (RetryReport | undefined)[] = [];
+  for (const one of asked) alone.push(await attempt(deps, one, () => retryAlone(deps, call, one)));
+  const reports = [...hastened, ...together, ...alone].filter((one) => one !== undefined);
+  const isAnswered = reports.every(({ outcome }) => outcome !== "unavailable");
+  const [first] = drained;
+  if (isAnswered && first) await attempt(deps, first, () => noteNext(deps, note, drained));
+  return reports;
+}
+
+/** Runs work on a stream's letters; if Postgres fails, says why, and makes a report of it. */
+async function attempt(
+  deps: DrainDeps,
+  stream: Stream,
+  // biome-ignore lint/suspicious/noConfusingVoidType: a statement that reports nothing is work, too
+  work: () => Promise<RetryReport | void>,
+): Promise<RetryReport | undefined> {
   try {
-    if (isNewRelease) for (const name of drained) await store.hastenHeld(name);
-    const asked = names.flatMap((name) => streams.get(name) ?? []);
-    const together = await Promise.all(asked.map((stream) => retryStream(deps, call, stream)));
-    const alone: RetryReport[] = [];
-    for (const stream of asked) alone.push(await retryAlone(deps, call, stream));
-    const reports = [...together, ...alone];
-    const inMs = await store.nextHeldInMs(drained);
-    const laterMs = inMs === undefined && (await store.nextHeldInMs(all)) !== undefined;
-    await heldNotes.settle(note, laterMs ? LOOK_AGAIN_MS : inMs, release);
-    return reports;
+    return (await work()) ?? undefined;
   } catch (error) {
-    stoppedBy(error); // Postgres gave no answer: the note stays as it is, and the next call tries again
-    return [];
+    const { sqlstate: _ofLetters, ...stopped } = stoppedBy(error);
+    const { outcome } = await sayStopped(deps, stream, {}, { ...stopped, sqlstate: undefined });
+    const ofDrain = outcome === "misconfigured" ? outcome : "unavailable";
+    return { stream: stream.name, stored: 0, dead: 0, outcome: ofDrain };
   }
+}
+
+/** Notes when the next letter is due. Letters of paused streams alone are looked at once an hour. */
+async function noteNext(
+  { heldNotes, store, streams, release }: DrainDeps,
+  note: HeldNote,
+  drained: readonly Stream[],
+): Promise<void> {
+  const inMs = await store.nextHeldInMs(drained.map(({ name }) => name));
+  const isHeldElsewhere = inMs === undefined && (await store.nextHeldInMs([...streams.keys()])) !== undefined;
+  await heldNotes.settle(note, isHeldElsewhere ? LOOK_AGAIN_MS : inMs, release);
 }
 
 /** Tries a stream's held letters, page by page. */

@@ -57,20 +57,10 @@ export async function retryPage(
 
   const whys = new Map<string, Why>(unmade);
   for (const { row, ...why } of written.refused) whys.set(row.id, why);
-  const doubted: { why: Why; heldForMs: number }[] = [];
-  const verdicts = letters.flatMap(({ id, tries, heldForMs }): HeldVerdict[] => {
-    const found = whys.get(id);
-    if (found === undefined) return [];
-    // A table that took rows between two refusals may be at fault again: only a row that this call stored says that it takes rows now.
-    const takesRows = found.isWitnessed || witnesses.hasSince(stream.name, call.claimant.startedAtMs);
-    const isWitnessed = takesRows || witnesses.hasSince(stream.name, takenAtMs - heldForMs);
-    const why = { ...found, isWitnessed };
-    const triesByNow = isAlone ? tries : tries + 1;
-    const judgesData = why.judgesData && takesRows;
-    const isDead = isProven({ ...why, judgesData }, { tries: triesByNow, heldForMs });
-    if (!isWitnessed && (pointsAtTable(why) || heldForMs > DOUBTED_AFTER_MS))
-      doubted.push({ why, heldForMs });
-    return [{ id, sqlstate: why.sqlstate, reason: why.reason, isDead, tries: triesByNow }];
+  const judged = await judge(deps, call, stream, letters, whys, { takenAtMs, isAlone });
+  const verdicts = judged.map(({ letter: { id, tries }, why, isDead }): HeldVerdict => {
+    const { sqlstate, reason } = why;
+    return { id, sqlstate, reason, isDead, tries: isAlone ? tries : tries + 1 };
   });
   // Of a page that stopped it is not known which rows are stored: they are found in their table at the next try.
   const undecided = letters.filter(({ id }) => !whys.has(id));
@@ -80,7 +70,7 @@ export async function retryPage(
   const storedIds = stored.map(({ id }) => id);
   await patiently(() => store.settleHeld(stream, storedIds, [...verdicts, ...open]));
   logVerdicts(deps, stream, verdicts);
-  const outcome = await outcomeOf(deps, call, stream, written.stopped, doubted);
+  const outcome = await outcomeOf(deps, call, stream, written.stopped, judged);
   return {
     ...{ stored: written.stored, outcome, isStopped: written.stopped !== undefined },
     isBlocked: isBlockedBy(written.stopped),
@@ -88,6 +78,43 @@ export async function retryPage(
     refusedIds: verdicts.map(({ id }) => id),
     mendedReasons: [...new Set(stored.map(({ reason }) => reason))],
   };
+}
+
+interface Judged {
+  letter: HeldLetter;
+  why: Why;
+  isDead: boolean;
+}
+
+/**
+ * Judges the letters that were refused. The strong witness is a row that was stored since this drain call began: a table that took
+ * rows between two refusals may be at fault again. A row that it took since the letter was set aside is a weak one, and six
+ * refusals are wanted beside it. This process remembers it; else Postgres is asked, because ingest stores rows, too.
+ */
+async function judge(
+  { store, witnesses }: DrainDeps,
+  { claimant }: DrainCall,
+  stream: Stream,
+  letters: readonly HeldLetter[],
+  whys: ReadonlyMap<string, Why>,
+  { takenAtMs, isAlone }: { takenAtMs: number; isAlone: boolean },
+): Promise<Judged[]> {
+  const refused = letters.flatMap((letter) => {
+    const why = whys.get(letter.id);
+    return why ? [{ letter, why }] : [];
+  });
+  const takesRows = witnesses.hasSince(stream.name, claimant.startedAtMs);
+  const tookRows = ({ heldForMs }: HeldLetter) => witnesses.hasSince(stream.name, takenAtMs - heldForMs);
+  const open = refused.filter(({ letter, why }) => !why.isWitnessed && !takesRows && !tookRows(letter));
+  const leastMs = Math.min(...open.map(({ letter }) => letter.heldForMs));
+  const isTaken = open.length > 0 && (await store.tookRowWithin(stream, leastMs));
+  return refused.map(({ letter, why: { judgesData, ...found } }) => {
+    const isStrong = found.isWitnessed || takesRows;
+    const why = { ...found, judgesData, isWitnessed: isStrong || isTaken || tookRows(letter) };
+    const { tries, heldForMs } = letter;
+    const history = { tries: isAlone ? tries : tries + 1, heldForMs };
+    return { letter, why, isDead: isProven({ ...why, judgesData: judgesData && isStrong }, history) };
+  });
 }
 
 /**
@@ -152,7 +179,7 @@ async function outcomeOf(
   call: DrainCall,
   stream: Stream,
   stopped: Stopped | "abandoned" | undefined,
-  doubted: readonly { why: Why; heldForMs: number }[],
+  judged: readonly Judged[],
 ): Promise<DrainOutcome> {
   if (stopped === "abandoned") return "deadline";
   if (stopped) {
@@ -161,9 +188,12 @@ async function outcomeOf(
     if (stopped.outcome === "busy" && !stopped.isSuspicious) call.letWait(stream.name);
     return stopped.outcome === "misconfigured" ? "misconfigured" : "unavailable";
   }
+  const doubted = judged.filter(
+    ({ why, letter }) => !why.isWitnessed && (pointsAtTable(why) || letter.heldForMs > DOUBTED_AFTER_MS),
+  );
   const [first] = doubted;
   if (first === undefined) return "empty";
-  const heldForSeconds = Math.round(Math.max(...doubted.map(({ heldForMs }) => heldForMs)) / 1000);
+  const heldForSeconds = Math.round(Math.max(...doubted.map(({ letter }) => letter.heldForMs)) / 1000);
   const { sqlstate, reason } = first.why;
   await sayStopped(
     deps,

@@ -29,11 +29,8 @@ interface RefusedEvent {
 export type Accepted =
   /** All are accepted, but for the events that Postgres refused. */
   | { kind: "accepted"; ack: Ack; refused: RefusedEvent[] }
-  /**
-   * Nothing is promised. `isShed`: the buffer is full. Nothing was stored then, unless the request was split into
-   * several LPUSHes (over 4 MB).
-   */
-  | { kind: "not-accepted"; isShed: boolean };
+  /** Nothing is promised. Some of it may have been kept, unless it was shed and small enough for one LPUSH (4 MB). */
+  | { kind: "not-accepted"; why: "shed" | "unanswered" | "unproven" };
 
 /**
  * Accepts envelopes at the level asked for or better. Nothing here or in the caller's frame holds them unpacked while
@@ -58,7 +55,7 @@ async function pushOrWriteThrough(
     await deps.push(stream.name, envelopes);
     return { kind: "accepted", ack: "buffered", refused: [] };
   } catch (error) {
-    if (error instanceof Shed) return { kind: "not-accepted", isShed: true };
+    if (error instanceof Shed) return { kind: "not-accepted", why: "shed" };
     if (error instanceof BufferUnavailable) return writeThroughOrGiveUp(deps, stream, envelopes);
     throw error;
   }
@@ -84,10 +81,10 @@ async function writeThroughOrGiveUp(
     }));
     const atFault = await setAside(stream, held);
     const isDecided = unproven.every(({ row }) => atFault.has(row.id));
-    if (!isDecided) return { kind: "not-accepted", isShed: false };
+    if (!isDecided) return { kind: "not-accepted", why: "unproven" };
     return { kind: "accepted", ack: "stored", refused: [...proven, ...unproven].map(placed) };
   } catch (error) {
-    if (error instanceof StoreUnavailable) return { kind: "not-accepted", isShed: false };
+    if (error instanceof StoreUnavailable) return { kind: "not-accepted", why: "unanswered" };
     throw error;
   }
 }

@@ -13,6 +13,7 @@ import { type Database, statementBound } from "./database.ts";
 import { deadLetters } from "./dead-letters-table.ts";
 import { BREAKS } from "./letter.ts";
 import { pauseAfter } from "./pause.ts";
+import { ownColumnsOf } from "./stream-table.ts";
 
 /** A held letter that is tried now. */
 export interface HeldLetter {
@@ -154,5 +155,24 @@ export function createHeldLetters(db: Database, timeoutMs: number) {
     return ms && Math.max(0, ms);
   }
 
-  return { takeHeld, settleHeld, hastenHeld, nextHeldInMs };
+  /**
+   * Whether the table took a row within the last `ms` milliseconds but one minute: one that was received since, and whose id is a UUID of
+   * version 7 made since, because that is a range of the primary key's index. It may miss rows, and finds none that is older.
+   */
+  async function tookRowWithin(stream: Stream, ms: number): Promise<boolean> {
+    const { id, receivedAt } = ownColumnsOf(stream);
+    const since = sql`now() - (${ms}::float8 - 60000) * interval '1 ms'`;
+    const firstIdAt = (moment: SQL) =>
+      sql`(lpad(to_hex((extract(epoch from ${moment}) * 1000)::bigint), 12, '0') || '70008000000000000000')::uuid`;
+    const [, { rows }] = await db.batch([
+      bound(),
+      db.execute(
+        sql`select exists (select 1 from ${stream.table}
+          where ${id} > ${firstIdAt(since)} and ${id} < ${firstIdAt(sql`now()`)} and ${receivedAt} > ${since}) as took`,
+      ),
+    ]);
+    return (rows[0] as { took: boolean }).took;
+  }
+
+  return { tookRowWithin, takeHeld, settleHeld, hastenHeld, nextHeldInMs };
 }

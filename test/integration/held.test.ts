@@ -97,6 +97,22 @@ describe("proof", () => {
     await expectConserved(world, "checked", ids);
   });
 
+  test("a row that ingest stored while its sender waited is a weak witness, too; one that is older is none", async () => {
+    const held = await ingest.post("checked", BAD, { query: "?ack=stored" });
+    const other = newId();
+    await world.sql.query(
+      "insert into checked (id, received_at, n) values ($1, now() - interval '1 hour', 1)",
+      [other], // its clock is ahead
+    );
+    for (let calls = 0; calls < 7; calls++) {
+      await world.sql.query("update dead_letters set died_at = died_at - interval '2 min'");
+      expect(await tickAfterPause()).toMatchObject({ dead: 0 });
+    }
+    const good = await ingest.post("checked", { n: 1 }, { query: "?ack=stored" });
+    expect(await tickAfterPause()).toMatchObject({ dead: 1 });
+    await expectConserved(world, "checked", [...held.body.ids, ...good.body.ids, other]);
+  });
+
   test("a duplicate is no witness", async () => {
     const { id, envelope } = envelopeOf({ n: 1 });
     await world.buffer.push(P, [envelope]);

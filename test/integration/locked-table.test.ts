@@ -252,7 +252,7 @@ describe("in write-through, with two slots", () => {
         [envelope],
       );
     };
-    const refused = { kind: "not-accepted", isShed: false };
+    const refused = { kind: "not-accepted", why: "unanswered" };
     expect(await send()).toEqual(refused);
     expect(await Promise.all([send(), send(), send()])).toEqual([refused, refused, refused]);
     expect(inserts).toBe(1 + 2); // the third shared an insert of its own, after those two
