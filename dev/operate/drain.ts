@@ -43,12 +43,22 @@ await runCommand({ name: "drain", usage }, async (args) => {
 });
 
 function print({ streams, durationMs }: DrainReport): void {
-  const headings = ["stream", "outcome", "batches", "stored", "duplicates", "dead", "remaining"];
+  const headings = ["stream", "outcome", "batches", "stored", "duplicates", "held", "dead", "remaining"];
   const row = (one: StreamReport) =>
-    [one.stream, one.outcome, one.batches, one.stored, one.duplicates, one.dead, one.remaining] as const;
+    [
+      one.stream,
+      one.outcome,
+      one.batches,
+      one.stored,
+      one.duplicates,
+      one.held,
+      one.dead,
+      one.remaining,
+    ] as const;
   printTable(headings, streams.map(row));
   console.log(`\nin ${Math.round(durationMs)} ms`);
   for (const { stream, outcome } of streams)
     if (MEANING[outcome]) console.log(`${stream}: ${MEANING[outcome]}.`);
-  if (streams.some(({ dead }) => dead > 0)) console.log("npm run dead-letters -- list says what died.");
+  if (streams.some(({ dead, held }) => dead > 0 || held > 0))
+    console.log("npm run dead-letters -- list says what died or is held, and why.");
 }

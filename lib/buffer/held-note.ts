@@ -1,6 +1,6 @@
 /**
- * The note in Redis that `dead_letters` has held letters, and when the next of them is due. It costs an idle installation nothing:
- * the tick's one EXISTS covers it, and Postgres is asked only where it exists and is due.
+ * The note in Redis that `dead_letters` has held letters, and when the next of them is due. The tick's one EXISTS covers it, and
+ * Postgres is asked only if it exists and is due.
  */
 import { randomUUID } from "node:crypto";
 import type { Redis } from "@upstash/redis";
@@ -12,7 +12,7 @@ const FIRST_PAUSE_MS = 60_000;
 
 /** The note as it was read. */
 export interface HeldNote {
-  /** When the next held letter is due, by the supervisors' clocks. */
+  /** When the next held letter is due, by the clock of whoever wrote it. */
   dueAtMs: number;
   /** The release that last tried the letters that were due; undefined: none has yet. */
   release: string | undefined;

@@ -1,6 +1,7 @@
 /**
  * Reads a batch: from envelopes to rows. Three kinds become a dead letter at once: text that is not an envelope, an
- * envelope whose data is not JSON, and one that was alone in hand when too many drain calls died.
+ * envelope whose data make no record, and one that was alone in hand when too many drain calls died. One that broke the connection
+ * to Postgres alone is held.
  */
 import type { Batch } from "../buffer/buffer.ts";
 import { decodeEnvelope, type Envelope } from "../schema/envelope.ts";
@@ -43,7 +44,7 @@ export function readBatch(stream: Stream, batch: Batch) {
     else if (crashedTooOften)
       letters.push(letterOf(stream, envelope, { reason: "killed the drain call that held it" }));
     else {
-      // Not for an event that crashed earlier drains: toRow may be the cause.
+      // toRow is not run for an event that crashed drain calls, because it may be the cause.
       const row = rowOf(stream, envelope);
       if (!("reason" in row))
         rows.push({ id: row.id, receivedAt: row.receivedAt, json: row.json, envelope }); // a spread costs 1 µs a row

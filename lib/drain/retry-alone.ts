@@ -8,7 +8,7 @@ import type { DrainCall, DrainDeps } from "./drain-call.ts";
 import type { RetryReport } from "./retry-held.ts";
 import { retryPage } from "./retry-page.ts";
 
-/** Times that an event may break the connection alone; then it is dead. The first time was in the buffer. */
+/** Times that an event may break the connection alone; then it is dead. A time in the buffer counts. */
 const BREAKS_MAX = 3;
 
 /** Tries a stream's letters one by one. Throws what the store throws beside the letter's own insert. */

@@ -8,6 +8,7 @@ import { fieldsOfPartition, type Partition } from "../buffer/redis-keys.ts";
 import type { Log } from "../log.ts";
 import type { Stream } from "../schema/stream.ts";
 import { type Letter, letterOf } from "../store/letter.ts";
+import { logLetters } from "../store/letter-log.ts";
 import { FIRST, isProven, pointsAtTable } from "../store/proof.ts";
 import type { Store } from "../store/store.ts";
 import type { TableCheck } from "../store/table-check.ts";
@@ -120,20 +121,6 @@ async function setAside(
   if (hasHeld) await heldNotes.note();
   logLetters(log, stream, letters);
   return undefined;
-}
-
-/** One entry for each dead letter, and one for held ones of one reason, which may be every event of a table that is at fault. */
-function logLetters(log: Log, { name: stream }: Stream, letters: readonly Letter[]): void {
-  const held = new Map<string, { first: Letter; count: number }>();
-  for (const letter of letters) {
-    const { id, sqlstate, reason, tries } = letter;
-    const alike = held.get(reason);
-    if (tries === 0) log.warn("event.buried", { stream, id, sqlstate, reason });
-    else if (alike) alike.count += 1;
-    else held.set(reason, { first: letter, count: 1 });
-  }
-  for (const [reason, { first, count }] of held)
-    log.warn("event.held", { stream, letters: count, example: first.id, sqlstate: first.sqlstate, reason });
 }
 
 /** Says once a batch that a table refuses rows for no fault of theirs, as far as anybody can tell. */

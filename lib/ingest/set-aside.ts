@@ -10,6 +10,7 @@ import type { Envelope } from "../schema/envelope.ts";
 import type { Registry } from "../schema/registry.ts";
 import type { Stream } from "../schema/stream.ts";
 import { letterOf } from "../store/letter.ts";
+import { logLetters } from "../store/letter-log.ts";
 import { isForeignKey, pointsAtTable } from "../store/proof.ts";
 import type { Store } from "../store/store.ts";
 import { type Refused, stoppedBy } from "../store/written.ts";
@@ -45,13 +46,11 @@ export function createSetAside({ store, buffer, heldNotes, streams, log }: Deps)
       stream,
       letters.map(({ id }) => id),
     );
-    const held = letters.filter(({ id }) => !dead.has(id));
-    const [first] = held;
-    if (first)
-      log.warn("event.held", {
-        ...{ stream: stream.name, letters: held.length, example: first.id },
-        ...{ sqlstate: first.sqlstate, reason: first.reason },
-      });
+    logLetters(
+      log,
+      stream,
+      letters.filter(({ id }) => !dead.has(id)),
+    );
     return dead;
   }
 

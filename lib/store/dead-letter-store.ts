@@ -1,6 +1,6 @@
 /**
  * The dead-letter store: how people read, redrive and delete dead letters, all of it SQL on `dead_letters`.
- * Inserting dead letters, and the rule for which of them still need attention, are in store.ts.
+ * Burying is in bury.ts, and the rule for which letters still need attention in store.ts.
  *
  * Timestamps are text here, RFC 3339 in UTC with microseconds: a JavaScript date would round the `died_at` by which a
  * redrive recognises the burial it read. Errors pass through; `postgres-errors.ts` reads them.

@@ -23,7 +23,7 @@ export const deadLetters = pgTable(
     reason: text("reason").notNull(),
     /** How many times this event became a dead letter; each redrive can add one. */
     burials: integer("burials").notNull(),
-    /** How many times Postgres refused it since it was set aside. */
+    /** Refusals while it is held, the first one included; of a letter that is tried alone, how many times it broke the connection. */
     tries: integer("tries").notNull().default(0),
     /** When a held letter is tried next; null: it is dead. */
     retryAt: timestampColumn("retry_at"),

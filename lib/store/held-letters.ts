@@ -46,7 +46,8 @@ export function createHeldLetters(db: Database, timeoutMs: number) {
   const isHeld = and(isNotNull(deadLetters.retryAt), isNull(deadLetters.redrivenAt));
 
   /**
-   * Takes up to `limit` letters that are due, those that have waited longest first. No other call takes them meanwhile.
+   * Takes up to `limit` letters that are due, those that have waited longest first. No other call takes them for a minute; a page
+   * that takes longer may be tried twice, and the primary key absorbs that.
    * `alone`: one of those that are tried without company. It counts a refusal already, because whoever tries it may not
    * come back; its `tries` say so.
    */

@@ -1,7 +1,7 @@
 /**
  * Isolates rows in one round trip: a DO block inserts each in a subtransaction of its own, and tells each one's verdict. The same
  * insert without rows comes first.
- * Bisecting 100 bad rows takes 199 statements; this takes one, and needs no right beside those of the insert.
+ * Bisecting 100 bad rows takes 199 statements; this takes one, and needs plpgsql and no right beside those of the insert.
  *
  * Rows go in, and verdicts come out, by settings that are local to the transaction (a DO block takes no parameters).
  */

@@ -15,7 +15,7 @@ export interface Letter {
   receivedAt: string | undefined;
 }
 
-/** The reason of a letter whose insert broke the connection to Postgres when it was tried alone. */
+/** The reason of a letter whose insert, or one beside it, broke the connection to Postgres: it is tried alone. */
 export const BREAKS = "its insert breaks the connection to Postgres";
 
 interface Why {

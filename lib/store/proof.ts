@@ -1,14 +1,14 @@
 /**
  * Proof that an event is at fault. A SQLSTATE alone proves nothing, because a table can refuse every row with any of them.
- * Proof is a *witness*: another row of the same stream that was newly stored in the same statement. For a letter that is tried again,
- * one that the same drain call stored is a witness, too.
+ * Proof is a *witness*: another row of the same stream, newly stored in the statement that refused this one. For a held letter that is
+ * refused again it is a row stored since the drain call began; one stored earlier, since it was set aside, is a weak witness.
  */
 import type { Refused } from "./written.ts";
 
-/** Refusals with a witness after which an event is at fault though the last refusal does not judge its data. */
-const TRIES = 6;
-/** A child may be taken before its parent, because LPOP takes the newest first. So a foreign key has this long to be met. */
+/** Refusals from which on a witness is proof though the code does not judge the row's data, or the witness is weak. */
+const REFUSALS = 6;
 const FOREIGN_KEY = "23503";
+/** A child may be taken before its parent, because LPOP takes the newest first. So a foreign key has this long to be met. */
 const PARENT_WITHIN_MS = 600_000;
 
 /** What is known of an event that was refused before. */
@@ -22,7 +22,7 @@ export interface History {
 /** An event that is refused for the first time. */
 export const FIRST: History = { tries: 1, heldForMs: 0 };
 
-/** Whether the refusal may be over as soon as another event is stored. */
+/** Whether the row refers to a row that may still come. */
 export const isForeignKey = ({ sqlstate }: Pick<Refused, "sqlstate">): boolean => sqlstate === FOREIGN_KEY;
 
 /** Whether a refusal proves that the event is at fault: it is dead then, and else held. */
@@ -32,7 +32,7 @@ export function isProven(
 ): boolean {
   if (!isWitnessed || speaksOfTable) return false;
   if (sqlstate === FOREIGN_KEY && heldForMs < PARENT_WITHIN_MS) return false;
-  return judgesData || tries >= TRIES;
+  return judgesData || tries >= REFUSALS;
 }
 
 /**

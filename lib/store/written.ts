@@ -25,7 +25,7 @@ export interface Stopped {
   isSuspicious?: boolean;
 }
 
-/** Whether the stream is blocked, as far as a write that ended so says. undefined: it says nothing of the table. */
+/** true: the stream's table is locked or has no room. false: it took rows. undefined: the end of the write says nothing of it. */
 export function isBlockedBy(stopped: Stopped | "abandoned" | undefined): boolean | undefined {
   if (stopped === undefined) return false;
   return stopped !== "abandoned" && stopped.outcome === "busy" && !stopped.isSuspicious ? true : undefined;
