@@ -19,7 +19,7 @@ export interface ReadRow extends Row {
 }
 
 /** An envelope of which the stream's `toRow` made no row. */
-interface Unmade {
+export interface Unmade {
   envelope: Envelope;
   reason: string;
 }

@@ -66,9 +66,9 @@ export async function retryPage(
   const undecided = letters.filter(({ id }) => !whys.has(id));
   const tried = new Set(written.stopped ? [] : rows.map(({ id }) => id));
   const stored = undecided.filter(({ id }) => tried.has(id));
-  const open = afterStop(written.stopped, isAlone, undecided);
+  const all = [...verdicts, ...afterStop(written.stopped, isAlone, undecided)];
   const storedIds = stored.map(({ id }) => id);
-  await patiently(() => store.settleHeld(stream, storedIds, [...verdicts, ...open]));
+  await patiently(() => store.settleHeld(stream, storedIds, all));
   logVerdicts(deps, stream, verdicts);
   const outcome = await outcomeOf(deps, call, stream, written.stopped, judged);
   return {

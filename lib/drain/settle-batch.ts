@@ -14,7 +14,7 @@ import type { Store } from "../store/store.ts";
 import type { TableCheck } from "../store/table-check.ts";
 import { type WritingStore, writeRows } from "../store/write-rows.ts";
 import { type Refused, type Stopped as StoppedWriting, stoppedBy, type Written } from "../store/written.ts";
-import { type ReadRow, readBatch } from "./read-batch.ts";
+import { type ReadRow, readBatch, type Unmade } from "./read-batch.ts";
 import { sayStopped } from "./say-stopped.ts";
 
 /** The failure that stopped a batch, or "abandoned": the time is over or the lease is lost. */
@@ -64,14 +64,9 @@ export async function settleBatch(
   const where = fieldsOfPartition(partition);
   if (batch.crashes > 0) log.warn("claim.recovered", { ...where, crashes: batch.crashes });
 
-  const { rows, letters, unmade, hasNewer } = readBatch(stream, batch);
-  const { refused, ...written } = await writeRows({
-    stream,
-    rows,
-    store,
-    canContinue,
-    isSuspected: batch.suspicions > 0,
-  });
+  const { rows, letters: unreadable, unmade, hasNewer } = readBatch(stream, batch);
+  const isSuspected = batch.suspicions > 0;
+  const { refused, ...written } = await writeRows({ stream, rows, store, canContinue, isSuspected });
   const [oldest] = rows; // rows are in their order
   const oldestReceivedAtMs = oldest ? Date.parse(oldest.receivedAt) : Number.POSITIVE_INFINITY;
   const nothingAside = { dead: 0, held: 0, isTableAtFault: false, oldestReceivedAtMs };
@@ -80,13 +75,7 @@ export async function settleBatch(
     const stopped = await sayStopped(deps, stream, where, written.stopped);
     return { ...written, ...nothingAside, stopped };
   }
-  const isWitnessed = written.stored > 0;
-  const all = [
-    ...refused.map(({ row, ...why }) => ({ ...why, envelope: row.envelope })),
-    ...unmade.map((one) => ({ ...one, sqlstate: undefined, judgesData: true, isWitnessed })),
-  ];
-  for (const { envelope, ...why } of all)
-    letters.push(letterOf(stream, envelope, { ...why, isHeld: !isProven(why, FIRST) }));
+  const letters = [...unreadable, ...lettersOf(stream, refused, unmade, written.stored > 0)];
   const held = letters.filter(({ tries }) => tries > 0).length;
   const isTableAtFault = await sayTableAtFault(deps, stream, where, refused);
   const stopped = await setAside(deps, stream, letters, held > 0);
@@ -95,6 +84,22 @@ export async function settleBatch(
   if (!hasNewer) return { ...written, ...aside };
   await sayStopped(deps, stream, where, BUFFERED_BY_A_NEWER_RELEASE);
   return { ...written, ...aside, stopped: BUFFERED_BY_A_NEWER_RELEASE };
+}
+
+/** Letters of the events that were refused, and of those of which `toRow` made no row: dead if that is proven, else held. */
+function lettersOf(
+  stream: Stream,
+  refused: readonly Refused<ReadRow>[],
+  unmade: readonly Unmade[],
+  isWitnessed: boolean,
+): Letter[] {
+  const all = [
+    ...refused.map(({ row, ...why }) => ({ ...why, envelope: row.envelope })),
+    ...unmade.map((one) => ({ ...one, sqlstate: undefined, judgesData: true, isWitnessed })),
+  ];
+  return all.map(({ envelope, ...why }) =>
+    letterOf(stream, envelope, { ...why, isHeld: !isProven(why, FIRST) }),
+  );
 }
 
 /**
