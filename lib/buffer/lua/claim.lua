@@ -37,8 +37,8 @@
 --
 -- `crashes` rises only when another instance takes up a batch that was neither acknowledged nor handed back, because
 -- then its drain call died. After NARROW_AFTER crashes, or if a caller had no time to find the row at fault or suspected the
--- batch twice (hand-back.lua), envelopes are handed out one at a time. An envelope whose drain call died goes behind the others. The caller buries
--- an envelope with which too many drain calls died alone.
+-- batch twice (hand-back.lua), envelopes are handed out one at a time. An envelope whose drain call died goes behind the
+-- others. The caller buries an envelope with which too many drain calls died alone.
 
 local pending, sealed, claimed, lease, claim = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local token, settled, leaseMs = ARGV[1], ARGV[2], ARGV[3]

@@ -16,14 +16,14 @@
 -- else holds the lease, so deleting it takes nothing from anybody; a full Redis allows no other first write.
 --
 -- `suspicions` rises if the last suspicion that was counted is SUSPECT_AGAIN_MS old, because one outage breaks the connection
--- under several drain calls. At NARROW_AFTER suspicions envelopes are handed out one at a time (claim.lua). An envelope that
+-- under several drain calls. At NARROW_AFTER_SUSPICIONS suspicions envelopes are handed out one at a time (claim.lua). An envelope that
 -- was handed out alone then goes behind the others, and a suspicion that counts is added to its crashes alone. All of it
 -- ends with the acknowledgement of the batch. A batch that is handed back already is not suspected a second time.
 
 local claimed, lease, claim = KEYS[1], KEYS[2], KEYS[3]
 local token, sqlstate, reason, oneAtATime = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local suspected, nowMs = ARGV[5], ARGV[6]
-local NARROW_AFTER = 2
+local NARROW_AFTER_SUSPICIONS = 2
 local SUSPECT_AGAIN_MS = 60000
 
 local known = redis.call("HMGET", claim, "token", "name", "outcome", "oneAtATime", "suspectedAtMs")
@@ -37,7 +37,7 @@ if suspected ~= "1" or outcome == "returned" or not name then return 1 end
 local counts = not suspectedAtMs or tonumber(nowMs) - tonumber(suspectedAtMs) >= SUSPECT_AGAIN_MS
 if counts then
   redis.call("HSET", claim, "suspectedAtMs", nowMs)
-  if redis.call("HINCRBY", claim, "suspicions", 1) >= NARROW_AFTER then redis.call("HSET", claim, "oneAtATime", "1") end
+  if redis.call("HINCRBY", claim, "suspicions", 1) >= NARROW_AFTER_SUSPICIONS then redis.call("HSET", claim, "oneAtATime", "1") end
 end
 if wasAlone then
   if counts then redis.call("HINCRBY", claim, "crashes:" .. name, 1) end
