@@ -11,6 +11,7 @@ import type { Redis } from "@upstash/redis";
 import { HELD_FIELDS, type HeldNote, parseHeldNote } from "./held-note.ts";
 import { readScript } from "./lua-scripts.ts";
 import { inspectPartitions, type PartitionStatus } from "./partition-status.ts";
+import { redisFailureOf } from "./redis-errors.ts";
 import {
   allPartitions,
   claimedKey,
@@ -177,7 +178,16 @@ export function createBuffer(
     return { busy: groups.flat(), held };
   }
 
-  const readHeldNote = async () => parseHeldNote(await redis.hmget(HELD_KEY, ...HELD_FIELDS));
+  /** A note that is no note, or of another type, is as good as one that is due: it is made anew when it was tried. */
+  async function readHeldNote(): Promise<HeldNote> {
+    const broken: HeldNote = { dueAtMs: 0, name: "", release: undefined };
+    try {
+      return parseHeldNote(await redis.hmget(HELD_KEY, ...HELD_FIELDS)) ?? broken;
+    } catch (error) {
+      if (redisFailureOf(error) === "misconfigured") return broken;
+      throw error;
+    }
+  }
 
   /** Whether no list of these streams holds anything: one EXISTS. */
   const isEmpty = async (streams: readonly string[]): Promise<boolean> =>

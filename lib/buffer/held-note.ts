@@ -27,7 +27,7 @@ export const HELD_FIELDS = ["dueAtMs", "name", "release"] as const;
 export function parseHeldNote(reply: unknown): HeldNote | undefined {
   if (!Array.isArray(reply)) return undefined;
   const [dueAtMs, name, release] = reply as (string | null)[];
-  if (!dueAtMs || !name) return undefined;
+  if (!dueAtMs || !name || Number.isNaN(Number(dueAtMs))) return undefined;
   return { dueAtMs: Number(dueAtMs), name, release: release ?? undefined };
 }
 
@@ -48,6 +48,7 @@ export function createHeldNotes(redis: Pick<Redis, "createScript">, now: () => n
    * Changes nothing if a letter was held since `read` was read.
    */
   async function settle(read: HeldNote, dueInMs: number | undefined, release: string): Promise<void> {
+    if (read.name === "") return note(); // it was no note of ours
     const dueAtMs = dueInMs === undefined ? "" : String(Math.ceil(now() + dueInMs));
     await settleScript.exec([HELD_KEY], [read.name, dueAtMs, randomUUID(), release]);
   }

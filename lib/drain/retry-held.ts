@@ -16,6 +16,8 @@ import { sayStopped } from "./say-stopped.ts";
 
 /** Letters of streams that are not drained now are looked at again after so many milliseconds. */
 const LOOK_AGAIN_MS = 3_600_000;
+/** No pause is longer: a note of a later time is not ours, or of a clock that was wrong. */
+const PAUSE_MAX_MS = 3_600_000;
 
 /** What became of a stream's held letters in one drain call. */
 export interface RetryReport {
@@ -37,7 +39,8 @@ export async function retryHeld(
 ): Promise<RetryReport[]> {
   const { store, streams, now, release, paused } = deps;
   const isNewRelease = note.release !== undefined && note.release !== release;
-  if (!isNewRelease && note.dueAtMs > now()) return [];
+  const isLater = note.dueAtMs > now() && note.dueAtMs <= now() + LOOK_AGAIN_MS + PAUSE_MAX_MS;
+  if (!isNewRelease && isLater) return [];
   const drained = [...streams.values()].filter(({ name }) => !paused.has(name));
   const asked = drained.filter(({ name }) => names.includes(name));
   const hastened = isNewRelease

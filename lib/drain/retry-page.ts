@@ -57,7 +57,7 @@ export async function retryPage(
 
   const whys = new Map<string, Why>(unmade);
   for (const { row, ...why } of written.refused) whys.set(row.id, why);
-  const judged = await judge(deps, call, stream, letters, whys, { takenAtMs, isAlone });
+  const judged = await judge(deps, stream, letters, whys, { takenAtMs, isAlone });
   const verdicts = judged.map(({ letter: { id, tries }, why, isDead }): HeldVerdict => {
     const { sqlstate, reason } = why;
     return { id, sqlstate, reason, isDead, tries: isAlone ? tries : tries + 1 };
@@ -87,13 +87,12 @@ interface Judged {
 }
 
 /**
- * Judges the letters that were refused. The strong witness is a row that was stored since this drain call began: a table that took
- * rows between two refusals may be at fault again. A row that it took since the letter was set aside is a weak one, and six
- * refusals are wanted beside it. This process remembers it; else Postgres is asked, because ingest stores rows, too.
+ * Judges the letters that were refused. The strong witness is in their own statement: a table that took rows between two refusals may
+ * be at fault again. A row that it took since the letter was set aside is a weak one, and six refusals in half an hour are wanted
+ * beside it. This process remembers it; else Postgres is asked, because ingest stores rows, too.
  */
 async function judge(
   { store, witnesses }: DrainDeps,
-  { claimant }: DrainCall,
   stream: Stream,
   letters: readonly HeldLetter[],
   whys: ReadonlyMap<string, Why>,
@@ -103,13 +102,12 @@ async function judge(
     const why = whys.get(letter.id);
     return why ? [{ letter, why }] : [];
   });
-  const takesRows = witnesses.hasSince(stream.name, claimant.startedAtMs);
   const tookRows = ({ heldForMs }: HeldLetter) => witnesses.hasSince(stream.name, takenAtMs - heldForMs);
-  const open = refused.filter(({ letter, why }) => !why.isWitnessed && !takesRows && !tookRows(letter));
+  const open = refused.filter(({ letter, why }) => !why.isWitnessed && !tookRows(letter));
   const leastMs = Math.min(...open.map(({ letter }) => letter.heldForMs));
   const isTaken = open.length > 0 && (await store.tookRowWithin(stream, leastMs));
   return refused.map(({ letter, why: { judgesData, ...found } }) => {
-    const isStrong = found.isWitnessed || takesRows;
+    const isStrong = found.isWitnessed;
     const why = { ...found, judgesData, isWitnessed: isStrong || isTaken || tookRows(letter) };
     const { tries, heldForMs } = letter;
     const history = { tries: isAlone ? tries : tries + 1, heldForMs };
@@ -158,10 +156,10 @@ function rowsOf(stream: Stream, letters: readonly HeldLetter[]) {
   for (const letter of letters) {
     const envelope = decodeEnvelope(letter.envelope);
     if (envelope !== undefined && envelope.v > stream.v) continue;
-    const row = envelope && rowOf(stream, envelope);
+    const row = envelope?.id === letter.id ? rowOf(stream, envelope) : undefined;
     if (row !== undefined && !("reason" in row)) rows.push(row);
     else {
-      const { reason, isProven: isItsOwn } = row ?? { reason: "not an envelope", isProven: true };
+      const { reason, isProven: isItsOwn } = row ?? { reason: "its envelope is not its own", isProven: true };
       refused.set(letter.id, { sqlstate: undefined, reason, judgesData: true, isWitnessed: isItsOwn });
     }
   }

@@ -20,7 +20,8 @@ export type Verdict =
   | { kind: "not-inserted" }
   /** Only in a trial: it would be stored under another id, because a trigger changes it. */
   | { kind: "other-id" }
-  | { kind: "refused"; sqlstate: string; names: Names };
+  /** `isWitnessed`: it was refused, another row was stored, and it was refused again. */
+  | { kind: "refused"; sqlstate: string; names: Names; isWitnessed: boolean };
 
 export interface IsolateOptions {
   /** A SQLSTATE of a server's class that is a verdict on a row, too: a RAISE of the user's gave it, for instance. */
@@ -31,11 +32,12 @@ export interface IsolateOptions {
   isTrial?: boolean;
 }
 
-/** Codes that speak of the server or a lock, and never of a row: they end the block and roll it back. */
-const OF_THE_SERVER = "spw_state ~ '^(08|40|53|55P03|57|58|F0|XX)'";
+/** Codes that speak of the server or a lock, as a rule: they end the block and roll it back. */
+const OF_THE_SERVER = "spw_state ~ '^(40|53|55P03|57|58|F0|XX)'";
 
-/** The SQLSTATE with which a trial ends itself; Postgres has no such class. */
+/** SQLSTATEs with which a trial ends itself, and the witness is rolled back; Postgres has no such class. */
 const TRIAL_ENDS = "SPW00";
+const WITNESS_WAITS = "SPW01";
 
 /**
  * Writes parameters into the text, as a DO block takes none: the defaults of columns, as the driver would send them. Drizzle's
@@ -70,7 +72,10 @@ export async function isolateRows(
   const results = await transaction(
     [
       query(bound.sql, bound.params),
-      query("select set_config('spillway.rows', $1, true)", [lines]),
+      query("select set_config('spillway.rows', $1, true), set_config('spillway.twins', $2, true)", [
+        lines,
+        JSON.stringify(twinsOf(rows)),
+      ]),
       query(blockOf(stream, options), []),
       query("select current_setting('spillway.verdicts') as verdicts", []),
     ],
@@ -84,20 +89,36 @@ export async function isolateRows(
   return verdicts.map((raw, i) => verdictOf(raw, rows[i] as Row));
 }
 
+/** The places, from 1 on, of rows whose id another row has, too: the first of them must be stored first. */
+function twinsOf(rows: readonly Row[]): number[] {
+  const counts = new Map<string, number>();
+  for (const { id } of rows) counts.set(id, (counts.get(id) ?? 0) + 1);
+  return rows.flatMap(({ id }, i) => ((counts.get(id) ?? 0) > 1 ? [i + 1] : []));
+}
+
 /** `1`, `0`, the id that came back (in a trial), or the diagnostics of a refusal. */
 type RawVerdict =
   | number
   | string
-  | [sqlstate: string, table: string, column: string, constraint: string, type: string];
+  | [sqlstate: string, table: string, column: string, constraint: string, type: string, isWitnessed: boolean];
 
 function verdictOf(raw: RawVerdict, { id }: Row): Verdict {
   if (typeof raw === "string") return { kind: raw === id.toLowerCase() ? "stored" : "other-id" };
   if (typeof raw === "number") return { kind: raw > 0 ? "stored" : "not-inserted" };
-  const [sqlstate, ...names] = raw;
-  const [table, column, constraint, dataType] = names.map((name) => name || undefined);
-  return { kind: "refused", sqlstate, names: { table, column, constraint, dataType } };
+  const [sqlstate, table, column, constraint, dataType, isWitnessed] = raw;
+  const given = (name: string) => name || undefined;
+  const names = {
+    ...{ table: given(table), column: given(column) },
+    ...{ constraint: given(constraint), dataType: given(dataType) },
+  };
+  return { kind: "refused", sqlstate, names, isWitnessed };
 }
 
+/**
+ * The block. A refused row is witnessed if it was refused, another row was stored, and it was refused again: the fault may lie outside of
+ * this table (in another one that a trigger reads), and may begin or end between any two rows. So the first row that can be stored is
+ * rolled back, and stored after all others; then each refused row is tried once more.
+ */
 function blockOf(stream: Stream, { caught, isStrict = false, isTrial = false }: IsolateOptions): string {
   const { recordset, table } = stream;
   const id = sql.identifier(idOf(stream).name);
@@ -107,30 +128,47 @@ function blockOf(stream: Stream, { caught, isStrict = false, isTrial = false }: 
   const unlessCaught = caught === undefined ? "" : ` and spw_state <> '${caught.replaceAll("'", "''")}'`;
   const returning = isTrial ? textOf(sql` returning ${id}::text into spw_id`) : "";
   const [begin, rollBack] = isTrial ? BOUNDS_OF_TRIAL : ["", ""];
-  // A subtransaction that is rolled back gives up its lock, and between two rows somebody could mend the table: what is stored after
-  // that would bear witness against what was refused before. This lock lasts as long as the block.
+  // A subtransaction that is rolled back gives up its lock, and between two rows somebody could change the table. This lock lasts as long
+  // as the block.
   const lockTable = insertOf(recordset.select(recordset.parametersOf([])));
   return `do $spillway$
 #variable_conflict use_column
 declare
-  spw_line text; spw_n integer; spw_id text; spw_verdicts text[] := '{}';
+  spw_lines text[] := array(select json_array_elements_text(current_setting('spillway.rows')::json));
+  spw_twins integer[] := array(select json_array_elements_text(current_setting('spillway.twins')::json)::integer);
+  spw_count integer := cardinality(spw_lines);
+  spw_todo integer[] := array(select generate_series(1, spw_count));
+  spw_refused integer[] := '{}'; spw_verdicts text[] := array_fill('0'::text, array[spw_count]);
+  spw_witness integer := ${isStrict || isTrial ? "0" : "null"}; -- 0: none is wanted
+  spw_at integer := 1; spw_i integer; spw_line text; spw_n integer; spw_id text;
   spw_state text; spw_table text; spw_column text; spw_constraint text; spw_type text;
 begin
   ${begin}
   ${lockTable};
   set constraints all immediate;
-  for spw_line in select value from json_array_elements_text(current_setting('spillway.rows')::json) loop
+  while spw_at <= cardinality(spw_todo) loop
+    spw_i := spw_todo[spw_at]; spw_line := spw_lines[spw_i]; spw_id := null;
     begin
       ${insertOf(recordset.selectOne(sql.raw("spw_line")))}${returning};
       get diagnostics spw_n = row_count;
-      spw_verdicts := array_append(spw_verdicts, ${isTrial ? "coalesce(to_json(spw_id)::text, '0')" : "spw_n::text"});
-    exception when assert_failure or others then
-      get stacked diagnostics spw_state = returned_sqlstate, spw_table = table_name, spw_column = column_name,
-        spw_constraint = constraint_name, spw_type = pg_datatype_name;
-      if ${OF_THE_SERVER}${unlessCaught} then raise; end if;
-      spw_verdicts := array_append(spw_verdicts,
-        json_build_array(spw_state, spw_table, spw_column, spw_constraint, spw_type)::text);
+      if spw_n > 0 and spw_witness is null and spw_i <> all (spw_twins) then
+        spw_witness := spw_i;
+        raise exception using errcode = '${WITNESS_WAITS}';
+      end if;
+      spw_verdicts[spw_i] := ${isTrial ? "coalesce(to_json(spw_id)::text, '0')" : "spw_n::text"};
+      if spw_at = spw_count + 1 and spw_n > 0 then spw_todo := spw_todo || spw_refused; end if;
+    exception
+      when sqlstate '${WITNESS_WAITS}' then null;
+      when assert_failure or others then
+        get stacked diagnostics spw_state = returned_sqlstate, spw_table = table_name, spw_column = column_name,
+          spw_constraint = constraint_name, spw_type = pg_datatype_name;
+        if ${OF_THE_SERVER}${unlessCaught} then raise; end if;
+        spw_refused := spw_refused || spw_i;
+        spw_verdicts[spw_i] := json_build_array(spw_state, spw_table, spw_column, spw_constraint, spw_type,
+          spw_at > spw_count + 1)::text;
     end;
+    if spw_at = spw_count and spw_witness > 0 then spw_todo := spw_todo || spw_witness; end if;
+    spw_at := spw_at + 1;
   end loop;
   ${rollBack}
   perform set_config('spillway.verdicts', '[' || array_to_string(spw_verdicts, ',') || ']', true);

@@ -27,7 +27,7 @@ export function judgesData(stream: Stream, sqlstate: string, names: Names): bool
 export const speaksOfTable = (sqlstate: string, { constraint }: Names): boolean =>
   sqlstate === SEQUENCE_EXHAUSTED ||
   (sqlstate === "23514" && constraint === undefined) ||
-  ["53", "58", "XX"].includes(sqlstate.slice(0, 2));
+  ["08", "53", "58", "XX"].includes(sqlstate.slice(0, 2));
 
 /**
  * A column that only the actual table knows as NOT NULL is the table's fault. So is one of another table, into which a trigger

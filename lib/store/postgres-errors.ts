@@ -91,10 +91,12 @@ export function failureOf(thrown: unknown, ofTable?: string): Failure {
   if (error instanceof ProxyRefused) return proxyFailure(error);
   if (error instanceof OtherIds) return failed("misconfigured", error.message);
   if (error instanceof NeonDbError && error.code) {
-    const { code: sqlstate, table = ofTable, column, constraint, dataType, routine } = error;
+    const { code: sqlstate, table = ofTable, column, constraint, dataType, routine, severity } = error;
     const names = { table, column, constraint, dataType };
     const isRaised = routine === "exec_stmt_raise";
-    const kind = isRaised ? "refused" : kindOf(sqlstate);
+    // An 08 of severity ERROR comes from a backend that lives on: what it could not reach is a server behind it (a foreign table).
+    const isBehind = sqlstate.startsWith("08") && severity === "ERROR";
+    const kind = isRaised || isBehind ? "refused" : kindOf(sqlstate);
     return { kind, sqlstate, reason: reasonOf(sqlstate, names), isRaised, names };
   }
   if (!(error instanceof NeonDbError)) throw thrown; // an error of our own: nobody's but ours

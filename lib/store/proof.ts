@@ -7,6 +7,8 @@ import type { Refused } from "./written.ts";
 
 /** Refusals from which on a witness is proof though the code does not judge the row's data, or the witness is weak. */
 const REFUSALS = 6;
+/** Their pauses take so long; deployments and mended letters make them shorter, but not the time that a table has to be mended. */
+const WITHIN_MS = 1_800_000;
 const FOREIGN_KEY = "23503";
 /** A child may be taken before its parent, because LPOP takes the newest first. So a foreign key has this long to be met. */
 const PARENT_WITHIN_MS = 600_000;
@@ -32,7 +34,7 @@ export function isProven(
 ): boolean {
   if (!isWitnessed || speaksOfTable) return false;
   if (sqlstate === FOREIGN_KEY && heldForMs < PARENT_WITHIN_MS) return false;
-  return judgesData || tries >= REFUSALS;
+  return judgesData || (tries >= REFUSALS && heldForMs >= WITHIN_MS);
 }
 
 /**

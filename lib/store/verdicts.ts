@@ -41,17 +41,10 @@ export async function isolate<R extends Row>(
   return {
     stored: stored + (there.stored ?? 0),
     duplicates: (there.duplicates ?? 0) + (looked.duplicates ?? 0),
-    refused: [...(there.refused ?? []), ...witnessedBy(stored, looked.refused ?? [])],
+    refused: [...(there.refused ?? []), ...(looked.refused ?? [])],
     ...(stopped ? { stopped } : {}),
   };
 }
-
-/**
- * Rows that the same statement stored are witnesses. Those of another statement are not: the table may have been mended in
- * between.
- */
-const witnessedBy = <R extends Row>(stored: number, refused: readonly Refused<R>[]): Refused<R>[] =>
-  refused.map((one) => ({ ...one, isWitnessed: one.isWitnessed || stored > 0 }));
 
 /** The refusal of a row. `raised`: a SQLSTATE that a RAISE of the user's gave, which judges data whatever its class. */
 function refusedBy<R extends Row>(
@@ -61,12 +54,12 @@ function refusedBy<R extends Row>(
   raised?: string,
 ): Refused<R>[] {
   if (verdict?.kind !== "refused") return [];
-  const { sqlstate, names } = verdict;
+  const { sqlstate, names, isWitnessed } = verdict;
   const reason = reasonOf(sqlstate, { ...names, table: names.table ?? stream.name });
   const isRaised = sqlstate === raised;
   return [
     {
-      ...{ row, sqlstate, reason, isWitnessed: false },
+      ...{ row, sqlstate, reason, isWitnessed },
       judgesData: isRaised || judgesData(stream, sqlstate, names),
       speaksOfTable: !isRaised && speaksOfTable(sqlstate, names),
     },
@@ -119,7 +112,7 @@ export async function resolveMissing<R extends Row>(
     return {
       stored,
       duplicates: rows.length - stored - refused.length,
-      refused: witnessedBy(stored, refused),
+      refused,
     };
   } catch (error) {
     return { stopped: stoppedBy(error, stream.name) };

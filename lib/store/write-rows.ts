@@ -123,8 +123,8 @@ async function afterFailure<R extends Row>(
   }
 }
 
-/** Codes of the server's that one row can cause: an internal error, and a limit of the role (a trigger that sorts too much). */
-const MAY_BE_A_ROWS = ["XX000", "53400"];
+/** Codes of the server's that one row can cause: an internal error, a limit of the role, a file that its trigger asks for. */
+const MAY_BE_A_ROWS = ["XX000", "53400", "58P01"];
 
 /**
  * The server is in trouble: stop. But if one row may have caused it, and others can be stored, that one is refused, and nothing more is

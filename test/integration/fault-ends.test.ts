@@ -107,3 +107,34 @@ test("a table that is mended between two parts of a batch: none of the first par
     await world.sql.query(DROP);
   }
 });
+
+test.each([
+  ["ends", "truncate maintenance", "insert into maintenance values (1)"],
+  ["begins", "insert into maintenance values (1)", "truncate maintenance"],
+])(
+  "a fault outside of the table that %s between two rows of a block makes no good event dead",
+  async (_, change, before) => {
+    await world.sql.query("create table maintenance (n integer)");
+    await world.sql.query(before);
+    // The block is slow enough for the change to come in its middle; the insert before it is refused by the last row.
+    await world.sql.query(
+      create(`if current_query() like 'do %' and current_query() not like '%SPW00%' then perform pg_sleep(0.01); end if;
+      if exists (select from maintenance) or new.note = 'bad' then raise exception 'maintenance'; end if; return new;`),
+    );
+    try {
+      const ids = await push([...Array.from({ length: 60 }, () => ({ n: 1 })), { n: 1, note: "bad" }]);
+      const draining = drain(world.supervisor(), { stream: "checked" });
+      await untilFound(
+        "select 1 from pg_stat_activity where query like 'do $spillway$%' and query not like '%SPW00%' and state = 'active'",
+      );
+      await sleep(200); // the middle of the block, more or less: whenever it is, nobody good may be dead
+      await holder.query(change);
+      await draining;
+      const { rows } = await world.sql.query("select id from dead_letters where retry_at is null");
+      expect(rows.filter(({ id }) => id !== ids[60])).toEqual([]);
+      await expectConserved(world, "checked", ids);
+    } finally {
+      await world.sql.query(`${DROP}; drop table maintenance`);
+    }
+  },
+);

@@ -11,8 +11,11 @@
 local held = KEYS[1]
 local dueAtMs, name = ARGV[1], ARGV[2]
 
-local known = redis.call("HGET", held, "dueAtMs")
-if known and tonumber(known) < tonumber(dueAtMs) then dueAtMs = known end
-redis.call("HDEL", held, "name") -- a full Redis refuses to HSET, unless a script has written already
+-- Somebody may have written another type, or nonsense: the note is ours, so it is made anew.
+local isOurs = redis.call("TYPE", held).ok == "hash"
+local known = isOurs and tonumber(redis.call("HGET", held, "dueAtMs") or "")
+if known and known < tonumber(dueAtMs) then dueAtMs = known end
+-- A full Redis refuses to HSET, unless a script has written already.
+if isOurs then redis.call("HDEL", held, "name") else redis.call("DEL", held) end
 redis.call("HSET", held, "dueAtMs", dueAtMs, "name", name)
 return 1
