@@ -72,10 +72,7 @@ export async function isolateRows(
   const results = await transaction(
     [
       query(bound.sql, bound.params),
-      query("select set_config('spillway.rows', $1, true), set_config('spillway.twins', $2, true)", [
-        lines,
-        JSON.stringify(twinsOf(rows)),
-      ]),
+      query("select set_config('spillway.rows', $1, true)", [lines]),
       query(blockOf(stream, options), []),
       query("select current_setting('spillway.verdicts') as verdicts", []),
     ],
@@ -87,13 +84,6 @@ export async function isolateRows(
   if (verdicts.length !== rows.length)
     throw new Error(`expected a verdict for each of ${rows.length} rows, got ${verdicts.length}`);
   return verdicts.map((raw, i) => verdictOf(raw, rows[i] as Row));
-}
-
-/** The places, from 1 on, of rows whose id another row has, too: the first of them must be stored first. */
-function twinsOf(rows: readonly Row[]): number[] {
-  const counts = new Map<string, number>();
-  for (const { id } of rows) counts.set(id, (counts.get(id) ?? 0) + 1);
-  return rows.flatMap(({ id }, i) => ((counts.get(id) ?? 0) > 1 ? [i + 1] : []));
 }
 
 /** `1`, `0`, the id that came back (in a trial), or the diagnostics of a refusal. */
@@ -116,8 +106,11 @@ function verdictOf(raw: RawVerdict, { id }: Row): Verdict {
 
 /**
  * The block. A refused row is witnessed if it was refused, another row was stored, and it was refused again: the fault may lie outside of
- * this table (in another one that a trigger reads), and may begin or end between any two rows. So the first row that can be stored is
- * rolled back, and stored after all others; then each refused row is tried once more.
+ * this table (in another one that a trigger reads), and may begin or end between any two rows. So there are three rounds:
+ *
+ *     0  from the last row backwards, each is tried and rolled back, until one can be stored: the witness
+ *     1  the rows are inserted in their order, up to the witness, which is stored after every refusal
+ *     2  if the witness is stored, each refused row is tried once more
  */
 function blockOf(stream: Stream, { caught, isStrict = false, isTrial = false }: IsolateOptions): string {
   const { recordset, table } = stream;
@@ -128,6 +121,7 @@ function blockOf(stream: Stream, { caught, isStrict = false, isTrial = false }: 
   const unlessCaught = caught === undefined ? "" : ` and spw_state <> '${caught.replaceAll("'", "''")}'`;
   const returning = isTrial ? textOf(sql` returning ${id}::text into spw_id`) : "";
   const [begin, rollBack] = isTrial ? BOUNDS_OF_TRIAL : ["", ""];
+  const hasRounds = !isStrict && !isTrial;
   // A subtransaction that is rolled back gives up its lock, and between two rows somebody could change the table. This lock lasts as long
   // as the block.
   const lockTable = insertOf(recordset.select(recordset.parametersOf([])));
@@ -135,40 +129,41 @@ function blockOf(stream: Stream, { caught, isStrict = false, isTrial = false }: 
 #variable_conflict use_column
 declare
   spw_lines text[] := array(select json_array_elements_text(current_setting('spillway.rows')::json));
-  spw_twins integer[] := array(select json_array_elements_text(current_setting('spillway.twins')::json)::integer);
   spw_count integer := cardinality(spw_lines);
-  spw_todo integer[] := array(select generate_series(1, spw_count));
-  spw_refused integer[] := '{}'; spw_verdicts text[] := array_fill('0'::text, array[spw_count]);
-  spw_witness integer := ${isStrict || isTrial ? "0" : "null"}; -- 0: none is wanted
-  spw_at integer := 1; spw_i integer; spw_line text; spw_n integer; spw_id text;
+  spw_verdicts text[] := array_fill('0'::text, array[spw_count]);
+  spw_refused integer[] := '{}';
+  spw_round integer := ${hasRounds ? 0 : 1};
+  spw_todo integer[] := array(select generate_series(${hasRounds ? "spw_count, 1, -1" : "1, spw_count"}));
+  spw_at integer := 1; spw_i integer; spw_line text; spw_n integer; spw_id text; spw_witness integer := 0;
   spw_state text; spw_table text; spw_column text; spw_constraint text; spw_type text;
 begin
   ${begin}
   ${lockTable};
   set constraints all immediate;
   while spw_at <= cardinality(spw_todo) loop
-    spw_i := spw_todo[spw_at]; spw_line := spw_lines[spw_i]; spw_id := null;
+    spw_i := spw_todo[spw_at]; spw_line := spw_lines[spw_i]; spw_n := 0; spw_id := null;
     begin
       ${insertOf(recordset.selectOne(sql.raw("spw_line")))}${returning};
       get diagnostics spw_n = row_count;
-      if spw_n > 0 and spw_witness is null and spw_i <> all (spw_twins) then
-        spw_witness := spw_i;
-        raise exception using errcode = '${WITNESS_WAITS}';
-      end if;
+      if spw_round = 0 and spw_n > 0 then raise exception using errcode = '${WITNESS_WAITS}'; end if;
       spw_verdicts[spw_i] := ${isTrial ? "coalesce(to_json(spw_id)::text, '0')" : "spw_n::text"};
-      if spw_at = spw_count + 1 and spw_n > 0 then spw_todo := spw_todo || spw_refused; end if;
     exception
-      when sqlstate '${WITNESS_WAITS}' then null;
+      when sqlstate '${WITNESS_WAITS}' then spw_witness := spw_i;
       when assert_failure or others then
         get stacked diagnostics spw_state = returned_sqlstate, spw_table = table_name, spw_column = column_name,
           spw_constraint = constraint_name, spw_type = pg_datatype_name;
         if ${OF_THE_SERVER}${unlessCaught} then raise; end if;
-        spw_refused := spw_refused || spw_i;
+        spw_n := 0;
+        if spw_round < 2 then spw_refused := spw_refused || spw_i; end if;
         spw_verdicts[spw_i] := json_build_array(spw_state, spw_table, spw_column, spw_constraint, spw_type,
-          spw_at > spw_count + 1)::text;
+          spw_round = 2)::text;
     end;
-    if spw_at = spw_count and spw_witness > 0 then spw_todo := spw_todo || spw_witness; end if;
     spw_at := spw_at + 1;
+    if spw_round = 0 and spw_witness > 0 then
+      spw_round := 1; spw_at := 1; spw_todo := array(select generate_series(1, spw_witness));
+    elsif spw_round = 1 and spw_i = spw_witness and spw_n > 0 then
+      spw_round := 2; spw_at := 1; spw_todo := spw_refused;
+    end if;
   end loop;
   ${rollBack}
   perform set_config('spillway.verdicts', '[' || array_to_string(spw_verdicts, ',') || ']', true);

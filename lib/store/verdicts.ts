@@ -41,10 +41,17 @@ export async function isolate<R extends Row>(
   return {
     stored: stored + (there.stored ?? 0),
     duplicates: (there.duplicates ?? 0) + (looked.duplicates ?? 0),
-    refused: [...(there.refused ?? []), ...(looked.refused ?? [])],
+    refused: [...besideStored(stored, there.refused ?? []), ...(looked.refused ?? [])],
     ...(stopped ? { stopped } : {}),
   };
 }
+
+/**
+ * Rows that were stored beside those that the table swallowed. They are weak witnesses, because they were stored by another statement, or
+ * before: nothing that is swallowed counts as its data's fault.
+ */
+const besideStored = <R extends Row>(stored: number, swallowed: readonly Refused<R>[]): Refused<R>[] =>
+  swallowed.map((one) => ({ ...one, isWitnessed: one.isWitnessed || stored > 0 }));
 
 /** The refusal of a row. `raised`: a SQLSTATE that a RAISE of the user's gave, which judges data whatever its class. */
 function refusedBy<R extends Row>(
@@ -112,7 +119,7 @@ export async function resolveMissing<R extends Row>(
     return {
       stored,
       duplicates: rows.length - stored - refused.length,
-      refused,
+      refused: besideStored(stored, refused),
     };
   } catch (error) {
     return { stopped: stoppedBy(error, stream.name) };
