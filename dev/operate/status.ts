@@ -65,8 +65,11 @@ function print({ streams }: StatusReport): void {
       console.log(
         `\n${countOf(one.heldLetters, "letter")} of ${one.stream} held, the oldest for ${describeSeconds(one.heldLettersForSeconds ?? 0)}, tried again by themselves. Most for: ${one.heldLettersReason}`,
       );
-  if (streams.some(({ deadLetters }) => deadLetters === null))
-    console.log("\nPostgres does not answer the supervisor: letters were not counted.");
+  const blind = streams.filter(({ deadLetters }) => deadLetters === null).map(({ stream }) => stream);
+  if (blind.length > 0)
+    console.log(
+      `\nPostgres does not answer the supervisor, or refuses: letters were not counted of ${blind.join(", ")}.`,
+    );
 }
 
 /** Everything that is known of a partition, the most telling first. */

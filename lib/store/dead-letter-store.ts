@@ -72,11 +72,17 @@ export type DeadLetterStore = ReturnType<typeof createDeadLetterStore>;
 export function createDeadLetterStore(db: Database, streams: Registry, timeoutMs: number) {
   const bound = () => statementBound(db, timeoutMs);
 
-  /** Live, whatever its stream; one that is not registered has no table in which it might be stored. */
-  const live = or(
-    ...[...streams.values()].map((stream) => isLive(stream)),
-    and(isNull(deadLetters.redrivenAt), notInArray(deadLetters.stream, [...streams.keys()])),
-  ) as SQL;
+  /**
+   * Live, of the streams asked for, so that the trouble of another stream's table is not met; none: of all. A stream that is not
+   * registered has no table in which its letters might be stored.
+   */
+  const liveOf = ({ streams: asked }: LetterFilter): SQL =>
+    or(
+      ...[...streams.values()]
+        .filter(({ name }) => asked.length === 0 || asked.includes(name))
+        .map((stream) => isLive(stream)),
+      and(isNull(deadLetters.redrivenAt), notInArray(deadLetters.stream, [...streams.keys()])),
+    ) as SQL;
 
   const matching = (filter: LetterFilter): SQL | undefined =>
     and(
@@ -86,7 +92,7 @@ export function createDeadLetterStore(db: Database, streams: Registry, timeoutMs
       filter.since === undefined ? undefined : sql`${deadLetters.diedAt} >= ${filter.since}::timestamptz`,
       filter.until === undefined ? undefined : sql`${deadLetters.diedAt} < ${filter.until}::timestamptz`,
       filter.state === "held" ? isHeld : filter.state === "dead" ? not(isHeld) : undefined,
-      filter.isAll ? undefined : live,
+      filter.isAll ? undefined : liveOf(filter),
     );
 
   /** Postgres's own clock, by which letters die. */
@@ -110,7 +116,7 @@ export function createDeadLetterStore(db: Database, streams: Registry, timeoutMs
           reason: deadLetters.reason,
           isHeld: sql<boolean>`${isHeld}`,
           letters,
-          live: sql<number>`(count(*) filter (where ${live}))::int`,
+          live: sql<number>`(count(*) filter (where ${liveOf(filter)}))::int`,
           firstDiedAt: exactly<string>(sql`min(${deadLetters.diedAt})`),
           lastDiedAt: exactly<string>(sql`max(${deadLetters.diedAt})`),
           exampleId: sql<string>`max(${deadLetters.id}::text)`,
@@ -129,7 +135,7 @@ export function createDeadLetterStore(db: Database, streams: Registry, timeoutMs
     const [, { rows }] = await db.batch([
       bound(),
       db.execute(
-        countOf(sql`select ${live} as is_live from ${deadLetters}
+        countOf(sql`select ${liveOf(filter)} as is_live from ${deadLetters}
           where ${matching(filter) ?? sql`true`} limit ${limit ?? null}`),
       ),
     ]);
@@ -153,7 +159,7 @@ export function createDeadLetterStore(db: Database, streams: Registry, timeoutMs
           diedAt: exactly<string>(diedAt),
           redrivenAt: exactly<string | null>(deadLetters.redrivenAt),
           retryAt: exactly<string | null>(deadLetters.retryAt),
-          isLive: sql<boolean>`${live}`,
+          isLive: sql<boolean>`${liveOf(filter)}`,
         })
         .from(deadLetters)
         .where(
@@ -204,7 +210,7 @@ export function createDeadLetterStore(db: Database, streams: Registry, timeoutMs
         ? sql`true`
         : sql`(${deadLetters.stream}, ${deadLetters.id}) in
             (select stream, id from ${deadLetters} where ${matches} order by died_at, stream, id limit ${limit})`;
-    const gone = sql`delete from ${deadLetters} where ${matches} and ${isChosen} returning ${live} as is_live`;
+    const gone = sql`delete from ${deadLetters} where ${matches} and ${isChosen} returning ${liveOf(filter)} as is_live`;
     const [, { rows }] = await db.batch([bound(), db.execute(countOf(gone))]);
     return rows[0] as unknown as LetterCount;
   }

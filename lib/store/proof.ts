@@ -1,7 +1,7 @@
 /**
  * Proof that an event is at fault. A SQLSTATE alone proves nothing, because a table can refuse every row with any of them.
- * Proof is a *witness*: another row of the same stream, newly stored in the statement that refused this one. For a held letter that is
- * refused again it is a row stored since the drain call began; one stored earlier, since it was set aside, is a weak witness.
+ * Proof is a *witness*: the row was refused, another row of its stream was newly stored, and it was refused again, in one statement
+ * (isolate.ts). For a held letter a row that was stored since it was set aside is a weak witness.
  */
 import type { Refused } from "./written.ts";
 

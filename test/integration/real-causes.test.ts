@@ -75,3 +75,38 @@ test("a trigger that changes the id of some rows: never 201 for an id that is no
     },
   );
 });
+
+test("a server behind Postgres that is away (08001 from a living backend): that row is held, the others are stored; every row: held, never dead", async () => {
+  const remote = `create extension postgres_fdw; create server away foreign data wrapper postgres_fdw options (host '127.0.0.1', port '1');
+    create user mapping for public server away options (user 'x', password 'x');
+    create foreign table remote (n integer) server away; grant all on remote to public;`;
+  const gone = `${NO_TRIGGER} drop extension postgres_fdw cascade`;
+  const body = (which: string) => `if ${which} then insert into remote values (1); end if; return new;`;
+  const ids: string[] = [];
+  await db.during(`${remote} ${trigger(body("new.note = 'bad'"))}`, gone, async () => {
+    ids.push(...(await db.push([...good(10), BAD])));
+    expect(await db.tick()).toMatchObject({ stored: 10, held: 1, dead: 0 });
+  });
+  await db.during(`${remote} ${trigger(body("true"))}`, gone, async () => {
+    ids.push(...(await db.push(good(5))));
+    expect(await db.tick()).toMatchObject({ stored: 0, held: 5, dead: 0, outcome: "misconfigured" });
+    await db.world.sql.query("update dead_letters set died_at = died_at - interval '2 hours'");
+    for (let calls = 0; calls < 8; calls++) await db.tickAfterPause();
+    expect((await whereabouts(db.world, "checked")).dead).toEqual([]);
+  });
+  await expectConserved(db.world, "checked", ids);
+});
+
+test("a file that is missing (58P01) for one row: the others are stored, it is held", async () => {
+  const body = "if new.note = 'bad' then perform pg_read_file('/nonexistent/x'); end if; return new;";
+  const right = `grant pg_read_server_files to ${db.role}; grant execute on function pg_read_file(text) to public`;
+  await db.during(
+    `${trigger(body)} ${right}`,
+    `${NO_TRIGGER} revoke execute on function pg_read_file(text) from public; revoke pg_read_server_files from ${db.role}`,
+    async () => {
+      const ids = await db.push([...good(10), BAD]);
+      expect(await db.tick()).toMatchObject({ stored: 10, held: 1, dead: 0 });
+      await expectConserved(db.world, "checked", ids);
+    },
+  );
+});
