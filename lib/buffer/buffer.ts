@@ -8,7 +8,7 @@
  * Every move may be repeated. When to drain, what to insert and what to bury is left to others.
  */
 import type { Redis } from "@upstash/redis";
-import { HELD_FIELDS, type HeldNote, parseHeldNote } from "./held-note.ts";
+import { BROKEN_NOTE, HELD_FIELDS, type HeldNote, parseHeldNote } from "./held-note.ts";
 import { readScript } from "./lua-scripts.ts";
 import { inspectPartitions, type PartitionStatus } from "./partition-status.ts";
 import { redisFailureOf } from "./redis-errors.ts";
@@ -178,13 +178,12 @@ export function createBuffer(
     return { busy: groups.flat(), held };
   }
 
-  /** A note that is no note, or of another type, is as good as one that is due: it is made anew when it was tried. */
-  async function readHeldNote(): Promise<HeldNote> {
-    const broken: HeldNote = { dueAtMs: 0, name: "", release: undefined };
+  /** The client gives HMGET as a list, because its deserialisation is off. */
+  async function readHeldNote(): Promise<HeldNote | undefined> {
     try {
-      return parseHeldNote(await redis.hmget(HELD_KEY, ...HELD_FIELDS)) ?? broken;
+      return parseHeldNote((await redis.hmget(HELD_KEY, ...HELD_FIELDS)) as unknown as (string | null)[]);
     } catch (error) {
-      if (redisFailureOf(error) === "misconfigured") return broken;
+      if (redisFailureOf(error) === "misconfigured") return BROKEN_NOTE; // a key of another type
       throw error;
     }
   }

@@ -23,11 +23,14 @@ export interface HeldNote {
 /** The fields of the note, in the order in which `parseHeldNote` wants them. */
 export const HELD_FIELDS = ["dueAtMs", "name", "release"] as const;
 
+/** Stands for a note that is no note of ours: it counts as due, and `settle` makes it anew. */
+export const BROKEN_NOTE: HeldNote = { dueAtMs: 0, name: "", release: undefined };
+
 /** Reads the note; undefined if there is none. */
-export function parseHeldNote(reply: unknown): HeldNote | undefined {
-  if (!Array.isArray(reply)) return undefined;
-  const [dueAtMs, name, release] = reply as (string | null)[];
-  if (!dueAtMs || !name || Number.isNaN(Number(dueAtMs))) return undefined;
+export function parseHeldNote(reply: readonly (string | null)[]): HeldNote | undefined {
+  if (reply.every((field) => field === null)) return undefined;
+  const [dueAtMs, name, release] = reply;
+  if (!dueAtMs || !name || Number.isNaN(Number(dueAtMs))) return BROKEN_NOTE;
   return { dueAtMs: Number(dueAtMs), name, release: release ?? undefined };
 }
 
@@ -48,7 +51,7 @@ export function createHeldNotes(redis: Pick<Redis, "createScript">, now: () => n
    * Changes nothing if a letter was held since `read` was read.
    */
   async function settle(read: HeldNote, dueInMs: number | undefined, release: string): Promise<void> {
-    if (read.name === "") return note(); // it was no note of ours
+    if (read === BROKEN_NOTE) return note();
     const dueAtMs = dueInMs === undefined ? "" : String(Math.ceil(now() + dueInMs));
     await settleScript.exec([HELD_KEY], [read.name, dueAtMs, randomUUID(), release]);
   }

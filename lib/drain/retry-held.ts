@@ -10,8 +10,8 @@ import type { Stream } from "../schema/stream.ts";
 import { stoppedBy } from "../store/written.ts";
 import type { DrainCall, DrainDeps } from "./drain-call.ts";
 import type { DrainOutcome } from "./drain-report.ts";
-import { retryAlone } from "./retry-alone.ts";
-import { retryPage } from "./retry-page.ts";
+import { retryNextAlone } from "./retry-alone.ts";
+import { NO_LETTER, type PageResult, retryPage } from "./retry-page.ts";
 import { sayStopped } from "./say-stopped.ts";
 
 /** Letters of streams that are not drained now are looked at again after so many milliseconds. */
@@ -47,10 +47,11 @@ export async function retryHeld(
     ? await Promise.all(drained.map((one) => attempt(deps, one, () => store.hastenHeld(one.name))))
     : [];
   const together = await Promise.all(
-    asked.map((one) => attempt(deps, one, () => retryStream(deps, call, one))),
+    asked.map((one) => attempt(deps, one, () => retryStream(deps, call, one, retryNextPage))),
   );
   const alone: (RetryReport | undefined)[] = [];
-  for (const one of asked) alone.push(await attempt(deps, one, () => retryAlone(deps, call, one)));
+  for (const one of asked)
+    alone.push(await attempt(deps, one, () => retryStream(deps, call, one, retryNextAlone)));
   const reports = [...hastened, ...together, ...alone].filter((one) => one !== undefined);
   const isAnswered = reports.every(({ outcome }) => outcome !== "unavailable");
   const [first] = drained;
@@ -86,17 +87,19 @@ async function noteNext(
   await heldNotes.settle(note, isHeldElsewhere ? LOOK_AGAIN_MS : inMs, release);
 }
 
-/** Tries a stream's held letters, page by page. */
-async function retryStream(deps: DrainDeps, call: DrainCall, stream: Stream): Promise<RetryReport> {
-  const { store, slots, batchMaxRows } = deps;
+/** Tries a stream's held letters, page by page, each in the stream's turn. */
+async function retryStream(
+  deps: DrainDeps,
+  call: DrainCall,
+  stream: Stream,
+  retryNext: typeof retryNextAlone,
+): Promise<RetryReport> {
   const { name } = stream;
   const report: RetryReport = { stream: name, stored: 0, dead: 0, outcome: "empty" };
   const refusedIds: string[] = [];
   for (;;) {
     if (call.isUnreachable || call.isWaiting(name) || call.isStopping) return report;
-    const letters = await store.takeHeld(stream, batchMaxRows);
-    if (letters.length === 0) return report;
-    const page = await slots.run(name, () => retryPage(deps, call, stream, letters, { isAlone: false }));
+    const page = await deps.slots.run(name, () => retryNext(deps, call, stream));
     if (page === "blocked") return report;
     report.stored += page.stored;
     report.dead += page.dead;
@@ -104,6 +107,12 @@ async function retryStream(deps: DrainDeps, call: DrainCall, stream: Stream): Pr
     refusedIds.push(...page.refusedIds);
     if (page.isStopped || page.stored + page.dead === 0 || call.isOver) return report;
     if (page.mendedReasons.length > 0)
-      await store.hastenHeld(name, { reasons: page.mendedReasons, except: refusedIds });
+      await deps.store.hastenHeld(name, { reasons: page.mendedReasons, except: refusedIds });
   }
+}
+
+/** Takes the next page of letters, and tries them together. */
+async function retryNextPage(deps: DrainDeps, call: DrainCall, stream: Stream): Promise<PageResult> {
+  const letters = await deps.store.takeHeld(stream, deps.batchMaxRows);
+  return letters.length === 0 ? NO_LETTER : retryPage(deps, call, stream, letters, { isAlone: false });
 }

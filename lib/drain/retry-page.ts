@@ -24,7 +24,7 @@ const NOTE_PAUSE_MS = 1000;
 
 type Why = Omit<Refused, "row">;
 
-interface PageResult {
+export interface PageResult {
   stored: number;
   dead: number;
   outcome: DrainOutcome;
@@ -36,6 +36,12 @@ interface PageResult {
   /** The reasons for which the letters had been held that are stored now. */
   mendedReasons: string[];
 }
+
+/** The result if no letter is due. */
+export const NO_LETTER: PageResult = {
+  ...{ stored: 0, dead: 0, outcome: "empty", isStopped: false, isBlocked: undefined },
+  ...{ refusedIds: [], mendedReasons: [] },
+};
 
 /** Tries letters that were taken up, and settles them. Throws what the store throws while it notes the verdicts. */
 export async function retryPage(
@@ -49,10 +55,7 @@ export async function retryPage(
   const takenAtMs = now();
   const { rows, refused: unmade } = rowsOf(stream, letters);
   const startedAtMs = now();
-  const written = await writeRows({
-    ...{ stream, rows, store, isSuspected: isAlone },
-    canContinue: async () => !call.isOver,
-  });
+  const written = await writeRows({ stream, rows, store, canContinue: async () => !call.isOver });
   if (written.stored > 0) witnesses.note(stream.name, startedAtMs);
 
   const whys = new Map<string, Why>(unmade);
@@ -76,7 +79,7 @@ export async function retryPage(
     isBlocked: isBlockedBy(written.stopped),
     dead: verdicts.filter(({ isDead }) => isDead).length,
     refusedIds: verdicts.map(({ id }) => id),
-    mendedReasons: [...new Set(stored.map(({ reason }) => reason))],
+    mendedReasons: isAlone ? [] : [...new Set(stored.map(({ reason }) => reason))],
   };
 }
 

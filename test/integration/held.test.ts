@@ -3,7 +3,9 @@
  * is stored, or proven to be at fault by a witness.
  */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { createBuffer } from "../../lib/buffer/buffer.ts";
 import { parseHeldNote } from "../../lib/buffer/held-note.ts";
+import { connectRedis } from "../../lib/buffer/redis-client.ts";
 import { drain } from "../../lib/drain/drain.ts";
 import { newId } from "../../lib/schema/event-ids.ts";
 import { type Ingest, serveIngest } from "./test-ingest.ts";
@@ -210,6 +212,16 @@ describe("proof", () => {
     await expectConserved(world, "checked", ids);
   });
 
+  test("a letter that is tried alone is not counted while its stream's table is blocked", async () => {
+    const ids = await push([BAD]);
+    await tick();
+    await world.sql.query("update dead_letters set reason = 'its insert breaks the connection to Postgres'");
+    const slots = { run: async () => "blocked" as const };
+    for (let calls = 0; calls < 5; calls++) await tickAfterPause({ slots });
+    expect(await letters()).toMatchObject([{ held: true, tries: 1 }]);
+    await expectConserved(world, "checked", ids);
+  });
+
   test("letters that another call is taking are left to it, and nobody waits for them", async () => {
     const ids = await push([BAD, BAD]);
     await tick();
@@ -366,6 +378,17 @@ describe("the note in Redis", () => {
       await expectConserved(world, "checked", ids);
     },
   );
+
+  test("a list that empties while busy partitions are looked for is not taken for a note", async () => {
+    const ids = await push(good(1));
+    const client = connectRedis(world.config, 2000);
+    const racing = Object.create(client, {
+      exists: { value: async (...keys: string[]) => 1 + (await client.exists(...keys)) },
+    }) as typeof client;
+    const { busy, held } = await createBuffer(racing).findWork(["checked"]);
+    expect([busy, held]).toEqual([[P], undefined]);
+    await expectConserved(world, "checked", ids);
+  });
 
   test("it names the earliest letter, and a full Redis takes it", async () => {
     await world.redis.hset("{spillway}:held", { dueAtMs: "5", name: "x" });
