@@ -53,8 +53,6 @@ export interface Claimant {
 export interface Batch {
   kind: "batch";
   name: string;
-  /** False for a batch that was in hand already. */
-  isFresh: boolean;
   /** False if the claim took all that was in the partition; true if more is there, or may be. */
   hasMore: boolean;
   /** Drain calls that died with this batch in hand. */
@@ -226,11 +224,10 @@ function parseClaimReply(reply: unknown[]): ClaimReply {
   if (kind === "held") return { kind, expiresInMs: Number(rest[0]) };
   if (kind === "none") return { kind, depth: Number(rest[0]) < 0 ? undefined : Number(rest[0]) };
   if (kind !== "batch") throw new Error(`expected batch, none or held from claim.lua, got ${typeof kind}`);
-  const [name, fresh, more, crashes, alone, suspicions, ...envelopes] = rest as [string, ...unknown[]];
+  const [name, , more, crashes, alone, suspicions, ...envelopes] = rest as [string, ...unknown[]];
   return {
     kind,
     name,
-    isFresh: Number(fresh) === 1,
     hasMore: Number(more) === 1,
     crashes: Number(crashes),
     crashesAlone: Number(alone) < 0 ? undefined : Number(alone),

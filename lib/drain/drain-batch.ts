@@ -163,11 +163,10 @@ async function handBackBatch(
     await buffer.handBack(partition, token, { oneAtATime: isLate && !call.isStopping });
     return isLate ? "deadline" : "held";
   }
-  const { outcome, sqlstate = "", reason, isSuspicious = false } = stopped;
-  if (outcome === "unreachable") call.endAsUnreachable();
-  if (outcome === "busy" && !isSuspicious) call.letWait(partition.stream);
+  const { sqlstate = "", reason, isSuspicious = false } = stopped;
+  const outcome = call.noteStop(partition.stream, stopped);
   await buffer.handBack(partition, token, { sqlstate, reason, isSuspected: isSuspicious });
-  return outcome === "misconfigured" ? "misconfigured" : "unavailable";
+  return outcome;
 }
 
 /** Before each further insert that looks for refused rows: is there time, and is the batch still ours? */

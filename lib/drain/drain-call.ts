@@ -7,6 +7,8 @@ import type { Registry } from "../schema/registry.ts";
 import type { Store } from "../store/store.ts";
 import type { TableCheck } from "../store/table-check.ts";
 import type { WritingStore } from "../store/write-rows.ts";
+import type { Stopped } from "../store/written.ts";
+import { type DrainOutcome, outcomeOfStop } from "./drain-report.ts";
 import type { HeldLookout } from "./held-lookout.ts";
 import type { Witnesses } from "./witnesses.ts";
 
@@ -118,13 +120,18 @@ export class DrainCall {
     return result;
   }
 
+  /**
+   * Ends the call for all if Postgres does not answer, or for the stream if it has to wait; a suspicious stop ends it for neither. Returns
+   * the outcome.
+   */
+  noteStop(stream: string, { outcome, isSuspicious = false }: Stopped): DrainOutcome {
+    if (outcome === "unreachable") this.#isUnreachable = true;
+    if (outcome === "busy" && !isSuspicious) this.letWait(stream);
+    return outcomeOfStop(outcome);
+  }
+
   /** Ends the call for one stream: its table is locked, or Postgres has no room for it. */
   letWait(stream: string): void {
     this.#waiting.add(stream);
-  }
-
-  /** Ends the call for all partitions: Postgres does not answer. */
-  endAsUnreachable(): void {
-    this.#isUnreachable = true;
   }
 }

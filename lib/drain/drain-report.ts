@@ -5,6 +5,10 @@ import type { Log } from "../log.ts";
 export const OUTCOMES = ["empty", "short", "deadline", "held", "unavailable", "misconfigured"] as const;
 export type DrainOutcome = (typeof OUTCOMES)[number];
 
+/** The outcome of a partition whose write stopped. */
+export const outcomeOfStop = (stop: "unreachable" | "busy" | "misconfigured"): DrainOutcome =>
+  stop === "misconfigured" ? stop : "unavailable";
+
 /** The result of one partition in one drain call. */
 export interface PartitionReport {
   batches: number;

@@ -40,13 +40,14 @@ export async function drain(deps: DrainDeps, options: DrainOptions): Promise<Dra
     waitsForHeld: options.wait ?? false,
   });
   const names = options.stream === undefined ? [...deps.streams.keys()] : [options.stream];
+  const unpaused = names.filter((name) => !deps.paused.has(name));
   // After an error nothing is known, and nothing was touched.
-  const work = await workOf(deps, options, names).catch(
+  const work = await workOf(deps, options, unpaused).catch(
     (error: unknown) => outcomeOfError(log, error, {}).outcome,
   );
   const isKnown = typeof work !== "string";
   const results = isKnown ? await drainAll(deps, call, work.busy) : [];
-  if (isKnown && work.held) results.push(...(await retryAll(deps, call, names, work.held)));
+  if (isKnown && work.held) results.push(...(await retryAll(deps, call, unpaused, work.held)));
   else if (!isFlush && results.some(({ batches }) => batches > 0)) await lookForHeld(deps);
   const atBest = (stream: string): DrainOutcome => {
     if (!isKnown) return work;
@@ -76,13 +77,16 @@ async function drainAll(deps: DrainDeps, call: DrainCall, busy: readonly Partiti
   return [...sofar, ...last];
 }
 
-/** A flush names its partition; a tick looks what holds something, with one EXISTS if nothing does. */
-async function workOf(deps: DrainDeps, { partition }: DrainOptions, names: string[]): Promise<Work> {
-  const unpaused = names.filter((name) => !deps.paused.has(name));
-  const [only] = unpaused;
+/** A flush names its partition; a tick looks for what holds something, with one EXISTS if nothing does. */
+async function workOf(
+  { buffer }: DrainDeps,
+  { partition }: DrainOptions,
+  names: readonly string[],
+): Promise<Work> {
+  const [only] = names;
   if (partition !== undefined && only !== undefined)
     return { busy: allPartitions([only]).slice(partition, partition + 1), held: undefined };
-  return deps.buffer.findWork(unpaused);
+  return buffer.findWork(names);
 }
 
 /** What Redis forgot is found in the next hour, if not now. */
@@ -96,16 +100,15 @@ async function lookForHeld(deps: DrainDeps): Promise<void> {
 
 /** Tries held letters again; each stream's are reported like one more partition of it. Never throws. */
 async function retryAll(deps: DrainDeps, call: DrainCall, names: readonly string[], note: HeldNote) {
-  const unpaused = names.filter((name) => !deps.paused.has(name));
   const nothing = {
     ...{ batches: 0, duplicates: 0, held: 0, remaining: 0 },
     oldestReceivedAtMs: Number.POSITIVE_INFINITY,
   };
   try {
-    const reports = await retryHeld(deps, call, unpaused, note);
+    const reports = await retryHeld(deps, call, names, note);
     return reports.map((report) => ({ ...nothing, ...report }));
   } catch (error) {
     const { outcome } = outcomeOfError(deps.log, error, {});
-    return unpaused.map((stream) => ({ ...nothing, stream, stored: 0, dead: 0, outcome }));
+    return names.map((stream) => ({ ...nothing, stream, stored: 0, dead: 0, outcome }));
   }
 }

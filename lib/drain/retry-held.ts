@@ -9,7 +9,7 @@ import type { HeldNote } from "../buffer/held-note.ts";
 import type { Stream } from "../schema/stream.ts";
 import { stoppedBy } from "../store/written.ts";
 import type { DrainCall, DrainDeps } from "./drain-call.ts";
-import type { DrainOutcome } from "./drain-report.ts";
+import { type DrainOutcome, outcomeOfStop } from "./drain-report.ts";
 import { retryNextAlone } from "./retry-alone.ts";
 import { NO_LETTER, type PageResult, retryPage } from "./retry-page.ts";
 import { sayStopped } from "./say-stopped.ts";
@@ -71,8 +71,7 @@ async function attempt(
   } catch (error) {
     const { sqlstate: _ofLetters, ...stopped } = stoppedBy(error);
     const { outcome } = await sayStopped(deps, stream, {}, { ...stopped, sqlstate: undefined });
-    const ofDrain = outcome === "misconfigured" ? outcome : "unavailable";
-    return { stream: stream.name, stored: 0, dead: 0, outcome: ofDrain };
+    return { stream: stream.name, stored: 0, dead: 0, outcome: outcomeOfStop(outcome) };
   }
 }
 

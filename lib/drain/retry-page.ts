@@ -185,9 +185,7 @@ async function outcomeOf(
   if (stopped === "abandoned") return "deadline";
   if (stopped) {
     await sayStopped(deps, stream, {}, stopped);
-    if (stopped.outcome === "unreachable") call.endAsUnreachable();
-    if (stopped.outcome === "busy" && !stopped.isSuspicious) call.letWait(stream.name);
-    return stopped.outcome === "misconfigured" ? "misconfigured" : "unavailable";
+    return call.noteStop(stream.name, stopped);
   }
   const doubted = judged.filter(
     ({ why, letter }) => !why.isWitnessed && (pointsAtTable(why) || letter.heldForMs > DOUBTED_AFTER_MS),
@@ -196,14 +194,7 @@ async function outcomeOf(
   if (first === undefined) return "empty";
   const heldForSeconds = Math.round(Math.max(...doubted.map(({ letter }) => letter.heldForMs)) / 1000);
   const { sqlstate, reason } = first.why;
-  await sayStopped(
-    deps,
-    stream,
-    { letters: doubted.length, heldForSeconds },
-    {
-      outcome: "misconfigured",
-      ...{ sqlstate, reason },
-    },
-  );
+  const where = { letters: doubted.length, heldForSeconds };
+  await sayStopped(deps, stream, where, { outcome: "misconfigured", sqlstate, reason });
   return "misconfigured";
 }

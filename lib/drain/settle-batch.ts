@@ -4,12 +4,14 @@
  */
 import type { Batch } from "../buffer/buffer.ts";
 import type { HeldNotes } from "../buffer/held-note.ts";
+import { isOfRedis } from "../buffer/redis-errors.ts";
 import { fieldsOfPartition, type Partition } from "../buffer/redis-keys.ts";
 import type { Log } from "../log.ts";
 import type { Stream } from "../schema/stream.ts";
 import { type Letter, letterOf } from "../store/letter.ts";
 import { logLetters } from "../store/letter-log.ts";
 import { FIRST, isProven, pointsAtTable } from "../store/proof.ts";
+import { setLettersAside } from "../store/set-aside.ts";
 import type { Store } from "../store/store.ts";
 import type { TableCheck } from "../store/table-check.ts";
 import { type WritingStore, writeRows } from "../store/write-rows.ts";
@@ -78,7 +80,7 @@ export async function settleBatch(
   const letters = [...unreadable, ...lettersOf(stream, refused, unmade, written.stored > 0)];
   const held = letters.filter(({ tries }) => tries > 0).length;
   const isTableAtFault = await sayTableAtFault(deps, stream, where, refused);
-  const stopped = await setAside(deps, stream, letters, held > 0);
+  const stopped = await setAside(deps, stream, letters);
   if (stopped) return { ...written, ...nothingAside, stopped };
   const aside = { dead: letters.length - held, held, isTableAtFault, oldestReceivedAtMs };
   if (!hasNewer) return { ...written, ...aside };
@@ -103,28 +105,24 @@ function lettersOf(
 }
 
 /**
- * Buries letters; returns the failure that prevented it. The content of an event cannot make this insert fail, so no event
- * is blamed for it. Redis is told of held ones before, because this call may die in between, and again after, because
- * meanwhile another call may have found none and forgotten them.
+ * Buries letters; returns the failure of Postgres that prevented it. The content of an event cannot make this insert fail, so no
+ * event is blamed for it. Throws what `heldNotes` throws.
  */
 async function setAside(
   deps: Deps,
   stream: Stream,
   letters: readonly Letter[],
-  hasHeld: boolean,
 ): Promise<StoppedWriting | undefined> {
-  const { store, heldNotes, log } = deps;
   if (letters.length === 0) return undefined;
-  if (hasHeld) await heldNotes.note();
   try {
-    await store.bury(stream, letters);
+    await setLettersAside(deps, stream, letters);
   } catch (error) {
+    if (isOfRedis(error)) throw error;
     const { sqlstate, ...stopped } = stoppedBy(error);
     // The table of letters refused it, not the stream's.
     return { ...(await sayStopped(deps, stream, {}, { ...stopped, sqlstate: undefined })), sqlstate };
   }
-  if (hasHeld) await heldNotes.note();
-  logLetters(log, stream, letters);
+  logLetters(deps.log, stream, letters);
   return undefined;
 }
 

@@ -1,8 +1,6 @@
 /**
- * Witnesses of one process: when an insert that newly stored rows of a stream began. A held letter that is refused again in the
- * drain call that stored them is at fault itself. One that was refused before them, and again in a later call, may have met two
- * faults of its table, so that counts for little: it takes six refusals (proof.ts). Each process knows its own witnesses only, so
- * it may blame too late.
+ * Weak witnesses that one process remembers: when an insert that newly stored rows of a stream began. They tell that a table took rows
+ * after a letter was set aside, though it may be at fault again (proof.ts). What ingest or another process stored is not here.
  */
 export class Witnesses {
   readonly #storedSinceMs = new Map<string, number>();

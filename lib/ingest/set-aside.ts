@@ -12,6 +12,7 @@ import type { Stream } from "../schema/stream.ts";
 import { letterOf } from "../store/letter.ts";
 import { logLetters } from "../store/letter-log.ts";
 import { isForeignKey, pointsAtTable } from "../store/proof.ts";
+import { setLettersAside } from "../store/set-aside.ts";
 import type { Store } from "../store/store.ts";
 import { type Refused, stoppedBy } from "../store/written.ts";
 
@@ -39,9 +40,7 @@ export function createSetAside({ store, buffer, heldNotes, streams, log }: Deps)
     const letters = refused.map(({ envelope, why: { sqlstate, reason } }) =>
       letterOf(stream, envelope, { sqlstate, reason, isHeld: true }),
     );
-    await heldNotes.note(); // before, because this process may die in between
-    await store.bury(stream, letters);
-    await heldNotes.note(); // after, because a drain may have found none meanwhile
+    await setLettersAside({ store, heldNotes }, stream, letters);
     const dead = await store.deadAmong(
       stream,
       letters.map(({ id }) => id),

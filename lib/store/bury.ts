@@ -7,13 +7,10 @@ import { deadLetters } from "./dead-letters-table.ts";
 import type { Letter } from "./letter.ts";
 import { pauseAfter } from "./pause.ts";
 import { failureOf } from "./postgres-errors.ts";
-import { idOf } from "./stream-table.ts";
+import { idOf, listOf } from "./stream-table.ts";
 
 const { columns, parametersOf, select } = makeRecordset(deadLetters);
-const names = sql.join(
-  columns.map((name) => sql.identifier(name)),
-  sql`, `,
-);
+const names = listOf(columns);
 /** The columns of a letter as given, with the time of its next try by Postgres's own clock. */
 const values = sql.join(
   columns.map((name) =>

@@ -11,7 +11,7 @@ import type { Row } from "../schema/json-row.ts";
 import type { Stream } from "../schema/stream.ts";
 import { type Database, statementBound } from "./database.ts";
 import type { Names } from "./postgres-errors.ts";
-import { idOf } from "./stream-table.ts";
+import { idOf, listOf } from "./stream-table.ts";
 
 /** The verdict on one row. */
 export type Verdict =
@@ -117,7 +117,7 @@ function blockOf(stream: Stream, { caught, isStrict = false, isTrial = false }: 
   const id = sql.identifier(idOf(stream).name);
   const conflict = isStrict ? sql`` : sql` on conflict (${id}) do nothing`;
   const insertOf = (select: SQL) =>
-    textOf(sql`insert into ${table} (${columnsOf(stream)}) ${select}${conflict}`);
+    textOf(sql`insert into ${table} (${listOf(recordset.columns)}) ${select}${conflict}`);
   const unlessCaught = caught === undefined ? "" : ` and spw_state <> '${caught.replaceAll("'", "''")}'`;
   const returning = isTrial ? textOf(sql` returning ${id}::text into spw_id`) : "";
   const [begin, rollBack] = isTrial ? BOUNDS_OF_TRIAL : ["", ""];
@@ -178,9 +178,3 @@ const BOUNDS_OF_TRIAL = [
   "begin",
   `raise exception using errcode = '${TRIAL_ENDS}'; exception when sqlstate '${TRIAL_ENDS}' then null; end;`,
 ] as const;
-
-const columnsOf = (stream: Stream): SQL =>
-  sql.join(
-    stream.recordset.columns.map((name) => sql.identifier(name)),
-    sql`, `,
-  );

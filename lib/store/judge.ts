@@ -6,9 +6,10 @@ import { isOfPostgres } from "./sqlstates.ts";
 
 /** Classes that judge data: 22 data, 23 integrity, 44 check option, 45 user-defined, 54 limits, P0 PL/pgSQL's RAISE. */
 const OF_DATA = ["22", "23", "44", "45", "54", "P0"];
-/** A sequence that ran out is the table's fault; permission denied for one row alone is a row's policy. */
+/** A sequence that ran out is the table's fault. */
 const SEQUENCE_EXHAUSTED = "2200H";
-const POLICY = "42501";
+/** Permission denied: a row's policy, or a right that is missing for every row. */
+export const POLICY = "42501";
 
 /** Whether the code, and the names beside it, speak of the row's data. */
 export function judgesData(stream: Stream, sqlstate: string, names: Names): boolean {

@@ -71,8 +71,12 @@ export function kindOf(sqlstate: string): FailureKind {
   return "refused";
 }
 
-/** The condition in words, with the names of what refused: "undefined column: payload (42703)". */
-export function reasonOf(sqlstate: string, { table, column, constraint, dataType }: Names): string {
+/**
+ * The condition in words, with the names of what refused: "undefined column (SQLSTATE 42703): table events". `ofTable`: the table of the
+ * statement, if Postgres names none.
+ */
+export function reasonOf(sqlstate: string, given: Names, ofTable?: string): string {
+  const { table = ofTable, column, constraint, dataType } = given;
   const names = [
     table && `table ${table}`,
     column && `column ${column}`,

@@ -3,6 +3,7 @@
  * Proof is a *witness*: the row was refused, another row of its stream was newly stored, and it was refused again, in one statement
  * (isolate.ts). For a held letter a row that was stored since it was set aside is a weak witness.
  */
+import { POLICY } from "./judge.ts";
 import type { Refused } from "./written.ts";
 
 /** Refusals from which on a witness is proof though the code does not judge the row's data, or the witness is weak. */
@@ -42,4 +43,4 @@ export function isProven(
  * may be a policy that forbids every row.
  */
 export const pointsAtTable = ({ isWitnessed, judgesData, sqlstate }: Omit<Refused, "row">): boolean =>
-  !isWitnessed && (!judgesData || sqlstate === "42501");
+  !isWitnessed && (!judgesData || sqlstate === POLICY);

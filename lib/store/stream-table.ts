@@ -1,4 +1,5 @@
-/** What the store needs to know of a stream's table. */
+/** What the store needs to know of a table. */
+import { type SQL, sql } from "drizzle-orm";
 import type { PgColumn, PgTable } from "drizzle-orm/pg-core";
 import type { Stream } from "../schema/stream.ts";
 
@@ -8,3 +9,10 @@ export const ownColumnsOf = (stream: Stream) =>
 
 /** The id column of a stream's table. */
 export const idOf = (stream: Stream): PgColumn => ownColumnsOf(stream).id;
+
+/** Names of columns, as an insert lists them. */
+export const listOf = (columns: readonly string[]): SQL =>
+  sql.join(
+    columns.map((name) => sql.identifier(name)),
+    sql`, `,
+  );

@@ -7,6 +7,7 @@ import type { Stream } from "../schema/stream.ts";
 import type { Verdict } from "./isolate.ts";
 import { type Failure, failureOf, reasonOf } from "./postgres-errors.ts";
 import type { Store } from "./store.ts";
+import { SWALLOWED } from "./verdicts.ts";
 
 /** What would become of a row. */
 export type TrialOutcome =
@@ -54,13 +55,8 @@ const mayBeOfARow = ({ kind, isRaised }: Failure): boolean =>
   isRaised || kind === "timeout" || kind === "too-large";
 
 function outcomeOf(stream: Stream, verdict: Verdict): TrialOutcome {
-  if (verdict.kind === "not-inserted")
-    return { kind: "refused", sqlstate: undefined, reason: "the table swallowed the row" };
+  if (verdict.kind === "not-inserted") return { kind: "refused", ...SWALLOWED };
   if (verdict.kind !== "refused") return verdict;
   const { sqlstate, names } = verdict;
-  return {
-    kind: "refused",
-    sqlstate,
-    reason: reasonOf(sqlstate, { ...names, table: names.table ?? stream.name }),
-  };
+  return { kind: "refused", sqlstate, reason: reasonOf(sqlstate, names, stream.name) };
 }

@@ -62,7 +62,7 @@ function refusedBy<R extends Row>(
 ): Refused<R>[] {
   if (verdict?.kind !== "refused") return [];
   const { sqlstate, names, isWitnessed } = verdict;
-  const reason = reasonOf(sqlstate, { ...names, table: names.table ?? stream.name });
+  const reason = reasonOf(sqlstate, names, stream.name);
   const isRaised = sqlstate === raised;
   return [
     {
@@ -126,14 +126,12 @@ export async function resolveMissing<R extends Row>(
   }
 }
 
-const SWALLOWED = {
-  ...{ sqlstate: undefined, reason: "the table swallowed the row" },
-  ...{ judgesData: false, isWitnessed: false },
-};
+/** The insert succeeded, and the row is nowhere. */
+export const SWALLOWED = { sqlstate: undefined, reason: "the table swallowed the row" };
 
 /** The refusal of a row by the strict insert; none if it was stored now, or is there (23505). */
 function notThere<R extends Row>(stream: Stream, row: R, verdict: Verdict | undefined): Refused<R>[] {
-  if (verdict?.kind === "not-inserted") return [{ row, ...SWALLOWED }];
+  if (verdict?.kind === "not-inserted") return [{ row, ...SWALLOWED, judgesData: false, isWitnessed: false }];
   const isThere = verdict?.kind === "refused" && verdict.sqlstate === "23505";
   return isThere ? [] : refusedBy(stream, row, verdict).map((one) => ({ ...one, judgesData: false }));
 }

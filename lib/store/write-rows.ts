@@ -107,7 +107,7 @@ async function afterFailure<R extends Row>(
       // In the order of their ids two batches that share rows can't wait for each other.
       return { next: [{ rows: sortById(part.rows), tries: part.tries + 1 }] };
     case "too-large":
-      return part.rows.length > 1 ? { next: halves(part) } : refuseAlone(store, stream, part, failure);
+      return tellApart(store, stream, part, failure);
     case "no-answer":
       return afterSilence(store, stream, part, failure);
     case "timeout": {

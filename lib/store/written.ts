@@ -11,7 +11,7 @@ export interface Refused<R extends Row = Row> {
   judgesData: boolean;
   /** Whether its code speaks of the table or the server even while other rows are stored. */
   speaksOfTable?: boolean;
-  /** Whether another row of the stream was newly stored beside it, or its own size is its fault. */
+  /** Whether there is a witness (proof.ts), or its own size is its fault. */
   isWitnessed: boolean;
 }
 
