@@ -17,8 +17,10 @@ import {
   expectConserved,
   letPausesEnd,
   openWorld,
+  pushEvents,
   type World,
   whereabouts,
+  whileTriggered,
 } from "./test-stack.ts";
 
 let world: World;
@@ -37,14 +39,7 @@ const P = { stream: "checked", index: 0 };
 const good = (count: number) => Array.from({ length: count }, (_, i) => ({ n: i + 1 }));
 const events = () => world.said.map(({ event }) => event);
 
-async function push(given: readonly object[]): Promise<string[]> {
-  const made = given.map((event) => envelopeOf(event));
-  await world.buffer.push(
-    P,
-    made.map(({ envelope }) => envelope),
-  );
-  return made.map(({ id }) => id);
-}
+const push = (events: readonly object[]) => pushEvents(world, P, events);
 const tick = async (more: Parameters<World["supervisor"]>[0] = {}) =>
   (await drain(world.supervisor(more), { stream: "checked" })).streams[0];
 
@@ -73,18 +68,8 @@ const refuseInserts = (code: string, routine: string) =>
       : undefined,
   );
 
-/** Runs with a trigger on `checked`, and takes it away again. */
-async function withTrigger(body: string, work: () => Promise<void>, level: "row" | "statement" = "row") {
-  await world.sql.query(
-    `create function blame() returns trigger language plpgsql as $$ begin ${body} end $$;
-     create trigger blame before insert on checked for each ${level} execute function blame()`,
-  );
-  try {
-    await work();
-  } finally {
-    await world.sql.query("drop trigger blame on checked; drop function blame()");
-  }
-}
+const withTrigger = (body: string, work: () => Promise<void>, level?: "row" | "statement") =>
+  whileTriggered(world, body, work, level);
 
 describe("an answer that speaks of the server blames nobody", () => {
   const answers = [

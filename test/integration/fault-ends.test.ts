@@ -3,7 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import pg from "pg";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { drain } from "../../lib/drain/drain.ts";
-import { envelopeOf, expectConserved, letPausesEnd, openWorld, type World } from "./test-stack.ts";
+import { expectConserved, letPausesEnd, openWorld, pushEvents, type World } from "./test-stack.ts";
 
 let world: World;
 /** Another session, which holds what a trigger waits for. */
@@ -21,14 +21,7 @@ afterAll(async () => {
 
 const P = { stream: "checked", index: 0 };
 
-async function push(given: readonly object[]): Promise<string[]> {
-  const made = given.map((event) => envelopeOf(event));
-  await world.buffer.push(
-    P,
-    made.map(({ envelope }) => envelope),
-  );
-  return made.map(({ id }) => id);
-}
+const push = (events: readonly object[]) => pushEvents(world, P, events);
 const letters = async () =>
   (await world.sql.query("select retry_at is not null as held from dead_letters")).rows;
 

@@ -9,7 +9,15 @@ import { connectRedis } from "../../lib/buffer/redis-client.ts";
 import { drain } from "../../lib/drain/drain.ts";
 import { newId } from "../../lib/schema/event-ids.ts";
 import { type Ingest, serveIngest } from "./test-ingest.ts";
-import { envelopeOf, expectConserved, letPausesEnd, openWorld, type World } from "./test-stack.ts";
+import {
+  envelopeOf,
+  expectConserved,
+  letPausesEnd,
+  openWorld,
+  pushEvents,
+  type World,
+  whileTriggered,
+} from "./test-stack.ts";
 
 let world: World;
 let ingest: Ingest;
@@ -33,14 +41,7 @@ const BAD = { n: -1 };
 const good = (count: number) => Array.from({ length: count }, (_, i) => ({ n: i + 1 }));
 const events = () => world.said.map(({ event }) => event);
 
-async function push(given: readonly object[]): Promise<string[]> {
-  const made = given.map((event) => envelopeOf(event));
-  await world.buffer.push(
-    P,
-    made.map(({ envelope }) => envelope),
-  );
-  return made.map(({ id }) => id);
-}
+const push = (events: readonly object[]) => pushEvents(world, P, events);
 const tick = async (more: Partial<typeof supervisor> = {}) =>
   (await drain({ ...supervisor, ...more }, { stream: "checked" })).streams[0];
 const tickAfterPause = async (more: Partial<typeof supervisor> = {}) => {
@@ -57,18 +58,7 @@ const letters = async () =>
   ).rows;
 const noteInRedis = () => world.redis.hgetall("{spillway}:held");
 
-/** Runs with a trigger on `checked`, and takes it away again. */
-async function withTrigger(body: string, work: () => Promise<void>) {
-  await world.sql.query(
-    `create function held() returns trigger language plpgsql as $$ begin ${body} end $$;
-     create trigger held before insert on checked for each row execute function held()`,
-  );
-  try {
-    await work();
-  } finally {
-    await world.sql.query("drop trigger if exists held on checked; drop function held()");
-  }
-}
+const withTrigger = (body: string, work: () => Promise<void>) => whileTriggered(world, body, work);
 
 describe("proof", () => {
   test("a row that is refused alone is held; once others were stored, the sixth refusal in half an hour makes it dead", async () => {

@@ -11,10 +11,10 @@ import { migrateForTests } from "../streams/run/test-streams.ts";
 import { type Ingest, serveIngest } from "./test-ingest.ts";
 import {
   createDatabase,
-  envelopeOf,
   expectConserved,
   letPausesEnd,
   openWorld,
+  pushEvents,
   type World,
   whereabouts,
 } from "./test-stack.ts";
@@ -51,14 +51,7 @@ export async function openRealDatabase(name: string, env: Record<string, string>
   }
 
   /** Pushes events into partition 0, or another one, and returns their ids. */
-  async function push(events: readonly object[], index = 0): Promise<string[]> {
-    const made = events.map((event) => envelopeOf(event));
-    await world.buffer.push(
-      { ...P, index },
-      made.map(({ envelope }) => envelope),
-    );
-    return made.map(({ id }) => id);
-  }
+  const push = (events: readonly object[], index = 0) => pushEvents(world, { ...P, index }, events);
 
   const tick = async () => (await drain(process.supervisor, { stream: "checked" })).streams[0];
 

@@ -16,6 +16,7 @@ import type { SupervisorDeps } from "../../functions/supervisor.ts";
 import { createBuffer } from "../../lib/buffer/buffer.ts";
 import { createHeldNotes } from "../../lib/buffer/held-note.ts";
 import { connectRedis } from "../../lib/buffer/redis-client.ts";
+import type { Partition } from "../../lib/buffer/redis-keys.ts";
 import { type Config, readConfig } from "../../lib/config.ts";
 import { HeldLookout } from "../../lib/drain/held-lookout.ts";
 import { Witnesses } from "../../lib/drain/witnesses.ts";
@@ -157,6 +158,38 @@ interface Made {
   id: string;
   at: number;
   burials: number | undefined;
+}
+
+/** Pushes events onto a partition as ingest would, and returns their ids. */
+export async function pushEvents(
+  { buffer }: Pick<World, "buffer">,
+  partition: Partition,
+  events: readonly object[],
+): Promise<string[]> {
+  const made = events.map((event) => envelopeOf(event));
+  await buffer.push(
+    partition,
+    made.map(({ envelope }) => envelope),
+  );
+  return made.map(({ id }) => id);
+}
+
+/** Works while `checked` has a trigger with this body in PL/pgSQL, and takes it away again. */
+export async function whileTriggered(
+  { sql }: Pick<World, "sql">,
+  body: string,
+  work: () => Promise<void>,
+  level: "row" | "statement" = "row",
+): Promise<void> {
+  await sql.query(
+    `create function spoilt() returns trigger language plpgsql as $$ begin ${body} end $$;
+     create trigger spoilt before insert on checked for each ${level} execute function spoilt()`,
+  );
+  try {
+    await work();
+  } finally {
+    await sql.query("drop trigger if exists spoilt on checked; drop function spoilt()");
+  }
 }
 
 /** Where every id is, by reading the servers themselves. */
