@@ -226,6 +226,16 @@ describe("proof", () => {
     await expectConserved(world, "checked", ids);
   });
 
+  test("a letter whose envelope bears another id is not stored under that one", async () => {
+    const ids = await push([BAD]);
+    await tick();
+    const other = envelopeOf({ n: 1 });
+    await world.sql.query("update dead_letters set envelope = $1", [other.envelope]);
+    expect(await tickAfterPause()).toMatchObject({ stored: 0, dead: 1 });
+    expect(await letters()).toMatchObject([{ held: false, reason: "its envelope is not its own" }]);
+    await expectConserved(world, "checked", ids);
+  });
+
   test("two ticks at once try each letter once", async () => {
     const ids = await push([BAD, BAD, BAD]);
     await tick();
@@ -368,6 +378,30 @@ describe("the note in Redis", () => {
       await expectConserved(world, "checked", ids);
     },
   );
+
+  test("a call that finds no letter while another one buries does not make it forgotten", async () => {
+    const ids = await push([BAD]);
+    const readNote = async () =>
+      parseHeldNote(await world.redis.hmget("{spillway}:held", "dueAtMs", "name", "release"));
+    const bury: typeof world.store.bury = async (...given) => {
+      await world.heldNotes.settle((await readNote())!, undefined, "another call");
+      await world.store.bury(...given);
+    };
+    expect(await tick({ store: { ...world.store, bury } })).toMatchObject({ held: 1 });
+    expect(await readNote()).toMatchObject({ name: expect.any(String) });
+    await expectConserved(world, "checked", ids);
+  });
+
+  test("while only a paused stream has held letters, the note stays and is looked at in an hour", async () => {
+    const ids = await push([BAD]);
+    await tick();
+    await letPausesEnd(world);
+    await drain({ ...supervisor, paused: new Set(["checked"]) }, {});
+    const inMs = Number((await noteInRedis()).dueAtMs) - Date.now();
+    expect([inMs > 3_500_000, inMs <= 3_600_000]).toEqual([true, true]);
+    expect(await letters()).toMatchObject([{ held: true, tries: 1 }]);
+    await expectConserved(world, "checked", ids);
+  });
 
   test("a list that empties while busy partitions are looked for is not taken for a note", async () => {
     const ids = await push(good(1));

@@ -53,6 +53,7 @@ test("today's partition is missing while late events of yesterday are stored: to
     async () => {
       const today = await db.push(good(10));
       await db.tick();
+      await db.world.sql.query("update dead_letters set died_at = died_at - interval '2 hours'");
       for (let i = 0; i < 6; i++) {
         const late = envelopeOf({ n: 1 }, { id: `00000000-0000-7000-8000-00000000000${i}` });
         await db.world.buffer.push({ stream: "checked", index: 0 }, [late.envelope]);
