@@ -8,14 +8,9 @@ import type { ApiKey } from "../lib/config.ts";
 import { type Accepted, accept } from "../lib/ingest/accept.ts";
 import { type Admission, admit, type Rejected } from "../lib/ingest/admit.ts";
 import type { AnswerCounts } from "../lib/ingest/answer-counts.ts";
-import {
-  BodySyntaxError,
-  type MediaType,
-  mediaTypeOf,
-  type ParsedBody,
-  parseBody,
-  TooMany,
-} from "../lib/ingest/parse-body.ts";
+import { type MediaType, mediaTypeOf } from "../lib/ingest/media-type.ts";
+import { type ParsedBody, parseBody, TooMany } from "../lib/ingest/parse-body.ts";
+import { BodySyntaxError } from "../lib/ingest/raw-event.ts";
 import type { Ack, Stream } from "../lib/schema/stream.ts";
 import { Problem, sendJson, tryAgain } from "./answer.ts";
 import { encodingOf, readBody } from "./body.ts";

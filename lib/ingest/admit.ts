@@ -8,7 +8,8 @@ import { idempotentIds, idFromRaw, newId } from "../schema/event-ids.ts";
 import type { InputError } from "../schema/input-error.ts";
 import { fieldsOf } from "../schema/json-row.ts";
 import type { Stream } from "../schema/stream.ts";
-import type { ParsedBody, RawEvent } from "./parse-body.ts";
+import type { ParsedBody } from "./parse-body.ts";
+import type { RawEvent } from "./raw-event.ts";
 import { findUnsafeValue } from "./unsafe-json.ts";
 
 /** An event that is not accepted, because its client must change it. `index` is its place in the request. */

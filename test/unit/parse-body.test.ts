@@ -1,12 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import {
-  BodySyntaxError,
-  mediaTypeOf,
-  type ParsedBody,
-  parseBody,
-  TooMany,
-} from "../../lib/ingest/parse-body.ts";
+import { mediaTypeOf } from "../../lib/ingest/media-type.ts";
+import { type ParsedBody, parseBody, TooMany } from "../../lib/ingest/parse-body.ts";
+import { BodySyntaxError } from "../../lib/ingest/raw-event.ts";
 import events from "../streams/events.ts";
 
 const parse = (type: Parameters<typeof parseBody>[1], body: string | Uint8Array, headers = {}): ParsedBody =>
