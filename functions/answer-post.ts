@@ -1,30 +1,44 @@
 /**
- * Answers `POST /v1/{stream}` once key and stream are known. Reads the body, admits its events, gives them to `accept`, and
- * answers with the level that they reached: buffered or stored.
+ * Answers `POST /v1/{stream}` once key and stream are known. Reads the body, admits its events as they come, gives them to
+ * `accept`, and answers with the level that they reached: buffered or stored. What can be refused without the body is refused
+ * before it is read.
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { TokenBuckets } from "../lib/access/token-bucket.ts";
 import type { ApiKey } from "../lib/config.ts";
+import type { CpuTurns, Work } from "../lib/flow/cpu-turns.ts";
+import type { Place, Room } from "../lib/flow/room.ts";
 import { type Accepted, accept } from "../lib/ingest/accept.ts";
-import { type Admission, admit, type Rejected } from "../lib/ingest/admit.ts";
+import { type Admission, Admitting, type Rejected } from "../lib/ingest/admit.ts";
 import type { AnswerCounts } from "../lib/ingest/answer-counts.ts";
 import { type MediaType, mediaTypeOf } from "../lib/ingest/media-type.ts";
-import { type ParsedBody, parseBody, TooMany } from "../lib/ingest/parse-body.ts";
-import { BodySyntaxError } from "../lib/ingest/raw-event.ts";
+import { BodyParser } from "../lib/ingest/parse-body.ts";
+import { BodySyntaxError, type RawEvent, TooMany } from "../lib/ingest/raw-event.ts";
 import type { Ack, Stream } from "../lib/schema/stream.ts";
+import { ackOf } from "./ack-of.ts";
 import { Problem, sendJson, tryAgain } from "./answer.ts";
-import { encodingOf, readBody } from "./body.ts";
+import { checkDeclaredLength, type Encoding, encodingOf, readBody } from "./body.ts";
 import type { RequestUrl } from "./request-url.ts";
 
 export interface PostDeps {
   accepting: Parameters<typeof accept>[0];
-  buckets: Pick<TokenBuckets, "take">;
+  /** Whether the stream's buffer is full: what would be pushed now would be shed. */
+  isShedding(stream: string): Promise<boolean>;
+  buckets: Pick<TokenBuckets, "take" | "waitSeconds">;
   counts: Pick<AnswerCounts, "add">;
+  /** The room of all bodies under way in this instance, and the turns in which they are looked at. */
+  room: Room;
+  turns: CpuTurns;
   now: () => number;
   bodyMaxBytes: number;
   eventMaxBytes: number;
   eventsMax: number;
 }
+
+/** How long a body may take to come, in milliseconds. */
+const BODY_TIMEOUT_MS = 45_000;
+/** The size of a body that is read although the buffer is full, so that its answer has ids. */
+const SMALL_BYTES = 65_536;
 
 /** Answers a POST. Throws a Problem for each error; the front door answers it. */
 export async function answerPost(
@@ -35,76 +49,121 @@ export async function answerPost(
   key: ApiKey,
   stream: Stream,
 ): Promise<void> {
-  const { request, accepting } = await startAccepting(deps, req, query, key, stream);
-  answer(deps, res, stream, request, await accepting);
+  const place = deps.room.enter();
+  try {
+    const post = postOf(deps, req, query, key, stream, place);
+    const { request, accepting } = await startAccepting(deps, post);
+    answer(deps, res, stream, request, await accepting);
+  } finally {
+    place.leave();
+  }
 }
 
-/** A request whose events are on their way. Holds everything that the answer needs, without the events' data. */
-interface AdmittedRequest extends Pick<Admission, "isBatch" | "indexes" | "rejected"> {
-  ids: string[];
+/** A POST whose head is read, and its body not yet. */
+interface Post {
+  req: IncomingMessage;
+  stream: Stream;
+  key: ApiKey;
+  ack: Ack;
+  type: MediaType;
+  encoding: Encoding;
+  idempotencyKey: string | undefined;
+  place: Place;
+  untilMs: number;
 }
 
-/**
- * Admits a request's events and starts to accept them. This is a function of its own, because its frame holds the body and the
- * parsed events. The frame must end before the request waits for Redis, so that both can be freed.
- */
-async function startAccepting(
+/** Reads a POST's head. Throws a 415, 413 or 400. */
+function postOf(
   deps: PostDeps,
   req: IncomingMessage,
   query: URLSearchParams,
   key: ApiKey,
   stream: Stream,
-): Promise<{ request: AdmittedRequest; accepting: Promise<Accepted> }> {
-  const admission = await admitBody(deps, req, key, stream);
-  const { envelopes, isBatch, indexes, rejected } = admission;
-  const ack = ackOf(query);
-  rejectWhenNoneFits(deps, stream, admission);
-  takeTokens(deps, stream, key, envelopes.length);
-  const request = { ids: envelopes.map(({ id }) => id), isBatch, indexes, rejected };
-  return { request, accepting: accept(deps.accepting, stream, ack, envelopes) };
-}
-
-/** Reads a body and admits its events. */
-async function admitBody(
-  { now, bodyMaxBytes, eventsMax, eventMaxBytes }: PostDeps,
-  req: IncomingMessage,
-  key: ApiKey,
-  stream: Stream,
-): Promise<Admission> {
-  encodingOf(req); // 415 for an encoding comes before 413 for a length
+  place: Place,
+): Post {
+  const encoding = encodingOf(req); // 415 for an encoding comes before 413 for a length
   const type = mediaTypeOf(req.headers);
-  if (type === undefined)
-    throw new Problem(415, "expected JSON, NDJSON or CloudEvents in UTF-8, named by Content-Type");
-  const parsed = parse(stream, type, req, await readBody(req, bodyMaxBytes), eventsMax);
-  const options = {
-    stream,
-    keyName: key.name,
-    idempotencyKey: idempotencyKeyOf(req),
-    eventMaxBytes,
-    receivedAt: new Date(now()).toISOString(),
-  };
-  return admit(options, parsed);
+  if (typeof type === "object") throw new Problem(415, type.problem);
+  checkDeclaredLength(req, deps.bodyMaxBytes);
+  const ack = ackOf(query) === "stored" ? "stored" : stream.ack;
+  const untilMs = performance.now() + BODY_TIMEOUT_MS;
+  return { req, stream, key, ack, type, encoding, idempotencyKey: idempotencyKeyOf(req), place, untilMs };
 }
 
-function parse(
-  stream: Stream,
-  type: MediaType,
-  req: IncomingMessage,
-  body: Buffer,
-  eventsMax: number,
-): ParsedBody {
+/** A request whose events are on their way. Holds everything that the answer needs, without the events' data. */
+interface AdmittedRequest extends Pick<Admission, "indexes" | "rejected"> {
+  isBatch: boolean;
+  ids: string[];
+}
+
+/**
+ * Admits a request's events and starts to accept them. This is a function of its own, because its frame holds the envelopes. The
+ * frame must end before the request waits for Redis, so that they can be freed.
+ */
+async function startAccepting(
+  deps: PostDeps,
+  post: Post,
+): Promise<{ request: AdmittedRequest; accepting: Promise<Accepted> }> {
+  await refuseUnread(deps, post);
+  const { admission, isBatch } = await admitBody(deps, post);
+  const { envelopes, indexes, rejected } = admission;
+  rejectWhenNoneFits(deps, post.stream, admission, isBatch);
+  takeTokens(deps, post.stream, post.key, envelopes.length);
+  const request = { ids: envelopes.map(({ id }) => id), isBatch, indexes, rejected };
+  return { request, accepting: accept(deps.accepting, post.stream, post.ack, envelopes) };
+}
+
+/** Throws a 429 if the key is in debt, and a 503 if the stream is shed. */
+async function refuseUnread(deps: PostDeps, post: Post): Promise<void> {
+  const { stream, key, ack } = post;
+  const waitSeconds = deps.buckets.waitSeconds(key.name);
+  if (waitSeconds > 0) throw tooFast(waitSeconds);
+  if (ack === "stored" || !(await deps.isShedding(stream.name))) return;
+  const isSmall =
+    post.encoding === "identity" && Number(post.req.headers["content-length"] ?? Infinity) <= SMALL_BYTES;
+  const admitted = isSmall ? await admitBody(deps, post).catch(() => undefined) : undefined;
+  const { envelopes = [], rejected = [] } = admitted?.admission ?? {};
+  deps.counts.add(stream.name, { shed: envelopes.length });
+  if (envelopes.length === 0)
+    throw tryAgain(503, "the buffer is full; nothing was kept: send the same request again later");
+  throw notAccepted(
+    "shed",
+    envelopes.map(({ id }) => id),
+    rejected,
+  );
+}
+
+/** Reads a body and admits its events as they come. */
+async function admitBody(
+  deps: PostDeps,
+  { req, stream, key, type, encoding, idempotencyKey, place, untilMs, ack }: Post,
+): Promise<{ admission: Admission; isBatch: boolean }> {
+  const { now, bodyMaxBytes, eventsMax, eventMaxBytes, turns } = deps;
+  const parser = new BodyParser({ stream, type, headers: req.headers, eventsMax, eventMaxBytes });
+  const admitting = new Admitting({
+    ...{ stream, keyName: key.name, idempotencyKey, eventMaxBytes },
+    receivedAt: new Date(now()).toISOString(),
+    isPacked: ack === "buffered",
+  });
+  const work: Work = { spentMs: 0 };
+  const admit = (events: Iterable<RawEvent>) => turns.run(work, stepsOf(events, admitting));
   try {
-    return parseBody(stream, type, req.headers, body, eventsMax);
+    const take = (piece: Buffer) => admit(parser.parse(piece));
+    await readBody(req, { encoding, maxBytes: bodyMaxBytes, untilMs, place, take });
+    await admit(parser.end());
   } catch (error) {
     if (error instanceof TooMany) throw new Problem(413, error.message);
     throw error instanceof BodySyntaxError ? new Problem(400, error.message) : error;
   }
+  return { admission: admitting.admission, isBatch: parser.isBatch };
 }
 
-function ackOf(query: URLSearchParams): Ack {
-  const ack = query.get("ack") ?? "buffered";
-  if (ack !== "buffered" && ack !== "stored") throw new Problem(400, "expected ack=buffered or ack=stored");
-  return ack;
+/** One step for each event. */
+function* stepsOf(events: Iterable<RawEvent>, admitting: Admitting): Generator<void, void, undefined> {
+  for (const event of events) {
+    admitting.add(event);
+    yield;
+  }
 }
 
 function idempotencyKeyOf(req: IncomingMessage): string | undefined {
@@ -119,8 +178,10 @@ function idempotencyKeyOf(req: IncomingMessage): string | undefined {
 function rejectWhenNoneFits(
   { counts }: PostDeps,
   stream: Stream,
-  { envelopes, isBatch, rejected, isTooLarge }: Admission,
+  { envelopes, rejected, isTooLarge, threw }: Admission,
+  isBatch: boolean,
 ): void {
+  if (threw > 0) counts.add(stream.name, { threw });
   if (envelopes.length > 0) return;
   counts.add(stream.name, { rejected: rejected.length });
   if (isTooLarge && !isBatch) throw new Problem(413, rejected[0]?.errors[0]?.message ?? "too large");
@@ -128,18 +189,22 @@ function rejectWhenNoneFits(
 }
 
 /** Makes a 422 that lists each error with its path, and in a batch also with its event's place. */
-const noneValid = (detail: string, isBatch: boolean, rejected: Rejected[]) =>
-  new Problem(422, detail, {
-    errors: rejected.flatMap(({ index, errors }) =>
-      errors.map((error) => (isBatch ? { index, ...error } : error)),
-    ),
-  });
+function noneValid(detail: string, isBatch: boolean, rejected: readonly Rejected[]): Problem {
+  const more = rejected.reduce((sum, one) => sum + (one.more ?? 0), 0);
+  const errors = rejected.flatMap(({ index, line, errors }) =>
+    errors.map((error) => (isBatch ? { index, ...(line === undefined ? {} : { line }), ...error } : error)),
+  );
+  return new Problem(422, detail, { errors, ...(more > 0 ? { more } : {}) });
+}
+
+const tooFast = (waitSeconds: number) =>
+  tryAgain(429, "this key sends more than it may; nothing was kept", {}, waitSeconds);
 
 function takeTokens({ buckets, counts }: PostDeps, stream: Stream, key: ApiKey, count: number): void {
   const waitSeconds = buckets.take(key.name, count);
   if (waitSeconds === 0) return;
   counts.add(stream.name, { shed: count });
-  throw tryAgain(429, "this key sends more than it may", {}, waitSeconds);
+  throw tooFast(waitSeconds);
 }
 
 /** Why nothing is promised, for the sender. */
@@ -149,6 +214,9 @@ const NOT_ACCEPTED = {
   unproven:
     "the database refuses some of it, and nothing proves that these events are at fault; send it again with these ids",
 };
+
+const notAccepted = (why: keyof typeof NOT_ACCEPTED, ids: readonly string[], rejected: readonly Rejected[]) =>
+  tryAgain(503, NOT_ACCEPTED[why], { ids, ...rejectedOf(rejected) });
 
 function answer(
   { counts }: PostDeps,
@@ -160,7 +228,7 @@ function answer(
   const { isBatch, indexes, rejected } = request;
   if (accepted.kind === "not-accepted") {
     counts.add(stream.name, { shed: request.ids.length, rejected: rejected.length });
-    throw tryAgain(503, NOT_ACCEPTED[accepted.why], { ids: request.ids, ...rejectedOf(rejected) });
+    throw notAccepted(accepted.why, request.ids, rejected);
   }
   const { ack, refused } = accepted;
   const refusedPlaces = new Set(refused.map(({ place }) => place));
@@ -180,9 +248,6 @@ function answer(
 const itemOf = (
   indexes: readonly number[],
   { place, reason }: { place: number; reason: string },
-): Rejected => ({
-  index: indexes[place] ?? place,
-  errors: [{ path: "", message: reason }],
-});
+): Rejected => ({ index: indexes[place] ?? place, errors: [{ path: "", message: reason }] });
 
 const rejectedOf = (rejected: readonly Rejected[]) => (rejected.length > 0 ? { rejected } : {});

@@ -1,5 +1,5 @@
 /** Sends answers as JSON, and errors as problem+json (RFC 9457). Never sends HTML or a stack trace. */
-import { type ServerResponse, STATUS_CODES } from "node:http";
+import { type IncomingMessage, type ServerResponse, STATUS_CODES } from "node:http";
 
 /** How long a sender is asked to wait if no better time is known, in seconds. */
 export const RETRY_AFTER_SECONDS = 5;
@@ -39,19 +39,56 @@ export function sendJson(
   body: unknown,
   headers: Record<string, string> = {},
 ): void {
-  send(res, status, JSON.stringify(body), { "content-type": "application/json", ...headers });
+  send(res, status, body, { "content-type": "application/json", ...headers });
 }
 
-/** Sends a problem. Closes the connection if the request body was not read to its end. */
+/** Sends a problem. */
 export function sendProblem(res: ServerResponse, problem: Problem): void {
   const { status, message: detail, extra, headers } = problem;
-  const body = JSON.stringify({ type: "about:blank", title: STATUS_CODES[status], status, detail, ...extra });
-  const close = res.req.complete ? {} : { connection: "close" };
-  send(res, status, body, { "content-type": "application/problem+json", ...headers, ...close });
+  const body = { type: "about:blank", title: STATUS_CODES[status], status, detail, ...extra };
+  send(res, status, body, { "content-type": "application/problem+json", ...headers });
 }
 
-function send(res: ServerResponse, status: number, body: string, headers: Record<string, string>): void {
+/** Sends a body that ends with a newline, as people expect on a terminal. */
+function send(res: ServerResponse, status: number, body: unknown, headers: Record<string, string>): void {
   if (res.headersSent || res.destroyed) return;
-  res.writeHead(status, { ...headers, "content-length": Buffer.byteLength(body) });
-  res.end(res.req.method === "HEAD" ? undefined : body);
+  const text = `${JSON.stringify(body)}\n`;
+  res.writeHead(status, { ...headers, "content-length": Buffer.byteLength(text) });
+  const sent = res.req.method === "HEAD" ? "" : text;
+  if (res.req.complete) res.end(sent);
+  else sendEarly(res, sent);
+}
+
+/** The most bytes of a refused body that are read on, and the longest time. Cloud Run takes bodies of up to 32 MB. */
+const READ_ON_MAX_BYTES = 33_554_432;
+const READ_ON_MS = 10_000;
+
+/**
+ * Sends an answer while its request's body is still on its way, and reads the body on before it ends the answer: most clients
+ * write a body to its end before they read, and a connection that is closed on unread bytes takes the answer with it. Past the
+ * bounds, it ends the connection.
+ */
+function sendEarly(res: ServerResponse, text: string): void {
+  if (text === "") res.flushHeaders();
+  else res.write(text);
+  readOn(res.req, (isWhole) => {
+    if (isWhole) res.end();
+    else res.end(() => res.req.socket.destroySoon());
+  });
+}
+
+/** Reads and forgets the rest of a body. Calls `done` once, with whether the body came to its end. */
+function readOn(req: IncomingMessage, done: (isWhole: boolean) => void): void {
+  let bytes = 0;
+  const count = (piece: Buffer) => {
+    bytes += piece.length;
+    if (bytes > READ_ON_MAX_BYTES) stop();
+  };
+  const stop = () => {
+    clearTimeout(timer);
+    req.off("data", count).off("end", stop).off("error", stop).off("close", stop);
+    done(req.complete);
+  };
+  const timer = setTimeout(stop, READ_ON_MS);
+  req.on("data", count).on("end", stop).on("error", stop).on("close", stop).resume();
 }

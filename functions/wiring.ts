@@ -14,7 +14,9 @@ import { findProject, traceOf } from "../lib/cloud-run/trace.ts";
 import { type Config, ConfigError, readConfig } from "../lib/config.ts";
 import { HeldLookout } from "../lib/drain/held-lookout.ts";
 import { Witnesses } from "../lib/drain/witnesses.ts";
+import { CpuTurns } from "../lib/flow/cpu-turns.ts";
 import { FairSlots } from "../lib/flow/fair-slots.ts";
+import { Room } from "../lib/flow/room.ts";
 import { AnswerCounts } from "../lib/ingest/answer-counts.ts";
 import { type Flush, httpFlush, noFlush, tasksFlush } from "../lib/ingest/eager-flush.ts";
 import { PartitionChoice } from "../lib/ingest/partition-choice.ts";
@@ -36,6 +38,8 @@ const PUSH_TIMEOUT_MS = 4000;
 const CLAIM_TIMEOUT_MS = 5000;
 /** How long a refused drain waits for the catalog, in milliseconds: it holds a lease meanwhile. */
 const TABLE_CHECK_TIMEOUT_MS = 2000;
+/** What all large bodies under way in an instance may hold together, in bytes, as inflated. Each needs about four times as much memory. */
+const BODIES_MAX_BYTES = 50_000_000;
 /** The depth at which an instance moves to its next partition, as a multiple of the flush threshold. */
 const DEEP_THRESHOLDS = 16;
 
@@ -120,6 +124,9 @@ export async function wireIngest(streams: Registry): Promise<Served> {
     store,
     buckets: new TokenBuckets(config.keyEventsPerSecond, now),
     counts,
+    isShedding: async () => false,
+    room: new Room(BODIES_MAX_BYTES),
+    turns: new CpuTurns(),
     now,
     bodyMaxBytes: config.bodyMaxBytes,
     eventMaxBytes: config.eventMaxBytes,

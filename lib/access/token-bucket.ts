@@ -15,17 +15,29 @@ export class TokenBuckets {
     this.#now = now;
   }
 
+  /** Returns the seconds until the bucket of `name` has a token again; 0: it has one. Takes nothing. */
+  waitSeconds(name: string): number {
+    const { tokens } = this.#filled(name);
+    return tokens >= 1 ? 0 : Math.ceil((1 - tokens) / this.#perSecond);
+  }
+
   /** Takes `cost` tokens from the bucket of `name`. Returns 0, or, if there are too few, the seconds to wait. */
   take(name: string, cost: number): number {
+    const bucket = this.#filled(name);
+    const needed = Math.min(cost, this.#perSecond * BURST_SECONDS);
+    if (bucket.tokens < needed) return Math.ceil((needed - bucket.tokens) / this.#perSecond);
+    bucket.tokens -= cost;
+    return 0;
+  }
+
+  /** The bucket of `name`, with what it has gained until now. */
+  #filled(name: string): { tokens: number; atMs: number } {
     const burst = this.#perSecond * BURST_SECONDS;
     const now = this.#now();
     const bucket = this.#buckets.get(name) ?? { tokens: burst, atMs: now };
     this.#buckets.set(name, bucket);
     bucket.tokens = Math.min(burst, bucket.tokens + ((now - bucket.atMs) / 1000) * this.#perSecond);
     bucket.atMs = now;
-    const needed = Math.min(cost, burst);
-    if (bucket.tokens < needed) return Math.ceil((needed - bucket.tokens) / this.#perSecond);
-    bucket.tokens -= cost;
-    return 0;
+    return bucket;
   }
 }

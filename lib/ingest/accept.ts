@@ -3,7 +3,7 @@
  * the sender or the stream asked for that, or because Redis is away; else nothing is promised, and the ids let
  * the sender try again without storing anything twice.
  */
-import { type Envelope, type PushableEnvelope, packEnvelope, unpackEnvelope } from "../schema/envelope.ts";
+import { type Envelope, type PushableEnvelope, unpackEnvelope } from "../schema/envelope.ts";
 import { type Row, rowOf } from "../schema/json-row.ts";
 import type { Ack, Stream } from "../schema/stream.ts";
 import type { Refused } from "../store/written.ts";
@@ -33,17 +33,16 @@ export type Accepted =
   | { kind: "not-accepted"; why: "shed" | "unanswered" | "unproven" };
 
 /**
- * Accepts envelopes at the level asked for or better. Nothing here or in the caller's frame holds them unpacked while
- * they wait for Redis: this function returns before anybody waits.
+ * Accepts envelopes at this level or better. Envelopes that go to Redis come packed.
  */
 export function accept(
   deps: Deps,
   stream: Stream,
   ack: Ack,
-  envelopes: readonly Envelope[],
+  envelopes: readonly PushableEnvelope[],
 ): Promise<Accepted> {
-  if (ack === "stored" || stream.ack === "stored") return writeThroughOrGiveUp(deps, stream, envelopes);
-  return pushOrWriteThrough(deps, stream, envelopes.map(packEnvelope));
+  if (ack === "stored") return writeThroughOrGiveUp(deps, stream, envelopes);
+  return pushOrWriteThrough(deps, stream, envelopes);
 }
 
 async function pushOrWriteThrough(

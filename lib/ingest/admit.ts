@@ -3,34 +3,35 @@
  * data fits the schema, and its row fits the table's column limits. Postgres may still refuse it, for example by a constraint.
  */
 import type { ZodError } from "zod";
-import type { Envelope } from "../schema/envelope.ts";
+import { type Envelope, type PushableEnvelope, packEnvelope } from "../schema/envelope.ts";
 import { idempotentIds, idFromRaw, newId } from "../schema/event-ids.ts";
 import type { InputError } from "../schema/input-error.ts";
 import { fieldsOf } from "../schema/json-row.ts";
 import type { Stream } from "../schema/stream.ts";
-import type { ParsedBody } from "./parse-body.ts";
-import type { RawEvent } from "./raw-event.ts";
+import { type Capped, ErrorCap } from "./cap-errors.ts";
+import { errorOfStream, type RawEvent } from "./raw-event.ts";
 import { findUnsafeValue } from "./unsafe-json.ts";
 
-/** An event that is not accepted, because its client must change it. `index` is its place in the request. */
-export interface Rejected {
+/** An event that is not accepted, because its client must change it. */
+export interface Rejected extends Capped {
+  /** Its place in the request. */
   index: number;
-  errors: InputError[];
+  /** Its line in the request, in NDJSON. */
+  line?: number;
 }
 
 /**
- * Keeps each event only in encoded form (`dataJson`). A request may wait for seconds, and long-lived objects make garbage
- * collection slow.
+ * Keeps each event only in encoded form. A request may wait for seconds, and long-lived objects make garbage collection slow.
  */
 export interface Admission {
-  envelopes: Envelope[];
-  /** Whether the body can hold several events, so that one may be rejected alone. */
-  isBatch: boolean;
+  envelopes: PushableEnvelope[];
   /** The place of each envelope's event in the request. */
   indexes: number[];
   rejected: Rejected[];
   /** Whether at least one event was rejected because of its size. */
   isTooLarge: boolean;
+  /** How many events were rejected because the stream's own code threw an error. */
+  threw: number;
 }
 
 interface Options {
@@ -38,39 +39,63 @@ interface Options {
   keyName: string;
   idempotencyKey: string | undefined;
   eventMaxBytes: number;
-  /** When the request's body had been read, RFC 3339. */
+  /** When the request's body began to come, RFC 3339. */
   receivedAt: string;
+  /** Whether envelopes are packed: they are on their way to Redis. */
+  isPacked: boolean;
 }
 
 /** The most characters in an id that a client gives its event. */
 const RAW_ID_MAX = 512;
 
-/** Admits or rejects each event of a body. Throws the error of a stream's `toRow`. */
-export function admit(options: Options, { events, isBatch }: ParsedBody): Admission {
-  const admission: Admission = { envelopes: [], isBatch, indexes: [], rejected: [], isTooLarge: false };
-  const idempotentId =
-    options.idempotencyKey === undefined
-      ? undefined
-      : idempotentIds(options.stream.name, options.keyName, options.idempotencyKey);
-  for (const [index, event] of events.entries()) {
-    const result = admitOne(options, event, idempotentId);
-    if ("errors" in result) {
-      admission.rejected.push({ index, errors: result.errors });
-      admission.isTooLarge ||= result.isTooLarge ?? false;
-    } else {
-      admission.envelopes.push(result);
-      admission.indexes.push(index);
-    }
+/** Admits or rejects the events of one request, one after the other. */
+export class Admitting {
+  readonly admission: Admission = { envelopes: [], indexes: [], rejected: [], isTooLarge: false, threw: 0 };
+  readonly #options: Options;
+  readonly #idempotentId: ((json: string) => string) | undefined;
+  readonly #cap = new ErrorCap();
+  #count = 0;
+
+  constructor(options: Options) {
+    this.#options = options;
+    const { stream, keyName, idempotencyKey } = options;
+    this.#idempotentId =
+      idempotencyKey === undefined ? undefined : idempotentIds(stream.name, keyName, idempotencyKey);
   }
-  return admission;
+
+  /** Admits or rejects the next event. */
+  add(event: RawEvent): void {
+    const { admission } = this;
+    const index = this.#count++;
+    const result = admitSafely(this.#options, event, this.#idempotentId);
+    if (!("errors" in result)) {
+      admission.envelopes.push(this.#options.isPacked ? packEnvelope(result) : result);
+      admission.indexes.push(index);
+      return;
+    }
+    const line = event.line === undefined ? {} : { line: event.line };
+    admission.rejected.push({ index, ...line, ...this.#cap.cap(result.errors) });
+    admission.isTooLarge ||= result.isTooLarge ?? false;
+    admission.threw += result.threw ? 1 : 0;
+  }
 }
 
 interface Rejection {
   errors: InputError[];
-  isTooLarge?: boolean;
+  isTooLarge?: boolean | undefined;
+  threw?: boolean | undefined;
 }
 
 const reject = (path: string, message: string): Rejection => ({ errors: [{ path, message }] });
+
+/** Rejects an event if its stream's own code (schema, mapping) throws an error on it: it is one event's, not its batch's. */
+function admitSafely(...given: Parameters<typeof admitOne>): Envelope | Rejection {
+  try {
+    return admitOne(...given);
+  } catch (error) {
+    return { errors: [errorOfStream(error)], threw: true };
+  }
+}
 
 function admitOne(
   { stream, keyName, eventMaxBytes, receivedAt }: Options,
@@ -78,7 +103,7 @@ function admitOne(
   idempotentId: ((json: string) => string) | undefined,
 ): Envelope | Rejection {
   const error = event.error ?? (event.needsDeepCheck ? findUnsafeValue(event.value) : undefined);
-  if (error) return { errors: [error] };
+  if (error) return { errors: [error], isTooLarge: event.isTooLarge, threw: event.threw };
   const withoutId = takeId(event);
   if ("errors" in withoutId) return withoutId;
   const parsed = stream.schema.safeParse(withoutId.rest);

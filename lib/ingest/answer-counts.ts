@@ -6,7 +6,7 @@ import type { Log } from "../log.ts";
 
 const EVERY_MS = 10_000;
 
-const NOTHING = { accepted: 0, rejected: 0, shed: 0, storedThrough: 0 };
+const NOTHING = { accepted: 0, rejected: 0, shed: 0, storedThrough: 0, threw: 0 };
 export type Counted = typeof NOTHING;
 
 export class AnswerCounts {

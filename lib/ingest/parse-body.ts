@@ -1,124 +1,119 @@
 /**
- * Parses a body into its events, by media type: JSON, NDJSON, CloudEvents (structured, batched, binary). This file checks
- * only the body's syntax and the form of a CloudEvent. `admit.ts` checks whether an event fits its stream.
+ * Parses a body into its events, by media type, as its bytes come: JSON, NDJSON, CloudEvents (structured, batched, binary). Each
+ * event is parsed alone, after `split-events.ts` has found it small and flat enough. This file checks only the body's syntax and
+ * the form of a CloudEvent. `admit.ts` checks whether an event fits its stream.
  */
+import { isUtf8 } from "node:buffer";
 import type { Stream } from "../schema/stream.ts";
 import { attributesOf, fromCloudEvent } from "./cloud-event.ts";
 import type { Headers, MediaType } from "./media-type.ts";
-import { BodySyntaxError, type RawEvent } from "./raw-event.ts";
-import { hasUnsafeMarks } from "./unsafe-json.ts";
+import { BodySyntaxError, errorOfStream, type RawEvent } from "./raw-event.ts";
+import { EventSplitter, type Framing, type Part, type SplitLimits, UNPARSED_DEPTH } from "./split-events.ts";
+import { hasUnsafeMarks, NESTING_MAX } from "./unsafe-json.ts";
 
-export interface ParsedBody {
-  events: RawEvent[];
-  /** Whether the body can hold several events, so that one may be rejected alone. True even if it holds one. */
-  isBatch: boolean;
-}
+const FRAMINGS: Record<MediaType, Framing> = {
+  json: "array-or-one",
+  ndjson: "lines",
+  cloudevent: "one",
+  "cloudevent-batch": "array",
+  "cloudevent-binary": "one",
+};
 
-const utf8 = new TextDecoder("utf-8", { fatal: true });
-
-/** The body holds too many events. The answer is a 413. */
-export class TooMany extends Error {
-  override name = "TooMany";
+interface Options extends SplitLimits {
+  stream: Stream;
+  type: MediaType;
+  headers: Headers;
 }
 
 /**
- * Parses a body of at most `eventsMax` events. Throws BodySyntaxError if the body does not have its media type's syntax, or
- * holds no event. Throws TooMany if it holds more events; NDJSON lines over the limit are then not parsed.
+ * Parses one body. Give it each chunk in order, then call `end`. Both throw BodySyntaxError if the body does not have its media
+ * type's syntax or holds no event, and TooMany if it holds too many.
  */
-export function parseBody(
-  stream: Stream,
-  type: MediaType,
-  headers: Headers,
-  body: Uint8Array,
-  eventsMax: number,
-): ParsedBody {
-  const text = decode(body);
-  const parsed = parseText(stream, type, headers, text, eventsMax);
-  if (parsed.events.length === 0) throw new BodySyntaxError("expected at least one event, got none");
-  return parsed;
+export class BodyParser {
+  readonly #options: Options;
+  readonly #splitter: EventSplitter;
+  #isEmpty = true;
+
+  constructor(options: Options) {
+    this.#options = options;
+    this.#splitter = new EventSplitter(FRAMINGS[options.type], options);
+  }
+
+  /** Whether the body can hold several events, so that one may be rejected alone. True even if it holds one. Known at the end. */
+  get isBatch(): boolean {
+    return this.#splitter.isBatch;
+  }
+
+  /** Yields the events that end in this chunk. */
+  *parse(chunk: Buffer): Generator<RawEvent, void, undefined> {
+    for (const part of this.#splitter.split(chunk)) yield this.#eventOf(part);
+  }
+
+  /** Yields what only the body's end ends. */
+  *end(): Generator<RawEvent, void, undefined> {
+    for (const part of this.#splitter.end()) yield this.#eventOf(part);
+    if (this.#isEmpty) throw new BodySyntaxError("expected at least one event, got none");
+  }
+
+  #eventOf(part: Part): RawEvent {
+    this.#isEmpty = false;
+    const event = this.#parsed(part);
+    return this.#options.type === "ndjson" ? { ...event, line: part.line } : event;
+  }
+
+  #parsed(part: Part): RawEvent {
+    const { type, headers } = this.#options;
+    if (part.bytes === undefined) return this.#tooMuch(part);
+    const parsed = parseJson(part.bytes, part.depth);
+    if ("problem" in parsed) {
+      if (type !== "ndjson") throw new BodySyntaxError(parsed.problem);
+      return { value: undefined, needsDeepCheck: false, error: { path: "", message: parsed.problem } };
+    }
+    const { value, needsDeepCheck } = parsed;
+    if (type === "cloudevent-binary") return this.#mapped({ ...attributesOf(headers), data: value }, true);
+    if (!this.isBatch) expectObject(value);
+    return type === "cloudevent" || type === "cloudevent-batch"
+      ? this.#mapped(value, needsDeepCheck)
+      : parsed;
+  }
+
+  /** The event of a CloudEvent. The stream's own mapping may throw an error. */
+  #mapped(value: unknown, needsDeepCheck: boolean): RawEvent {
+    try {
+      return fromCloudEvent(this.#options.stream, value, needsDeepCheck);
+    } catch (error) {
+      return { value, needsDeepCheck: false, error: errorOfStream(error), threw: true };
+    }
+  }
+
+  /** An event that was not parsed, because it is far too deep or certain to be too large. */
+  #tooMuch({ depth }: Part): RawEvent {
+    const isTooDeep = depth > UNPARSED_DEPTH;
+    const message = isTooDeep
+      ? `nested deeper than ${NESTING_MAX} levels`
+      : `expected at most ${this.#options.eventMaxBytes} bytes of JSON`;
+    return { value: undefined, needsDeepCheck: false, error: { path: "", message }, isTooLarge: !isTooDeep };
+  }
 }
 
-function decode(body: Uint8Array): string {
+/** Parses one text. It is searched for unsafe values if it has a mark of one, or if a mapping could make it too deep. */
+function parseJson(
+  bytes: Buffer,
+  depth: number,
+): { value: unknown; needsDeepCheck: boolean } | { problem: string } {
+  if (!isUtf8(bytes)) return { problem: "expected UTF-8 text" };
+  const text = bytes.toString();
   try {
-    return utf8.decode(body);
+    return {
+      value: JSON.parse(text),
+      needsDeepCheck: depth > NESTING_MAX / 2 || hasUnsafeMarks(text),
+    };
   } catch {
-    throw new BodySyntaxError("expected UTF-8 text");
+    return { problem: "expected JSON" };
   }
 }
 
-function parseText(
-  stream: Stream,
-  type: MediaType,
-  headers: Headers,
-  text: string,
-  eventsMax: number,
-): ParsedBody {
-  const needsDeepCheck = hasUnsafeMarks(text);
-  switch (type) {
-    case "json": {
-      const value = parseJson(text);
-      return Array.isArray(value)
-        ? { events: atMost(eventsMax, value).map((one) => ({ value: one, needsDeepCheck })), isBatch: true }
-        : { events: [{ value: objectOf(value), needsDeepCheck }], isBatch: false };
-    }
-    case "ndjson":
-      return { events: parseLines(text, eventsMax), isBatch: true };
-    case "cloudevent":
-      return { events: [fromCloudEvent(stream, objectOf(parseJson(text)), needsDeepCheck)], isBatch: false };
-    case "cloudevent-batch": {
-      const value = parseJson(text);
-      if (!Array.isArray(value)) throw new BodySyntaxError("expected an array of CloudEvents");
-      return {
-        events: atMost(eventsMax, value).map((one) => fromCloudEvent(stream, one, needsDeepCheck)),
-        isBatch: true,
-      };
-    }
-    case "cloudevent-binary": {
-      const data = parseJson(text);
-      return {
-        events: [fromCloudEvent(stream, { ...attributesOf(headers), data }, true)],
-        isBatch: false,
-      };
-    }
-  }
-}
-
-function parseJson(text: string, where = ""): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    throw new BodySyntaxError(`expected JSON${where}`);
-  }
-}
-
-function objectOf(value: unknown): object {
-  if (typeof value !== "object" || value === null)
-    throw new BodySyntaxError(
-      `expected an object or an array, got ${value === null ? "null" : typeof value}`,
-    );
-  return value;
-}
-
-function atMost<T>(eventsMax: number, events: readonly T[]): readonly T[] {
-  if (events.length > eventsMax) throw tooMany(eventsMax);
-  return events;
-}
-
-const tooMany = (eventsMax: number) => new TooMany(`expected at most ${eventsMax} events`);
-
-/** Parses one event from each line, and skips blank lines. */
-function parseLines(text: string, eventsMax: number): RawEvent[] {
-  const events: RawEvent[] = [];
-  let number = 0;
-  for (let start = 0; start < text.length; ) {
-    const newline = text.indexOf("\n", start);
-    const end = newline === -1 ? text.length : newline;
-    const line = text.slice(start, end).trim();
-    start = end + 1;
-    number += 1;
-    if (line === "") continue;
-    if (events.length === eventsMax) throw tooMany(eventsMax);
-    events.push({ value: parseJson(line, ` on line ${number}`), needsDeepCheck: hasUnsafeMarks(line) });
-  }
-  return events;
+function expectObject(value: unknown): void {
+  if (typeof value === "object" && value !== null) return;
+  throw new BodySyntaxError(`expected an object or an array, got ${value === null ? "null" : typeof value}`);
 }

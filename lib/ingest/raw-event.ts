@@ -8,11 +8,28 @@ export interface RawEvent {
   value: unknown;
   /** Whether the text may hold an unsafe value, so that `findUnsafeValue` must look. */
   needsDeepCheck: boolean;
-  /** An error in the form of a CloudEvent. */
-  error?: InputError;
+  /** Why it cannot be accepted, whatever its stream is: an error in the form of a CloudEvent, a line that is not JSON. */
+  error?: InputError | undefined;
+  /** Whether that error is its size. */
+  isTooLarge?: boolean;
+  /** Whether that error is of the stream's own code, which threw it. */
+  threw?: boolean;
+  /** The line on which it begins, in NDJSON. */
+  line?: number;
 }
 
 /** The body's syntax is wrong. The answer is a 400 with this message. */
 export class BodySyntaxError extends Error {
   override name = "BodySyntaxError";
+}
+
+/** The body holds too many events. The answer is a 413. */
+export class TooMany extends Error {
+  override name = "TooMany";
+}
+
+/** What the sender is told if the stream's own code (its schema, a mapping) throws an error on an event. */
+export function errorOfStream(error: unknown): InputError {
+  const name = error instanceof Error ? error.name : typeof error;
+  return { path: "", message: `the stream's own code fails on this event (${name})` };
 }

@@ -7,7 +7,7 @@
  * - Nesting deeper than 64.
  *
  * A walk through every value would cost more than parsing it. So `hasUnsafeMarks` looks at the raw text first. If the text has
- * none of these marks, its values are safe.
+ * none of these marks, and `split-events.ts` counted few levels, its values are safe.
  */
 import type { InputError } from "../schema/input-error.ts";
 
@@ -19,46 +19,12 @@ const ESCAPE = /\\u(?:00|d[89a-f])/i;
 /** A long run of digits, or an exponent. */
 const NUMBER = /\d(?:\d{15}|[eE][+-]?\d)/;
 
-/** Whether the text has one of the marks, except nesting. One expression for all of them takes half as long again. */
-const hasUnsafeLiteral = (text: string): boolean =>
+/**
+ * Whether the raw text has a mark, except nesting, so that its value must be searched. One expression for all of them takes half
+ * as long again.
+ */
+export const hasUnsafeMarks = (text: string): boolean =>
   text.includes("__proto__") || (text.includes("\\u") && ESCAPE.test(text)) || NUMBER.test(text);
-
-/** Whether the raw text has a mark, so that its value must be searched. */
-export function hasUnsafeMarks(text: string): boolean {
-  return hasUnsafeLiteral(text) || (opensMoreThan(text, NESTING_MAX) && nestsDeeperThan(text, NESTING_MAX));
-}
-
-/** Whether the text has more than `limit` opening brackets. With fewer it cannot nest deeper than `limit`. */
-function opensMoreThan(text: string, limit: number): boolean {
-  let opens = 0;
-  for (const bracket of ["{", "["])
-    for (let at = text.indexOf(bracket); at !== -1; at = text.indexOf(bracket, at + 1))
-      if (++opens > limit) return true;
-  return false;
-}
-
-/** Whether the brackets outside strings nest deeper than `limit`. Takes one pass, and expects valid JSON. */
-function nestsDeeperThan(text: string, limit: number): boolean {
-  let depth = 0;
-  for (let at = 0; at < text.length; at++) {
-    const code = text.charCodeAt(at);
-    if (code === 0x22) at = endOfString(text, at);
-    else if (code === 0x7b || code === 0x5b) {
-      if (++depth > limit) return true;
-    } else if (code === 0x7d || code === 0x5d) depth -= 1;
-  }
-  return false;
-}
-
-/** Finds the end of the string that begins at `start`: the next quote that is not escaped. */
-function endOfString(text: string, start: number): number {
-  for (let end = text.indexOf('"', start + 1); end !== -1; end = text.indexOf('"', end + 1)) {
-    let slashes = 0;
-    while (text.charCodeAt(end - 1 - slashes) === 0x5c) slashes += 1;
-    if (slashes % 2 === 0) return end;
-  }
-  return text.length;
-}
 
 /** Finds the first unsafe value in a parsed value, with its path; undefined: it has none. */
 export function findUnsafeValue(value: unknown, path: (string | number)[] = []): InputError | undefined {

@@ -9,7 +9,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
 import { leaseKey } from "../../lib/buffer/redis-keys.ts";
 import { drain } from "../../lib/drain/drain.ts";
 import { accept } from "../../lib/ingest/accept.ts";
-import { admit } from "../../lib/ingest/admit.ts";
+import { Admitting } from "../../lib/ingest/admit.ts";
 import { noFlush } from "../../lib/ingest/eager-flush.ts";
 import { PartitionChoice } from "../../lib/ingest/partition-choice.ts";
 import { createPusher } from "../../lib/ingest/push.ts";
@@ -126,19 +126,12 @@ describe("wherever an ingest instance dies", () => {
       now: Date.now,
       log,
     });
-    const admission = admit(
-      {
-        stream,
-        keyName: "tester",
-        idempotencyKey: randomUUID(),
-        eventMaxBytes: 10_000,
-        receivedAt: new Date().toISOString(),
-      },
-      {
-        events: Array.from({ length: 5 }, (_, i) => ({ value: { n: i + 1 }, needsDeepCheck: false })),
-        isBatch: true,
-      },
-    );
+    const admitting = new Admitting({
+      ...{ stream, keyName: "tester", idempotencyKey: randomUUID(), eventMaxBytes: 10_000 },
+      ...{ receivedAt: new Date().toISOString(), isPacked: ack === "buffered" },
+    });
+    for (let n = 1; n <= 5; n++) admitting.add({ value: { n }, needsDeepCheck: false });
+    const { admission } = admitting;
     const writeThrough = createWriteThrough(wrap(world.store), 2);
     const answer = accept(
       { push, writeThrough, setAside: async () => new Set<string>() },

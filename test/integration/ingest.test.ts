@@ -267,10 +267,38 @@ describe("forms of a body", () => {
     await expectConserved(world, "events", answer.body.ids);
   });
 
-  test("NDJSON with one broken line is a 400 that names the line, and nothing is kept", async () => {
-    const answer = await ingest.postRaw("events", "application/x-ndjson", `${JSON.stringify(event(1))}\n{`);
-    expectProblem(answer, 400);
-    expect(answer.body.detail).toContain("line 2");
+  test("NDJSON with broken lines: each is a rejected item with its line's number, the others are stored", async () => {
+    const lines = [
+      JSON.stringify(event(1)),
+      "",
+      "{",
+      '{"type":"\\ud800"',
+      "nonsense",
+      JSON.stringify(event(2)),
+      "7",
+    ];
+    const answer = await ingest.postRaw("events", "application/x-ndjson", lines.join("\n"));
+    expect(answer.status).toBe(202);
+    expect(answer.body).toMatchObject({
+      accepted: 2,
+      rejected: [
+        { index: 1, line: 3, errors: [{ path: "", message: "expected JSON" }] },
+        { index: 2, line: 4, errors: [{ message: "expected JSON" }] },
+        { index: 3, line: 5, errors: [{ message: "expected JSON" }] },
+        { index: 5, line: 7, errors: [{ message: "expected an object" }] },
+      ],
+    });
+    await drainAll();
+    await expectConserved(world, "events", answer.body.ids);
+  });
+
+  test("NDJSON of which no line is JSON is a 422 that names the lines", async () => {
+    const answer = await ingest.postRaw("events", "application/jsonl", "\n{\n}");
+    expectProblem(answer, 422);
+    expect(answer.body.errors).toMatchObject([
+      { index: 0, line: 2 },
+      { index: 1, line: 3 },
+    ]);
     await expectConserved(world, "events", []);
   });
 
@@ -347,7 +375,7 @@ describe("forms of a body", () => {
 describe("refusals", () => {
   const text = JSON.stringify(event());
   const json = { "content-type": "application/json" };
-  const plain = { "content-type": "text/plain" };
+  const plain = { "content-type": "application/xml" };
   const bearer = (key: string) => ({ authorization: `Bearer ${key}` });
   const long = "x".repeat(30_000);
 
@@ -453,7 +481,7 @@ describe("refusals", () => {
     try {
       const first = await limited.post("events", Array(20).fill(event()));
       expect(first.status).toBe(202);
-      expectProblem(await limited.post("events", { type: 1 }), 422); // judged before the bucket
+      expectProblem(await limited.postRaw("events", "application/json", "{"), 429); // before its body is parsed
       world.upstash.setFault(() => ({ kind: "refuse" }));
       world.neon.setFault(() => ({ kind: "refuse" }));
       const refused = await limited.post("events", [event(), event(), event(), event()]);

@@ -6,6 +6,8 @@ import { createBuffer } from "../../lib/buffer/buffer.ts";
 import { createHeldNotes } from "../../lib/buffer/held-note.ts";
 import { connectRedis } from "../../lib/buffer/redis-client.ts";
 import type { Config } from "../../lib/config.ts";
+import { CpuTurns } from "../../lib/flow/cpu-turns.ts";
+import { Room } from "../../lib/flow/room.ts";
 import { AnswerCounts } from "../../lib/ingest/answer-counts.ts";
 import { type Flush, noFlush } from "../../lib/ingest/eager-flush.ts";
 import { PartitionChoice } from "../../lib/ingest/partition-choice.ts";
@@ -26,6 +28,10 @@ export interface Overrides extends Partial<Config> {
   store?: Store;
   /** Stands for pushing. */
   push?: ReturnType<typeof createPusher>;
+  /** Whether the buffer is full. */
+  isShedding?: (stream: string) => Promise<boolean>;
+  /** The room of all large bodies under way. @default 50 MB */
+  room?: Room;
   /** How long one LPUSH may take, in milliseconds. @default 2000 */
   pushTimeoutMs?: number;
   /** Depth from which it pushes to the next partition. @default 1600 */
@@ -87,6 +93,9 @@ export async function serveIngest(world: World, overrides: Overrides = {}) {
     store,
     buckets: new TokenBuckets(config.keyEventsPerSecond, now),
     counts: new AnswerCounts(world.log, now),
+    isShedding: overrides.isShedding ?? (async () => false),
+    room: overrides.room ?? new Room(50_000_000),
+    turns: new CpuTurns(),
     now,
     ...{ bodyMaxBytes: config.bodyMaxBytes, eventMaxBytes: config.eventMaxBytes },
     ...{ eventsMax: config.eventsMax, corsOrigins: config.corsOrigins },

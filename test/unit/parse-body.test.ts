@@ -1,30 +1,44 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { mediaTypeOf } from "../../lib/ingest/media-type.ts";
-import { type ParsedBody, parseBody, TooMany } from "../../lib/ingest/parse-body.ts";
-import { BodySyntaxError } from "../../lib/ingest/raw-event.ts";
+import { type MediaType, mediaTypeOf } from "../../lib/ingest/media-type.ts";
+import { BodyParser } from "../../lib/ingest/parse-body.ts";
+import { BodySyntaxError, type RawEvent, TooMany } from "../../lib/ingest/raw-event.ts";
 import events from "../streams/events.ts";
 
-const parse = (type: Parameters<typeof parseBody>[1], body: string | Uint8Array, headers = {}): ParsedBody =>
-  parseBody(events, type, headers, typeof body === "string" ? Buffer.from(body) : body, 1000);
+interface Parsed {
+  events: RawEvent[];
+  isBatch: boolean;
+}
+
+/** Parses a body that comes in pieces of so many bytes. */
+function parse(
+  type: MediaType,
+  body: string | Uint8Array,
+  { headers = {}, eventsMax = 1000, eventMaxBytes = 32_768, pieceBytes = 65_536 } = {},
+): Parsed {
+  const parser = new BodyParser({ stream: events, type, headers, eventsMax, eventMaxBytes });
+  const bytes = Buffer.from(body);
+  const parsed: RawEvent[] = [];
+  for (let at = 0; at < bytes.length; at += pieceBytes)
+    parsed.push(...parser.parse(bytes.subarray(at, at + pieceBytes)));
+  parsed.push(...parser.end());
+  return { events: parsed, isBatch: parser.isBatch };
+}
 
 test.each([
   ["ndjson", "{}\n\n{}\n{}"],
   ["json", "[{},{},{}]"],
   ["cloudevent-batch", "[{},{},{}]"],
-] as const)(
-  "of %s more events than are accepted are refused before anything is made of them",
-  (type, body) => {
-    expect(() => parseBody(events, type, {}, Buffer.from(body), 2)).toThrow(TooMany);
-    expect(parseBody(events, type, {}, Buffer.from(body), 3).events).toHaveLength(3);
-  },
-);
+] as const)("of %s more events than are accepted are refused", (type, body) => {
+  expect(() => parse(type, body, { eventsMax: 2 })).toThrow(TooMany);
+  expect(parse(type, body, { eventsMax: 3 }).events).toHaveLength(3);
+});
 
 test("8 MB of blank lines make no event and no mess", () => {
   expect(() => parse("ndjson", "\n".repeat(8_000_000))).toThrow("expected at least one event");
 });
 
-const values = ({ events }: ParsedBody) => events.map(({ value }) => value);
+const values = ({ events }: Parsed) => events.map(({ value }) => value);
 
 describe("the media type decides the form", () => {
   test.each([
@@ -32,20 +46,34 @@ describe("the media type decides the form", () => {
     ["Application/JSON; charset=UTF-8", "json"],
     ['application/json;charset="utf-8"', "json"],
     ["application/x-ndjson", "ndjson"],
+    ["application/ndjson", "ndjson"],
+    ["application/jsonl", "ndjson"],
+    ["text/plain", "json"],
+    ["text/plain;charset=UTF-8", "json"],
     ["application/cloudevents+json; charset=utf-8", "cloudevent"],
     ["application/cloudevents-batch+json", "cloudevent-batch"],
-    ["application/json; charset=iso-8859-1", undefined],
-    ["application/vnd.github+json", undefined],
-    ["text/plain", undefined],
-    ["", undefined],
-    [undefined, undefined],
   ])("%s is %s", (type, form) => expect(mediaTypeOf({ "content-type": type })).toBe(form));
+
+  test.each([
+    "application/json; charset=iso-8859-1",
+    "application/vnd.github+json",
+    "application/x-www-form-urlencoded",
+    "constructor",
+    "__proto__",
+    "toString",
+  ])("%s is not taken; the answer names it", (type) =>
+    expect(mediaTypeOf({ "content-type": type })).toEqual({ problem: expect.stringContaining(type) }),
+  );
+
+  test.each(["", undefined])("none is not taken; the answer names those that are", (type) =>
+    expect(mediaTypeOf({ "content-type": type })).toEqual({
+      problem: expect.stringMatching(/application\/json.*application\/x-ndjson.*got none/),
+    }),
+  );
 
   test.each([
     ["application/json", "cloudevent-binary"],
     ["application/vnd.shop.order+json", "cloudevent-binary"],
-    ["text/plain", undefined],
-    [undefined, undefined],
   ])("with ce-specversion, %s is %s", (type, form) =>
     expect(mediaTypeOf({ "content-type": type, "ce-specversion": "1.0" })).toBe(form),
   );
@@ -75,7 +103,117 @@ describe("JSON", () => {
   });
 });
 
+/** What JSON.parse makes of the whole text, as events; undefined: it is no body. */
+function eventsOfWhole(text: string): unknown[] | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    if (typeof value !== "object" || value === null) return undefined;
+    return Array.isArray(value) ? (value.length > 0 ? value : undefined) : [value];
+  } catch {
+    return undefined;
+  }
+}
+
+test("split on its bytes and in any pieces, a body gives what JSON.parse gives of the whole", () => {
+  const blank = fc.constantFrom("", " ", "\n", "\t \r\n");
+  const token = fc.constantFrom(
+    "[",
+    "]",
+    "{",
+    "}",
+    ",",
+    ":",
+    '"',
+    "\\",
+    "1",
+    "e",
+    "null",
+    '"a"',
+    '"\\""',
+    '"],["',
+    " ",
+  );
+  const text = fc.oneof(
+    {
+      weight: 2,
+      arbitrary: fc
+        .tuple(fc.array(fc.json()), blank, blank)
+        .map(([items, a, b]) => `${a}[${a}${items.join(`${b},${a}`)}${b}]${b}`),
+    },
+    { weight: 1, arbitrary: fc.json() },
+    { weight: 3, arbitrary: fc.array(token, { maxLength: 12 }).map((tokens) => tokens.join("")) },
+    { weight: 1, arbitrary: fc.array(token, { maxLength: 12 }).map((tokens) => `[${tokens.join("")}]`) },
+  );
+  fc.assert(
+    fc.property(text, fc.integer({ min: 1, max: 20 }), (body, pieceBytes) => {
+      const expected = eventsOfWhole(body);
+      if (expected === undefined) expect(() => parse("json", body, { pieceBytes })).toThrow(BodySyntaxError);
+      else expect(values(parse("json", body, { pieceBytes }))).toEqual(expected);
+    }),
+    { numRuns: 3000 },
+  );
+});
+
+describe("an event is judged on its bytes before it is parsed", () => {
+  const message = ({ events: [event] }: Parsed) => event?.error?.message;
+
+  test.each([
+    ["8 MB of brackets", "[".repeat(8_000_000), "nested deeper than 64 levels"],
+    ["8 MB of brackets in a field", `{"a":${"[".repeat(8_000_000)}`, "nested deeper than 64 levels"],
+    ["8 MB of objects", `{"a":`.repeat(1_600_000), "nested deeper than 64 levels"],
+    ["8 MB of keys", `{${'"k":1,'.repeat(1_300_000)}"k":1}`, "expected at most 32768 bytes of JSON"],
+    ["8 MB of one string", `{"a":"${"x".repeat(8_000_000)}"}`, "expected at most 32768 bytes of JSON"],
+    ["8 MB of a number", `{"a":${"1".repeat(8_000_000)}}`, "expected at most 32768 bytes of JSON"],
+  ])("%s is not parsed", (_, body, told) => {
+    const asObject = body.startsWith("{") ? body : `{"a":${body}`;
+    expect(message(parse("json", asObject))).toBe(told);
+    expect(message(parse("ndjson", asObject))).toBe(told);
+  });
+
+  test("an array of millions of values is refused at the first event too many", () => {
+    expect(() => parse("json", `[${"[],".repeat(2_600_000)}`)).toThrow(TooMany);
+  });
+
+  test("8 MB of blanks around and between are not counted", () => {
+    const blanks = " ".repeat(2_000_000);
+    expect(values(parse("json", `${blanks}{${blanks}"a":${blanks}1}${blanks}`))).toEqual([{ a: 1 }]);
+  });
+
+  test("an event of the largest size passes in its longest spelling", () => {
+    const text = "x".repeat(32_768 - 8);
+    const spelt = [...text].map(() => "\\u0078").join("");
+    expect(values(parse("json", `{"a":"${spelt}"}`))).toEqual([{ a: text }]);
+  });
+
+  test("what comes after an event that is too large is parsed", () => {
+    const large = `{"a":"${"x".repeat(300_000)}"}`;
+    expect(
+      parse("ndjson", `${large}\n{"a":1}`).events.map(({ value, isTooLarge }) => [value, isTooLarge]),
+    ).toEqual([
+      [undefined, true],
+      [{ a: 1 }, undefined],
+    ]);
+    expect(values(parse("json", `[${large},{"a":1}]`))).toEqual([undefined, { a: 1 }]);
+  });
+});
+
 describe("NDJSON", () => {
+  test("a line that is not JSON is one event with an error; each has its line's number", () => {
+    const { events } = parse("ndjson", `{"a":1}\n\n{"a":\n"\\\n{"a":2}`, { pieceBytes: 3 });
+    expect(events.map(({ line, value, error }) => [line, value, error?.message])).toEqual([
+      [1, { a: 1 }, undefined],
+      [3, undefined, "expected JSON"],
+      [4, undefined, "expected JSON"],
+      [5, { a: 2 }, undefined],
+    ]);
+    const bytes = Buffer.concat([Buffer.from(`{"a":1}\n"`), Buffer.from([0xff]), Buffer.from(`"\n{"a":2}`)]);
+    expect(parse("ndjson", bytes).events.map(({ error }) => error?.message)).toEqual([
+      undefined,
+      "expected UTF-8 text",
+      undefined,
+    ]);
+  });
+
   test("any value is a line's event: whether it fits is judged later", () => {
     expect(values(parse("ndjson", `{"a":1}\n2\n\r\n "x" \r\n`))).toEqual([{ a: 1 }, 2, "x"]);
   });
@@ -125,7 +263,7 @@ describe("CloudEvents", () => {
     );
     const structured = parse("cloudevent", JSON.stringify({ ...attributes, data })).events[0];
     const [batched] = parse("cloudevent-batch", JSON.stringify([{ ...attributes, data }])).events;
-    const [binary] = parse("cloudevent-binary", JSON.stringify(data), headers).events;
+    const [binary] = parse("cloudevent-binary", JSON.stringify(data), { headers }).events;
     expect(structured?.value).toEqual({
       type: "t",
       payload: { a: 1 },
@@ -140,7 +278,7 @@ describe("CloudEvents", () => {
     expect(() => parse("cloudevent", "1")).toThrow(BodySyntaxError);
     expect(() => parse("cloudevent-batch", JSON.stringify(event))).toThrow(BodySyntaxError);
     expect(() => parse("cloudevent-batch", "[]")).toThrow("at least one");
-    expect(() => parse("cloudevent-binary", "{}", { "ce-type": "%zz" })).toThrow("ce-type");
+    expect(() => parse("cloudevent-binary", "{}", { headers: { "ce-type": "%zz" } })).toThrow("ce-type");
   });
 });
 
@@ -157,7 +295,7 @@ test("whatever the bytes are, there is an answer: events, or a BodySyntaxError",
   fc.assert(
     fc.property(type, body, (form, bytes) => {
       try {
-        expect(parse(form, bytes, { "ce-id": "1" }).events.length).toBeGreaterThan(0);
+        expect(parse(form, bytes, { headers: { "ce-id": "1" } }).events.length).toBeGreaterThan(0);
       } catch (error) {
         expect(error).toBeInstanceOf(BodySyntaxError);
       }

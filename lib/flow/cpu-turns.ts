@@ -1,0 +1,84 @@
+/**
+ * Shares one thread among long pieces of work, so that none of them stalls it. Work is cut into steps. All steps together get a
+ * few milliseconds in each turn of the event loop; what is left waits for the next turn, and the work that has used the least
+ * time goes first (least attained service). So many large requests slow one another down, and a small one passes them.
+ */
+
+/** The time for steps in one turn of the event loop, in milliseconds. One step may take longer. */
+const TURN_MS = 5;
+
+/** One piece of work, as the turns know it: what it has used so far, in milliseconds. */
+export interface Work {
+  spentMs: number;
+}
+
+/**
+ * Gives turns.
+ *
+ * @example
+ * const work = { spentMs: 0 };
+ * const waiting = turns.run(work, steps()); // undefined: all of it ran at once
+ * if (waiting) await waiting;
+ */
+export class CpuTurns {
+  readonly #nowMs: () => number;
+  readonly #waiting: { work: Work; resume: () => void }[] = [];
+  #leftMs = TURN_MS;
+  #isTurnEnding = false;
+
+  constructor(nowMs: () => number = () => performance.now()) {
+    this.#nowMs = nowMs;
+  }
+
+  /** Runs the steps to their end: at once if the turn has time left for them, else over several turns. Throws their error. */
+  run(work: Work, steps: Iterator<unknown>): Promise<void> | undefined {
+    const isDone = this.#waiting.length === 0 && this.#leftMs > 0 && this.#runSome(work, steps);
+    return isDone ? undefined : this.#runLater(work, steps);
+  }
+
+  async #runLater(work: Work, steps: Iterator<unknown>): Promise<void> {
+    do {
+      await new Promise<void>((resume) => {
+        this.#waiting.push({ work, resume });
+        this.#endTurn();
+      });
+    } while (!this.#runSome(work, steps));
+  }
+
+  /** Runs steps while the turn has time. Returns whether all are done. */
+  #runSome(work: Work, steps: Iterator<unknown>): boolean {
+    const startedAtMs = this.#nowMs();
+    let spentMs = 0;
+    try {
+      for (;;) {
+        if (steps.next().done) return true;
+        spentMs = this.#nowMs() - startedAtMs;
+        if (spentMs >= this.#leftMs) return false;
+      }
+    } finally {
+      spentMs = this.#nowMs() - startedAtMs;
+      work.spentMs += spentMs;
+      this.#leftMs -= spentMs;
+      this.#endTurn();
+    }
+  }
+
+  /** Begins the next turn once the event loop has looked at everything else. */
+  #endTurn(): void {
+    if (this.#isTurnEnding) return;
+    this.#isTurnEnding = true;
+    setImmediate(() => {
+      this.#isTurnEnding = false;
+      this.#leftMs = TURN_MS;
+      this.#next()?.resume();
+    });
+  }
+
+  /** Takes out the waiting work that has used the least time. */
+  #next() {
+    let least = 0;
+    for (let i = 1; i < this.#waiting.length; i++)
+      if ((this.#waiting[i]?.work.spentMs ?? 0) < (this.#waiting[least]?.work.spentMs ?? 0)) least = i;
+    return this.#waiting.splice(least, 1)[0];
+  }
+}

@@ -1,0 +1,36 @@
+/**
+ * Caps what a sender is told of its errors, so that no answer is larger than what was sent. Each rejected event keeps its place
+ * and its first error always, so that a partial answer stays usable. Only further errors and long texts are cut, and how much.
+ */
+import type { InputError } from "../schema/input-error.ts";
+
+/** The most errors of one event, and the most of one request beside the first of each event. */
+const EVENT_MAX = 20;
+const REQUEST_MAX = 100;
+/** The most characters of a path or a message: both can repeat what was sent. */
+const TEXT_MAX = 200;
+
+export interface Capped {
+  errors: InputError[];
+  /** How many errors are left out; absent: none. */
+  more?: number;
+}
+
+/** Caps the errors of one request's events, one event after the other. */
+export class ErrorCap {
+  #left = REQUEST_MAX;
+
+  /** Caps one event's errors. There is at least one. */
+  cap(errors: readonly InputError[]): Capped {
+    const kept = errors.slice(0, Math.max(1, Math.min(EVENT_MAX, this.#left)));
+    this.#left = Math.max(0, this.#left - kept.length);
+    const more = errors.length - kept.length;
+    const told = kept.map(({ path, message }) => ({ path: shorten(path), message: shorten(message) }));
+    return more > 0 ? { errors: told, more } : { errors: told };
+  }
+}
+
+function shorten(text: string): string {
+  if (text.length <= TEXT_MAX) return text;
+  return `${text.slice(0, TEXT_MAX).toWellFormed()}… (${text.length - TEXT_MAX} more characters)`;
+}
