@@ -89,7 +89,7 @@ function openPusher(config: Config, buffer: Buffer, log: Log) {
     partitions: config.partitions,
     bufferMaxBytes: config.bufferMaxBytes,
     moveOnAtDepth: config.flushThreshold * DEEP_THRESHOLDS,
-    depthOf: buffer.depth,
+    measure: buffer.measure,
     now: Date.now,
     log,
   });
@@ -113,18 +113,19 @@ export async function wireIngest(streams: Registry): Promise<Served> {
   const buffer = createBuffer(redis);
   const heldNotes = createHeldNotes(redis);
   const counts = new AnswerCounts(log, now);
+  const { push, isShedding } = openPusher(config, buffer, log);
   const handler = createIngest({
     streams,
     apiKeys: config.apiKeys,
+    isShedding,
     accepting: {
-      push: openPusher(config, buffer, log),
+      push,
       writeThrough: createWriteThrough(store, config.writeThroughConcurrency),
       setAside: createSetAside({ store, buffer, heldNotes, streams, log }),
     },
     store,
     buckets: new TokenBuckets(config.keyEventsPerSecond, now),
     counts,
-    isShedding: async () => false,
     room: new Room(BODIES_MAX_BYTES),
     turns: new CpuTurns(),
     now,

@@ -24,7 +24,7 @@ import {
 } from "./redis-keys.ts";
 
 /** What the buffer uses of the client: any client with these will do. */
-type Client = Pick<Redis, "createScript" | "exists" | "hmget" | "llen" | "lpush" | "pipeline">;
+type Client = Pick<Redis, "createScript" | "eval" | "exists" | "hmget" | "lpush" | "pipeline">;
 
 /** Bounds of one LPUSH, for those who split. Upstash takes 10 MB a request; JSON in JSON grows by up to a half. */
 export const PUSH_LIMITS = { maxCount: 5000, maxBytes: 4_000_000 };
@@ -35,6 +35,9 @@ export const PUSH_LIMITS = { maxCount: 5000, maxBytes: 4_000_000 };
  * backslash becomes two characters.
  */
 const CLAIM_MAX_BYTES = 5_000_000;
+
+/** Envelopes of each of the three runs by which a long list is measured. */
+const MEASURED_RUN = 64;
 
 /** Who claims, and how much. */
 export interface Claimant {
@@ -89,6 +92,12 @@ export class PushUnconfirmed extends Error {
 
 export type Buffer = ReturnType<typeof createBuffer>;
 
+/** How much waits in a partition's pending list. `bytes` is exact for a short list, else an estimate by a sample. */
+export interface Measured {
+  depth: number;
+  bytes: number;
+}
+
 /** What waits: the partitions that hold something, and the note of held letters. */
 export interface Work {
   busy: Partition[];
@@ -104,6 +113,7 @@ export function createBuffer(
   const claimScript = redis.createScript<unknown[]>(readScript("claim"));
   const handBackScript = redis.createScript<number>(readScript("hand-back"));
   const renewScript = redis.createScript<number>(readScript("renew"));
+  const measureScript = readScript("measure");
 
   const keysOf = (partition: Partition) => [...listKeys(partition), leaseKey(partition), claimKey(partition)];
 
@@ -202,15 +212,22 @@ export function createBuffer(
     };
   }
 
-  /** Counts the events that wait in pending. */
-  const depth = (partition: Partition): Promise<number> => redis.llen(pendingKey(partition));
+  /** Measures what waits in pending. EVAL, and not a kept script: it is rare, so it would be sent again as often as not. */
+  async function measure(partition: Partition): Promise<Measured> {
+    const [depth, count, bytes] = await redis.eval<string[], [number, number, number]>(
+      measureScript,
+      [pendingKey(partition)],
+      [String(MEASURED_RUN)],
+    );
+    return { depth, bytes: count === 0 ? 0 : Math.round((depth * bytes) / count) };
+  }
 
   /** Everything that `GET /status` says of the given partitions, in one round trip. */
   async function inspect(partitions: readonly Partition[]): Promise<PartitionStatus[]> {
     return inspectPartitions(redis, partitions, now());
   }
 
-  return { push, claim, release, handBack, renew, findWork, isEmpty, depth, inspect };
+  return { push, claim, release, handBack, renew, findWork, isEmpty, measure, inspect };
 }
 
 const halvesOf = (groups: Partition[][]): Partition[][] =>

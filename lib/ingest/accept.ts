@@ -67,7 +67,7 @@ async function writeThroughOrGiveUp(
 ): Promise<Accepted> {
   const items = envelopes.map((envelope) => {
     const row = rowOfAdmitted(stream, unpackEnvelope(envelope));
-    return { row, bytes: row.json.length };
+    return { row, bytes: Buffer.byteLength(row.json) };
   });
   try {
     const { proven, unproven } = await writeThrough(stream, items);

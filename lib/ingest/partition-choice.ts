@@ -4,12 +4,15 @@
  * An instance keeps pushing to one partition, so that quiet traffic makes full batches. It moves to the next partition when
  * that one is deep, so that several are drained at once.
  *
- * A partition's size is estimated as its depth × the mean size of this instance's envelopes. A partition over the high-water
- * mark is full. The push that passed the mark is kept; the next one goes to another partition. When all are full, the stream is
- * shed. While it is shed, this instance asks for the depth of one partition a second (one LLEN).
+ * stream-sizes.ts estimates a partition's size. A partition over the high-water mark is full. The push that passed the mark is
+ * kept; the next one goes to another partition. When all are full, the stream is shed. Nothing is full for ever, and no
+ * estimate alone decides for long: while a partition is full, or only the estimate says that it is half full, this instance
+ * measures one such partition a second, in turn, with one script. While another partition is free, no push waits for that.
  */
+import type { Measured } from "../buffer/buffer.ts";
 import { fieldsOfPartition, type Partition } from "../buffer/redis-keys.ts";
 import type { Log } from "../log.ts";
+import { StreamSizes } from "./stream-sizes.ts";
 
 interface Deps {
   partitions: number;
@@ -17,23 +20,29 @@ interface Deps {
   bufferMaxBytes: number;
   /** If a push leaves a partition at this depth or deeper, the next push goes to the next partition. */
   moveOnAtDepth: number;
-  depthOf(partition: Partition): Promise<number>;
+  measure(partition: Partition): Promise<Measured>;
   now: () => number;
   log: Log;
   /** The partition with which this instance begins. Random, so that instances spread. @default random */
   first?: number;
 }
 
-/** The time between two looks at a full partition's depth while the stream is shed, in milliseconds. */
-const ASK_EVERY_MS = 1000;
+/** The least time between two measurements of a stream's partitions, in milliseconds. */
+const MEASURE_EVERY_MS = 1000;
 /** The part of the high-water mark from which `buffer.deep` is logged. */
 const DEEP_RATIO = 0.5;
 
 interface StreamState {
+  stream: string;
   current: number;
+  sizes: StreamSizes;
   full: Set<number>;
   deep: Set<number>;
-  askAtMs: number;
+  /** Deep or full by the estimate of what others pushed: to be measured. */
+  doubtful: Set<number>;
+  measureAtMs: number;
+  lastMeasured: number;
+  isMeasuring: boolean;
   isShedding: boolean;
 }
 
@@ -48,46 +57,33 @@ export class PartitionChoice {
   readonly #deps: Deps;
   readonly #first: number;
   readonly #states = new Map<string, StreamState>();
-  /** The mean size of this instance's envelopes, in bytes. Recent envelopes count most. */
-  #meanBytes = 0;
 
   constructor(deps: Deps) {
     this.#deps = deps;
     this.#first = (deps.first ?? Math.floor(Math.random() * deps.partitions)) % deps.partitions;
   }
 
-  /** Chooses the partition for the next push; undefined: shed. Throws the error of `depthOf`. */
+  /** Chooses the partition for the next push; undefined: shed. Throws the error of `measure`, but only if all are full. */
   async choose(stream: string): Promise<Partition | undefined> {
     const state = this.#stateOf(stream);
-    const free = this.#firstFree(state);
-    if (free !== undefined) return { stream, index: free };
-    if (this.#deps.now() >= state.askAtMs) {
-      state.askAtMs = this.#deps.now() + ASK_EVERY_MS;
-      await this.#askAgain(stream, state);
-    }
-    const found = this.#firstFree(state);
-    this.#logShedding(stream, state, found === undefined);
-    return found === undefined ? undefined : { stream, index: found };
+    const measuring = this.#measureIfDue(state);
+    if (this.isFull(stream)) await measuring;
+    else measuring?.catch(() => {}); // the push itself says whether Redis answers
+    const index = this.#firstFree(state);
+    this.#logShedding(state, index === undefined);
+    return index === undefined ? undefined : { stream, index };
+  }
+
+  /** Whether all partitions are full, as far as this instance knows now. */
+  isFull(stream: string): boolean {
+    return this.#firstFree(this.#stateOf(stream)) === undefined;
   }
 
   /** Notes a partition's depth after a push of `count` envelopes with `bytes` bytes in total. */
   pushed({ stream, index }: Partition, depth: number, count: number, bytes: number): void {
-    const mean = bytes / count;
-    this.#meanBytes = this.#meanBytes === 0 ? mean : this.#meanBytes * 0.9 + mean * 0.1;
     const state = this.#stateOf(stream);
-    const held = depth * this.#meanBytes;
-    const ratio = held / this.#deps.bufferMaxBytes;
-    if (ratio < DEEP_RATIO) state.deep.delete(index);
-    else if (!state.deep.has(index)) {
-      state.deep.add(index);
-      this.#deps.log.warn("buffer.deep", {
-        ...fieldsOfPartition({ stream, index }),
-        depth,
-        bytes: Math.round(held),
-        ratio: Math.round(ratio * 100) / 100,
-      });
-    }
-    if (ratio >= 1) state.full.add(index);
+    if (state.sizes.pushed(index, depth, count, bytes)) state.deep.delete(index);
+    this.#judge(state, index);
     if (depth >= this.#deps.moveOnAtDepth) state.current = (index + 1) % this.#deps.partitions;
   }
 
@@ -96,50 +92,90 @@ export class PartitionChoice {
     this.#stateOf(stream).full.add(index);
   }
 
-  /** Notes that Redis refused a push because all of Redis is full. The stream is shed until the next look. */
+  /** Notes that Redis refused a push because all of Redis is full. The stream is shed until the next measurement. */
   refusedAll(stream: string): void {
     const state = this.#stateOf(stream);
     for (let index = 0; index < this.#deps.partitions; index++) state.full.add(index);
-    state.askAtMs = this.#deps.now() + ASK_EVERY_MS;
-    this.#logShedding(stream, state, true);
+    state.measureAtMs = this.#deps.now() + MEASURE_EVERY_MS;
+    this.#logShedding(state, true);
   }
 
   #stateOf(stream: string): StreamState {
     const known = this.#states.get(stream);
     if (known) return known;
     const state: StreamState = {
-      current: this.#first,
-      full: new Set(),
-      deep: new Set(),
-      askAtMs: 0,
-      isShedding: false,
+      ...{ stream, current: this.#first, sizes: new StreamSizes() },
+      ...{ full: new Set<number>(), deep: new Set<number>(), doubtful: new Set<number>() },
+      ...{ measureAtMs: Number.NEGATIVE_INFINITY, lastMeasured: this.#first - 1 },
+      ...{ isMeasuring: false, isShedding: false },
     };
     this.#states.set(stream, state);
     return state;
   }
 
   #firstFree(state: StreamState): number | undefined {
-    for (let step = 0; step < this.#deps.partitions; step++) {
-      const index = (state.current + step) % this.#deps.partitions;
-      if (!state.full.has(index)) return index;
+    return this.#firstAfter(state.current - 1, (index) => !state.full.has(index));
+  }
+
+  /** The first partition after this one, in turn, of which it is true. */
+  #firstAfter(index: number, isTrue: (index: number) => boolean): number | undefined {
+    const { partitions } = this.#deps;
+    for (let step = 1; step <= partitions; step++) {
+      const next = (index + step + partitions) % partitions;
+      if (isTrue(next)) return next;
     }
     return undefined;
   }
 
-  /** Asks for the depth of the current partition (one LLEN). The next call asks for the partition after it. */
-  async #askAgain(stream: string, state: StreamState): Promise<void> {
-    const index = state.current;
-    state.current = (index + 1) % this.#deps.partitions;
-    const depth = await this.#deps.depthOf({ stream, index });
-    if (depth * this.#meanBytes >= this.#deps.bufferMaxBytes) return;
-    state.full.delete(index);
-    state.current = index;
+  /** Says what the size of a partition means. A partition that is only estimated to be deep is measured before that is logged. */
+  #judge(state: StreamState, index: number): void {
+    const { bufferMaxBytes } = this.#deps;
+    const { bytes, knownBytes, depth } = state.sizes.of(index);
+    const isDeep = bytes >= DEEP_RATIO * bufferMaxBytes;
+    const isKnown = knownBytes >= DEEP_RATIO * bufferMaxBytes;
+    mark(state.full, index, bytes >= bufferMaxBytes);
+    mark(state.doubtful, index, isDeep && !isKnown && !state.deep.has(index));
+    if (isDeep && isKnown && !state.deep.has(index)) {
+      const ratio = Math.round((bytes / bufferMaxBytes) * 100) / 100;
+      const partition = fieldsOfPartition({ stream: state.stream, index });
+      this.#deps.log.warn("buffer.deep", { ...partition, depth, bytes, ratio });
+    }
+    mark(state.deep, index, isDeep && (isKnown || state.deep.has(index)));
   }
 
-  #logShedding(stream: string, state: StreamState, isShedding: boolean): void {
+  /** Measures the next partition in turn that is full or doubtful, if there is one and the last was long enough ago. */
+  #measureIfDue(state: StreamState): Promise<void> | undefined {
+    if (state.full.size + state.doubtful.size === 0) return undefined;
+    const now = this.#deps.now();
+    if (state.isMeasuring || now < state.measureAtMs) return undefined;
+    const isWanted = (index: number) => state.full.has(index) || state.doubtful.has(index);
+    const index = this.#firstAfter(state.lastMeasured, isWanted);
+    if (index === undefined) return undefined;
+    state.measureAtMs = now + MEASURE_EVERY_MS;
+    state.lastMeasured = index;
+    return this.#measure(state, index);
+  }
+
+  async #measure(state: StreamState, index: number): Promise<void> {
+    state.isMeasuring = true;
+    try {
+      state.sizes.measured(index, await this.#deps.measure({ stream: state.stream, index }));
+      this.#judge(state, index);
+    } finally {
+      state.isMeasuring = false;
+    }
+  }
+
+  #logShedding(state: StreamState, isShedding: boolean): void {
     if (state.isShedding === isShedding) return;
     state.isShedding = isShedding;
+    const { stream } = state;
     if (isShedding) this.#deps.log.warn("shedding.started", { stream });
     else this.#deps.log.info("shedding.ended", { stream });
   }
+}
+
+function mark(set: Set<number>, index: number, isIn: boolean): void {
+  if (isIn) set.add(index);
+  else set.delete(index);
 }

@@ -6,7 +6,7 @@
  * Resolves only when Redis has said how deep the list is. Throws Shed when the buffer is full, and
  * BufferUnavailable when Redis gave no answer: then some of it may have been kept, and the ids are fixed.
  */
-import { type Buffer, PUSH_LIMITS } from "../buffer/buffer.ts";
+import { PUSH_LIMITS, type Buffer as RedisBuffer } from "../buffer/buffer.ts";
 import { redisFailureOf } from "../buffer/redis-errors.ts";
 import type { Partition } from "../buffer/redis-keys.ts";
 import { Breaker, type Verdict } from "../flow/breaker.ts";
@@ -39,7 +39,7 @@ export class BufferUnavailable extends Error {
 }
 
 interface Deps {
-  buffer: Pick<Buffer, "push">;
+  buffer: Pick<RedisBuffer, "push">;
   partitionChoice: PartitionChoice;
   flush: Flush;
   flushThreshold: number;
@@ -57,6 +57,8 @@ interface Pushed {
   /** The crossing that this push saw, once sent; the first caller of the group waits for it. */
   flushed: Promise<void> | undefined;
 }
+
+export type Pusher = ReturnType<typeof createPusher>;
 
 /** Makes the one way in which this instance pushes. */
 export function createPusher(deps: Deps) {
@@ -77,12 +79,29 @@ export function createPusher(deps: Deps) {
   }
 
   /** Pushes one request's envelopes. May be repeated with the same ids. */
-  return async function push(stream: string, envelopes: readonly PushableEnvelope[]): Promise<void> {
+  async function push(stream: string, envelopes: readonly PushableEnvelope[]): Promise<void> {
     for (const { items, bytes } of split(envelopes, encodedBytes, PUSH_LIMITS)) {
       const { result, offset } = await groupOf(stream).add(items, bytes).catch(asShed);
       if (offset === 0) await result.flushed;
     }
-  };
+  }
+
+  /**
+   * Whether a push to this stream would be shed now, because every partition is full. Asks Redis only if this instance knows
+   * of no partition with room, and then for one partition a second at most. False if Redis does not answer, or if the breaker
+   * is open: events would be written through. Never throws.
+   */
+  async function isShedding(stream: string): Promise<boolean> {
+    if (!deps.partitionChoice.isFull(stream)) return false;
+    try {
+      await breaker.run(() => choosePartition(deps, stream, false));
+      return false;
+    } catch (error) {
+      return error instanceof ListsFull;
+    }
+  }
+
+  return { push, isShedding };
 }
 
 const asShed = (error: unknown): never => {
@@ -132,15 +151,21 @@ async function pushOnce(deps: Deps, stream: string, envelopes: PushableEnvelope[
   const { partitionChoice } = deps;
   const texts = envelopes.map(encodeEnvelope);
   for (let askedRedis = false; ; askedRedis = true) {
-    const partition = await partitionChoice.choose(stream);
-    if (partition === undefined) throw new ListsFull(askedRedis);
+    const partition = await choosePartition(deps, stream, askedRedis);
     const depth = await attempt(deps, partition, texts);
     if (depth === "list-full") continue;
-    const bytes = texts.reduce((sum, text) => sum + text.length, 0);
+    const bytes = texts.reduce((sum, text) => sum + Buffer.byteLength(text), 0);
     partitionChoice.pushed(partition, depth, texts.length, bytes);
     const isCrossing = crosses(depth - texts.length, depth, deps.flushThreshold);
     return { partition, flushed: isCrossing ? deps.flush(partition) : undefined };
   }
+}
+
+/** The partition for the next push. Throws ListsFull. */
+async function choosePartition({ partitionChoice }: Deps, stream: string, askedRedis: boolean) {
+  const partition = await partitionChoice.choose(stream);
+  if (partition === undefined) throw new ListsFull(askedRedis);
+  return partition;
 }
 
 /** Pushes, once more at once where the connection broke. Returns the depth, or that this list is full. */

@@ -114,11 +114,11 @@ describe("wherever an ingest instance dies", () => {
       partitions: 4,
       bufferMaxBytes: 1_000_000,
       moveOnAtDepth: 1000,
-      depthOf: buffer.depth,
+      measure: buffer.measure,
       now: Date.now,
       log,
     });
-    const push = createPusher({
+    const { push } = createPusher({
       buffer,
       partitionChoice,
       flush: noFlush,

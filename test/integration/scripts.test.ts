@@ -573,6 +573,7 @@ describe("while Redis is full", () => {
 
   test("what is in hand and what waits can still be drained, handed back and renewed: only that makes room", async () => {
     await put({ pending: ["d", "c"], claimed: ["a", "b"], claim: inHand(["a", "b"], "you:1") });
+    expect(await full(() => redis.eval(readScript("measure"), 1, "pending", 2))).toEqual([2, 2, 2]);
     const again = await full(() => claim({ count: 2 }));
     expect(envelopesOf(again)).toEqual(["a", "b"]);
     const renewed = full(() => redis.eval(readScript("renew"), 2, "lease", "claim", "me:1", 10_000));
@@ -756,6 +757,25 @@ describe("renew.lua", () => {
     const state = { claimed: ["a"], lease: "you:1", claim: inHand(["a"], "you:1") };
     await put(state);
     expect(await renew()).toBe(0);
+    expect(await get()).toEqual(state);
+  });
+});
+
+describe("measure.lua", () => {
+  const measure = (runLength: number) => redis.eval(readScript("measure"), 1, "pending", runLength);
+
+  test("reads a short list whole, and says so of an empty one", async () => {
+    expect(await measure(2)).toEqual([0, 0, 0]);
+    const state = { pending: ["語", "bb", "c", "d", "e", "f"], sealed: ["x"] };
+    await put(state);
+    expect(await measure(2)).toEqual([6, 6, 3 + 2 + 4]);
+    expect(await get()).toEqual(state);
+  });
+
+  test("reads a run at either end and one in the middle of a longer one", async () => {
+    const state = { pending: ["a", "bb", "no", "ccc", "dddd", "no", "no", "eeeee", "ffffff"] };
+    await put(state);
+    expect(await measure(2)).toEqual([9, 6, 1 + 2 + 3 + 4 + 5 + 6]);
     expect(await get()).toEqual(state);
   });
 });

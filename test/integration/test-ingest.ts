@@ -11,7 +11,7 @@ import { Room } from "../../lib/flow/room.ts";
 import { AnswerCounts } from "../../lib/ingest/answer-counts.ts";
 import { type Flush, noFlush } from "../../lib/ingest/eager-flush.ts";
 import { PartitionChoice } from "../../lib/ingest/partition-choice.ts";
-import { createPusher } from "../../lib/ingest/push.ts";
+import { createPusher, type Pusher } from "../../lib/ingest/push.ts";
 import { createSetAside } from "../../lib/ingest/set-aside.ts";
 import { createWriteThrough } from "../../lib/ingest/write-through.ts";
 import type { Store } from "../../lib/store/store.ts";
@@ -27,7 +27,7 @@ export interface Overrides extends Partial<Config> {
   /** Stands for the store of its time limit. */
   store?: Store;
   /** Stands for pushing. */
-  push?: ReturnType<typeof createPusher>;
+  push?: Pusher["push"];
   /** Whether the buffer is full. */
   isShedding?: (stream: string) => Promise<boolean>;
   /** The room of all large bodies under way. @default 50 MB */
@@ -74,7 +74,7 @@ export async function serveIngest(world: World, overrides: Overrides = {}) {
   const store = overrides.store ?? world.storeWithin(config.insertTimeoutMs);
   const partitionChoice = new PartitionChoice({
     ...{ partitions: config.partitions, bufferMaxBytes: config.bufferMaxBytes },
-    ...{ moveOnAtDepth, depthOf: buffer.depth, now, log: world.log, first: 0 },
+    ...{ moveOnAtDepth, measure: buffer.measure, now, log: world.log, first: 0 },
   });
   const pusher = createPusher({
     ...{ buffer, partitionChoice, flush, flushThreshold: config.flushThreshold, now, log: world.log },
@@ -83,7 +83,7 @@ export async function serveIngest(world: World, overrides: Overrides = {}) {
     streams: world.streams,
     apiKeys: [...config.apiKeys, apiKey("leads", LEADS_KEY, new Set(["leads"])), apiKey("other", OTHER_KEY)],
     accepting: {
-      push: overrides.push ?? pusher,
+      push: overrides.push ?? pusher.push,
       writeThrough: createWriteThrough(store, config.writeThroughConcurrency),
       setAside: createSetAside({
         ...{ store, buffer, heldNotes: createHeldNotes(redis) },
@@ -93,7 +93,7 @@ export async function serveIngest(world: World, overrides: Overrides = {}) {
     store,
     buckets: new TokenBuckets(config.keyEventsPerSecond, now),
     counts: new AnswerCounts(world.log, now),
-    isShedding: overrides.isShedding ?? (async () => false),
+    isShedding: overrides.isShedding ?? pusher.isShedding,
     room: overrides.room ?? new Room(50_000_000),
     turns: new CpuTurns(),
     now,
@@ -137,5 +137,5 @@ export async function serveIngest(world: World, overrides: Overrides = {}) {
   const where = (stream: string, id: string, key = KEY) =>
     send(`/v1/${stream}/${encodeURIComponent(id)}`, { headers: authorized(key) });
 
-  return { url, close, send, post, postRaw, where };
+  return { url, close, send, post, postRaw, where, isShedding: pusher.isShedding };
 }

@@ -6,9 +6,9 @@ import type { Log } from "../../lib/log.ts";
 
 const STREAM = "events";
 
-/** A choice of 3 partitions over lists that are plain numbers; each envelope has 100 bytes, 1,000 fit. */
+/** A choice of 3 partitions over lists of sizes. Into each 1,000 bytes fit, ten envelopes of 100. */
 function made(more: { partitions?: number; moveOnAtDepth?: number; first?: number } = {}) {
-  const depths = new Map<number, number>();
+  const lists = new Map<string, number[]>();
   const said: string[] = [];
   const asked: number[] = [];
   let nowMs = 0;
@@ -16,29 +16,52 @@ function made(more: { partitions?: number; moveOnAtDepth?: number; first?: numbe
   const log: Log = { debug: say, info: say, warn: say, error: say };
   const partitionChoice = new PartitionChoice({
     ...{ partitions: 3, bufferMaxBytes: 1000, moveOnAtDepth: 1_000_000, first: 0, ...more },
-    depthOf: async ({ index }: Partition) => {
-      asked.push(index);
-      return depths.get(index) ?? 0;
+    measure: async (partition) => {
+      asked.push(partition.index);
+      if (isHanging) await new Promise(() => {});
+      if (failure) throw failure;
+      const sizes = listOf(partition);
+      return { depth: sizes.length, bytes: bytesOf(sizes) };
     },
     now: () => nowMs,
     log,
   });
+  let failure: Error | undefined;
+  let isHanging = false;
+  const bytesOf = (sizes: number[]) => sizes.reduce((sum, bytes) => sum + bytes, 0);
+  function listOf({ stream, index }: Partition): number[] {
+    const name = `${stream}:${index}`;
+    const list = lists.get(name) ?? [];
+    lists.set(name, list);
+    return list;
+  }
   /** Pushes one envelope where it is told to; returns the partition, undefined when it sheds. */
-  async function push(stream = STREAM): Promise<number | undefined> {
+  async function push(stream = STREAM, bytes = 100): Promise<number | undefined> {
     const p = await partitionChoice.choose(stream);
     if (!p) return undefined;
-    const depth = (depths.get(p.index) ?? 0) + 1;
-    depths.set(p.index, depth);
-    partitionChoice.pushed(p, depth, 1, 100);
+    partitionChoice.pushed(p, listOf(p).push(bytes), 1, bytes);
     return p.index;
   }
+  /** Another instance pushes. */
+  const pushOther = (index: number, ...sizes: number[]) => listOf({ stream: STREAM, index }).push(...sizes);
+  const drain = (index: number) => lists.delete(`${STREAM}:${index}`);
   async function fill(): Promise<number[]> {
     const placed: number[] = [];
     for (let partition = await push(); partition !== undefined; partition = await push())
       placed.push(partition);
     return placed;
   }
-  return { partitionChoice, depths, said, asked, push, fill, turn: (ms: number) => (nowMs += ms) };
+  return {
+    ...{ partitionChoice, said, asked, push, fill, pushOther, drain },
+    bytesIn: (index: number) => bytesOf(listOf({ stream: STREAM, index })),
+    turn: (ms: number) => (nowMs += ms),
+    hang: () => {
+      isHanging = true;
+    },
+    break: (error: Error | undefined) => {
+      failure = error;
+    },
+  };
 }
 
 describe("where an instance pushes", () => {
@@ -53,7 +76,7 @@ describe("where an instance pushes", () => {
       Array.from({ length: 200 }, async () => {
         const partitionChoice = new PartitionChoice({
           ...{ partitions: 4, bufferMaxBytes: 1000, moveOnAtDepth: 10, now: () => 0 },
-          depthOf: async () => 0,
+          measure: async () => ({ depth: 0, bytes: 0 }),
           log: { debug() {}, info() {}, warn() {}, error() {} },
         });
         firsts.add((await partitionChoice.choose(STREAM))?.index ?? -1);
@@ -88,7 +111,7 @@ describe("the high-water mark", () => {
     expect(asked).toHaveLength(1);
   });
 
-  test("while shedding one list a second is asked, each in its turn", async () => {
+  test("while shedding one list a second is measured, each in its turn", async () => {
     const { fill, push, asked, turn } = made();
     await fill();
     for (let second = 0; second < 6; second++) {
@@ -101,10 +124,10 @@ describe("the high-water mark", () => {
     expect(new Set(asked)).toEqual(new Set([0, 1, 2]));
   });
 
-  test("shedding ends when a list that was drained is asked, and every drained list is used again", async () => {
-    const { fill, push, said, depths, turn } = made();
+  test("shedding ends when a list that was drained is measured, and every drained list is used again", async () => {
+    const { fill, push, said, drain, turn } = made();
     await fill();
-    depths.clear();
+    for (const index of [0, 1, 2]) drain(index);
     const used = new Set<number | undefined>();
     for (let second = 0; second < 9; second++) {
       turn(1000);
@@ -132,13 +155,127 @@ describe("the high-water mark", () => {
     expect(said).toEqual(["shedding.started", "shedding.ended"]);
   });
 
-  test("it counts bytes, not events: the size of what comes now counts most", async () => {
-    const { partitionChoice } = made();
+  test("a list that is full is looked at again while others are free, one a second, and no push waits for it", async () => {
+    const { partitionChoice, fill, push, asked, drain, turn } = made();
+    partitionChoice.refused({ stream: STREAM, index: 1 });
+    partitionChoice.refused({ stream: STREAM, index: 2 });
+    for (let i = 0; i < 9; i++) await push();
+    expect(asked).toEqual([1]);
+    turn(1000);
+    expect([await push(), asked]).toEqual([0, [1, 2]]);
+    await fill();
+    for (const index of [0, 1, 2]) drain(index);
+    turn(1000);
+    expect([await push(), await push()]).toEqual([0, 0]);
+  });
+
+  test("a look that hangs holds up no push while a list is free, and no other look begins", async () => {
+    const { partitionChoice, push, asked, hang, turn } = made();
+    hang();
+    partitionChoice.refused({ stream: STREAM, index: 0 });
+    for (let second = 0; second < 3; second++) {
+      expect(await push()).toBe(1);
+      turn(1000);
+    }
+    expect(asked).toEqual([0]);
+  });
+
+  test("a look that fails is an error only if no list is free", async () => {
+    const choice = made();
+    choice.break(new Error("away"));
+    choice.partitionChoice.refused({ stream: STREAM, index: 0 });
+    expect(await choice.push()).toBe(1);
+    choice.partitionChoice.refused({ stream: STREAM, index: 1 });
+    choice.partitionChoice.refused({ stream: STREAM, index: 2 });
+    choice.turn(1000);
+    await expect(choice.push()).rejects.toThrow("away");
+    expect(await choice.push()).toBeUndefined(); // within the second nobody asks
+    choice.break(undefined);
+    choice.turn(1000);
+    expect(await choice.push()).not.toBeUndefined();
+  });
+
+  test("a list that was emptied and filled again is said to be deep again", async () => {
+    const { push, said, drain } = made();
+    for (let i = 0; i < 6; i++) await push();
+    drain(0);
+    for (let i = 0; i < 6; i++) await push();
+    expect(said).toEqual(["buffer.deep", "buffer.deep"]);
+  });
+});
+
+describe("the estimate of a list", () => {
+  test("is this instance's own bytes: a giant counts once, and does not make the others giants", async () => {
+    const { push, said, asked } = made();
+    await push(STREAM, 400);
+    for (let i = 0; i < 59; i++) expect(await push(STREAM, 10)).toBe(0);
+    expect([said, asked]).toEqual([["buffer.deep"], []]); // 990 bytes
+    expect(await push(STREAM, 10)).toBe(0);
+    expect(await push(STREAM, 10)).toBe(1);
+  });
+
+  test("of what others pushed is checked before it is believed: first the list, then its log", async () => {
+    const { push, pushOther, said, asked } = made();
+    for (const index of [0, 1, 2]) pushOther(index, ...Array(20).fill(10));
+    expect(await push(STREAM, 300)).toBe(0); // as if 20 × 300 waited there
+    for (let i = 0; i < 10; i++) expect(await push(STREAM, 10)).not.toBeUndefined();
+    expect([said, asked]).toEqual([["buffer.deep"], [0]]); // 200 + 300 bytes
+  });
+
+  test("of what others pushed is checked before it is said to be deep", async () => {
+    const { push, pushOther, said, asked } = made();
+    pushOther(0, ...Array(10).fill(10));
+    for (let i = 0; i < 3; i++) await push(STREAM, 60); // as if 10 × 60 waited there
+    expect([said, asked]).toEqual([[], [0]]);
+  });
+
+  test("takes the others to be like the stream's latest thousands, of which one giant is only one", async () => {
+    const { partitionChoice, asked } = made();
     const p = { stream: STREAM, index: 0 };
-    partitionChoice.pushed(p, 1, 1, 1_000_000); // one giant
-    for (let i = 0; i < 200; i++) partitionChoice.pushed({ ...p, index: 1 }, 1, 1, 10);
-    partitionChoice.pushed({ ...p, index: 2 }, 60, 1, 10); // 600 bytes of 10 each
-    expect((await partitionChoice.choose(STREAM))?.index).not.toBe(0);
+    for (let round = 0; round < 10; round++) partitionChoice.pushed(p, 90, 90, 900);
+    partitionChoice.pushed(p, 1, 1, 400);
+    partitionChoice.pushed({ ...p, index: 1 }, 41, 1, 10); // 40 of others, 10 bytes each as a rule
+    await partitionChoice.choose(STREAM);
+    expect(asked).toEqual([]);
+    for (let round = 0; round < 70; round++) partitionChoice.pushed(p, 90, 90, 450 * 90); // all are large now
+    partitionChoice.pushed(p, 1, 1, 10);
+    partitionChoice.pushed({ ...p, index: 1 }, 42, 1, 10);
+    await partitionChoice.choose(STREAM);
+    expect(asked).toEqual([1]);
+  });
+
+  test("sees large ones of others behind its own small ones", async () => {
+    const { push, pushOther, said, asked, turn } = made();
+    for (let i = 0; i < 4; i++) await push(STREAM, 100);
+    pushOther(0, ...Array(4).fill(300));
+    await push(STREAM, 100); // 900 by estimate, 1,700 in fact
+    expect([said, asked]).toEqual([["buffer.deep"], []]);
+    await push(STREAM, 100);
+    turn(1000);
+    await push(STREAM, 100);
+    expect(asked).toEqual([0]);
+    expect(await push(STREAM, 100)).toBe(1);
+  });
+
+  test("of one stream says nothing of another", async () => {
+    const { push, asked } = made();
+    for (let i = 0; i < 2; i++) await push("leads", 900);
+    for (let i = 0; i < 49; i++) expect(await push(STREAM, 10)).toBe(0);
+    expect(asked).toEqual([]);
+  });
+
+  test("begins anew when the depth says that the list was drained", async () => {
+    const { push, pushOther, drain, asked } = made();
+    await push(STREAM, 900);
+    drain(0);
+    for (let i = 0; i < 30; i++) expect(await push(STREAM, 10)).toBe(0);
+    drain(0);
+    for (let round = 0; round < 20; round++) {
+      pushOther(0, 100);
+      for (let i = 0; i < 3; i++) expect(await push()).toBe(0);
+      drain(0);
+    }
+    expect(asked).toEqual([]);
   });
 });
 
@@ -150,14 +287,14 @@ test("however much is pushed and drained, no list passes its mark by more than o
   );
   await fc.assert(
     fc.asyncProperty(fc.array(step, { maxLength: 200 }), async (steps) => {
-      const { push, depths, turn } = made();
+      const { push, bytesIn, drain, turn } = made();
       for (const one of steps) {
         if (one === "push") {
           const partition = await push();
           if (partition !== undefined) expect([0, 1, 2]).toContain(partition);
-        } else if ("drained" in one) depths.set(one.drained, 0);
+        } else if ("drained" in one) drain(one.drained);
         else turn(one.turnedMs);
-        for (const depth of depths.values()) expect(depth).toBeLessThanOrEqual(10);
+        for (const index of [0, 1, 2]) expect(bytesIn(index)).toBeLessThanOrEqual(1000);
       }
     }),
   );
