@@ -10,13 +10,14 @@ import http, {
   type IncomingHttpHeaders,
   type IncomingMessage,
   type Server,
+  type ServerOptions,
   type ServerResponse,
-  STATUS_CODES,
 } from "node:http";
 import type { Socket } from "node:net";
 import { parseArgs } from "node:util";
 import { describeError, type Log } from "../lib/log.ts";
-import { Problem, sendProblem, tryAgain } from "./answer.ts";
+import { Problem, sendProblem } from "./answer.ts";
+import { Connection } from "./connection.ts";
 import type { Handler } from "./request-url.ts";
 
 /** How long requests in flight may take after SIGTERM. Cloud Run kills the process ten seconds after SIGTERM. */
@@ -50,76 +51,97 @@ export function installFrontDoor(served: Served): void {
   }) as unknown as typeof http.createServer;
 }
 
-const makeServer = (listener: http.RequestListener): Server => http.createServer(listener);
+const makeServer = (options: ServerOptions, listener: http.RequestListener): Server =>
+  http.createServer(options, listener);
 
 /** Makes a server that serves this function. `guard` makes SIGTERM and SIGINT stop the server before the process ends. */
 export function openDoor(served: Served, create = makeServer): { server: Server; guard: () => void } {
   const door = new Door(served);
-  const server = create((req, res) => void door.enter(req, res));
+  // Without Host, Node would answer a 400 without a body.
+  const server = create({ requireHostHeader: false }, (req, res) => void door.enter(req, res));
   server.keepAliveTimeout = 620_000; // longer than a Google front end keeps its connections
   server.headersTimeout = 30_000;
   server.requestTimeout = 60_000;
-  server.on("clientError", (error, socket) => door.refuse(error, socket as Socket));
+  // A client that ends its side after its requests still reads the answers. Node's documentation leaves this property out.
+  Object.assign(server, { httpAllowHalfOpen: true });
+  server.on("checkExpectation", (req, res) => void door.enter(req, res, UNEXPECTED));
+  server.on("clientError", (error: NodeJS.ErrnoException, socket) =>
+    door.refuse(socket as Socket, problemOfParser(error)),
+  );
+  server.on("connect", (_req, socket) => door.refuseTunnel(socket as Socket));
   return { server, guard: () => door.guard(server) };
 }
 
-/** The status for each error of Node's parser that is not a plain 400. */
-const STATUS_BY_CODE: Record<string, number> = {
-  HPE_HEADER_OVERFLOW: 431,
-  HPE_CHUNK_EXTENSIONS_OVERFLOW: 413,
-  ERR_HTTP_REQUEST_TIMEOUT: 408,
-};
+const ENDING = new Problem(503, "this instance is ending", {}, { "retry-after": "1", connection: "close" });
+const UNEXPECTED = new Problem(417, "expected 100-continue or nothing in Expect");
+const WITHOUT_HOST = new Problem(400, "expected a Host header");
+const TUNNEL = new Problem(405, "expected POST or GET");
+
+/** What the errors of Node's parser mean to the sender, if it is more than "this is not HTTP". */
+const PROBLEMS = new Map<string | undefined, [status: number, detail: string]>([
+  ["HPE_HEADER_OVERFLOW", [431, "expected headers of at most 16 KB"]],
+  ["HPE_CHUNK_EXTENSIONS_OVERFLOW", [413, "expected chunk extensions of at most 16 KB"]],
+  ["ERR_HTTP_REQUEST_TIMEOUT", [408, "expected the whole request within a minute"]],
+  ["HPE_INVALID_EOF_STATE", [400, "expected a whole request, got only its beginning"]],
+]);
+
+function problemOfParser({ code }: NodeJS.ErrnoException): Problem {
+  const [status, detail] = PROBLEMS.get(code) ?? [400, "expected a request of HTTP/1.1"];
+  return new Problem(status, detail);
+}
 
 class Door {
   readonly #served: Served;
-  /** Connections on which a handler is at work. Nothing else may write an answer there. */
-  readonly #busy = new WeakSet<Socket>();
+  readonly #connections = new WeakMap<Socket, Connection>();
   #isStopping = false;
 
   constructor(served: Served) {
     this.#served = served;
   }
 
-  /** Runs the handler. If it throws an error, answers that error. */
-  async enter(req: IncomingMessage, res: ServerResponse): Promise<void> {
+  /** Runs the handler, unless the request is refused before. If the handler throws an error, answers that error. */
+  async enter(req: IncomingMessage, res: ServerResponse, refusal?: Problem): Promise<void> {
     res.on("error", () => {}); // the client is gone, so nobody can receive the error
-    if (this.#isStopping) {
-      res.setHeader("connection", "close");
-      sendProblem(res, tryAgain(503, "this instance is ending", {}, 1));
-      return;
-    }
-    this.#busy.add(req.socket);
+    const connection = this.#connectionOf(req.socket);
+    const refused = refusal ?? this.#refusalOf(req, connection);
+    connection.take(req, res);
     try {
+      if (refused) throw refused;
       await this.#served.handler(req, res);
     } catch (error) {
-      sendProblem(res, this.#problemOf(error, req));
+      sendProblem(res, this.#problemOf(error, req, connection));
     }
-    this.#busy.delete(req.socket);
-    if (this.#isStopping) res.req.socket.end();
+    if (this.#isStopping) connection.endSoon();
   }
 
   /** Answers malformed or never-ending requests, which never reach a handler. */
-  refuse(error: NodeJS.ErrnoException, socket: Socket): void {
-    if (!socket.writable || this.#busy.has(socket)) {
-      socket.destroy();
-      return;
-    }
-    const status = STATUS_BY_CODE[error.code ?? ""] ?? 400;
-    const title = STATUS_CODES[status];
-    const body = JSON.stringify({
-      type: "about:blank",
-      title,
-      status,
-      detail: "expected a request of HTTP/1.1",
-    });
-    socket.end(
-      `HTTP/1.1 ${status} ${title}\r\ncontent-type: application/problem+json\r\n` +
-        `content-length: ${body.length}\r\nconnection: close\r\n\r\n${body}`,
-    );
+  refuse(socket: Socket, problem: Problem): void {
+    if (socket.writable) this.#connectionOf(socket).refuse(problem);
+    else socket.destroy();
   }
 
-  #problemOf(error: unknown, req: IncomingMessage): Problem {
-    if (error instanceof Problem) return error;
+  /** Refuses CONNECT. Node has left the socket to us, without listeners. */
+  refuseTunnel(socket: Socket): void {
+    socket.on("error", () => {}).resume();
+    this.refuse(socket, TUNNEL);
+  }
+
+  #connectionOf(socket: Socket): Connection {
+    const known = this.#connections.get(socket);
+    if (known) return known;
+    const connection = new Connection(socket);
+    this.#connections.set(socket, connection);
+    return connection;
+  }
+
+  #refusalOf({ httpVersion, headers }: IncomingMessage, { problem }: Connection): Problem | undefined {
+    if (problem) return problem;
+    if (this.#isStopping) return ENDING;
+    return httpVersion === "1.1" && headers.host === undefined ? WITHOUT_HOST : undefined;
+  }
+
+  #problemOf(error: unknown, req: IncomingMessage, connection: Connection): Problem {
+    if (error instanceof Problem) return connection.problemOf(req) ?? error;
     const { log, traceOf } = this.#served;
     log.error("request.failed", { ...describeError(error), ...traceOf(req.headers) });
     return new Problem(500, "something unexpected went wrong; it was logged");

@@ -1,0 +1,99 @@
+/**
+ * One client connection, and what is answered on it. HTTP/1.1 lets a client send requests before it has read the answers to
+ * earlier ones. So something malformed can follow requests whose handlers are still at work: they are answered first, in their
+ * order, then what was malformed, and then the connection closes.
+ */
+import { IncomingMessage, ServerResponse } from "node:http";
+import type { Socket } from "node:net";
+import { type Problem, sendProblem } from "./answer.ts";
+
+/** How long the client may take to read its last answer and to close its side, in milliseconds. */
+const LINGER_MS = 2000;
+
+export class Connection {
+  readonly #socket: Socket;
+  #unanswered = 0;
+  /** The request that came last. Only its body can be on its way. */
+  #latest: IncomingMessage | undefined;
+  #problem: Problem | undefined;
+  /** The request within whose body the problem was. */
+  #broken: IncomingMessage | undefined;
+  #isEnding = false;
+
+  constructor(socket: Socket) {
+    this.#socket = socket;
+  }
+
+  /** What was malformed; undefined: nothing yet. After a 408, the rest of a late request may still come. */
+  get problem(): Problem | undefined {
+    return this.#problem;
+  }
+
+  /** Notes a request, until its answer is sent or the client is gone. */
+  take(req: IncomingMessage, res: ServerResponse): void {
+    this.#unanswered += 1;
+    this.#latest = req;
+    res.once("close", () => {
+      this.#unanswered -= 1;
+      this.#endIfAnswered();
+    });
+  }
+
+  /** Closes the connection after the answers to the requests that it has brought. */
+  endSoon(): void {
+    this.#isEnding = true;
+    this.#endIfAnswered();
+  }
+
+  /**
+   * Answers something malformed, after the requests before it. If it was within the body of a request, that request's own answer is
+   * the answer to it: the handler is told by the event 'error' on the request, whenever it listens. The socket is kept open for
+   * that answer, so this is not `req.destroy`. Only the first call counts: Node reports each further piece of garbage.
+   */
+  refuse(problem: Problem): void {
+    if (this.#problem) return;
+    this.#problem = problem;
+    if (this.#latest && !this.#latest.complete) {
+      this.#broken = this.#latest;
+      breakOff(this.#latest, problem);
+    }
+    this.endSoon();
+  }
+
+  /** The problem by which the body of this request broke off; undefined: it did not. */
+  problemOf(req: IncomingMessage): Problem | undefined {
+    return this.#broken === req ? this.#problem : undefined;
+  }
+
+  #endIfAnswered(): void {
+    if (!this.#isEnding || this.#unanswered > 0 || !this.#socket.writable) return;
+    if (this.#problem && !this.#broken) this.#answerGarbage(this.#problem);
+    else this.#end();
+  }
+
+  /** Sends a problem that is the answer to no request. */
+  #answerGarbage(problem: Problem): void {
+    const res = new ServerResponse(new IncomingMessage(this.#socket));
+    res.assignSocket(this.#socket);
+    sendProblem(res, problem);
+    res.once("finish", () => this.#end());
+  }
+
+  /** What the client still sends is read and thrown away for a while: else its kernel may throw the answer away. */
+  #end(): void {
+    this.#socket.end();
+    const timer = setTimeout(() => this.#socket.destroy(), LINGER_MS).unref();
+    this.#socket.once("close", () => clearTimeout(timer));
+  }
+}
+
+/** Tells the handler that reads this body, or begins to read it later. */
+function breakOff(req: IncomingMessage, problem: Problem): void {
+  if (req.listenerCount("error") > 0) req.emit("error", problem);
+  req.on("newListener", (event) => {
+    if (event !== "error") return;
+    queueMicrotask(() => {
+      if (req.listenerCount("error") > 0) req.emit("error", problem);
+    });
+  });
+}

@@ -1,0 +1,296 @@
+/** The front door on plain sockets: whatever follows a request on its connection, the request gets its answer, in order. */
+import { once } from "node:events";
+import { createServer, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { afterEach, describe, expect, test } from "vitest";
+import { readBody } from "../../functions/body.ts";
+import { openDoor } from "../../functions/front-door.ts";
+import type { Handler } from "../../functions/request-url.ts";
+import type { Log } from "../../lib/log.ts";
+import { openRawClient, type RawAnswer, type RawClient } from "../raw-client.ts";
+
+const opened: { server: Server; client: RawClient }[] = [];
+afterEach(() => {
+  for (const { server, client } of opened.splice(0)) {
+    client.destroy();
+    server.close();
+    server.closeAllConnections();
+  }
+});
+
+interface Timeouts {
+  requestTimeout?: number;
+  headersTimeout?: number;
+}
+
+/** Opens a door on a handler, and a connection to it. Node looks at its timeouts every 20 ms. */
+async function open(handler: Handler, timeouts: Timeouts = {}) {
+  const say = () => {};
+  const log: Log = { debug: say, info: say, warn: say, error: say };
+  const served = { handler, log, traceOf: () => ({}), onStopping: say, onStopped: say };
+  const { server } = openDoor(served, (options, listener) =>
+    createServer({ ...options, connectionsCheckingInterval: 20 }, listener),
+  );
+  Object.assign(server, timeouts);
+  const seenEnd = new Promise<void>((resolve) => {
+    server.once("connection", (socket) => socket.once("end", resolve));
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const client = openRawClient((server.address() as AddressInfo).port);
+  opened.push({ server, client });
+  return { client, server, seenEnd };
+}
+
+/** A handler that answers 202 with the path once the test says so; `arrived` resolves when so many are at work. */
+function slowHandler() {
+  const finish: (() => void)[] = [];
+  const waiting: { count: number; resolve: () => void }[] = [];
+  const handler: Handler = async (req, res) => {
+    await readBody(req, 1000);
+    await new Promise<void>((resolve) => {
+      finish.push(resolve);
+      for (const one of waiting) if (finish.length >= one.count) one.resolve();
+    });
+    res.writeHead(202, { "content-length": (req.url ?? "").length }).end(req.url);
+  };
+  const arrived = (count: number) =>
+    new Promise<void>((resolve) => {
+      waiting.push({ count, resolve });
+      if (finish.length >= count) resolve();
+    });
+  return { handler, arrived, finish: (i: number) => finish[i]?.() };
+}
+
+/** A handler that reads the body and answers 202. */
+const reading: Handler = async (req, res) => {
+  const body = await readBody(req, 1000);
+  res.writeHead(202, { "content-length": body.length }).end(body);
+};
+
+const post = (path: string, body = "{}") =>
+  `POST ${path} HTTP/1.1\r\nhost: x\r\ncontent-length: ${body.length}\r\n\r\n${body}`;
+const CHUNKED = "POST /chunked HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n";
+
+const statusesOf = (answers: readonly RawAnswer[]) => answers.map(({ status }) => status);
+
+/** The last answer is a problem of this status, and says that the connection closes. */
+function expectProblem(answers: readonly RawAnswer[], status: number): void {
+  const last = answers.at(-1);
+  expect(last?.status).toBe(status);
+  expect(last?.headers.get("content-type")).toBe("application/problem+json");
+  expect(last?.headers.get("connection")).toBe("close");
+  expect(JSON.parse(last?.body ?? "")).toMatchObject({ status, type: "about:blank" });
+}
+
+const GARBAGE: [kind: string, bytes: string, status: number][] = [
+  ["bytes that are no HTTP", "\x16\x03\x01 what is this\r\n\r\n", 400],
+  ["a header line that is none", "GET / HTTP/1.1\r\nhost: x\r\nbad header\r\n\r\n", 400],
+  ["headers over the limit", `GET / HTTP/1.1\r\nhost: x\r\nlong: ${"x".repeat(20_000)}\r\n\r\n`, 431],
+  ["two lengths", "POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nab", 400],
+  [
+    "length and chunks",
+    "POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+    400,
+  ],
+  ["the preface of HTTP/2", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400],
+  ["a request without Host", "GET / HTTP/1.1\r\n\r\n", 400],
+  ["CONNECT", "CONNECT example.com:443 HTTP/1.1\r\nhost: example.com\r\n\r\n", 405],
+];
+
+describe("garbage on a connection", () => {
+  test.each(GARBAGE)(
+    "%s is answered as a problem, and the connection closes",
+    async (_kind, bytes, status) => {
+      const { client } = await open(reading);
+      client.send(bytes);
+      const answers = await client.answers();
+      expect(statusesOf(answers)).toEqual([status]);
+      expectProblem(answers, status);
+    },
+  );
+
+  test.each(GARBAGE)(
+    "%s after a request at work: the request is answered, then the garbage",
+    async (_kind, bytes, status) => {
+      const { handler, arrived, finish } = slowHandler();
+      const { client } = await open(handler);
+      client.send(post("/first") + bytes);
+      await arrived(1);
+      client.send("and more of it\r\n\r\n");
+      finish(0);
+      const answers = await client.answers();
+      expect(statusesOf(answers)).toEqual([202, status]);
+      expectProblem(answers, status);
+    },
+  );
+
+  test("after three requests that end in another order: each is answered in its place", async () => {
+    const { handler, arrived, finish } = slowHandler();
+    const { client } = await open(handler);
+    client.send(`${post("/1")}${post("/2")}${post("/3")}garbage\r\n\r\n`);
+    await arrived(3);
+    for (const i of [1, 0, 2]) finish(i);
+    const answers = await client.answers();
+    expect(statusesOf(answers)).toEqual([202, 202, 202, 400]);
+    expect(answers.slice(0, 3).map(({ body }) => body)).toEqual(["/1", "/2", "/3"]);
+  });
+
+  test("that comes when the first of two requests has been answered waits for the second", async () => {
+    const { handler, arrived, finish } = slowHandler();
+    const { client } = await open(handler);
+    client.send(`${post("/1")}${post("/2")}`);
+    await arrived(2);
+    finish(0);
+    expect(statusesOf(await client.firstAnswers(1))).toEqual([202]);
+    client.send("garbage\r\n\r\n");
+    client.send("garbage again\r\n\r\n");
+    finish(1);
+    expect(statusesOf(await client.answers())).toEqual([202, 202, 400]);
+  });
+
+  test("that goes on for ever does not keep the connection open", async () => {
+    const { client } = await open(reading);
+    const sending = setInterval(() => client.send("garbage\r\n\r\n"), 5);
+    expect(statusesOf(await client.answers())).toEqual([400]);
+    clearInterval(sending);
+  });
+
+  test("a body longer than it was declared is garbage after its request", async () => {
+    const { client } = await open(reading);
+    client.send(`${post("/long", "{}")}surplus\r\n\r\n`);
+    expect(statusesOf(await client.answers())).toEqual([202, 400]);
+  });
+
+  test("half a request head, and then the end, is a 400", async () => {
+    const { client } = await open(reading);
+    client.send("POST /half HTTP/1.1\r\nhost:");
+    client.end();
+    expectProblem(await client.answers(), 400);
+  });
+});
+
+describe("a body that breaks while its handler reads it", () => {
+  test("a malformed chunk is a 400", async () => {
+    const { client } = await open(reading);
+    client.send(`${CHUNKED}2\r\n{}\r\nno length\r\n`);
+    const answers = await client.answers();
+    expect(statusesOf(answers)).toEqual([400]);
+    expectProblem(answers, 400);
+  });
+
+  test("a malformed chunk, when the handler begins to read only later, is a 400", async () => {
+    const { handler, arrived, finish } = slowHandler();
+    let begin = () => {};
+    const started = new Promise<void>((resolve) => {
+      begin = resolve;
+    });
+    let isFirst = true;
+    const { client } = await open(async (req, res) => {
+      if (isFirst) {
+        isFirst = false;
+        return handler(req, res);
+      }
+      await started;
+      await reading(req, res);
+    });
+    client.send(`${post("/1")}${CHUNKED}no length\r\n`);
+    await arrived(1);
+    client.send("more\r\n");
+    begin();
+    finish(0);
+    expect(statusesOf(await client.answers())).toEqual([202, 400]);
+  });
+
+  test("a body shorter than declared, and then the end, is a 400", async () => {
+    const { client } = await open(reading);
+    client.send("POST /short HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\n{}");
+    client.end();
+    expectProblem(await client.answers(), 400);
+  });
+
+  test("a body that never comes is a 408", async () => {
+    const { client } = await open(reading, { requestTimeout: 100, headersTimeout: 100 });
+    client.send("POST /never HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\n");
+    const answers = await client.answers();
+    expect(statusesOf(answers)).toEqual([408]);
+    expectProblem(answers, 408);
+  });
+
+  test("a request head that never ends is a 408 after the answer to the request before it, and what follows is not answered", async () => {
+    const { handler, arrived, finish } = slowHandler();
+    const { client, server } = await open(handler, { requestTimeout: 100, headersTimeout: 100 });
+    client.send(`${post("/1")}POST /never HTTP/1.1\r\n`);
+    await arrived(1);
+    await once(server, "clientError");
+    client.send("garbage\r\n\r\n");
+    await once(server, "clientError");
+    finish(0);
+    expect(statusesOf(await client.answers())).toEqual([202, 408]);
+  });
+
+  test("a request that is completed after its time reaches no handler", async () => {
+    const { handler, arrived, finish } = slowHandler();
+    const paths: (string | undefined)[] = [];
+    const noting: Handler = (req, res) => {
+      paths.push(req.url);
+      return handler(req, res);
+    };
+    const { client, server } = await open(noting, { requestTimeout: 100, headersTimeout: 100 });
+    const late = post("/late");
+    client.send(post("/1") + late.slice(0, 10));
+    await Promise.all([arrived(1), once(server, "clientError")]);
+    client.send(`${late.slice(10)}garbage\r\n\r\n`);
+    await once(server, "clientError");
+    finish(0);
+    expect(statusesOf(await client.answers())).toEqual([202, 408]);
+    expect(paths).toEqual(["/1"]);
+  });
+
+  test("a handler that answered without reading gets no second answer", async () => {
+    const { client } = await open(async (_req, res) => {
+      res.writeHead(200, { "content-length": 0 }).end();
+    });
+    client.send(CHUNKED);
+    await client.firstAnswers(1);
+    client.send("no length\r\n");
+    expect(statusesOf(await client.answers())).toEqual([200]);
+  });
+});
+
+describe("a sender that is just different", () => {
+  test("ends its side after whole requests: each is answered", async () => {
+    const { handler, arrived, finish } = slowHandler();
+    const { client, seenEnd } = await open(handler);
+    client.send(post("/1") + post("/2"));
+    client.end();
+    await Promise.all([arrived(2), seenEnd]);
+    finish(0);
+    finish(1);
+    expect(statusesOf(await client.answers())).toEqual([202, 202]);
+  });
+
+  test("expects something other than 100-continue: 417, after the requests before it", async () => {
+    const { handler, arrived, finish } = slowHandler();
+    const { client } = await open(handler);
+    client.send(`${post("/1")}POST /2 HTTP/1.1\r\nhost: x\r\nexpect: tea\r\ncontent-length: 2\r\n\r\n`);
+    await arrived(1);
+    finish(0);
+    const answers = await client.answers();
+    expect(statusesOf(answers)).toEqual([202, 417]);
+    expectProblem(answers, 417);
+  });
+
+  test("expects 100-continue, and is answered", async () => {
+    const { client } = await open(reading);
+    client.send(
+      "POST / HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}",
+    );
+    expect(statusesOf(await client.answers())).toEqual([202]);
+  });
+
+  test("speaks HTTP/1.0, without Host: it is answered, and the connection closes", async () => {
+    const { client } = await open(reading);
+    client.send("POST /old HTTP/1.0\r\ncontent-length: 2\r\n\r\n{}");
+    expect(statusesOf(await client.answers())).toEqual([202]);
+  });
+});
