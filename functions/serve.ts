@@ -4,19 +4,19 @@ import type { Registry } from "../lib/schema/registry.ts";
 import { installFrontDoor, type Served, targetName } from "./front-door.ts";
 import { environment, wireIngest, wireSupervisor } from "./wiring.ts";
 
-const targets: Record<string, (streams: Registry) => Promise<Served>> = {
-  ingest: wireIngest,
-  supervisor: wireSupervisor,
-};
+const targets = new Map<string, (streams: Registry) => Promise<Served>>([
+  ["ingest", wireIngest],
+  ["supervisor", wireSupervisor],
+]);
 
 /** Serves these streams. Call it once in a process, before the framework makes its server. */
 export async function serveFunctions(streams: Registry): Promise<void> {
-  for (const name of Object.keys(targets))
+  for (const name of targets.keys())
     http(name, () => {
       throw new Error("expected the front door to answer before the framework does");
     });
 
-  const wire = targets[targetName(environment) ?? ""];
+  const wire = targets.get(targetName(environment) ?? "");
   if (!wire) return;
   const served = await wire(streams);
   installFrontDoor(served);

@@ -1,35 +1,37 @@
 /** Compares a column's type as a declaration writes it with the same as Postgres's format_type writes it. */
 
 /** Other names of Postgres's own types (PostgreSQL's documentation, table 8.1). */
-const ALIASES: Record<string, string> = {
-  bool: "boolean",
-  char: "character",
-  bpchar: "character",
-  decimal: "numeric",
-  float: "double precision",
-  float4: "real",
-  float8: "double precision",
-  int: "integer",
-  int2: "smallint",
-  int4: "integer",
-  int8: "bigint",
-  serial: "integer",
-  serial2: "smallint",
-  serial4: "integer",
-  serial8: "bigint",
-  bigserial: "bigint",
-  smallserial: "smallint",
-  time: "time without time zone",
-  timestamp: "timestamp without time zone",
-  timestamptz: "timestamp with time zone",
-  timetz: "time with time zone",
-  varbit: "bit varying",
-  varchar: "character varying",
-};
+const ALIASES = new Map(
+  Object.entries({
+    bool: "boolean",
+    char: "character",
+    bpchar: "character",
+    decimal: "numeric",
+    float: "double precision",
+    float4: "real",
+    float8: "double precision",
+    int: "integer",
+    int2: "smallint",
+    int4: "integer",
+    int8: "bigint",
+    serial: "integer",
+    serial2: "smallint",
+    serial4: "integer",
+    serial8: "bigint",
+    bigserial: "bigint",
+    smallserial: "smallint",
+    time: "time without time zone",
+    timestamp: "timestamp without time zone",
+    timestamptz: "timestamp with time zone",
+    timetz: "time with time zone",
+    varbit: "bit varying",
+    varchar: "character varying",
+  }),
+);
 
 /** The types that a declaration may be compared by; of any other it is not certain how Postgres writes it. */
 const KNOWN = new Set([
-  ...Object.values(ALIASES),
+  ...ALIASES.values(),
   ...["bit", "box", "bytea", "cidr", "circle", "date", "inet", "interval", "json", "jsonb", "line", "lseg"],
   ...[
     "macaddr",
@@ -69,7 +71,7 @@ function normalise(type: string): Type {
     .replace(/\([\d\s,]*\)/, " ")
     .replaceAll(/\s+/g, " ")
     .trim();
-  const base = ALIASES[bare] ?? bare;
+  const base = ALIASES.get(bare) ?? bare;
   return { base, modifier: normaliseModifier(base, modifier), isArray: brackets !== "" };
 }
 
