@@ -1,24 +1,21 @@
 /**
- * The HTTP edge of ingest: `POST /v1/{stream}` (answer-post.ts) and `GET /v1/{stream}/{id}`. It checks a request in the order
- * that README names: path, method, key, stream, the key's right to the stream, and then the body.
+ * The HTTP edge of ingest: `POST /v1/{stream}` (answer-post.ts), `GET /v1/{stream}/{id}` and `GET /v1/{stream}?id=A&id=B`
+ * (answer-whereabouts.ts). It checks a request in the order that README names: path, method, key, stream, the key's right to the stream, and then the body.
  */
-import type { IncomingMessage, ServerResponse } from "node:http";
+import type { IncomingMessage } from "node:http";
 import { authenticate, mayUse } from "../lib/access/api-keys.ts";
 import type { ApiKey } from "../lib/config.ts";
-import { findUnsafeValue } from "../lib/ingest/unsafe-json.ts";
-import { idFromRaw } from "../lib/schema/event-ids.ts";
 import type { Registry } from "../lib/schema/registry.ts";
 import type { Stream } from "../lib/schema/stream.ts";
-import type { Store } from "../lib/store/store.ts";
-import { Problem, sendJson, tryAgain } from "./answer.ts";
+import { Problem } from "./answer.ts";
 import { answerPost, type PostDeps } from "./answer-post.ts";
+import { answerWhereabouts, answerWhereaboutsOfMany, type WhereaboutsDeps } from "./answer-whereabouts.ts";
 import { allowOrigin } from "./cors.ts";
 import { allow, answerHealth, type Handler, requestUrlOf } from "./request-url.ts";
 
-export interface IngestDeps extends PostDeps {
+export interface IngestDeps extends PostDeps, Omit<WhereaboutsDeps, "buckets"> {
   streams: Registry;
   apiKeys: readonly ApiKey[];
-  store: Pick<Store, "find">;
   corsOrigins: readonly string[];
 }
 
@@ -35,10 +32,12 @@ export function createIngest(deps: IngestDeps): Handler {
       res.writeHead(204).end();
       return;
     }
-    allow(req, ...(rawId === undefined ? ["POST"] : ["GET", "HEAD"]));
+    allow(req, ...(rawId === undefined ? ["POST"] : []), "GET", "HEAD");
+    const isPost = req.method === "POST";
     const key = keyOf(deps.apiKeys, req);
-    const stream = streamOf(deps.streams, key, name, rawId === undefined);
-    if (rawId === undefined) await answerPost(deps, req, res, url, key, stream);
+    const stream = streamOf(deps.streams, key, name, isPost);
+    if (isPost) await answerPost(deps, req, res, url, key, stream);
+    else if (rawId === undefined) await answerWhereaboutsOfMany(deps, res, key, stream, url.query);
     else await answerWhereabouts(deps, res, key, stream, rawId);
   };
 }
@@ -60,23 +59,4 @@ function streamOf(streams: Registry, key: ApiKey, name: string, isPost: boolean)
   if (stream === undefined) throw new Problem(404, `no stream is named "${name.slice(0, 64)}"`);
   if (!mayUse(key, stream.name)) throw new Problem(403, `this key may not use the stream ${stream.name}`);
   return stream;
-}
-
-/** Answers where an event is. Only Postgres is asked, so an event that is still buffered is "unknown" (404). */
-async function answerWhereabouts(
-  { store }: IngestDeps,
-  res: ServerResponse,
-  key: ApiKey,
-  stream: Stream,
-  rawId: string,
-): Promise<void> {
-  if (findUnsafeValue(rawId)) throw new Problem(404, "no event can have this id");
-  const id = idFromRaw(stream.name, key.name, rawId);
-  let status: Awaited<ReturnType<Store["find"]>>;
-  try {
-    status = await store.find(stream, id);
-  } catch {
-    throw tryAgain(503, "the database does not answer");
-  }
-  sendJson(res, status === "unknown" ? 404 : 200, { id, status });
 }

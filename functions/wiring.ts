@@ -19,6 +19,7 @@ import { FairSlots } from "../lib/flow/fair-slots.ts";
 import { Room } from "../lib/flow/room.ts";
 import { AnswerCounts } from "../lib/ingest/answer-counts.ts";
 import { type Flush, httpFlush, noFlush, tasksFlush } from "../lib/ingest/eager-flush.ts";
+import { createLookUp } from "../lib/ingest/look-up.ts";
 import { PartitionChoice } from "../lib/ingest/partition-choice.ts";
 import { createPusher } from "../lib/ingest/push.ts";
 import { createSetAside } from "../lib/ingest/set-aside.ts";
@@ -40,6 +41,8 @@ const CLAIM_TIMEOUT_MS = 5000;
 const TABLE_CHECK_TIMEOUT_MS = 2000;
 /** What all large bodies under way in an instance may hold together, in bytes, as inflated. Each needs about four times as much memory. */
 const BODIES_MAX_BYTES = 50_000_000;
+/** How long a sender that asks where an event is waits for Postgres, in milliseconds. */
+const LOOK_UP_TIMEOUT_MS = 5000;
 /** The depth at which an instance moves to its next partition, as a multiple of the flush threshold. */
 const DEEP_THRESHOLDS = 16;
 
@@ -61,6 +64,13 @@ const openStore = (config: Config) =>
   createStore(
     connect(config.databaseUrl, config.insertTimeoutMs, config.neonHttpUrl),
     config.insertTimeoutMs,
+  );
+
+/** Look-ups have a client of their own, because they give up sooner. */
+const openLookUp = ({ databaseUrl, neonHttpUrl }: Config) =>
+  createLookUp(
+    createStore(connect(databaseUrl, LOOK_UP_TIMEOUT_MS, neonHttpUrl), LOOK_UP_TIMEOUT_MS),
+    LOOK_UP_TIMEOUT_MS,
   );
 
 const openTableCheck = ({ databaseUrl, neonHttpUrl }: Config) =>
@@ -123,7 +133,7 @@ export async function wireIngest(streams: Registry): Promise<Served> {
       writeThrough: createWriteThrough(store, config.writeThroughConcurrency),
       setAside: createSetAside({ store, buffer, heldNotes, streams, log }),
     },
-    store,
+    lookUp: openLookUp(config),
     buckets: new TokenBuckets(config.keyEventsPerSecond, now),
     counts,
     room: new Room(BODIES_MAX_BYTES),

@@ -2,6 +2,7 @@
 import type { Buffer, Claimant } from "../buffer/buffer.ts";
 import type { HeldNotes } from "../buffer/held-note.ts";
 import type { FairSlots } from "../flow/fair-slots.ts";
+import { oneAtATime } from "../flow/one-at-a-time.ts";
 import type { Log } from "../log.ts";
 import type { Registry } from "../schema/registry.ts";
 import type { Store } from "../store/store.ts";
@@ -51,13 +52,14 @@ interface Options {
 
 export class DrainCall {
   readonly claimant: Claimant;
+  /** Runs works of suspected batches one after another. */
+  readonly alone = oneAtATime();
   readonly #deps: DrainDeps;
   readonly #waitsForHeld: boolean;
   readonly #deadlineAtMs: number;
   #isUnreachable = false;
   #hasClaimed = false;
   #isLastRound = false;
-  #alone: Promise<unknown> = Promise.resolve();
   readonly #waiting = new Set<string>();
 
   constructor(deps: DrainDeps, { token, startedAtMs, fullBatchesOnly, waitsForHeld }: Options) {
@@ -111,13 +113,6 @@ export class DrainCall {
 
   beginLastRound(): void {
     this.#isLastRound = true;
-  }
-
-  /** Runs works of suspected batches one after another. */
-  alone<Result>(work: () => Promise<Result>): Promise<Result> {
-    const result = this.#alone.then(work);
-    this.#alone = result.catch(() => {});
-    return result;
   }
 
   /**

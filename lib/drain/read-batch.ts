@@ -5,7 +5,7 @@
  */
 import type { Batch } from "../buffer/buffer.ts";
 import { decodeEnvelope, type Envelope } from "../schema/envelope.ts";
-import { idFromRaw } from "../schema/event-ids.ts";
+import { idOfForeignText } from "../schema/event-ids.ts";
 import { type Row, rowOf } from "../schema/json-row.ts";
 import type { Stream } from "../schema/stream.ts";
 import { BREAKS, type Letter, letterOf } from "../store/letter.ts";
@@ -58,7 +58,7 @@ export function readBatch(stream: Stream, batch: Batch) {
 /** The letter of a text that somebody else pushed; its id is made of the text. */
 const letterOfForeignText = (stream: Stream, text: string): Letter => ({
   stream: stream.name,
-  id: idFromRaw(stream.name, "", text),
+  id: idOfForeignText(stream.name, text),
   envelope: text,
   sqlstate: undefined,
   reason: "not an envelope",

@@ -20,6 +20,8 @@ export interface Options {
   maxWaitingBytes: number;
   /** The most commits under way at once. */
   concurrency: number;
+  /** Runs each commit in its turn among other groups'. The commit takes the callers who wait when its turn has come. @default at once */
+  inTurn?: (commit: () => Promise<void>) => Promise<void>;
 }
 
 /** One caller's items. */
@@ -72,8 +74,9 @@ export class GroupCommit<Item, Result> {
 
   /** Commits group after group until nobody waits. */
   async #run(): Promise<void> {
+    const { inTurn = (commit) => commit() } = this.#options;
     this.#underWay += 1;
-    while (this.#waiting.length > 0) await this.#commitGroup(this.#nextGroup());
+    while (this.#waiting.length > 0) await inTurn(() => this.#commitGroup(this.#nextGroup()));
     this.#underWay -= 1;
   }
 
@@ -93,6 +96,7 @@ export class GroupCommit<Item, Result> {
   }
 
   async #commitGroup(group: Waiter<Item, Result>[]): Promise<void> {
+    if (group.length === 0) return; // another commit took them, while this one waited for its turn
     try {
       const result = await this.#commit(group.flatMap((waiter) => waiter.items as Item[]));
       let offset = 0;

@@ -4,7 +4,7 @@
  */
 import type { ZodError } from "zod";
 import { type Envelope, type PushableEnvelope, packEnvelope } from "../schema/envelope.ts";
-import { idempotentIds, idFromRaw, newId } from "../schema/event-ids.ts";
+import { idempotentIds, idFromRaw, newId, RAW_ID_MAX } from "../schema/event-ids.ts";
 import type { InputError } from "../schema/input-error.ts";
 import { fieldsOf } from "../schema/json-row.ts";
 import type { Stream } from "../schema/stream.ts";
@@ -44,9 +44,6 @@ interface Options {
   /** Whether envelopes are packed: they are on their way to Redis. */
   isPacked: boolean;
 }
-
-/** The most characters in an id that a client gives its event. */
-const RAW_ID_MAX = 512;
 
 /** Admits or rejects the events of one request, one after the other. */
 export class Admitting {

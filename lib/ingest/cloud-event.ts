@@ -1,5 +1,5 @@
 /** Reads CloudEvents 1.0: the `ce-*` headers of the binary mode, and how an event of its stream is made of a CloudEvent. */
-import { isUuid } from "../schema/event-ids.ts";
+import { isUnguessableUuid } from "../schema/event-ids.ts";
 import type { InputError } from "../schema/input-error.ts";
 import type { CloudEvent, Stream } from "../schema/stream.ts";
 import type { Headers } from "./media-type.ts";
@@ -21,14 +21,14 @@ export function attributesOf(headers: Headers): Record<string, string> {
 
 /**
  * Turns a CloudEvent into an event of its stream. CloudEvents promises that source and id together are unique. So if the id
- * is not a UUID, the event's raw id is made of both.
+ * is not a UUID of version 4 or 7, the event's raw id is made of both.
  */
 export function fromCloudEvent(stream: Stream, value: unknown, needsDeepCheck: boolean): RawEvent {
   const error = errorOfCloudEvent(value);
   if (error) return { value, needsDeepCheck, error };
   const event = value as CloudEvent;
   return {
-    rawId: isUuid(event.id) ? event.id : JSON.stringify([event.source, event.id]),
+    rawId: isUnguessableUuid(event.id) ? event.id : JSON.stringify([event.source, event.id]),
     value: stream.fromCloudEvent(event),
     needsDeepCheck,
   };

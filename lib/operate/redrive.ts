@@ -17,7 +17,7 @@ import {
   type PushableEnvelope,
   packEnvelope,
 } from "../schema/envelope.ts";
-import { idFromRaw } from "../schema/event-ids.ts";
+import { idOfForeignText } from "../schema/event-ids.ts";
 import type { Registry } from "../schema/registry.ts";
 import type { Cursor, DeadLetter, DeadLetterStore, LetterFilter } from "../store/dead-letter-store.ts";
 import { failureOf } from "../store/postgres-errors.ts";
@@ -161,7 +161,7 @@ export function envelopeOf(streams: Registry, { stream, id, envelope: text }: De
   const envelope = decodeEnvelope(text);
   if (envelope === undefined) return "what was buffered is not an envelope";
   // An older release could not read it, and buried it under an id made of its text: that id says the text is unchanged.
-  if (envelope.id === id || idFromRaw(stream, "", text) === id) return envelope;
+  if (envelope.id === id || idOfForeignText(stream, text) === id) return envelope;
   // Burying makes text of whatever was pushed into the list by hand, which can make another envelope of it.
   return `its envelope bears another id, ${envelope.id}`;
 }

@@ -9,20 +9,44 @@ import { v5, v7 } from "uuid";
 /** The namespace of every id that Spillway derives. It is published, so that a sender can compute the ids of its events. */
 export const SPILLWAY_NAMESPACE = "6f1d7c1e-5b0a-5c39-9a54-0d6f5b8b1a77";
 
+/** The most characters in an id that a client gives its event. */
+export const RAW_ID_MAX = 512;
+
 const UUID_SHAPE = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 
-/** Whether the text is 8-4-4-4-12 hex digits. Such an id is only lower-cased. */
+/** A UUID of version 4 or 7, with RFC 9562's variant. */
+const UNGUESSABLE = /^[0-9a-f]{8}-[0-9a-f]{4}-[47][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/i;
+
+/** Whether the text is 8-4-4-4-12 hex digits, as a row's id is. */
 export const isUuid = (text: string): boolean => UUID_SHAPE.test(text);
+
+/**
+ * Whether the text is a UUID that nobody can guess, of version 4 or 7. Only such an id may be a row's id as it is: any other
+ * can be computed, and a key could occupy the id of another key's event with it.
+ */
+export const isUnguessableUuid = (text: string): boolean => UNGUESSABLE.test(text);
 
 /** Derives a UUIDv5 from parts. They are joined as JSON, so that two different lists never give the same text. */
 const derive = (...parts: (string | number)[]): string => v5(JSON.stringify(parts), SPILLWAY_NAMESPACE);
 
 /**
- * Returns the id of an event whose client gave it one. A UUID is only lower-cased. Any other id becomes
+ * Returns the id of an event whose client gave it one. A UUID of version 4 or 7 is only lower-cased. Any other id becomes
  * `UUIDv5(SPILLWAY_NAMESPACE, JSON [stream, key name, raw id])`, so that the "1" of two callers gives two ids.
  */
 export const idFromRaw = (stream: string, keyName: string, raw: string): string =>
-  isUuid(raw) ? raw.toLowerCase() : derive(stream, keyName, raw);
+  isUnguessableUuid(raw) ? raw.toLowerCase() : derive(stream, keyName, raw);
+
+/** Returns the id of a text that was in a buffer and is no envelope. No event of a key has such an id, because no key has an empty name. */
+export const idOfForeignText = (stream: string, text: string): string => derive(stream, "", text);
+
+/**
+ * Returns the row ids under which an event may be that somebody asks for: the id as given, if it is a UUID (Spillway gave it
+ * out), and the one that an event of this key with this id has.
+ */
+export function candidateIds(stream: string, keyName: string, raw: string): string[] {
+  const own = idFromRaw(stream, keyName, raw);
+  return isUuid(raw) && !isUnguessableUuid(raw) ? [raw.toLowerCase(), own] : [own];
+}
 
 /** Random bytes for the next ids. Asking the system for 16 bytes at a time took an eighth of ingest's CPU. */
 const pool = new Uint8Array(4096);

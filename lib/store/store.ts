@@ -27,7 +27,8 @@ export interface LetterCounts {
   heldReason: string | null;
 }
 
-export type Whereabouts = "stored" | "dead" | "unknown";
+/** Where events are, by their ids. An id that is not in it is unknown to Postgres. */
+export type Found = ReadonlyMap<string, "stored" | "dead">;
 
 export type Store = ReturnType<typeof createStore>;
 
@@ -96,15 +97,21 @@ export function createStore(db: Database, timeoutMs: number) {
     await db.batch([bound(), db.execute(sql`select 1`)]);
   };
 
+  const storedAmong = (stream: Stream, ids: readonly string[]) =>
+    db
+      .select({ id: sql<string>`${idOf(stream)}::text` })
+      .from(stream.table)
+      .where(inArray(idOf(stream), [...ids]));
+
+  const deadLettersAmong = (stream: Stream, ids: readonly string[]) =>
+    db
+      .select({ id: deadLetters.id })
+      .from(deadLetters)
+      .where(and(inArray(deadLetters.id, [...ids]), isNull(deadLetters.retryAt), isLive(stream)));
+
   /** The ids among these that are stored. */
   async function present(stream: Stream, ids: readonly string[]): Promise<Set<string>> {
-    const [, rows] = await db.batch([
-      bound(),
-      db
-        .select({ id: sql<string>`${idOf(stream)}::text` })
-        .from(stream.table)
-        .where(inArray(idOf(stream), [...ids])),
-    ]);
+    const [, rows] = await db.batch([bound(), storedAmong(stream, ids)]);
     return new Set(rows.map(({ id }) => id));
   }
 
@@ -121,32 +128,22 @@ export function createStore(db: Database, timeoutMs: number) {
    */
   const bury = (stream: Stream, letters: readonly Letter[]) => buryLetters(db, timeoutMs, stream, letters);
 
-  /** Where an event is, as far as Postgres knows. */
-  async function find(stream: Stream, id: string): Promise<Whereabouts> {
+  /** Finds events by their ids; stored wins over dead. Held ones, and those still buffered, are not found. */
+  async function find(stream: Stream, ids: readonly string[]): Promise<Found> {
     const [, stored, dead] = await db.batch([
       bound(),
-      db
-        .select({ id: idOf(stream) })
-        .from(stream.table)
-        .where(eq(idOf(stream), id)),
-      db
-        .select({ id: deadLetters.id })
-        .from(deadLetters)
-        .where(and(eq(deadLetters.id, id), isNull(deadLetters.retryAt), isLive(stream))),
+      storedAmong(stream, ids),
+      deadLettersAmong(stream, ids),
     ]);
-    if (stored.length > 0) return "stored";
-    return dead.length > 0 ? "dead" : "unknown";
+    return new Map([
+      ...dead.map(({ id }) => [id, "dead"] as const),
+      ...stored.map(({ id }) => [id, "stored"] as const),
+    ]);
   }
 
   /** The ids among these that are live dead letters. */
   async function deadAmong(stream: Stream, ids: readonly string[]): Promise<Set<string>> {
-    const [, rows] = await db.batch([
-      bound(),
-      db
-        .select({ id: deadLetters.id })
-        .from(deadLetters)
-        .where(and(inArray(deadLetters.id, [...ids]), isNull(deadLetters.retryAt), isLive(stream))),
-    ]);
+    const [, rows] = await db.batch([bound(), deadLettersAmong(stream, ids)]);
     return new Set(rows.map(({ id }) => id));
   }
 

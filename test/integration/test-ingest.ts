@@ -10,6 +10,7 @@ import { CpuTurns } from "../../lib/flow/cpu-turns.ts";
 import { Room } from "../../lib/flow/room.ts";
 import { AnswerCounts } from "../../lib/ingest/answer-counts.ts";
 import { type Flush, noFlush } from "../../lib/ingest/eager-flush.ts";
+import { createLookUp } from "../../lib/ingest/look-up.ts";
 import { PartitionChoice } from "../../lib/ingest/partition-choice.ts";
 import { createPusher, type Pusher } from "../../lib/ingest/push.ts";
 import { createSetAside } from "../../lib/ingest/set-aside.ts";
@@ -34,6 +35,8 @@ export interface Overrides extends Partial<Config> {
   room?: Room;
   /** How long one LPUSH may take, in milliseconds. @default 2000 */
   pushTimeoutMs?: number;
+  /** How long a look-up may take, in milliseconds. @default 2000 */
+  lookUpTimeoutMs?: number;
   /** Depth from which it pushes to the next partition. @default 1600 */
   moveOnAtDepth?: number;
 }
@@ -66,6 +69,7 @@ export async function serveIngest(world: World, overrides: Overrides = {}) {
     flush = noFlush,
     pushTimeoutMs = 2000,
     moveOnAtDepth = 1600,
+    lookUpTimeoutMs = 2000,
     ...settings
   } = overrides;
   const config = { ...world.config, ...settings };
@@ -90,7 +94,7 @@ export async function serveIngest(world: World, overrides: Overrides = {}) {
         ...{ streams: world.streams, log: world.log },
       }),
     },
-    store,
+    lookUp: createLookUp(overrides.store ?? world.storeWithin(lookUpTimeoutMs), lookUpTimeoutMs),
     buckets: new TokenBuckets(config.keyEventsPerSecond, now),
     counts: new AnswerCounts(world.log, now),
     isShedding: overrides.isShedding ?? pusher.isShedding,
@@ -137,5 +141,11 @@ export async function serveIngest(world: World, overrides: Overrides = {}) {
   const where = (stream: string, id: string, key = KEY) =>
     send(`/v1/${stream}/${encodeURIComponent(id)}`, { headers: authorized(key) });
 
-  return { url, close, send, post, postRaw, where, isShedding: pusher.isShedding };
+  /** Asks where several events are. */
+  const whereAll = (stream: string, ids: readonly string[], key = KEY) => {
+    const query = new URLSearchParams(ids.map((id): [string, string] => ["id", id]));
+    return send(`/v1/${stream}?${query}`, { headers: authorized(key) });
+  };
+
+  return { url, close, send, post, postRaw, where, whereAll, isShedding: pusher.isShedding };
 }

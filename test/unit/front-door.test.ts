@@ -1,11 +1,12 @@
 /** The front door on plain sockets: whatever follows a request on its connection, the request gets its answer, in order. */
 import { once } from "node:events";
-import { createServer, type Server } from "node:http";
+import { createServer, type IncomingMessage, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterEach, describe, expect, test } from "vitest";
 import { readBody } from "../../functions/body.ts";
 import { openDoor } from "../../functions/front-door.ts";
 import type { Handler } from "../../functions/request-url.ts";
+import { Room } from "../../lib/flow/room.ts";
 import type { Log } from "../../lib/log.ts";
 import { openRawClient, type RawAnswer, type RawClient } from "../raw-client.ts";
 
@@ -41,12 +42,22 @@ async function open(handler: Handler, timeouts: Timeouts = {}) {
   return { client, server, seenEnd };
 }
 
+/** Reads a body as the front door's handlers do. */
+async function bodyOf(req: IncomingMessage): Promise<Buffer> {
+  const pieces: Buffer[] = [];
+  const take = (piece: Buffer) => void pieces.push(piece);
+  const place = new Room(1000).enter();
+  const untilMs = performance.now() + 60_000;
+  await readBody(req, { encoding: "identity", maxBytes: 1000, untilMs, place, take });
+  return Buffer.concat(pieces);
+}
+
 /** A handler that answers 202 with the path once the test says so; `arrived` resolves when so many are at work. */
 function slowHandler() {
   const finish: (() => void)[] = [];
   const waiting: { count: number; resolve: () => void }[] = [];
   const handler: Handler = async (req, res) => {
-    await readBody(req, 1000);
+    await bodyOf(req);
     await new Promise<void>((resolve) => {
       finish.push(resolve);
       for (const one of waiting) if (finish.length >= one.count) one.resolve();
@@ -63,7 +74,7 @@ function slowHandler() {
 
 /** A handler that reads the body and answers 202. */
 const reading: Handler = async (req, res) => {
-  const body = await readBody(req, 1000);
+  const body = await bodyOf(req);
   res.writeHead(202, { "content-length": body.length }).end(body);
 };
 

@@ -1,0 +1,96 @@
+/**
+ * Answers where events are: `GET /v1/{stream}/{id}`, and `GET /v1/{stream}?id=A&id=B` for up to 100 at once. Only Postgres is
+ * asked, so an event that is still buffered is "unknown". Each id costs its key a token, as an event does.
+ */
+import type { ServerResponse } from "node:http";
+import type { TokenBuckets } from "../lib/access/token-bucket.ts";
+import type { ApiKey } from "../lib/config.ts";
+import { type LookUp, LookUpUnavailable } from "../lib/ingest/look-up.ts";
+import { findUnsafeValue } from "../lib/ingest/unsafe-json.ts";
+import { candidateIds, RAW_ID_MAX } from "../lib/schema/event-ids.ts";
+import type { Stream } from "../lib/schema/stream.ts";
+import type { Found } from "../lib/store/store.ts";
+import { Problem, sendJson, tryAgain } from "./answer.ts";
+
+export interface WhereaboutsDeps {
+  lookUp: LookUp;
+  buckets: Pick<TokenBuckets, "take">;
+}
+
+/** The most ids in one request. */
+const IDS_MAX = 100;
+/** The period of the scheduler's tick: after that, an event that was buffered is usually stored. */
+const TICK_SECONDS = 60;
+
+const UNKNOWN =
+  "not in Postgres: still in the buffer, held, or never received; ask again after the next tick";
+
+/** Answers where one event is: 200, or 404 if it is unknown. Throws a Problem for each error. */
+export async function answerWhereabouts(
+  deps: WhereaboutsDeps,
+  res: ServerResponse,
+  key: ApiKey,
+  stream: Stream,
+  rawId: string,
+): Promise<void> {
+  takeTokens(deps, key, 1);
+  const candidates = candidatesOf(stream, key, rawId);
+  if (candidates.length === 0) throw new Problem(404, "no event can have this id");
+  const where = whereIn(await find(deps, stream, candidates), candidates, rawId);
+  if (where.status !== "unknown") sendJson(res, 200, where);
+  else sendJson(res, 404, { ...where, detail: UNKNOWN }, { "retry-after": String(TICK_SECONDS) });
+}
+
+/** Answers where the events of `?id=A&id=B` are, in the order asked. Throws a Problem for each error. */
+export async function answerWhereaboutsOfMany(
+  deps: WhereaboutsDeps,
+  res: ServerResponse,
+  key: ApiKey,
+  stream: Stream,
+  query: URLSearchParams,
+): Promise<void> {
+  const rawIds = query.getAll("id");
+  if (rawIds.length === 0 || rawIds.length > IDS_MAX)
+    throw new Problem(400, `expected 1 to ${IDS_MAX} ids as ?id=A&id=B, got ${rawIds.length}`);
+  takeTokens(deps, key, rawIds.length);
+  const asked = rawIds.map((rawId) => ({ rawId, candidates: candidatesOf(stream, key, rawId) }));
+  const found = await find(
+    deps,
+    stream,
+    asked.flatMap(({ candidates }) => candidates),
+  );
+  const events = asked.map(({ rawId, candidates }) => whereIn(found, candidates, rawId));
+  sendJson(res, 200, { events });
+}
+
+function takeTokens({ buckets }: WhereaboutsDeps, key: ApiKey, count: number): void {
+  const waitSeconds = buckets.take(key.name, count);
+  if (waitSeconds > 0) throw tryAgain(429, "this key asks for more than it may", {}, waitSeconds);
+}
+
+/** Returns the row ids under which the event may be; none if no event can have this id. */
+function candidatesOf(stream: Stream, key: ApiKey, rawId: string): string[] {
+  if (rawId === "" || rawId.length > RAW_ID_MAX || findUnsafeValue(rawId)) return [];
+  return candidateIds(stream.name, key.name, rawId);
+}
+
+/** Asks Postgres, if there is anything to ask for. */
+async function find({ lookUp }: WhereaboutsDeps, stream: Stream, ids: readonly string[]): Promise<Found> {
+  if (ids.length === 0) return new Map();
+  try {
+    return await lookUp(stream, ids);
+  } catch (error) {
+    if (!(error instanceof LookUpUnavailable)) throw error;
+    throw tryAgain(503, "the database does not answer, or too many look-ups wait for it");
+  }
+}
+
+/** The event's row id and where it is. Of several events that may be meant, one that is stored comes before one that is dead. */
+function whereIn(found: Found, candidates: readonly string[], rawId: string) {
+  const [first = rawId] = candidates;
+  const id =
+    candidates.find((one) => found.get(one) === "stored") ??
+    candidates.find((one) => found.get(one) === "dead") ??
+    first;
+  return { id, status: found.get(id) ?? "unknown" };
+}
