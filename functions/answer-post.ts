@@ -91,7 +91,7 @@ function postOf(
 }
 
 /** A request whose events are on their way. Holds everything that the answer needs, without the events' data. */
-interface AdmittedRequest extends Pick<Admission, "indexes" | "rejected"> {
+interface AdmittedRequest extends Pick<Admission, "indexes" | "resendIds" | "rejected"> {
   isBatch: boolean;
   ids: string[];
 }
@@ -106,10 +106,10 @@ async function startAccepting(
 ): Promise<{ request: AdmittedRequest; accepting: Promise<Accepted> }> {
   await refuseUnread(deps, post);
   const { admission, isBatch } = await admitBody(deps, post);
-  const { envelopes, indexes, rejected } = admission;
+  const { envelopes, indexes, resendIds, rejected } = admission;
   rejectWhenNoneFits(deps, post.stream, admission, isBatch);
   takeTokens(deps, post.stream, post.key, envelopes.length);
-  const request = { ids: envelopes.map(({ id }) => id), isBatch, indexes, rejected };
+  const request = { ids: envelopes.map(({ id }) => id), isBatch, indexes, resendIds, rejected };
   return { request, accepting: accept(deps.accepting, post.stream, post.ack, envelopes) };
 }
 
@@ -122,15 +122,10 @@ async function refuseUnread(deps: PostDeps, post: Post): Promise<void> {
   const isSmall =
     post.encoding === "identity" && Number(post.req.headers["content-length"] ?? Infinity) <= SMALL_BYTES;
   const admitted = isSmall ? await admitBody(deps, post).catch(() => undefined) : undefined;
-  const { envelopes = [], rejected = [] } = admitted?.admission ?? {};
-  deps.counts.add(stream.name, { shed: envelopes.length });
-  if (envelopes.length === 0)
-    throw tryAgain(503, "the buffer is full; nothing was kept: send the same request again later");
-  throw notAccepted(
-    "shed",
-    envelopes.map(({ id }) => id),
-    rejected,
-  );
+  const count = admitted?.admission.envelopes.length ?? 0;
+  deps.counts.add(stream.name, { shed: count });
+  if (admitted && count > 0) throw notAccepted("shed", admitted.admission);
+  throw tryAgain(503, "the buffer is full; nothing was kept: send the same request again later");
 }
 
 /** Reads a body and admits its events as they come. */
@@ -209,14 +204,23 @@ function takeTokens({ buckets, counts }: PostDeps, stream: Stream, key: ApiKey, 
 
 /** Why nothing is promised, for the sender. */
 const NOT_ACCEPTED = {
-  shed: "the buffer is full; send it again later, with these ids",
-  unanswered: "neither the buffer nor the database answered; send it again with these ids",
-  unproven:
-    "the database refuses some of it, and nothing proves that these events are at fault; send it again with these ids",
+  shed: "the buffer is full",
+  unanswered: "neither the buffer nor the database answered",
+  unproven: "the database refuses some of it, and nothing proves that these events are at fault",
 };
 
-const notAccepted = (why: keyof typeof NOT_ACCEPTED, ids: readonly string[], rejected: readonly Rejected[]) =>
-  tryAgain(503, NOT_ACCEPTED[why], { ids, ...rejectedOf(rejected) });
+/** Says how to send a request again, so that nothing of it is stored twice. Ids that follow from the Idempotency-Key cannot be sent as `id`. */
+function notAccepted(
+  why: keyof typeof NOT_ACCEPTED,
+  { resendIds, rejected }: Pick<Admission, "resendIds" | "rejected">,
+): Problem {
+  const isDerived = resendIds.includes(undefined);
+  const how = isDerived
+    ? "send the same request again later, with the same Idempotency-Key"
+    : "send it again later with these ids, each as the `id` of its event";
+  const ids = isDerived ? {} : { ids: resendIds };
+  return tryAgain(503, `${NOT_ACCEPTED[why]}; ${how}`, { ...ids, ...rejectedOf(rejected) });
+}
 
 function answer(
   { counts }: PostDeps,
@@ -228,7 +232,7 @@ function answer(
   const { isBatch, indexes, rejected } = request;
   if (accepted.kind === "not-accepted") {
     counts.add(stream.name, { shed: request.ids.length, rejected: rejected.length });
-    throw notAccepted(accepted.why, request.ids, rejected);
+    throw notAccepted(accepted.why, request);
   }
   const { ack, refused } = accepted;
   const refusedPlaces = new Set(refused.map(({ place }) => place));

@@ -27,6 +27,11 @@ export interface Admission {
   envelopes: PushableEnvelope[];
   /** The place of each envelope's event in the request. */
   indexes: number[];
+  /**
+   * The id with which each envelope's event is to be sent again: its own as it came, or the new one that it got. undefined: its
+   * id follows from the Idempotency-Key, and only the same request under that key gives it the same one.
+   */
+  resendIds: (string | number | undefined)[];
   rejected: Rejected[];
   /** Whether at least one event was rejected because of its size. */
   isTooLarge: boolean;
@@ -47,7 +52,10 @@ interface Options {
 
 /** Admits or rejects the events of one request, one after the other. */
 export class Admitting {
-  readonly admission: Admission = { envelopes: [], indexes: [], rejected: [], isTooLarge: false, threw: 0 };
+  readonly admission: Admission = {
+    ...{ envelopes: [], indexes: [], resendIds: [] },
+    ...{ rejected: [], isTooLarge: false, threw: 0 },
+  };
   readonly #options: Options;
   readonly #idempotentId: ((json: string) => string) | undefined;
   readonly #cap = new ErrorCap();
@@ -66,8 +74,10 @@ export class Admitting {
     const index = this.#count++;
     const result = admitSafely(this.#options, event, this.#idempotentId);
     if (!("errors" in result)) {
-      admission.envelopes.push(this.#options.isPacked ? packEnvelope(result) : result);
+      const { envelope, resendId } = result;
+      admission.envelopes.push(this.#options.isPacked ? packEnvelope(envelope) : envelope);
       admission.indexes.push(index);
+      admission.resendIds.push(resendId);
       return;
     }
     const line = event.line === undefined ? {} : { line: event.line };
@@ -75,6 +85,11 @@ export class Admitting {
     admission.isTooLarge ||= result.isTooLarge ?? false;
     admission.threw += result.threw ? 1 : 0;
   }
+}
+
+interface Admitted {
+  envelope: Envelope;
+  resendId: string | number | undefined;
 }
 
 interface Rejection {
@@ -86,7 +101,7 @@ interface Rejection {
 const reject = (path: string, message: string): Rejection => ({ errors: [{ path, message }] });
 
 /** Rejects an event if its stream's own code (schema, mapping) throws an error on it: it is one event's, not its batch's. */
-function admitSafely(...given: Parameters<typeof admitOne>): Envelope | Rejection {
+function admitSafely(...given: Parameters<typeof admitOne>): Admitted | Rejection {
   try {
     return admitOne(...given);
   } catch (error) {
@@ -98,7 +113,7 @@ function admitOne(
   { stream, keyName, eventMaxBytes, receivedAt }: Options,
   event: RawEvent,
   idempotentId: ((json: string) => string) | undefined,
-): Envelope | Rejection {
+): Admitted | Rejection {
   const error = event.error ?? (event.needsDeepCheck ? findUnsafeValue(event.value) : undefined);
   if (error) return { errors: [error], isTooLarge: event.isTooLarge, threw: event.threw };
   const withoutId = takeId(event);
@@ -109,23 +124,36 @@ function admitOne(
   const dataJson = JSON.stringify(parsed.data);
   if (isLongerThan(dataJson, eventMaxBytes))
     return { ...reject("", `expected at most ${eventMaxBytes} bytes of JSON`), isTooLarge: true };
+  const { rawId, sentId } = withoutId;
+  const isDerived = rawId === undefined && idempotentId !== undefined;
   const id =
-    withoutId.rawId === undefined
+    rawId === undefined
       ? (idempotentId?.(JSON.stringify(event.value)) ?? newId())
-      : idFromRaw(stream.name, keyName, withoutId.rawId);
+      : idFromRaw(stream.name, keyName, rawId);
   const columnError = stream.checkRow(fieldsOf(stream, parsed.data, stream.v));
-  return columnError ? { errors: [columnError] } : { v: stream.v, id, receivedAt, dataJson };
+  if (columnError) return { errors: [columnError] };
+  const envelope = { v: stream.v, id, receivedAt, dataJson };
+  return { envelope, resendId: isDerived ? undefined : (sentId ?? id) };
+}
+
+interface WithoutId {
+  rawId: string | undefined;
+  /** The client's id as it came. */
+  sentId: string | number | undefined;
+  rest: unknown;
 }
 
 /** Separates the client's id from the event. It must be a non-empty string or a whole number. */
-function takeId(event: RawEvent): { rawId: string | undefined; rest: unknown } | Rejection {
-  if (event.rawId !== undefined) return { rawId: event.rawId, rest: event.value };
+function takeId(event: RawEvent): WithoutId | Rejection {
+  const { rawId, sentId } = event;
+  if (rawId !== undefined) return { rawId, sentId, rest: event.value };
   if (typeof event.value !== "object" || event.value === null || Array.isArray(event.value))
     return reject("", "expected an object");
-  if ((event.value as { id?: unknown }).id === undefined) return { rawId: undefined, rest: event.value };
+  if ((event.value as { id?: unknown }).id === undefined)
+    return { rawId: undefined, sentId: undefined, rest: event.value };
   const { id, ...rest } = event.value as Record<string, unknown>;
-  if (typeof id === "number" && Number.isSafeInteger(id)) return { rawId: String(id), rest };
-  if (typeof id === "string" && id !== "" && id.length <= RAW_ID_MAX) return { rawId: id, rest };
+  if (typeof id === "number" && Number.isSafeInteger(id)) return { rawId: String(id), sentId: id, rest };
+  if (typeof id === "string" && id !== "" && id.length <= RAW_ID_MAX) return { rawId: id, sentId: id, rest };
   return reject("id", `expected a string of 1 to ${RAW_ID_MAX} characters or a whole number`);
 }
 

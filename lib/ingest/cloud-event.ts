@@ -29,6 +29,7 @@ export function fromCloudEvent(stream: Stream, value: unknown, needsDeepCheck: b
   const event = value as CloudEvent;
   return {
     rawId: isUnguessableUuid(event.id) ? event.id : JSON.stringify([event.source, event.id]),
+    sentId: event.id,
     value: stream.fromCloudEvent(event),
     needsDeepCheck,
   };

@@ -5,6 +5,8 @@ import type { InputError } from "../schema/input-error.ts";
 export interface RawEvent {
   /** The client's id, if the media type has a place for it outside the event (CloudEvents). */
   rawId?: string | undefined;
+  /** That id as it came: it is sent again like this. */
+  sentId?: string | undefined;
   value: unknown;
   /** Whether the text may hold an unsafe value, so that `findUnsafeValue` must look. */
   needsDeepCheck: boolean;
