@@ -73,7 +73,9 @@ export class Connection {
 
   /** Sends a problem that is the answer to no request. */
   #answerGarbage(problem: Problem): void {
-    const res = new ServerResponse(new IncomingMessage(this.#socket));
+    const req = new IncomingMessage(this.#socket);
+    req.complete = true; // there is no body to read on
+    const res = new ServerResponse(req);
     res.assignSocket(this.#socket);
     sendProblem(res, problem);
     res.once("finish", () => this.#end());

@@ -64,7 +64,10 @@ export function openDoor(served: Served, create = makeServer): { server: Server;
   server.requestTimeout = 60_000;
   // A client that ends its side after its requests still reads the answers. Node's documentation leaves this property out.
   Object.assign(server, { httpAllowHalfOpen: true });
-  server.on("checkExpectation", (req, res) => void door.enter(req, res, UNEXPECTED));
+  server.on("checkExpectation", (req, res) => {
+    req.complete = true; // its sender waits before it sends the body
+    void door.enter(req, res, UNEXPECTED);
+  });
   server.on("clientError", (error: NodeJS.ErrnoException, socket) =>
     door.refuse(socket as Socket, problemOfParser(error)),
   );
@@ -72,9 +75,12 @@ export function openDoor(served: Served, create = makeServer): { server: Server;
   return { server, guard: () => door.guard(server) };
 }
 
-const ENDING = new Problem(503, "this instance is ending", {}, { "retry-after": "1", connection: "close" });
-const UNEXPECTED = new Problem(417, "expected 100-continue or nothing in Expect");
-const WITHOUT_HOST = new Problem(400, "expected a Host header");
+/** Says that the connection closes after the answer. */
+const CLOSE = { connection: "close" };
+
+const ENDING = new Problem(503, "this instance is ending", {}, { "retry-after": "1", ...CLOSE });
+const UNEXPECTED = new Problem(417, "expected 100-continue or nothing in Expect", {}, CLOSE);
+const WITHOUT_HOST = new Problem(400, "expected a Host header", {}, CLOSE);
 const TUNNEL = new Problem(405, "expected POST or GET");
 
 /** What the errors of Node's parser mean to the sender, if it is more than "this is not HTTP". */
@@ -87,7 +93,7 @@ const PROBLEMS = new Map<string | undefined, [status: number, detail: string]>([
 
 function problemOfParser({ code }: NodeJS.ErrnoException): Problem {
   const [status, detail] = PROBLEMS.get(code) ?? [400, "expected a request of HTTP/1.1"];
-  return new Problem(status, detail);
+  return new Problem(status, detail, {}, CLOSE);
 }
 
 class Door {
