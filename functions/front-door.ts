@@ -18,6 +18,7 @@ import { parseArgs } from "node:util";
 import { describeError, type Log } from "../lib/log.ts";
 import { Problem, sendProblem } from "./answer.ts";
 import { Connection } from "./connection.ts";
+import { giveRequestId, requestIdOf } from "./request-id.ts";
 import type { Handler } from "./request-url.ts";
 
 /** How long requests in flight may take after SIGTERM. Cloud Run kills the process ten seconds after SIGTERM. */
@@ -108,6 +109,7 @@ class Door {
   /** Runs the handler, unless the request is refused before. If the handler throws an error, answers that error. */
   async enter(req: IncomingMessage, res: ServerResponse, refusal?: Problem): Promise<void> {
     res.on("error", () => {}); // the client is gone, so nobody can receive the error
+    giveRequestId(req, res);
     const connection = this.#connectionOf(req.socket);
     const refused = refusal ?? this.#refusalOf(req, connection);
     connection.take(req, res);
@@ -115,7 +117,7 @@ class Door {
       if (refused) throw refused;
       await this.#served.handler(req, res);
     } catch (error) {
-      sendProblem(res, this.#problemOf(error, req, connection));
+      sendProblem(res, this.#problemOf(error, req, res, connection));
     }
     if (this.#isStopping) connection.endSoon();
   }
@@ -146,10 +148,10 @@ class Door {
     return httpVersion === "1.1" && headers.host === undefined ? WITHOUT_HOST : undefined;
   }
 
-  #problemOf(error: unknown, req: IncomingMessage, connection: Connection): Problem {
+  #problemOf(error: unknown, req: IncomingMessage, res: ServerResponse, connection: Connection): Problem {
     if (error instanceof Problem) return connection.problemOf(req) ?? error;
     const { log, traceOf } = this.#served;
-    log.error("request.failed", { ...describeError(error), ...traceOf(req.headers) });
+    log.error("request.failed", { ...describeError(error), ...requestIdOf(res), ...traceOf(req.headers) });
     return new Problem(500, "something unexpected went wrong; it was logged");
   }
 

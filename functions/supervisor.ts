@@ -9,6 +9,7 @@ import type { DrainDeps } from "../lib/drain/drain-call.ts";
 import { withFields } from "../lib/log.ts";
 import { readStatus } from "../lib/operate/status.ts";
 import { Problem, sendJson, tryAgain } from "./answer.ts";
+import { requestIdOf } from "./request-id.ts";
 import { allow, answerHealth, type Handler, type RequestUrl, requestUrlOf } from "./request-url.ts";
 
 /** The ports of the drain and of the status, and the function that gives the log field of a request's trace. */
@@ -41,7 +42,7 @@ async function answerDrain(
   if (stream !== undefined && !deps.streams.has(stream))
     throw new Problem(404, `no stream is named "${stream.slice(0, 64)}"`);
   const request = { stream, partition: partitionOf(query, stream), wait: query.get("wait") === "1" };
-  const log = withFields(deps.log, deps.traceOf(req.headers));
+  const log = withFields(deps.log, { ...requestIdOf(res), ...deps.traceOf(req.headers) });
   const report = await drain({ ...deps, log }, request);
   const isBad = report.streams.some(
     ({ outcome }) => outcome === "unavailable" || outcome === "misconfigured",

@@ -20,10 +20,15 @@ export async function findProject(url = PROJECT_URL): Promise<string | undefined
   }
 }
 
-/** Returns the log field of a trace, from `traceparent` (W3C) or else `x-cloud-trace-context`. None if no project is known. */
-export function traceOf(project: string | undefined, headers: IncomingHttpHeaders): Record<string, string> {
+/** Returns the trace of a request, 32 hex digits, from `traceparent` (W3C) or else `x-cloud-trace-context`; undefined: it has none. */
+export function traceIdOf(headers: IncomingHttpHeaders): string | undefined {
   const header = `${headers.traceparent ?? headers["x-cloud-trace-context"] ?? ""}`;
-  const trace = /^(?:00-)?([0-9a-f]{32})\b/.exec(header)?.[1];
+  return /^(?:00-)?([0-9a-f]{32})\b/.exec(header)?.[1];
+}
+
+/** Returns the log field of a request's trace. None if no project is known, or if the request has no trace. */
+export function traceOf(project: string | undefined, headers: IncomingHttpHeaders): Record<string, string> {
+  const trace = traceIdOf(headers);
   if (project === undefined || trace === undefined) return {};
   return { "logging.googleapis.com/trace": `projects/${project}/traces/${trace}` };
 }
