@@ -234,7 +234,7 @@ function answer(
     counts.add(stream.name, { shed: request.ids.length, rejected: rejected.length });
     throw notAccepted(accepted.why, request);
   }
-  const { ack, refused } = accepted;
+  const { ack, refused, duplicates } = accepted;
   const refusedPlaces = new Set(refused.map(({ place }) => place));
   const ids =
     refusedPlaces.size === 0 ? request.ids : request.ids.filter((_, place) => !refusedPlaces.has(place));
@@ -245,7 +245,9 @@ function answer(
     ...(ack === "stored" && stream.ack === "buffered" ? { storedThrough: ids.length } : {}),
   });
   if (ids.length === 0) throw noneValid("Postgres refused every event", isBatch, all);
-  sendJson(res, ack === "stored" ? 201 : 202, { accepted: ids.length, ids, ack, ...rejectedOf(all) });
+  const there = duplicates.length > 0 ? { duplicates } : {};
+  const body = { accepted: ids.length, ids, ack, ...there, ...rejectedOf(all) };
+  sendJson(res, ack === "stored" ? 201 : 202, body);
 }
 
 /** Makes an item of the answer from an event that Postgres refused. */

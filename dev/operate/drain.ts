@@ -43,7 +43,17 @@ await runCommand({ name: "drain", usage }, async (args) => {
 });
 
 function print({ streams, durationMs }: DrainReport): void {
-  const headings = ["stream", "outcome", "batches", "stored", "duplicates", "held", "dead", "remaining"];
+  const headings = [
+    "stream",
+    "outcome",
+    "batches",
+    "stored",
+    "duplicates",
+    "differing",
+    "held",
+    "dead",
+    "remaining",
+  ];
   const row = (one: StreamReport) =>
     [
       one.stream,
@@ -51,6 +61,7 @@ function print({ streams, durationMs }: DrainReport): void {
       one.batches,
       one.stored,
       one.duplicates,
+      one.differing,
       one.held,
       one.dead,
       one.remaining,

@@ -42,13 +42,15 @@ function describeStream({
   batches,
   stored,
   duplicates,
+  differing,
   dead,
   remaining,
   outcome,
 }: StreamReport): string {
   const parts = [
     `${stored} stored in ${batches} ${batches === 1 ? "batch" : "batches"}`,
-    duplicates > 0 && `${duplicates} there already`,
+    duplicates > 0 &&
+      `${duplicates} there already${differing > 0 ? ` (${differing} with other content)` : ""}`,
     dead > 0 && `${dead} to dead letters`,
     remaining !== 0 && `${remaining ?? "an unknown number"} left`,
     outcome !== "empty" && outcome,

@@ -31,6 +31,7 @@ export interface Counts {
   batches: number;
   stored: number;
   duplicates: number;
+  differing: number;
   dead: number;
   held: number;
   isTableAtFault: boolean;
@@ -41,6 +42,7 @@ export const NOTHING: Counts = {
   batches: 0,
   stored: 0,
   duplicates: 0,
+  differing: 0,
   dead: 0,
   held: 0,
   isTableAtFault: false,

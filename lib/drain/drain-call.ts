@@ -17,7 +17,7 @@ export interface DrainDeps {
   buffer: Pick<Buffer, "claim" | "findWork" | "handBack" | "release" | "renew">;
   heldNotes: HeldNotes;
   store: WritingStore &
-    Pick<Store, "bury"> &
+    Pick<Store, "bury" | "differing"> &
     Pick<Store, "takeHeld" | "settleHeld" | "hastenHeld" | "nextHeldInMs" | "tookRowWithin">;
   /** Asked how a table differs from its declaration, when Postgres refuses an insert that no row is blamed for. */
   tables: Pick<TableCheck, "differencesOf">;

@@ -28,6 +28,7 @@ const sumOf = (a: Counts, b: Counts): Counts => ({
   batches: a.batches + b.batches,
   stored: a.stored + b.stored,
   duplicates: a.duplicates + b.duplicates,
+  differing: a.differing + b.differing,
   dead: a.dead + b.dead,
   held: a.held + b.held,
   isTableAtFault: a.isTableAtFault || b.isTableAtFault,

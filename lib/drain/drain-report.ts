@@ -13,7 +13,10 @@ export const outcomeOfStop = (stop: "unreachable" | "busy" | "misconfigured"): D
 export interface PartitionReport {
   batches: number;
   stored: number;
+  /** Events whose id was there already. */
   duplicates: number;
+  /** Duplicates that hold another event than the one that is stored under their id. */
+  differing: number;
   dead: number;
   /** Events set aside without proof that they are at fault; they are tried again. */
   held: number;
@@ -41,7 +44,7 @@ interface DrainCallFacts {
 
 /** One stream's partitions as one report: sums, and the worst outcome. */
 export function summarise(stream: string, parts: PartitionReport[], atBest: DrainOutcome): StreamReport {
-  const sum = (field: "batches" | "stored" | "duplicates" | "dead" | "held") =>
+  const sum = (field: "batches" | "stored" | "duplicates" | "differing" | "dead" | "held") =>
     parts.reduce((total, part) => total + part[field], 0);
   const isCounted = atBest === "empty" && parts.every((part) => part.remaining !== null);
   return {
@@ -49,6 +52,7 @@ export function summarise(stream: string, parts: PartitionReport[], atBest: Drai
     batches: sum("batches"),
     stored: sum("stored"),
     duplicates: sum("duplicates"),
+    differing: sum("differing"),
     dead: sum("dead"),
     held: sum("held"),
     remaining: isCounted ? parts.reduce((total, part) => total + (part.remaining ?? 0), 0) : null,

@@ -16,6 +16,7 @@ import type { Store } from "../store/store.ts";
 import type { TableCheck } from "../store/table-check.ts";
 import { type WritingStore, writeRows } from "../store/write-rows.ts";
 import { type Refused, type Stopped as StoppedWriting, stoppedBy, type Written } from "../store/written.ts";
+import { countDiffering } from "./count-differing.ts";
 import { type ReadRow, readBatch, type Unmade } from "./read-batch.ts";
 import { sayStopped } from "./say-stopped.ts";
 
@@ -26,6 +27,7 @@ export type Stopped = NonNullable<Written["stopped"]>;
 export interface Settled {
   stored: number;
   duplicates: number;
+  differing: number;
   dead: number;
   held: number;
   /** Whether rows were held because the table seems to be at fault: somebody has to mend it. */
@@ -43,7 +45,7 @@ const BUFFERED_BY_A_NEWER_RELEASE = {
 } as const;
 
 interface Deps {
-  store: WritingStore & Pick<Store, "bury">;
+  store: WritingStore & Pick<Store, "bury" | "differing">;
   tables: Pick<TableCheck, "differencesOf">;
   heldNotes: Pick<HeldNotes, "note">;
   log: Log;
@@ -68,10 +70,10 @@ export async function settleBatch(
 
   const { rows, letters: unreadable, unmade, hasNewer } = readBatch(stream, batch);
   const isSuspected = batch.suspicions > 0;
-  const { refused, ...written } = await writeRows({ stream, rows, store, canContinue, isSuspected });
+  const { refused, there, ...written } = await writeRows({ stream, rows, store, canContinue, isSuspected });
   const [oldest] = rows; // rows are in their order
   const oldestReceivedAtMs = oldest ? Date.parse(oldest.receivedAt) : Number.POSITIVE_INFINITY;
-  const nothingAside = { dead: 0, held: 0, isTableAtFault: false, oldestReceivedAtMs };
+  const nothingAside = { differing: 0, dead: 0, held: 0, isTableAtFault: false, oldestReceivedAtMs };
   if (written.stopped) {
     if (written.stopped === "abandoned") return { ...written, ...nothingAside };
     const stopped = await sayStopped(deps, stream, where, written.stopped);
@@ -82,7 +84,8 @@ export async function settleBatch(
   const isTableAtFault = await sayTableAtFault(deps, stream, where, refused);
   const stopped = await setAside(deps, stream, letters);
   if (stopped) return { ...written, ...nothingAside, stopped };
-  const aside = { dead: letters.length - held, held, isTableAtFault, oldestReceivedAtMs };
+  const differing = await countDiffering(deps, stream, where, { ...written, there });
+  const aside = { differing, dead: letters.length - held, held, isTableAtFault, oldestReceivedAtMs };
   if (!hasNewer) return { ...written, ...aside };
   await sayStopped(deps, stream, where, BUFFERED_BY_A_NEWER_RELEASE);
   return { ...written, ...aside, stopped: BUFFERED_BY_A_NEWER_RELEASE };

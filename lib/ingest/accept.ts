@@ -27,8 +27,8 @@ interface RefusedEvent {
 
 /** The promise of an answer. */
 export type Accepted =
-  /** All are accepted, but for the events that Postgres refused. */
-  | { kind: "accepted"; ack: Ack; refused: RefusedEvent[] }
+  /** All are accepted, but for the events that Postgres refused. `duplicates`: ids under which it had an event before. */
+  | { kind: "accepted"; ack: Ack; refused: RefusedEvent[]; duplicates: string[] }
   /** Nothing is promised. Some of it may have been kept, unless it was shed and small enough for one LPUSH (4 MB). */
   | { kind: "not-accepted"; why: "shed" | "unanswered" | "unproven" };
 
@@ -52,7 +52,7 @@ async function pushOrWriteThrough(
 ): Promise<Accepted> {
   try {
     await deps.push(stream.name, envelopes);
-    return { kind: "accepted", ack: "buffered", refused: [] };
+    return { kind: "accepted", ack: "buffered", refused: [], duplicates: [] };
   } catch (error) {
     if (error instanceof Shed) return { kind: "not-accepted", why: "shed" };
     if (error instanceof BufferUnavailable) return writeThroughOrGiveUp(deps, stream, envelopes);
@@ -70,10 +70,11 @@ async function writeThroughOrGiveUp(
     return { row, bytes: Buffer.byteLength(row.json) };
   });
   try {
-    const { proven, unproven } = await writeThrough(stream, items);
+    const { proven, unproven, duplicates } = await writeThrough(stream, items);
     const places = new Map(items.map(({ row }, place) => [row, place]));
     const placed = (one: Refused) => ({ place: places.get(one.row) ?? 0, reason: one.reason });
-    if (unproven.length === 0) return { kind: "accepted", ack: "stored", refused: proven.map(placed) };
+    const stored = { kind: "accepted", ack: "stored", duplicates } as const;
+    if (unproven.length === 0) return { ...stored, refused: proven.map(placed) };
     const held = unproven.map((one) => ({
       envelope: unpackEnvelope(envelopes[placed(one).place] as Envelope),
       why: one,
@@ -81,7 +82,7 @@ async function writeThroughOrGiveUp(
     const atFault = await setAside(stream, held);
     const isDecided = unproven.every(({ row }) => atFault.has(row.id));
     if (!isDecided) return { kind: "not-accepted", why: "unproven" };
-    return { kind: "accepted", ack: "stored", refused: [...proven, ...unproven].map(placed) };
+    return { ...stored, refused: [...proven, ...unproven].map(placed) };
   } catch (error) {
     if (error instanceof StoreUnavailable) return { kind: "not-accepted", why: "unanswered" };
     throw error;

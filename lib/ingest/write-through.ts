@@ -31,6 +31,8 @@ export interface WrittenThrough {
   proven: Refused[];
   /** Nothing proves it: their sender can't be told that they are bad. */
   unproven: Refused[];
+  /** The ids that were there before: another request's event is stored under them. */
+  duplicates: string[];
 }
 
 interface Item {
@@ -47,7 +49,8 @@ export function createWriteThrough(store: WritingStore, concurrency: number, now
   async function write(stream: Stream, items: Item[]) {
     const untilMs = now() + GROUP_TIMEOUT_MS;
     const canContinue = async () => now() < untilMs;
-    const written = await writeRows({ stream, store, rows: items.map(({ row }) => row), canContinue });
+    const rows = items.map(({ row }) => row);
+    const written = await writeRows({ stream, store, rows, canContinue, isNaming: true });
     return { ...written, isBlocked: isBlockedBy(written.stopped) };
   }
 
@@ -75,15 +78,26 @@ export function createWriteThrough(store: WritingStore, concurrency: number, now
   return async function writeThrough(stream: Stream, items: readonly Item[]): Promise<WrittenThrough> {
     const own = new Set(items.map(({ row }) => row));
     const refused: Refused[] = [];
+    const there: Row[] = [];
     for (const part of split(items, ({ bytes }) => bytes, ONE_INSERT)) {
       const { result } = await groupOf(stream).add(part.items, part.bytes).catch(asUnavailable);
       const { stopped } = result;
       if (stopped) throw new StoreUnavailable(typeof stopped === "object" ? stopped.reason : stopped);
       refused.push(...result.refused.filter(({ row }) => own.has(row)));
+      there.push(...result.there.filter((row) => own.has(row)));
     }
     const proven = refused.filter((one) => isProven(one, FIRST));
-    return { proven, unproven: refused.filter((one) => !proven.includes(one)) };
+    const unproven = refused.filter((one) => !proven.includes(one));
+    return { proven, unproven, duplicates: idsStoredBefore(own, there, refused) };
   };
+}
+
+/** Of two events of one request with one id, the first may be the stored one: then nothing was there before. */
+function idsStoredBefore(own: Iterable<Row>, there: readonly Row[], refused: readonly Refused[]): string[] {
+  if (there.length === 0) return [];
+  const notStored = new Set([...there, ...refused.map(({ row }) => row)]);
+  const stored = new Set([...own].filter((row) => !notStored.has(row)).map(({ id }) => id));
+  return [...new Set(there.map(({ id }) => id))].filter((id) => !stored.has(id));
 }
 
 const asUnavailable = (error: unknown): never => {

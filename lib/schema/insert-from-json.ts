@@ -13,9 +13,16 @@ export interface Recordset {
   columns: readonly string[];
   /** Returns the parameters that carry these records. */
   parametersOf(records: readonly string[]): readonly string[];
+  /** Returns the records as rows of a table `x`, whose columns are the fields, from such parameters or their placeholders. */
+  from(parameters: readonly (string | Placeholder)[]): SQL;
   /** Returns `select …` of the values of `columns`, in that order, from such parameters or their placeholders. The record is named `x`. */
   select(parameters: readonly (string | Placeholder)[]): SQL;
-  /** The same for one record. `record` is an SQL expression of type text. */
+  /**
+   * A condition on a record `x` and a stored row `t`: they hold different events. The columns that every stream has are left out, and a
+   * default that was computed.
+   */
+  differs: SQL;
+  /** The same as `select` for one record. `record` is an SQL expression of type text. */
   selectOne(record: SQL): SQL;
   /** Returns a row as a JSON record, with the values that Drizzle would insert. */
   encode(row: Record<string, unknown>): string;
@@ -35,19 +42,22 @@ export function makeRecordset(table: PgTable): Recordset {
   const columnTypes = fields.map(({ column }) => column.getSQLType());
   const isJsonb = columnTypes.includes("jsonb") && !columnTypes.includes("json");
   const writers = fields.map(({ field, column }) => ({ field, write: writerOf(column) }));
+  const from = (parameters: readonly (string | Placeholder)[]) => {
+    const list = sql.join(
+      parameters.map((parameter) => sql`${parameter}`),
+      sql`, `,
+    );
+    const records = isJsonb
+      ? sql`unnest(array[${list}]::jsonb[]) record, jsonb_to_record(record)`
+      : sql`json_to_recordset(${list}::json)`;
+    return sql`${records} as x(${types})`;
+  };
   return {
     columns: fields.map(({ column }) => column.name),
     parametersOf: (records) => (isJsonb ? records : [`[${records.join(",")}]`]),
-    select: (parameters) => {
-      const list = sql.join(
-        parameters.map((parameter) => sql`${parameter}`),
-        sql`, `,
-      );
-      const records = isJsonb
-        ? sql`unnest(array[${list}]::jsonb[]) record, jsonb_to_record(record)`
-        : sql`json_to_recordset(${list}::json)`;
-      return sql`select ${values} from ${records} as x(${types})`;
-    },
+    from,
+    select: (parameters) => sql`select ${values} from ${from(parameters)}`,
+    differs: sql.join([sql`false`, ...fields.flatMap(differing)], sql` or `),
     selectOne: (record) =>
       isJsonb
         ? sql`select ${values} from jsonb_to_record(${record}::jsonb) as x(${types})`
@@ -88,6 +98,21 @@ function selected({ field, column }: Field): SQL {
       `column ${column.name}: expected a default that SQL can state (default, defaultNow), got serial, identity or $defaultFn`,
     );
   return sql`coalesce(${given}, ${is(column.default, SQL) ? column.default : sql.param(column.default, column)})`;
+}
+
+/** The fields that say nothing of what the event holds. */
+const ABOUT_THE_EVENT = ["id", "receivedAt", "storedAt"];
+
+/**
+ * The condition that a column's value differs, none if it is not compared. It compares texts: json and some other types have no equality, and box
+ * has one that compares areas. Postgres computed a default of SQL at another time, so that one is not compared.
+ */
+function differing(field: Field): SQL[] {
+  if (ABOUT_THE_EVENT.includes(field.field)) return [];
+  const stored = sql`t.${sql.identifier(field.column.name)}`;
+  const differs = sql`${selected(field)}::text is distinct from ${stored}::text`;
+  if (!is(field.column.default, SQL)) return [differs];
+  return [sql`(x.${sql.identifier(field.field)} is not null and ${differs})`];
 }
 
 /**

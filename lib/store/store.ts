@@ -10,6 +10,7 @@ import type { Stream } from "../schema/stream.ts";
 import { buryLetters } from "./bury.ts";
 import { type Database, statementBound } from "./database.ts";
 import { deadLetters } from "./dead-letters-table.ts";
+import { findDiffering } from "./differing.ts";
 import { createHeldLetters } from "./held-letters.ts";
 import { createIdCheck } from "./id-check.ts";
 import { type IsolateOptions, isolateRows } from "./isolate.ts";
@@ -59,38 +60,45 @@ export function createStore(db: Database, timeoutMs: number) {
   const inserts = new Map<string, { text: string; params: unknown[] }>();
 
   /** A stream's insert of rows in so many parameters, which Drizzle writes once, with a placeholder for each. */
-  function insertOf(stream: Stream, count: number) {
-    const name = `${stream.name}:${count}`;
+  function insertOf(stream: Stream, count: number, isNaming: boolean) {
+    const name = `${stream.name}:${count}:${isNaming}`;
     const known = inserts.get(name);
     if (known !== undefined) return known;
     const insert = db
       .insert(stream.table)
       .select(stream.recordset.select(Array.from({ length: count }, (_, i) => sql.placeholder(String(i)))))
       .onConflictDoNothing({ target: idOf(stream) });
-    const { sql: text, params } = insert.toSQL();
+    const id = sql<string>`${idOf(stream)}::text`.as("id");
+    const { sql: text, params } = isNaming ? insert.returning({ id }).toSQL() : insert.toSQL();
     const made = { text, params };
     if (count <= KEPT_MAX) inserts.set(name, made);
     return made;
   }
 
   /**
-   * Inserts rows in their order with one statement, and returns how many were new: a row whose id is there
-   * already is left as it is. All or nothing. May be repeated. Throws OtherIds if the table changes their ids.
+   * Inserts rows in their order with one statement, and returns how many were new, or with `isNaming` the ids of those (that takes
+   * a third longer): a row whose id is there already is left as it is. All or nothing. May be repeated. Throws OtherIds if the table
+   * changes their ids.
    */
-  async function insert(stream: Stream, rows: readonly Row[]): Promise<number> {
+  async function insert(
+    stream: Stream,
+    rows: readonly Row[],
+    { isNaming = false } = {},
+  ): Promise<number | ReadonlySet<string>> {
     await checkIds(stream, rows);
     const { query, transaction } = db.$client;
     const parameters = stream.recordset.parametersOf(rows.map(({ json }) => json));
-    const { text, params } = insertOf(stream, parameters.length);
+    const { text, params } = insertOf(stream, parameters.length, isNaming);
     const given = fillPlaceholders(params, { ...parameters });
     const [, result] = await transaction([query(boundQuery.sql, boundQuery.params), query(text, given)], {
       fullResults: true,
     });
-    return result?.rowCount ?? 0;
+    if (!isNaming) return result?.rowCount ?? 0;
+    return new Set((result?.rows as { id: string }[] | undefined)?.map(({ id }) => id));
   }
 
   /** Runs the same statement without rows: if that is refused too, no row is at fault. */
-  const probe = (stream: Stream): Promise<number> => insert(stream, []);
+  const probe = (stream: Stream): Promise<unknown> => insert(stream, []);
 
   /** Asks whether Postgres answers at all. */
   const ping = async (): Promise<void> => {
@@ -114,6 +122,9 @@ export function createStore(db: Database, timeoutMs: number) {
     const [, rows] = await db.batch([bound(), storedAmong(stream, ids)]);
     return new Set(rows.map(({ id }) => id));
   }
+
+  /** See `findDiffering`. */
+  const differing = (stream: Stream, rows: readonly Row[]) => findDiffering(db, timeoutMs, stream, rows);
 
   /**
    * Inserts rows one by one, each in a subtransaction, with one round trip, and returns each one's verdict in their order.
@@ -175,6 +186,7 @@ export function createStore(db: Database, timeoutMs: number) {
     probe,
     ping,
     present,
+    differing,
     isolate,
     trial,
     bury,

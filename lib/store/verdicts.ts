@@ -41,6 +41,7 @@ export async function isolate<R extends Row>(
   return {
     stored: stored + (there.stored ?? 0),
     duplicates: (there.duplicates ?? 0) + (looked.duplicates ?? 0),
+    there: [...(there.there ?? []), ...(looked.there ?? [])],
     refused: [...besideStored(stored, there.refused ?? []), ...(looked.refused ?? [])],
     ...(stopped ? { stopped } : {}),
   };
@@ -85,7 +86,8 @@ export async function lookUp<R extends Row>(
       refused.map(({ row }) => row.id),
     );
     const absent = refused.filter(({ row }) => !present.has(row.id));
-    return { duplicates: refused.length - absent.length, refused: absent };
+    const there = refused.flatMap(({ row }) => (present.has(row.id) ? [row] : []));
+    return { duplicates: there.length, there, refused: absent };
   } catch (error) {
     return { stopped: stoppedBy(error, stream.name) };
   }
@@ -93,22 +95,29 @@ export async function lookUp<R extends Row>(
 
 /**
  * Tells duplicates from rows that the table swallowed. A row that is not found may be hidden by a policy or a view, so the first
- * of its copies is inserted once more without ON CONFLICT: 23505 says that it is there. A refusal is every copy's.
+ * of its copies is inserted once more without ON CONFLICT: 23505 says that it is there. A refusal is every copy's. `inserted`: how many
+ * rows were new, or their ids.
  */
 export async function resolveMissing<R extends Row>(
   store: VerdictStore,
   stream: Stream,
   rows: readonly R[],
-  inserted: number,
+  inserted: number | ReadonlySet<string>,
 ): Promise<Step<R>> {
   try {
+    const count = typeof inserted === "number" ? inserted : inserted.size;
     const firstById = new Map<string, R>();
     for (const row of rows) if (!firstById.has(row.id)) firstById.set(row.id, row);
     const present = await store.present(stream, [...firstById.keys()]);
     const absent = [...firstById.values()].filter(({ id }) => !present.has(id));
-    if (absent.length === 0) return { stored: inserted, duplicates: rows.length - inserted };
+    /** Of the copies of a row that was new, the first is the one that is stored. */
+    const isNew = (row: R) =>
+      typeof inserted !== "number" && inserted.has(row.id) && firstById.get(row.id) === row;
+    const there = rows.filter((row) => !isNew(row));
+    if (absent.length === 0) return { stored: count, duplicates: rows.length - count, there };
     const verdicts = await store.isolate(stream, absent, { isStrict: true });
-    const stored = inserted + verdicts.filter(({ kind }) => kind === "stored").length;
+    const storedNow = new Set(absent.filter((_, i) => verdicts[i]?.kind === "stored"));
+    const stored = count + storedNow.size;
     const refusedById = new Map(
       absent.flatMap((row, i) => notThere(stream, row, verdicts[i]).map((one) => [row.id, one])),
     );
@@ -119,6 +128,7 @@ export async function resolveMissing<R extends Row>(
     return {
       stored,
       duplicates: rows.length - stored - refused.length,
+      there: there.filter((row) => !storedNow.has(row) && !refusedById.has(row.id)),
       refused: besideStored(stored, refused),
     };
   } catch (error) {

@@ -37,19 +37,21 @@ interface Options<R extends Row> {
   canContinue?: () => Promise<boolean>;
   /** Whether an earlier insert of these rows broke the connection: Postgres is asked before whether it answers. */
   isSuspected?: boolean;
+  /** Whether the result tells exactly which rows are duplicates. */
+  isNaming?: boolean;
 }
 
 /** Writes rows in their order; see the module's head. Throws an error that is neither Postgres's nor the network's. */
 export async function writeRows<R extends Row>(options: Options<R>): Promise<Written<R>> {
-  const { stream, store, canContinue, isSuspected = false } = options;
-  let written: Written<R> = { stored: 0, duplicates: 0, refused: [], stopped: undefined };
+  const { stream, store, canContinue, isSuspected = false, isNaming = false } = options;
+  let written: Written<R> = { stored: 0, duplicates: 0, there: [], refused: [], stopped: undefined };
   const outage = isSuspected ? await findOutage(stream, () => store.ping()) : undefined;
   if (outage) return { ...written, ...outage };
   let open: Part<R>[] = options.rows.length > 0 ? [{ rows: options.rows, tries: 0 }] : [];
   for (let isFirst = true; open.length > 0; isFirst = false) {
     const [part, ...rest] = firstWithin(store.sizes.of(stream.name), open as [Part<R>, ...Part<R>[]]);
     if (!isFirst && canContinue && !(await canContinue())) return { ...written, stopped: "abandoned" };
-    const step = await writePart(store, stream, part);
+    const step = await writePart(store, stream, part, isNaming);
     written = sumOf(written, step);
     if (step.stopped) return written;
     open = [...(step.next ?? []), ...rest];
@@ -65,10 +67,11 @@ function firstWithin<R>(limit: number, [first, ...rest]: [Part<R>, ...Part<R>[]]
 }
 
 function sumOf<R extends Row>(written: Written<R>, step: Step<R>): Written<R> {
-  const { stored = 0, duplicates = 0, refused = [], stopped } = step;
+  const { stored = 0, duplicates = 0, there = [], refused = [], stopped } = step;
   return {
     stored: written.stored + stored,
     duplicates: written.duplicates + duplicates,
+    there: [...written.there, ...there],
     refused: [...written.refused, ...refused],
     stopped,
   };
@@ -78,12 +81,14 @@ async function writePart<R extends Row>(
   store: WritingStore,
   stream: Stream,
   part: Part<R>,
+  isNaming: boolean,
 ): Promise<Step<R>> {
   try {
     const startedAtMs = performance.now();
-    const inserted = await store.insert(stream, part.rows);
+    const inserted = await store.insert(stream, part.rows, { isNaming });
     store.sizes.worked(stream.name, part.rows.length, performance.now() - startedAtMs);
-    if (inserted === part.rows.length) return { stored: inserted };
+    const count = typeof inserted === "number" ? inserted : inserted.size;
+    if (count === part.rows.length) return { stored: count };
     return await resolveMissing(store, stream, part.rows, inserted);
   } catch (error) {
     return afterFailure(store, stream, part, failureOf(error, stream.name));
@@ -160,7 +165,7 @@ async function afterSilence<R extends Row>(
     const ids = new Set(rows.map(({ id }) => id));
     areThere = (await store.present(stream, [...ids])).size === ids.size;
   });
-  if (areThere) return { duplicates: rows.length };
+  if (areThere) return { duplicates: rows.length }; // most are there since just now, and nobody knows which were before
   const { stopped } = outage ?? stop("busy", failure);
   return { stopped: { ...stopped, isSuspicious: !failure.isThrottled } };
 }

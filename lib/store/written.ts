@@ -35,6 +35,8 @@ export function isBlockedBy(stopped: Stopped | "abandoned" | undefined): boolean
 export interface Written<R extends Row = Row> {
   stored: number;
   duplicates: number;
+  /** The rows among which the duplicates are: these alone, if the insert names what is new. After a lost reply there are none. */
+  there: R[];
   refused: Refused<R>[];
   stopped: Stopped | "abandoned" | undefined;
 }
@@ -49,6 +51,7 @@ export interface Part<R> {
 export interface Step<R extends Row> {
   stored?: number;
   duplicates?: number;
+  there?: R[];
   refused?: Refused<R>[];
   /** Parts to write instead, in their order. */
   next?: Part<R>[];

@@ -99,6 +99,38 @@ describe("the store inserts what Drizzle's own insert would", () => {
       return rows[0];
     };
     expect(await read(ours)).toEqual(await read(theirs));
+    expect(await world.store.differing(stream, [ours])).toEqual([]);
+  }
+
+  /** Expects each pair of values to differ if, and only if, Postgres writes them as different texts. */
+  async function expectToldApart(stream: Stream, field: string, values: readonly unknown[]): Promise<void> {
+    const columns = new Map(
+      Object.entries(stream.table as unknown as Record<string, { name: string }>).map(([name, column]) => [
+        name,
+        column.name,
+      ]),
+    );
+    const ids = values.map(() => newId());
+    const rows = values.map((value, i) =>
+      rowOfFields(stream, { id: ids[i] ?? "", receivedAt }, { [field]: value }),
+    );
+    await world.store.insert(stream, rows);
+    const { rows: stored } = await world.sql.query(
+      `select id, ${columns.get(field)}::text as text from ${stream.name} where id = any($1)`,
+      [ids],
+    );
+    const textOf = new Map(stored.map(({ id, text }: { id: string; text: string }) => [id, text]));
+    for (const [i, id] of ids.entries())
+      for (const [j, value] of values.entries()) {
+        const given = rowOfFields(stream, { id, receivedAt: "2020-01-01T00:00:00Z" }, { [field]: value });
+        const isSame = textOf.get(id) === textOf.get(ids[j] ?? "");
+        const isComputed = value === undefined && field === "nowDefault";
+        expect([i, j, await world.store.differing(stream, [given])]).toEqual([
+          i,
+          j,
+          isSame || isComputed ? [] : [id],
+        ]);
+      }
   }
 
   const hostile = `ä "quoted" \\ '' 😀 {1,2} \t\n`;
@@ -142,6 +174,7 @@ describe("the store inserts what Drizzle's own insert would", () => {
     ["a column with a default", "withDefault", [0, 8, undefined]],
   ])("%s", async (_type, field, values) => {
     for (const value of values) await expectSame(everyType, { [field]: value });
+    await expectToldApart(everyType, field, values);
   });
 
   test.each<[string, keyof typeof furtherTable.$inferInsert, unknown[]]>([
@@ -175,6 +208,7 @@ describe("the store inserts what Drizzle's own insert would", () => {
     ["a bigint default", "bigDefault", [undefined, 0n]],
   ])("%s", async (_type, field, values) => {
     for (const value of values) await expectSame(further, { [field]: value });
+    await expectToldApart(further, field, values);
   });
 
   test("null, and a value that is left out", async () => {

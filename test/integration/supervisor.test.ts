@@ -55,6 +55,7 @@ const drained = (more: object) => ({
     batches: 0,
     stored: 0,
     duplicates: 0,
+    differing: 0,
     dead: 0,
     held: 0,
     remaining: 0,
