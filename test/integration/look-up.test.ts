@@ -242,6 +242,30 @@ describe("while Postgres hangs", () => {
     expect(sizes).toEqual([100, 1000, 1000]);
   });
 
+  test("nothing is asked for a request that has given up", async () => {
+    let release = () => {};
+    const gate = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    const asked: string[][] = [];
+    const find = async (_stream: unknown, ids: readonly string[]) => {
+      asked.push([...ids]);
+      await gate;
+      return new Map();
+    };
+    const lookUp = createLookUp({ find }, 500);
+    const stream = world.streams.get("events");
+    if (stream === undefined) throw new Error("expected the stream events");
+    const late = [lookUp(stream, ["a"])];
+    await Promise.resolve(); // its turn has come
+    late.push(lookUp(stream, ["b"]));
+    for (const one of await Promise.allSettled(late)) expect(one.status).toBe("rejected");
+    const last = lookUp(stream, ["c"]);
+    release();
+    await last;
+    expect(asked).toEqual([["a"], ["c"]]);
+  });
+
   test("a stream whose table is missing is a 503; look-ups of others are answered", async () => {
     await world.sql.query("alter table checked rename to elsewhere");
     try {
