@@ -659,6 +659,83 @@ describe("beside events", () => {
   });
 });
 
+describe("a browser's preflight", () => {
+  const origin = { origin: "https://app.example" };
+  const ask = (headers: string) =>
+    ingest.send("/v1/events", {
+      method: "OPTIONS",
+      headers: {
+        ...origin,
+        "access-control-request-method": "POST",
+        "access-control-request-headers": headers,
+      },
+    });
+
+  test.each([
+    "authorization,content-type,traceparent,tracestate",
+    "ce-id, ce-source,ce-specversion,  x-own",
+    "baggage",
+  ])("is allowed the headers that it asks for: %s", async (headers) => {
+    const ahead = await ask(headers);
+    expect([ahead.status, ahead.headers.get("access-control-allow-headers")]).toEqual([204, headers]);
+    expect(ahead.headers.get("vary")).toContain("Access-Control-Request-Headers");
+  });
+
+  test.each(["a b", "x: y", "<script>", `${"x-long,".repeat(500)}x`])(
+    "is not told what is no list of names: %s",
+    async (headers) => {
+      const allowed = (await ask(headers)).headers.get("access-control-allow-headers");
+      expect(allowed).toBe("Authorization, Content-Type, Content-Encoding, Idempotency-Key");
+    },
+  );
+
+  test("a page may read Retry-After, the rate limit and the request's id", async () => {
+    const { headers } = await ingest.post("events", event(), { headers: origin });
+    const exposed = headers.get("access-control-expose-headers")?.toLowerCase().split(", ");
+    expect(exposed).toEqual(
+      expect.arrayContaining(["retry-after", "ratelimit", "ratelimit-policy", "x-request-id"]),
+    );
+  });
+});
+
+describe("the id of a request", () => {
+  const idOf = async (path: string, headers: Record<string, string> = {}) =>
+    (await ingest.send(path, { headers })).headers.get("x-request-id");
+
+  test("is the sender's own, or the trace's, or a new one, on every answer", async () => {
+    const trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+    for (const path of ["/health", "/nowhere", "/v1/events/1"]) {
+      expect(await idOf(path, { "x-request-id": "job-7/2" })).toBe("job-7/2");
+      expect(await idOf(path, { traceparent: `00-${trace}-00f067aa0ba902b7-01` })).toBe(trace);
+      expect(await idOf(path, { "x-cloud-trace-context": `${trace}/1;o=1` })).toBe(trace);
+      const [one, other] = [await idOf(path), await idOf(path)];
+      expect(one).toMatch(/^[0-9a-f-]{36}$/);
+      expect(one).not.toBe(other);
+    }
+  });
+
+  test.each(["a b", "x".repeat(129), '"<script>"'])(
+    "is not the sender's if that is long or odd: %s",
+    async (id) => expect(await idOf("/health", { "x-request-id": id })).toMatch(/^[0-9a-f-]{36}$/),
+  );
+
+  test("is in the log entry of a request that failed", async () => {
+    const failing = await serveIngest(world, {
+      isShedding: async () => {
+        throw new Error("a bug");
+      },
+    });
+    const answer = await failing.post("events", event(), { headers: { "x-request-id": "job-8" } });
+    await failing.close();
+    expect([answer.status, answer.headers.get("x-request-id")]).toEqual([500, "job-8"]);
+    expect(world.said).toContainEqual({
+      event: "request.failed",
+      fields: expect.objectContaining({ requestId: "job-8" }),
+    });
+    await expectConserved(world, "events", []);
+  });
+});
+
 describe("real input", () => {
   const definitions = webhooks as unknown as { name: string; examples: object[] }[];
   const payloads = definitions.flatMap(({ name, examples }) =>
