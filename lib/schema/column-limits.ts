@@ -53,6 +53,13 @@ function checkOf(column: PgColumn): ValueCheck | undefined {
   return undefined;
 }
 
+/**
+ * Whether JSON's null is a value of this column. In a json column that may be null, and in one with a default, it stands for
+ * SQL's null.
+ */
+export const takesJsonNull = (column: PgColumn): boolean =>
+  ["json", "jsonb"].includes(column.getSQLType()) && column.notNull && !column.hasDefault;
+
 /** Makes the check of a table's columns, without the fields in `except`. An error's path is the field of its column. */
 export function checkColumns(table: PgTable, except: readonly string[]): ColumnCheck {
   const checks = Object.entries(getTableColumns(table))
@@ -60,11 +67,13 @@ export function checkColumns(table: PgTable, except: readonly string[]): ColumnC
     .map(([field, column]) => ({
       field,
       required: column.notNull && !column.hasDefault,
+      takesNull: takesJsonNull(column),
       check: checkOf(column),
     }));
   return (row) => {
-    for (const { field, required, check } of checks) {
+    for (const { field, required, takesNull, check } of checks) {
       const value = row[field];
+      if (value === null && takesNull) continue;
       if (value === undefined || value === null) {
         if (required) return { path: field, message: "expected a value" };
         continue;

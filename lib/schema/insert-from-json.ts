@@ -4,18 +4,25 @@
  * All records are one parameter. But if a column is jsonb and no column is json, each record is a parameter of its own. A
  * jsonb value may be large: 100 records can be a megabyte, which is then never joined into one text. Postgres takes large
  * records equally fast either way, and small records faster as one parameter.
+ *
+ * Postgres's functions that read a record make SQL's null of JSON's. A column for which JSON's null is a value of its own takes its
+ * value from the record itself (`record -> 'field'`).
  */
 import { Column, is, type Placeholder, SQL, sql } from "drizzle-orm";
 import { getTableConfig, type PgColumn, type PgTable } from "drizzle-orm/pg-core";
+import { takesJsonNull } from "./column-limits.ts";
 
 export interface Recordset {
   /** The columns that an insert names, in the order in which `select` gives them. */
   columns: readonly string[];
   /** Returns the parameters that carry these records. */
   parametersOf(records: readonly string[]): readonly string[];
-  /** Returns the records as rows of a table `x`, whose columns are the fields, from such parameters or their placeholders. */
+  /**
+   * Returns the records as rows of a table `x`, whose columns are the fields, from such parameters or their placeholders. Where a
+   * column keeps JSON's null, the records themselves are a table `r`.
+   */
   from(parameters: readonly (string | Placeholder)[]): SQL;
-  /** Returns `select …` of the values of `columns`, in that order, from such parameters or their placeholders. The record is named `x`. */
+  /** Returns `select …` of the values of `columns`, in that order, from such parameters or their placeholders. */
   select(parameters: readonly (string | Placeholder)[]): SQL;
   /**
    * A condition on a record `x` and a stored row `t`: they hold different events. The columns that every stream has are left out, and a
@@ -34,23 +41,26 @@ export interface Recordset {
 export function makeRecordset(table: PgTable): Recordset {
   const fields = writableFields(table);
   const types = sql.join(
-    fields.map(({ field, column }) => sql`${sql.identifier(field)} ${sql.raw(column.getSQLType())}`),
+    fields
+      .filter(({ keepsNull }) => !keepsNull)
+      .map(({ field, column }) => sql`${sql.identifier(field)} ${sql.raw(column.getSQLType())}`),
     sql`, `,
   );
   const values = sql.join(fields.map(selected), sql`, `);
   // A jsonb column takes its value from a jsonb record as it is; from a json record it would be parsed a second time.
   const columnTypes = fields.map(({ column }) => column.getSQLType());
   const isJsonb = columnTypes.includes("jsonb") && !columnTypes.includes("json");
-  const writers = fields.map(({ field, column }) => ({ field, write: writerOf(column) }));
+  const type = sql.raw(isJsonb ? "jsonb" : "json");
+  const writers = fields.map((field) => ({ ...field, write: writerOf(field.column) }));
   const from = (parameters: readonly (string | Placeholder)[]) => {
     const list = sql.join(
       parameters.map((parameter) => sql`${parameter}`),
       sql`, `,
     );
-    const records = isJsonb
-      ? sql`unnest(array[${list}]::jsonb[]) record, jsonb_to_record(record)`
-      : sql`json_to_recordset(${list}::json)`;
-    return sql`${records} as x(${types})`;
+    const records = isJsonb ? sql`unnest(array[${list}]::jsonb[])` : sql`json_array_elements(${list}::json)`;
+    return isJsonb || fields.some(({ keepsNull }) => keepsNull)
+      ? sql`${records} as r(record), ${type}_to_record(r.record) as x(${types})`
+      : sql`json_to_recordset(${list}::json) as x(${types})`;
   };
   return {
     columns: fields.map(({ column }) => column.name),
@@ -59,25 +69,33 @@ export function makeRecordset(table: PgTable): Recordset {
     select: (parameters) => sql`select ${values} from ${from(parameters)}`,
     differs: sql.join([sql`false`, ...fields.flatMap(differing)], sql` or `),
     selectOne: (record) =>
-      isJsonb
-        ? sql`select ${values} from jsonb_to_record(${record}::jsonb) as x(${types})`
-        : sql`select ${values} from json_to_record(${record}::json) as x(${types})`,
-    encode: (row) => {
-      const record: Record<string, unknown> = {};
-      for (const { field, write } of writers) {
-        const value = row[field];
-        if (value !== undefined && value !== null) record[field] = write ? write(value) : value;
-      }
-      return JSON.stringify(record); // Postgres reads a missing key as null
-    },
+      sql`select ${values} from (select ${record}::${type}) as r(record), ${type}_to_record(r.record) as x(${types})`,
+    encode: (row) => encodeRecord(writers, row),
     isPlain: writers.every(({ write }) => write === undefined),
   };
+}
+
+interface Writer extends Field {
+  write: ReturnType<typeof writerOf>;
+}
+
+/** Leaves out what is absent: Postgres reads a missing key as null. */
+function encodeRecord(writers: readonly Writer[], row: Record<string, unknown>): string {
+  const record: Record<string, unknown> = {};
+  for (const { field, keepsNull, write } of writers) {
+    const value = row[field];
+    if (value === null && keepsNull) record[field] = null;
+    else if (value !== undefined && value !== null) record[field] = write ? write(value) : value;
+  }
+  return JSON.stringify(record);
 }
 
 interface Field {
   column: PgColumn;
   /** The column's name in rows and in records. */
   field: string;
+  /** Whether JSON's null is a value of the column. */
+  keepsNull: boolean;
 }
 
 /** The columns that an insert may name, in Drizzle's order. */
@@ -86,11 +104,16 @@ function writableFields(table: PgTable): Field[] {
     ({ generated }) => generated === undefined || generated.type === "byDefault",
   );
   const names = new Map(Object.entries(table).map(([field, column]) => [column, field]));
-  return writable.map((column) => ({ column, field: names.get(column) ?? column.name }));
+  return writable.map((column) => ({
+    column,
+    field: names.get(column) ?? column.name,
+    keepsNull: takesJsonNull(column),
+  }));
 }
 
 /** The SQL for a column's value. If the record has no value, the column takes its default. */
-function selected({ field, column }: Field): SQL {
+function selected({ field, column, keepsNull }: Field): SQL {
+  if (keepsNull) return sql`(r.record -> ${sql.raw(quoted(field))})::${sql.raw(column.getSQLType())}`;
   const given = sql`x.${sql.identifier(field)}`;
   if (!column.hasDefault) return given;
   if (column.default === undefined)
@@ -114,6 +137,8 @@ function differing(field: Field): SQL[] {
   if (!is(field.column.default, SQL)) return [differs];
   return [sql`(x.${sql.identifier(field.field)} is not null and ${differs})`];
 }
+
+const quoted = (text: string): string => `'${text.replaceAll("'", "''")}'`;
 
 /**
  * Returns the function that makes a column's value ready for JSON; undefined: the value needs no change. The value of a json

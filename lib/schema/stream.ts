@@ -35,10 +35,11 @@ export type Json =
   | readonly Json[]
   | { readonly [key: string]: Json | undefined };
 
-/** Accepts any JSON value except null, and does not change it. */
+/** Accepts any JSON value except null, and does not change it. `json().nullable()` accepts null, too. */
 export const json = () =>
   z.custom<NonNullable<Json>>((value) => value !== undefined && value !== null, {
-    error: "expected a JSON value other than null",
+    error: ({ input }) =>
+      input === undefined ? "expected a JSON value" : "expected a JSON value other than null",
   });
 
 /** The level of an answer: buffered (202, Redis has the event) or stored (201, Postgres has it). */

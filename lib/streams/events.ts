@@ -17,12 +17,12 @@ export default defineStream({
   schema: z.strictObject({
     type: z.string().min(1).max(200),
     userId: z.string().min(1).max(200).optional(),
-    payload: json(),
+    payload: json().nullable(),
     occurredAt: timestampText().optional(),
   }),
   fromCloudEvent: ({ type, subject, time, data }) => ({
     type,
-    payload: data,
+    payload: data === undefined ? null : data,
     ...(subject === undefined ? {} : { userId: subject }),
     ...(time === undefined ? {} : { occurredAt: time }),
   }),

@@ -40,9 +40,11 @@ export async function expectedRow({ sql }: Pick<World, "sql">, stream: Stream, e
   const fields = fieldsOfEvent(stream, event);
   const sent = ownColumns(stream).map(([field, column]) => ({
     column,
-    value: fields[field] ?? column.default,
+    value: keepsNull(column) && fields[field] === null ? null : (fields[field] ?? column.default),
   }));
-  const stated = sent.filter(({ value }) => value !== undefined && value !== null && !is(value, SQL));
+  const stated = sent.filter(
+    ({ column, value }) => value !== undefined && (value !== null || keepsNull(column)) && !is(value, SQL),
+  );
   const list = stated.map(({ column }, i) => `${asText(column, `$${i + 1}`)} as ${quoted(column.name)}`);
   const parameters = stated.map(({ column, value }) => column.mapToDriverValue(value));
   const { rows } = await sql.query(`select ${list.join(", ")}`, parameters);
@@ -51,6 +53,10 @@ export async function expectedRow({ sql }: Pick<World, "sql">, stream: Stream, e
     .map(({ column, value }) => [column.name, is(value, SQL) ? expect.any(String) : null]); // a default such as now()
   return { ...Object.fromEntries(others), ...rows[0] };
 }
+
+/** In a column of JSON that must have a value, null is JSON's. */
+const keepsNull = (column: PgColumn): boolean =>
+  column.dataType === "json" && column.notNull && !column.hasDefault;
 
 /** A json column keeps the text as it came; two texts of one value are the same here. */
 function asText(column: PgColumn, expression: string): string {

@@ -3,7 +3,7 @@ import { integer, pgTable, text, timestamp } from "drizzle-orm/pg-core";
 import { expect, test } from "vitest";
 import { z } from "zod";
 import { registryOf } from "../../lib/schema/registry.ts";
-import { defineStream, eventColumns } from "../../lib/schema/stream.ts";
+import { defineStream, eventColumns, json } from "../../lib/schema/stream.ts";
 
 const table = pgTable("orders", {
   ...eventColumns(),
@@ -35,6 +35,16 @@ test("what does not fit does not compile", () => {
   const coerced = z.strictObject({ at: z.coerce.date() });
   // @ts-expect-error a Date does not come through JSON as a Date
   defineStream({ name: "dated", table: dated, schema: coerced, toRow: (one) => one });
+});
+
+test("json() takes any JSON but null, json().nullable() null, too, and each says what is missing", () => {
+  const messageOf = (field: z.ZodType, value: object) =>
+    z.strictObject({ a: field }).safeParse(value).error?.issues[0]?.message;
+  for (const a of [0, "", false, [], {}]) expect(messageOf(json(), { a })).toBeUndefined();
+  expect(messageOf(json(), { a: null })).toBe("expected a JSON value other than null");
+  expect(messageOf(json().nullable(), { a: null })).toBeUndefined();
+  expect(messageOf(json(), {})).toBe("expected a JSON value");
+  expect(messageOf(json().nullable(), {})).toBe("expected a JSON value");
 });
 
 test("a name that could not stand in a URL, and a name that is taken, stop the start", () => {
