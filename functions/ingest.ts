@@ -5,6 +5,7 @@
 import type { IncomingMessage } from "node:http";
 import { authenticate, mayUse } from "../lib/access/api-keys.ts";
 import type { ApiKey } from "../lib/config.ts";
+import { cloudEventRawId } from "../lib/ingest/cloud-event.ts";
 import type { Registry } from "../lib/schema/registry.ts";
 import type { Stream } from "../lib/schema/stream.ts";
 import { Problem } from "./answer.ts";
@@ -12,11 +13,13 @@ import { answerPost, type PostDeps } from "./answer-post.ts";
 import { answerWhereabouts, answerWhereaboutsOfMany, type WhereaboutsDeps } from "./answer-whereabouts.ts";
 import { allowOrigin } from "./cors.ts";
 import { allow, answerHealth, type Handler, requestUrlOf } from "./request-url.ts";
+import { answerHandshake } from "./webhook-handshake.ts";
 
 export interface IngestDeps extends PostDeps, Omit<WhereaboutsDeps, "buckets"> {
   streams: Registry;
   apiKeys: readonly ApiKey[];
   corsOrigins: readonly string[];
+  keyEventsPerSecond: number;
 }
 
 /** Makes the handler. It throws a Problem for each error; the front door answers it. */
@@ -28,6 +31,7 @@ export function createIngest(deps: IngestDeps): Handler {
     const [version, name, rawId, ...rest] = url.path;
     if (version !== "v1" || name === undefined || name === "" || rawId === "" || rest.length > 0)
       throw new Problem(404, "expected /v1/{stream} or /v1/{stream}/{id}");
+    if (rawId === undefined && answerHandshake(req, res, deps.keyEventsPerSecond)) return;
     if (req.method === "OPTIONS") {
       res.writeHead(204).end();
       return;
@@ -38,7 +42,7 @@ export function createIngest(deps: IngestDeps): Handler {
     const stream = streamOf(deps.streams, key, name, isPost);
     if (isPost) await answerPost(deps, req, res, url, key, stream);
     else if (rawId === undefined) await answerWhereaboutsOfMany(deps, res, key, stream, url.query);
-    else await answerWhereabouts(deps, res, key, stream, rawId);
+    else await answerWhereabouts(deps, res, key, stream, rawIdOf(rawId, url.query.get("source")));
   };
 }
 
@@ -60,3 +64,7 @@ function streamOf(streams: Registry, key: ApiKey, name: string, isPost: boolean)
   if (!mayUse(key, stream.name)) throw new Problem(403, `this key may not use the stream ${stream.name}`);
   return stream;
 }
+
+/** An id and a source are a CloudEvent's. */
+const rawIdOf = (id: string, source: string | null): string =>
+  source === null ? id : cloudEventRawId(source, id);

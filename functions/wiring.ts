@@ -143,6 +143,7 @@ export async function wireIngest(streams: Registry): Promise<Served> {
     eventMaxBytes: config.eventMaxBytes,
     eventsMax: config.eventsMax,
     corsOrigins: config.corsOrigins,
+    keyEventsPerSecond: config.keyEventsPerSecond,
   });
   return {
     handler,

@@ -81,7 +81,7 @@ export class Admitting {
       return;
     }
     const line = event.line === undefined ? {} : { line: event.line };
-    admission.rejected.push({ index, ...line, ...this.#cap.cap(result.errors) });
+    admission.rejected.push({ index, ...line, ...this.#cap.cap(asSent(event, result.errors)) });
     admission.isTooLarge ||= result.isTooLarge ?? false;
     admission.threw += result.threw ? 1 : 0;
   }
@@ -108,6 +108,12 @@ function admitSafely(...given: Parameters<typeof admitOne>): Admitted | Rejectio
     return { errors: [errorOfStream(error)], threw: true };
   }
 }
+
+/** Gives each error the path that the event's client wrote. */
+const asSent = ({ pathAsSent }: RawEvent, errors: InputError[]): InputError[] =>
+  pathAsSent === undefined
+    ? errors
+    : errors.map(({ path, message }) => ({ path: pathAsSent(path), message }));
 
 function admitOne(
   { stream, keyName, eventMaxBytes, receivedAt }: Options,

@@ -17,21 +17,43 @@ const MEDIA_TYPES = new Map<string, MediaType>([
 
 const TAKEN = [...MEDIA_TYPES.keys()].join(", ");
 
-/** Finds the media type of a request, or says why it is not accepted (415). */
-export function mediaTypeOf(headers: Headers): MediaType | { problem: string } {
-  const given = String(headers["content-type"] ?? "");
-  const [type = "", ...parameters] = given
+/** A Content-Type in lower case; "" if there is none. */
+export interface ContentType {
+  type: string;
+  charset: string | undefined;
+}
+
+export function contentTypeOf(header: string | string[] | undefined): ContentType {
+  const [type = "", ...parameters] = String(header ?? "")
     .toLowerCase()
     .split(";")
     .map((part) => part.trim());
   const charset = parameters.find((one) => one.startsWith("charset="))?.slice("charset=".length);
-  if (charset !== undefined && !/^"?utf-?8"?$/.test(charset))
-    return { problem: `expected UTF-8, ${got(given)}` };
-  const isBinary = headers["ce-specversion"] !== undefined && isJson(type);
+  return { type, charset };
+}
+
+/** Whether text of this charset is UTF-8, which is also the default. */
+export const isUtf8 = (charset: string | undefined): boolean =>
+  charset === undefined || /^"?utf-?8"?$/.test(charset);
+
+/** Whether a media type is JSON (RFC 6839). A CloudEvent's data without a media type are JSON, too. */
+export const isJson = (type: string): boolean => type === "" || /^[^/]+\/(?:[^/]+\+)?json$/.test(type);
+
+/** The attributes that each CloudEvent has. A request with one of these headers is meant to be one in binary mode. */
+const REQUIRED_HEADERS = ["ce-specversion", "ce-id", "ce-source", "ce-type"];
+
+/**
+ * Finds the media type of a request, or says why it is not accepted (415). A Content-Type of CloudEvents decides alone, whatever
+ * `ce-*` headers come along.
+ */
+export function mediaTypeOf(headers: Headers): MediaType | { problem: string } {
+  const given = String(headers["content-type"] ?? "");
+  const { type, charset } = contentTypeOf(given);
+  const isEventFormat = /^application\/cloudevents(?:[+-]|$)/.test(type);
+  const isBinary = !isEventFormat && REQUIRED_HEADERS.some((name) => headers[name] !== undefined);
+  if (!isUtf8(charset) && !(isBinary && !isJson(type))) return { problem: `expected UTF-8, ${got(given)}` };
   const mediaType = isBinary ? "cloudevent-binary" : MEDIA_TYPES.get(type);
   return mediaType ?? { problem: `expected Content-Type ${TAKEN}, in UTF-8; ${got(given)}` };
 }
 
 const got = (given: string) => (given === "" ? "got none" : `got ${JSON.stringify(given.slice(0, 64))}`);
-
-const isJson = (type: string) => type === "application/json" || /^application\/[\w.-]+\+json$/.test(type);

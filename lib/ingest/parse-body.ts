@@ -5,9 +5,9 @@
  */
 import { isUtf8 } from "node:buffer";
 import type { Stream } from "../schema/stream.ts";
-import { attributesOf, fromCloudEvent } from "./cloud-event.ts";
+import { binaryCloudEvent, structuredCloudEvent } from "./cloud-event.ts";
 import type { Headers, MediaType } from "./media-type.ts";
-import { BodySyntaxError, errorOfStream, type RawEvent } from "./raw-event.ts";
+import { BodySyntaxError, type RawEvent } from "./raw-event.ts";
 import { EventSplitter, type Framing, type Part, type SplitLimits, UNPARSED_DEPTH } from "./split-events.ts";
 import { hasUnsafeMarks, NESTING_MAX } from "./unsafe-json.ts";
 
@@ -16,7 +16,7 @@ const FRAMINGS: Record<MediaType, Framing> = {
   ndjson: "lines",
   cloudevent: "one",
   "cloudevent-batch": "array",
-  "cloudevent-binary": "one",
+  "cloudevent-binary": "whole",
 };
 
 interface Options extends SplitLimits {
@@ -62,28 +62,19 @@ export class BodyParser {
   }
 
   #parsed(part: Part): RawEvent {
-    const { type, headers } = this.#options;
+    const { type, stream, headers } = this.#options;
     if (part.bytes === undefined) return this.#tooMuch(part);
+    if (type === "cloudevent-binary") return binaryCloudEvent(stream, headers, part.bytes);
     const parsed = parseJson(part.bytes, part.depth);
     if ("problem" in parsed) {
       if (type !== "ndjson") throw new BodySyntaxError(parsed.problem);
       return { value: undefined, needsDeepCheck: false, error: { path: "", message: parsed.problem } };
     }
     const { value, needsDeepCheck } = parsed;
-    if (type === "cloudevent-binary") return this.#mapped({ ...attributesOf(headers), data: value }, true);
     if (!this.isBatch) expectObject(value);
     return type === "cloudevent" || type === "cloudevent-batch"
-      ? this.#mapped(value, needsDeepCheck)
+      ? structuredCloudEvent(stream, value, needsDeepCheck)
       : parsed;
-  }
-
-  /** The event of a CloudEvent. The stream's own mapping may throw an error. */
-  #mapped(value: unknown, needsDeepCheck: boolean): RawEvent {
-    try {
-      return fromCloudEvent(this.#options.stream, value, needsDeepCheck);
-    } catch (error) {
-      return { value, needsDeepCheck: false, error: errorOfStream(error), threw: true };
-    }
   }
 
   /** An event that was not parsed, because it is far too deep or certain to be too large. */

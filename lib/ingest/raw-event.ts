@@ -10,12 +10,14 @@ export interface RawEvent {
   value: unknown;
   /** Whether the text may hold an unsafe value, so that `findUnsafeValue` must look. */
   needsDeepCheck: boolean;
-  /** Why it cannot be accepted, whatever its stream is: an error in the form of a CloudEvent, a line that is not JSON. */
+  /** Why it cannot be accepted, whatever its stream is: an error in the form of a CloudEvent, a line that is not JSON. Its path is as sent. */
   error?: InputError | undefined;
   /** Whether that error is its size. */
   isTooLarge?: boolean;
   /** Whether that error is of the stream's own code, which threw it. */
   threw?: boolean;
+  /** Finds the path that the client wrote for a path in `value`. Absent: they are the same. */
+  pathAsSent?: (path: string) => string;
   /** The line on which it begins, in NDJSON. */
   line?: number;
 }

@@ -8,8 +8,11 @@
  */
 import { BodySyntaxError, TooMany } from "./raw-event.ts";
 
-/** How a body holds its events. `array-or-one`: an array holds several, anything else is one event. `lines`: one a line. */
-export type Framing = "array-or-one" | "array" | "one" | "lines";
+/**
+ * How a body holds its events. `array-or-one`: an array holds several, anything else is one event. `lines`: one a line. `whole`: the
+ * body is one event's data, of any kind, and may be empty.
+ */
+export type Framing = "array-or-one" | "array" | "one" | "lines" | "whole";
 
 export interface SplitLimits {
   eventsMax: number;
@@ -108,6 +111,7 @@ export class EventSplitter {
 
   /** Yields each event that ends in this chunk. Throws BodySyntaxError and TooMany. */
   *split(chunk: Buffer): Generator<Part, void, undefined> {
+    if (this.#framing === "whole") return this.#keepWhole(chunk);
     for (let at = 0; at < chunk.length; ) {
       const start = this.#place === "in-event" ? at : this.#toEvent(chunk, at);
       const end = this.#toEndOfEvent(chunk, start);
@@ -121,7 +125,7 @@ export class EventSplitter {
   *end(): Generator<Part, void, undefined> {
     if (this.#framing === "array" && this.#place !== "after-end")
       throw new BodySyntaxError(this.#place === "start" ? "expected an array" : "expected JSON");
-    if (this.#place === "in-event") yield this.#finish(true);
+    if (this.#place === "in-event" || this.#framing === "whole") yield this.#finish(true);
   }
 
   /** Skips blanks and the array's own marks. Returns where the next event begins, or the chunk's length. */
@@ -220,6 +224,11 @@ export class EventSplitter {
     if (!this.#isTooMuch && to > from) this.#kept.push(chunk.subarray(from, to));
   }
 
+  #keepWhole(chunk: Buffer): void {
+    this.#size += chunk.length;
+    this.#keep(chunk, 0, chunk.length);
+  }
+
   /** Ends the event. */
   #finish(isLast: boolean): Part {
     const [first = Buffer.alloc(0), ...others] = this.#kept;
@@ -229,4 +238,13 @@ export class EventSplitter {
     if (this.#framing === "lines") this.#line += 1;
     return { bytes: this.#isTooMuch ? undefined : bytes, depth: this.#deepest, line: this.#startLine };
   }
+}
+
+/** Counts the levels of objects and arrays in a JSON text. */
+export function depthOf(json: Uint8Array): number {
+  const splitter = new EventSplitter("one", { eventsMax: 1, eventMaxBytes: Number.POSITIVE_INFINITY });
+  const bytes = Buffer.from(json.buffer, json.byteOffset, json.length);
+  for (const _ of splitter.split(bytes)); // nothing ends before the text does
+  const [part] = splitter.end();
+  return part?.depth ?? 0;
 }

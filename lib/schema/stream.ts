@@ -5,6 +5,7 @@
 import type { InferInsertModel } from "drizzle-orm";
 import { type PgTable, timestamp, uuid } from "drizzle-orm/pg-core";
 import { z } from "zod";
+import { type CloudEvent, type PathInCloudEvent, pathsInCloudEvent } from "./cloud-event.ts";
 import { type ColumnCheck, checkColumns } from "./column-limits.ts";
 import { makeRecordset, type Recordset } from "./insert-from-json.ts";
 
@@ -45,16 +46,6 @@ export const json = () =>
 /** The level of an answer: buffered (202, Redis has the event) or stored (201, Postgres has it). */
 export type Ack = "buffered" | "stored";
 
-/** The attributes of a CloudEvent that a stream may use. `data` is the parsed payload. */
-export interface CloudEvent {
-  id: string;
-  source: string;
-  type: string;
-  subject?: string | undefined;
-  time?: string | undefined;
-  data: unknown;
-}
-
 type Base = "id" | "receivedAt" | "storedAt";
 
 /** The row's own columns. */
@@ -74,7 +65,10 @@ interface Declaration<Name extends string, Table extends PgTable, Schema extends
   retired?: boolean;
   /** Events that a client may send, for docs and tests. Needed only if none can be derived from the schema. */
   examples?: readonly z.input<NoInfer<Schema>>[];
-  /** Turns a CloudEvent into an event of this stream. @default its data */
+  /**
+   * Turns a CloudEvent into an event of this stream. If it throws, the event is rejected. It is also called once at start, with values
+   * that stand for a CloudEvent's, to learn which of its fields an error must name. @default its data
+   */
   fromCloudEvent?(event: CloudEvent): unknown;
 }
 
@@ -103,6 +97,8 @@ export interface Stream {
   /** The declared examples, not yet checked. `exampleOf` checks each one before it returns it. */
   readonly examples: readonly unknown[];
   readonly fromCloudEvent: (event: CloudEvent) => unknown;
+  /** Finds the CloudEvent's field from which a field of the event was made. */
+  readonly pathInCloudEvent: PathInCloudEvent;
 }
 
 /**
@@ -131,6 +127,7 @@ export function defineStream(
     throw new Error(
       `stream "${declaration.name}": expected v to be a whole number from 1 to 999999999, got ${v}`,
     );
+  const fromCloudEvent = declaration.fromCloudEvent ?? ((event: CloudEvent) => event.data);
   return {
     name: declaration.name,
     table: declaration.table,
@@ -142,6 +139,7 @@ export function defineStream(
     v,
     retired: declaration.retired ?? false,
     examples: declaration.examples ?? [],
-    fromCloudEvent: declaration.fromCloudEvent ?? ((event) => event.data),
+    fromCloudEvent,
+    pathInCloudEvent: pathsInCloudEvent(fromCloudEvent),
   };
 }

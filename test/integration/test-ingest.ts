@@ -103,6 +103,7 @@ export async function serveIngest(world: World, overrides: Overrides = {}) {
     now,
     ...{ bodyMaxBytes: config.bodyMaxBytes, eventMaxBytes: config.eventMaxBytes },
     ...{ eventsMax: config.eventsMax, corsOrigins: config.corsOrigins },
+    keyEventsPerSecond: config.keyEventsPerSecond,
   });
   const { url, close } = await world.serve(handler);
 

@@ -74,9 +74,17 @@ describe("the media type decides the form", () => {
   test.each([
     ["application/json", "cloudevent-binary"],
     ["application/vnd.shop.order+json", "cloudevent-binary"],
-  ])("with ce-specversion, %s is %s", (type, form) =>
-    expect(mediaTypeOf({ "content-type": type, "ce-specversion": "1.0" })).toBe(form),
-  );
+    ["text/plain", "cloudevent-binary"],
+    ["text/plain; charset=iso-8859-1", "cloudevent-binary"],
+    [undefined, "cloudevent-binary"],
+    ["application/json; charset=iso-8859-1", { problem: expect.stringContaining("iso-8859-1") }],
+    ["application/cloudevents+json", "cloudevent"],
+    ["application/cloudevents-batch+json", "cloudevent-batch"],
+    ["application/cloudevents+protobuf", { problem: expect.stringContaining("protobuf") }],
+  ])("with ce-* headers, %s is %s", (type, form) => {
+    for (const name of ["ce-specversion", "ce-id", "ce-source", "ce-type"])
+      expect(mediaTypeOf({ "content-type": type, [name]: "1.0" })).toEqual(form);
+  });
 });
 
 describe("JSON", () => {
@@ -249,7 +257,8 @@ describe("CloudEvents", () => {
     [{ type: null }, "type"],
     [{ subject: 1 }, "subject"],
     [{ time: 1 }, "time"],
-    [{ data_base64: "AA==" }, "data_base64"],
+    [{ datacontenttype: 1 }, "datacontenttype"],
+    [{ data_base64: "AA==" }, "data_base64"], // beside data
   ])("%j is named as the fault", (more, path) => {
     expect(parse("cloudevent", JSON.stringify({ ...event, ...more })).events[0]?.error?.path).toBe(path);
     const batch = parse("cloudevent-batch", JSON.stringify([event, { ...event, ...more }]));
@@ -274,11 +283,13 @@ describe("CloudEvents", () => {
       expect([other?.rawId, other?.value]).toEqual([structured?.rawId, structured?.value]);
   });
 
-  test("what is no object, or no array of them, is no body; a header that is no percent-encoding neither", () => {
+  test("what is no object, or no array of them, is no body", () => {
     expect(() => parse("cloudevent", "1")).toThrow(BodySyntaxError);
     expect(() => parse("cloudevent-batch", JSON.stringify(event))).toThrow(BodySyntaxError);
     expect(() => parse("cloudevent-batch", "[]")).toThrow("at least one");
-    expect(() => parse("cloudevent-binary", "{}", { headers: { "ce-type": "%zz" } })).toThrow("ce-type");
+    const headers = { "ce-specversion": "1.0", "ce-id": "1", "ce-source": "/s", "ce-type": "t" };
+    for (const body of ["{", `{"a":NaN}`, Buffer.from([0xff])])
+      expect(() => parse("cloudevent-binary", body, { headers })).toThrow(BodySyntaxError);
   });
 });
 
