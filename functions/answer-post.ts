@@ -7,6 +7,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { TokenBuckets } from "../lib/access/token-bucket.ts";
 import type { ApiKey } from "../lib/config.ts";
 import type { CpuTurns, Work } from "../lib/flow/cpu-turns.ts";
+import { deadlineIn } from "../lib/flow/deadline.ts";
 import type { Place, Room } from "../lib/flow/room.ts";
 import { type Accepted, accept } from "../lib/ingest/accept.ts";
 import { type Admission, Admitting, type Rejected } from "../lib/ingest/admit.ts";
@@ -30,13 +31,13 @@ export interface PostDeps {
   room: Room;
   turns: CpuTurns;
   now: () => number;
+  /** How long a request may take until it is answered, in milliseconds. */
+  answerWithinMs: number;
   bodyMaxBytes: number;
   eventMaxBytes: number;
   eventsMax: number;
 }
 
-/** How long a body may take to come, in milliseconds. */
-const BODY_TIMEOUT_MS = 45_000;
 /** The size of a body that is read although the buffer is full, so that its answer has ids. */
 const SMALL_BYTES = 65_536;
 
@@ -69,7 +70,7 @@ interface Post {
   encoding: Encoding;
   idempotencyKey: string | undefined;
   place: Place;
-  untilMs: number;
+  deadlineAtMs: number;
 }
 
 /** Reads a POST's head. Throws a 415, 413 or 400. */
@@ -86,8 +87,18 @@ function postOf(
   if (typeof type === "object") throw new Problem(415, type.problem);
   checkDeclaredLength(req, deps.bodyMaxBytes);
   const ack = ackOf(query) === "stored" ? "stored" : stream.ack;
-  const untilMs = performance.now() + BODY_TIMEOUT_MS;
-  return { req, stream, key, ack, type, encoding, idempotencyKey: idempotencyKeyOf(req), place, untilMs };
+  const deadlineAtMs = deadlineIn(deps.answerWithinMs);
+  return {
+    req,
+    stream,
+    key,
+    ack,
+    type,
+    encoding,
+    idempotencyKey: idempotencyKeyOf(req),
+    place,
+    deadlineAtMs,
+  };
 }
 
 /** A request whose events are on their way. Holds everything that the answer needs, without the events' data. */
@@ -110,7 +121,7 @@ async function startAccepting(
   rejectWhenNoneFits(deps, post.stream, admission, isBatch);
   takeTokens(deps, post.stream, post.key, envelopes.length);
   const request = { ids: envelopes.map(({ id }) => id), isBatch, indexes, resendIds, rejected };
-  return { request, accepting: accept(deps.accepting, post.stream, post.ack, envelopes) };
+  return { request, accepting: accept(deps.accepting, post.stream, post.ack, envelopes, post.deadlineAtMs) };
 }
 
 /** Throws a 429 if the key is in debt, and a 503 if the stream is shed. */
@@ -131,7 +142,7 @@ async function refuseUnread(deps: PostDeps, post: Post): Promise<void> {
 /** Reads a body and admits its events as they come. */
 async function admitBody(
   deps: PostDeps,
-  { req, stream, key, type, encoding, idempotencyKey, place, untilMs, ack }: Post,
+  { req, stream, key, type, encoding, idempotencyKey, place, deadlineAtMs, ack }: Post,
 ): Promise<{ admission: Admission; isBatch: boolean }> {
   const { now, bodyMaxBytes, eventsMax, eventMaxBytes, turns } = deps;
   const parser = new BodyParser({ stream, type, headers: req.headers, eventsMax, eventMaxBytes });
@@ -144,7 +155,7 @@ async function admitBody(
   const admit = (events: Iterable<RawEvent>) => turns.run(work, stepsOf(events, admitting));
   try {
     const take = (piece: Buffer) => admit(parser.parse(piece));
-    await readBody(req, { encoding, maxBytes: bodyMaxBytes, untilMs, place, take });
+    await readBody(req, { encoding, maxBytes: bodyMaxBytes, deadlineAtMs, place, take });
     await admit(parser.end());
   } catch (error) {
     if (error instanceof TooMany) throw new Problem(413, error.message);
@@ -205,7 +216,7 @@ function takeTokens({ buckets, counts }: PostDeps, stream: Stream, key: ApiKey, 
 /** Why nothing is promised, for the sender. */
 const NOT_ACCEPTED = {
   shed: "the buffer is full",
-  unanswered: "neither the buffer nor the database answered",
+  unanswered: "neither the buffer nor the database answered in time",
   unproven: "the database refuses some of it, and nothing proves that these events are at fault",
 };
 

@@ -35,7 +35,7 @@ interface Options {
   /** The most bytes, as sent and inflated. */
   maxBytes: number;
   /** The moment until which the body must have come, by `performance.now()`. */
-  untilMs: number;
+  deadlineAtMs: number;
   place: Place;
   /** Takes the next piece of the inflated body. Returns a promise if the piece after it must wait. */
   take(piece: Buffer): Promise<void> | undefined;
@@ -47,7 +47,7 @@ interface Options {
  * keep in memory what `take` holds.
  */
 export function readBody(req: IncomingMessage, options: Options): Promise<void> {
-  const { encoding, maxBytes, untilMs, place, take } = options;
+  const { encoding, maxBytes, deadlineAtMs, place, take } = options;
   const gunzip = encoding === "gzip" ? createGunzip({ chunkSize: PIECE_BYTES }) : undefined;
   const source = gunzip ?? req;
   return new Promise((resolve, reject) => {
@@ -98,7 +98,7 @@ export function readBody(req: IncomingMessage, options: Options): Promise<void> 
     };
     const timer = setTimeout(
       () => fail(new Problem(408, "the body did not come in time")),
-      Math.max(0, untilMs - performance.now()),
+      Math.max(0, deadlineAtMs - performance.now()),
     );
     req.on("error", breakOff).on("close", breakOff);
     if (gunzip) req.on("data", count).pipe(gunzip).on("error", failToInflate);

@@ -35,6 +35,8 @@ import { createSupervisor } from "./supervisor.ts";
 
 /** How long ingest waits for one LPUSH of up to 4 MB, in milliseconds. A sender waits as long. */
 const PUSH_TIMEOUT_MS = 4000;
+/** How long a POST may take until it is answered, in milliseconds. Cloud Run ends it at 60 s, without its ids (terraform/ingest.tf). */
+const ANSWER_WITHIN_MS = 45_000;
 /** How long a drain waits for a script, in milliseconds. A lease should be more than twice as long. */
 const CLAIM_TIMEOUT_MS = 5000;
 /** How long a refused drain waits for the catalog, in milliseconds: it holds a lease meanwhile. */
@@ -139,6 +141,7 @@ export async function wireIngest(streams: Registry): Promise<Served> {
     room: new Room(BODIES_MAX_BYTES),
     turns: new CpuTurns(),
     now,
+    answerWithinMs: ANSWER_WITHIN_MS,
     bodyMaxBytes: config.bodyMaxBytes,
     eventMaxBytes: config.eventMaxBytes,
     eventsMax: config.eventsMax,

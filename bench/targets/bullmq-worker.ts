@@ -5,13 +5,13 @@
 import { Worker } from "bullmq";
 import { drizzle } from "drizzle-orm/node-postgres";
 import pg from "pg";
-import { GroupCommit } from "../../lib/flow/group-commit.ts";
+import { GroupCommit, type Take } from "../../lib/flow/group-commit.ts";
 import { type Item, insertItems } from "./rows.ts";
 
 const CONCURRENCY = 200;
 
 const db = drizzle(new pg.Pool({ connectionString: process.env.DATABASE_URL, max: 8 }));
-const group = new GroupCommit((items: Item[]) => insertItems(db, items), {
+const group = new GroupCommit((take: Take<Item>) => insertItems(db, take()), {
   maxCount: 100,
   maxBytes: Number.POSITIVE_INFINITY,
   maxWaitingBytes: Number.POSITIVE_INFINITY,

@@ -4,7 +4,11 @@
  *
  * A group is limited in count and in bytes; the next group takes the rest. If a commit fails, each of its callers gets the
  * error, once. The bytes that wait are bounded: if the server is slow, callers are refused before memory runs out.
+ *
+ * A caller may have a deadline. If it passes while the caller's items wait, they are never sent, and hold up nobody. A commit may
+ * itself have to wait (for a slot, for a look at the server), so it takes its items when it sends them.
  */
+import { isPast, TooLate } from "./deadline.ts";
 
 /** Too many bytes are waiting already. No item of this call was sent. */
 export class Overloaded extends Error {
@@ -30,7 +34,11 @@ interface Part<Item> {
   bytes: number;
 }
 
+/** Gives a commit its items, without those that are too late by now. Throws TooLate if none is left. */
+export type Take<Item> = () => Item[];
+
 interface Waiter<Item, Result> extends Part<Item> {
+  deadlineAtMs: number;
   resolve(answer: Answer<Result>): void;
   reject(error: unknown): void;
 }
@@ -46,30 +54,47 @@ export interface Answer<Result> {
  * Shares commits among callers.
  *
  * @example
- * const group = new GroupCommit((items: string[]) => redis.lpush(key, ...items), { ...PUSH_LIMITS, maxWaitingBytes, concurrency: 1 });
+ * const group = new GroupCommit((take: Take<string>) => redis.lpush(key, ...take()), { ...PUSH_LIMITS, maxWaitingBytes, concurrency: 1 });
  * const { result } = await group.add(["a", "b"], 2); // result: the reply to the one LPUSH of all callers
  */
 export class GroupCommit<Item, Result> {
-  readonly #commit: (items: Item[]) => Promise<Result>;
+  readonly #commit: (take: Take<Item>) => Promise<Result>;
   readonly #options: Options;
   #waiting: Waiter<Item, Result>[] = [];
   #waitingBytes = 0;
   #underWay = 0;
 
-  constructor(commit: (items: Item[]) => Promise<Result>, options: Options) {
+  constructor(commit: (take: Take<Item>) => Promise<Result>, options: Options) {
     this.#commit = commit;
     this.#options = options;
   }
 
-  /** Adds items to the next commit and waits for it. Throws the commit's error, or Overloaded. */
-  add(items: readonly Item[], bytes: number): Promise<Answer<Result>> {
-    if (this.#waitingBytes > 0 && this.#waitingBytes + bytes > this.#options.maxWaitingBytes)
-      return Promise.reject(new Overloaded("too much is waiting"));
+  /**
+   * Adds items to the next commit and waits for it. Throws the commit's error, Overloaded, or TooLate: then they were not sent.
+   * It learns that it is too late when somebody else adds, or when its turn comes; who wants to hear in time uses `waitUntil`.
+   */
+  add(
+    items: readonly Item[],
+    bytes: number,
+    deadlineAtMs = Number.POSITIVE_INFINITY,
+  ): Promise<Answer<Result>> {
+    if (isPast(deadlineAtMs)) return Promise.reject(new TooLate());
+    if (this.#isTooMuch(bytes)) this.#dropLate();
+    if (this.#isTooMuch(bytes)) return Promise.reject(new Overloaded("too much is waiting"));
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ items, bytes, resolve, reject });
+      this.#waiting.push({ items, bytes, deadlineAtMs, resolve, reject });
       this.#waitingBytes += bytes;
       if (this.#underWay < this.#options.concurrency) void this.#run();
     });
+  }
+
+  #isTooMuch(bytes: number): boolean {
+    return this.#waitingBytes > 0 && this.#waitingBytes + bytes > this.#options.maxWaitingBytes;
+  }
+
+  #dropLate(): void {
+    this.#waiting = rejectLate(this.#waiting);
+    this.#waitingBytes = this.#waiting.reduce((sum, { bytes }) => sum + bytes, 0);
   }
 
   /** Commits group after group until nobody waits. */
@@ -81,6 +106,7 @@ export class GroupCommit<Item, Result> {
   }
 
   #nextGroup(): Waiter<Item, Result>[] {
+    this.#dropLate();
     let count = 0;
     let bytes = 0;
     let size = 0;
@@ -96,11 +122,17 @@ export class GroupCommit<Item, Result> {
   }
 
   async #commitGroup(group: Waiter<Item, Result>[]): Promise<void> {
-    if (group.length === 0) return; // another commit took them, while this one waited for its turn
+    if (group.length === 0) return; // they were too late, or another commit took them while this one waited for its turn
+    let sent = group;
+    const take = () => {
+      sent = rejectLate(sent);
+      if (sent.length === 0) throw new TooLate();
+      return sent.flatMap((waiter) => waiter.items as Item[]);
+    };
     try {
-      const result = await this.#commit(group.flatMap((waiter) => waiter.items as Item[]));
+      const result = await this.#commit(take);
       let offset = 0;
-      for (const waiter of group) {
+      for (const waiter of sent) {
         waiter.resolve({ result, offset });
         offset += waiter.items.length;
       }
@@ -108,4 +140,13 @@ export class GroupCommit<Item, Result> {
       for (const waiter of group) waiter.reject(error);
     }
   }
+}
+
+/** Rejects those whose deadline has passed; returns the others. */
+function rejectLate<W extends { deadlineAtMs: number; reject(error: unknown): void }>(waiters: W[]): W[] {
+  return waiters.filter((waiter) => {
+    if (!isPast(waiter.deadlineAtMs)) return true;
+    waiter.reject(new TooLate());
+    return false;
+  });
 }

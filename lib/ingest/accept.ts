@@ -1,8 +1,9 @@
 /**
  * Decides the promise of an answer. Buffered if Redis has the events; stored if Postgres has them, because
  * the sender or the stream asked for that, or because Redis is away; else nothing is promised, and the ids let
- * the sender try again without storing anything twice.
+ * the sender try again without storing anything twice. It decides by the request's deadline, whatever it waits for.
  */
+import { isPast, TooLate, waitUntil } from "../flow/deadline.ts";
 import { type Envelope, type PushableEnvelope, unpackEnvelope } from "../schema/envelope.ts";
 import { type Row, rowOf } from "../schema/json-row.ts";
 import type { Ack, Stream } from "../schema/stream.ts";
@@ -12,8 +13,12 @@ import type { RefusedEnvelope } from "./set-aside.ts";
 import { StoreUnavailable, type WrittenThrough } from "./write-through.ts";
 
 interface Deps {
-  push(stream: string, envelopes: readonly PushableEnvelope[]): Promise<void>;
-  writeThrough(stream: Stream, items: readonly { row: Row; bytes: number }[]): Promise<WrittenThrough>;
+  push(stream: string, envelopes: readonly PushableEnvelope[], deadlineAtMs: number): Promise<void>;
+  writeThrough(
+    stream: Stream,
+    items: readonly { row: Row; bytes: number }[],
+    deadlineAtMs: number,
+  ): Promise<WrittenThrough>;
   /** Holds events that were refused without proof; returns the ids of those that are at fault after all. */
   setAside(stream: Stream, refused: readonly RefusedEnvelope[]): Promise<Set<string>>;
 }
@@ -32,30 +37,45 @@ export type Accepted =
   /** Nothing is promised. Some of it may have been kept, unless it was shed and small enough for one LPUSH (4 MB). */
   | { kind: "not-accepted"; why: "shed" | "unanswered" | "unproven" };
 
+const UNANSWERED: Accepted = { kind: "not-accepted", why: "unanswered" };
+
 /**
- * Accepts envelopes at this level or better. Envelopes that go to Redis come packed.
+ * Accepts envelopes at this level or better. Envelopes that go to Redis come packed. At the deadline nothing is promised: what
+ * still waits then is never sent, and what is under way may be kept.
  */
 export function accept(
   deps: Deps,
   stream: Stream,
   ack: Ack,
   envelopes: readonly PushableEnvelope[],
+  deadlineAtMs: number,
 ): Promise<Accepted> {
-  if (ack === "stored") return writeThroughOrGiveUp(deps, stream, envelopes);
-  return pushOrWriteThrough(deps, stream, envelopes);
+  const accepting =
+    ack === "stored"
+      ? writeThroughOrGiveUp(deps, stream, envelopes, deadlineAtMs)
+      : pushOrWriteThrough(deps, stream, envelopes, deadlineAtMs);
+  return unansweredAt(deadlineAtMs, accepting);
+}
+
+async function unansweredAt(deadlineAtMs: number, accepting: Promise<Accepted>): Promise<Accepted> {
+  const accepted = await waitUntil(deadlineAtMs, accepting);
+  return accepted === "late" ? UNANSWERED : accepted;
 }
 
 async function pushOrWriteThrough(
   deps: Deps,
   stream: Stream,
   envelopes: readonly PushableEnvelope[],
+  deadlineAtMs: number,
 ): Promise<Accepted> {
   try {
-    await deps.push(stream.name, envelopes);
+    await deps.push(stream.name, envelopes, deadlineAtMs);
     return { kind: "accepted", ack: "buffered", refused: [], duplicates: [] };
   } catch (error) {
     if (error instanceof Shed) return { kind: "not-accepted", why: "shed" };
-    if (error instanceof BufferUnavailable) return writeThroughOrGiveUp(deps, stream, envelopes);
+    if (error instanceof TooLate) return UNANSWERED;
+    if (error instanceof BufferUnavailable)
+      return writeThroughOrGiveUp(deps, stream, envelopes, deadlineAtMs);
     throw error;
   }
 }
@@ -64,13 +84,15 @@ async function writeThroughOrGiveUp(
   { writeThrough, setAside }: Deps,
   stream: Stream,
   envelopes: readonly PushableEnvelope[],
+  deadlineAtMs: number,
 ): Promise<Accepted> {
+  if (isPast(deadlineAtMs)) return UNANSWERED;
   const items = envelopes.map((envelope) => {
     const row = rowOfAdmitted(stream, unpackEnvelope(envelope));
     return { row, bytes: Buffer.byteLength(row.json) };
   });
   try {
-    const { proven, unproven, duplicates } = await writeThrough(stream, items);
+    const { proven, unproven, duplicates } = await writeThrough(stream, items, deadlineAtMs);
     const places = new Map(items.map(({ row }, place) => [row, place]));
     const placed = (one: Refused) => ({ place: places.get(one.row) ?? 0, reason: one.reason });
     const stored = { kind: "accepted", ack: "stored", duplicates } as const;
@@ -84,7 +106,7 @@ async function writeThroughOrGiveUp(
     if (!isDecided) return { kind: "not-accepted", why: "unproven" };
     return { ...stored, refused: [...proven, ...unproven].map(placed) };
   } catch (error) {
-    if (error instanceof StoreUnavailable) return { kind: "not-accepted", why: "unanswered" };
+    if (error instanceof StoreUnavailable || error instanceof TooLate) return UNANSWERED;
     throw error;
   }
 }

@@ -5,7 +5,8 @@
  *
  * Each request is answered within a time limit, and the number of ids that wait is bounded.
  */
-import { GroupCommit, Overloaded } from "../flow/group-commit.ts";
+import { deadlineIn, TooLate, waitUntil } from "../flow/deadline.ts";
+import { GroupCommit, Overloaded, type Take } from "../flow/group-commit.ts";
 import { oneAtATime } from "../flow/one-at-a-time.ts";
 import type { Stream } from "../schema/stream.ts";
 import type { Found, Store } from "../store/store.ts";
@@ -23,32 +24,23 @@ const QUERY_MAX_IDS = 1000;
 /** Ids of one stream that may wait in one instance. */
 const WAITING_MAX_IDS = 2000;
 
-interface Asked {
-  id: string;
-  /** When its request gives up, by the monotonic clock. */
-  untilMs: number;
-}
-
 /** Makes the one way in which this instance looks events up. A request waits for `timeoutMs` at most. */
 export function createLookUp(store: Pick<Store, "find">, timeoutMs: number) {
   const inTurn = oneAtATime();
-  const groups = new Map<string, GroupCommit<Asked, Found>>();
+  const groups = new Map<string, GroupCommit<string, Found>>();
 
-  async function find(stream: Stream, asked: readonly Asked[]): Promise<Found> {
-    const nowMs = performance.now();
-    const ids = new Set(asked.filter(({ untilMs }) => untilMs > nowMs).map(({ id }) => id));
-    if (ids.size === 0) return new Map();
+  async function find(stream: Stream, ids: readonly string[]): Promise<Found> {
     try {
-      return await store.find(stream, [...ids]);
+      return await store.find(stream, [...new Set(ids)]);
     } catch (error) {
       throw new LookUpUnavailable(stoppedBy(error, stream.name).reason);
     }
   }
 
-  function groupOf(stream: Stream): GroupCommit<Asked, Found> {
+  function groupOf(stream: Stream): GroupCommit<string, Found> {
     const known = groups.get(stream.name);
     if (known) return known;
-    const group = new GroupCommit((asked: Asked[]) => find(stream, asked), {
+    const group = new GroupCommit((take: Take<string>) => find(stream, take()), {
       ...{ maxCount: QUERY_MAX_IDS, maxBytes: QUERY_MAX_IDS, maxWaitingBytes: WAITING_MAX_IDS },
       ...{ concurrency: 1, inTurn },
     });
@@ -58,28 +50,17 @@ export function createLookUp(store: Pick<Store, "find">, timeoutMs: number) {
 
   /** Finds the events under these row ids. Throws LookUpUnavailable. */
   return async function lookUp(stream: Stream, ids: readonly string[]): Promise<Found> {
-    const untilMs = performance.now() + timeoutMs;
-    const asked = ids.map((id) => ({ id, untilMs }));
-    const late = waitFor(timeoutMs);
+    const deadlineAtMs = deadlineIn(timeoutMs);
     try {
-      const answer = groupOf(stream).add(asked, asked.length); // an id counts as a byte
-      return (await Promise.race([answer, late.reached])).result;
+      const adding = groupOf(stream).add(ids, ids.length, deadlineAtMs); // an id counts as a byte
+      const answer = await waitUntil(deadlineAtMs, adding);
+      if (answer === "late") throw new TooLate();
+      return answer.result;
     } catch (error) {
-      throw error instanceof Overloaded ? new LookUpUnavailable("too many look-ups wait") : error;
-    } finally {
-      late.cancel();
+      if (error instanceof Overloaded) throw new LookUpUnavailable("too many look-ups wait");
+      if (error instanceof TooLate)
+        throw new LookUpUnavailable(`expected an answer within ${timeoutMs} ms, got none`);
+      throw error;
     }
   };
-}
-
-/** A time limit that rejects when it is reached, unless it is cancelled. */
-function waitFor(timeoutMs: number) {
-  let timer: NodeJS.Timeout | undefined;
-  const reached = new Promise<never>((_, reject) => {
-    timer = setTimeout(
-      () => reject(new LookUpUnavailable(`expected an answer within ${timeoutMs} ms, got none`)),
-      timeoutMs,
-    );
-  });
-  return { reached, cancel: () => clearTimeout(timer) };
 }

@@ -3,14 +3,15 @@
  *
  *     request ─▶ group commit ─▶ breaker ─▶ partition choice ─▶ LPUSH ─▶ crossing? eager flush
  *
- * Resolves only when Redis has said how deep the list is. Throws Shed when the buffer is full, and
- * BufferUnavailable when Redis gave no answer: then some of it may have been kept, and the ids are fixed.
+ * Resolves only when Redis has said how deep the list is. Throws Shed when the buffer is full, BufferUnavailable when Redis gave
+ * no answer, and TooLate when the deadline passed while it waited: then some of it may have been kept, and the ids are fixed.
  */
 import { PUSH_LIMITS, type Buffer as RedisBuffer } from "../buffer/buffer.ts";
 import { redisFailureOf } from "../buffer/redis-errors.ts";
 import type { Partition } from "../buffer/redis-keys.ts";
 import { Breaker, type Verdict } from "../flow/breaker.ts";
-import { GroupCommit, Overloaded } from "../flow/group-commit.ts";
+import { TooLate } from "../flow/deadline.ts";
+import { GroupCommit, Overloaded, type Take } from "../flow/group-commit.ts";
 import { split } from "../flow/split-by-size.ts";
 import type { Log } from "../log.ts";
 import { encodedBytes, encodeEnvelope, type PushableEnvelope } from "../schema/envelope.ts";
@@ -68,7 +69,7 @@ export function createPusher(deps: Deps) {
   function groupOf(stream: string): GroupCommit<PushableEnvelope, Pushed> {
     const known = groups.get(stream);
     if (known) return known;
-    const commit = (envelopes: PushableEnvelope[]) => pushGroup(deps, breaker, stream, envelopes);
+    const commit = (take: Take<PushableEnvelope>) => pushGroup(deps, breaker, stream, take);
     const group = new GroupCommit(commit, {
       ...PUSH_LIMITS,
       maxWaitingBytes: WAITING_MAX_BYTES,
@@ -78,10 +79,14 @@ export function createPusher(deps: Deps) {
     return group;
   }
 
-  /** Pushes one request's envelopes. May be repeated with the same ids. */
-  async function push(stream: string, envelopes: readonly PushableEnvelope[]): Promise<void> {
+  /** Pushes one request's envelopes; what still waits at the deadline is not pushed. May be repeated with the same ids. */
+  async function push(
+    stream: string,
+    envelopes: readonly PushableEnvelope[],
+    deadlineAtMs: number,
+  ): Promise<void> {
     for (const { items, bytes } of split(envelopes, encodedBytes, PUSH_LIMITS)) {
-      const { result, offset } = await groupOf(stream).add(items, bytes).catch(asShed);
+      const { result, offset } = await groupOf(stream).add(items, bytes, deadlineAtMs).catch(asShed);
       if (offset === 0) await result.flushed;
     }
   }
@@ -110,6 +115,7 @@ const asShed = (error: unknown): never => {
 
 /** What the error of a push says about Redis: silence counts, an answered error does not, a used-up quota lasts. */
 function verdictOf(error: unknown): Verdict {
+  if (error instanceof TooLate) return "not-asked";
   if (error instanceof ListsFull) return error.askedRedis ? "answered" : "not-asked";
   const failure = redisFailureOf(error);
   if (failure === "quota") return "refusing";
@@ -121,10 +127,10 @@ async function pushGroup(
   deps: Deps,
   breaker: Breaker,
   stream: string,
-  envelopes: PushableEnvelope[],
+  take: Take<PushableEnvelope>,
 ): Promise<Pushed> {
   const pushed = await breaker
-    .run(() => pushOnce(deps, stream, envelopes))
+    .run(() => pushOnce(deps, stream, take))
     .catch((error: unknown) => {
       throw refusalOf(deps, stream, error);
     });
@@ -133,8 +139,8 @@ async function pushGroup(
 }
 
 /** The refusal of a push that failed; says in the log whatever somebody has to mend. */
-function refusalOf({ partitionChoice, log }: Deps, stream: string, error: unknown): Shed | BufferUnavailable {
-  if (error instanceof ListsFull) return error;
+function refusalOf({ partitionChoice, log }: Deps, stream: string, error: unknown): Error {
+  if (error instanceof ListsFull || error instanceof TooLate) return error;
   const failure = redisFailureOf(error);
   if (failure === "full") {
     partitionChoice.refusedAll(stream);
@@ -147,11 +153,11 @@ function refusalOf({ partitionChoice, log }: Deps, stream: string, error: unknow
 }
 
 /** One LPUSH to the partition of the moment, or to the next if its list is full. Throws ListsFull, or the client's error. */
-async function pushOnce(deps: Deps, stream: string, envelopes: PushableEnvelope[]): Promise<Pushed> {
+async function pushOnce(deps: Deps, stream: string, take: Take<PushableEnvelope>): Promise<Pushed> {
   const { partitionChoice } = deps;
-  const texts = envelopes.map(encodeEnvelope);
   for (let askedRedis = false; ; askedRedis = true) {
     const partition = await choosePartition(deps, stream, askedRedis);
+    const texts = take().map(encodeEnvelope);
     const depth = await attempt(deps, partition, texts);
     if (depth === "list-full") continue;
     const bytes = texts.reduce((sum, text) => sum + Buffer.byteLength(text), 0);

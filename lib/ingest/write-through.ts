@@ -4,7 +4,7 @@
  * stream whose table is locked.
  */
 import { FairSlots } from "../flow/fair-slots.ts";
-import { GroupCommit, Overloaded } from "../flow/group-commit.ts";
+import { GroupCommit, Overloaded, type Take } from "../flow/group-commit.ts";
 import { split } from "../flow/split-by-size.ts";
 import type { Row } from "../schema/json-row.ts";
 import type { Stream } from "../schema/stream.ts";
@@ -54,8 +54,8 @@ export function createWriteThrough(store: WritingStore, concurrency: number, now
     return { ...written, isBlocked: isBlockedBy(written.stopped) };
   }
 
-  async function writeInTurn(stream: Stream, items: Item[]): Promise<Written> {
-    const written = await slots.run(stream.name, () => write(stream, items));
+  async function writeInTurn(stream: Stream, take: Take<Item>): Promise<Written> {
+    const written = await slots.run(stream.name, async () => write(stream, take()));
     if (written === "blocked")
       throw new StoreUnavailable("its table is locked, or Postgres has no room for it");
     return written;
@@ -64,7 +64,7 @@ export function createWriteThrough(store: WritingStore, concurrency: number, now
   function groupOf(stream: Stream): GroupCommit<Item, Written> {
     const known = groups.get(stream.name);
     if (known) return known;
-    const commit = (items: Item[]) => writeInTurn(stream, items);
+    const commit = (take: Take<Item>) => writeInTurn(stream, take);
     const group = new GroupCommit(commit, {
       ...ONE_INSERT,
       maxWaitingBytes: WAITING_MAX_BYTES,
@@ -74,13 +74,17 @@ export function createWriteThrough(store: WritingStore, concurrency: number, now
     return group;
   }
 
-  /** Stores one request's rows. Throws StoreUnavailable when some are undecided. May be repeated. */
-  return async function writeThrough(stream: Stream, items: readonly Item[]): Promise<WrittenThrough> {
+  /** Stores one request's rows. Throws StoreUnavailable when some are undecided, TooLate at the deadline. May be repeated. */
+  return async function writeThrough(
+    stream: Stream,
+    items: readonly Item[],
+    deadlineAtMs: number,
+  ): Promise<WrittenThrough> {
     const own = new Set(items.map(({ row }) => row));
     const refused: Refused[] = [];
     const there: Row[] = [];
     for (const part of split(items, ({ bytes }) => bytes, ONE_INSERT)) {
-      const { result } = await groupOf(stream).add(part.items, part.bytes).catch(asUnavailable);
+      const { result } = await groupOf(stream).add(part.items, part.bytes, deadlineAtMs).catch(asUnavailable);
       const { stopped } = result;
       if (stopped) throw new StoreUnavailable(typeof stopped === "object" ? stopped.reason : stopped);
       refused.push(...result.refused.filter(({ row }) => own.has(row)));

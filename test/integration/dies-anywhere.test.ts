@@ -8,6 +8,7 @@ import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { leaseKey } from "../../lib/buffer/redis-keys.ts";
 import { drain } from "../../lib/drain/drain.ts";
+import { deadlineIn } from "../../lib/flow/deadline.ts";
 import { accept } from "../../lib/ingest/accept.ts";
 import { Admitting } from "../../lib/ingest/admit.ts";
 import { noFlush } from "../../lib/ingest/eager-flush.ts";
@@ -138,6 +139,7 @@ describe("wherever an ingest instance dies", () => {
       stream,
       ack,
       admission.envelopes,
+      deadlineIn(60_000),
     );
     const fate = await Promise.race([death, answer.then(() => "lived" as const)]);
     return { fate, admission, stream };

@@ -4,6 +4,7 @@
  */
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import { drain } from "../../lib/drain/drain.ts";
+import { deadlineIn } from "../../lib/flow/deadline.ts";
 import { FairSlots } from "../../lib/flow/fair-slots.ts";
 import { accept } from "../../lib/ingest/accept.ts";
 import { createWriteThrough } from "../../lib/ingest/write-through.ts";
@@ -250,6 +251,7 @@ describe("in write-through, with two slots", () => {
         stream,
         "stored",
         [envelope],
+        deadlineIn(60_000),
       );
     };
     const refused = { kind: "not-accepted", why: "unanswered" };

@@ -37,6 +37,8 @@ export interface Overrides extends Partial<Config> {
   pushTimeoutMs?: number;
   /** How long a look-up may take, in milliseconds. @default 2000 */
   lookUpTimeoutMs?: number;
+  /** How long a request may take until it is answered, in milliseconds. @default 45000 */
+  answerWithinMs?: number;
   /** Depth from which it pushes to the next partition. @default 1600 */
   moveOnAtDepth?: number;
 }
@@ -68,6 +70,7 @@ export async function serveIngest(world: World, overrides: Overrides = {}) {
     now = Date.now,
     flush = noFlush,
     pushTimeoutMs = 2000,
+    answerWithinMs = 45_000,
     moveOnAtDepth = 1600,
     lookUpTimeoutMs = 2000,
     ...settings
@@ -100,7 +103,7 @@ export async function serveIngest(world: World, overrides: Overrides = {}) {
     isShedding: overrides.isShedding ?? pusher.isShedding,
     room: overrides.room ?? new Room(50_000_000),
     turns: new CpuTurns(),
-    now,
+    ...{ now, answerWithinMs },
     ...{ bodyMaxBytes: config.bodyMaxBytes, eventMaxBytes: config.eventMaxBytes },
     ...{ eventsMax: config.eventsMax, corsOrigins: config.corsOrigins },
     keyEventsPerSecond: config.keyEventsPerSecond,

@@ -47,8 +47,8 @@ async function bodyOf(req: IncomingMessage): Promise<Buffer> {
   const pieces: Buffer[] = [];
   const take = (piece: Buffer) => void pieces.push(piece);
   const place = new Room(1000).enter();
-  const untilMs = performance.now() + 60_000;
-  await readBody(req, { encoding: "identity", maxBytes: 1000, untilMs, place, take });
+  const deadlineAtMs = performance.now() + 60_000;
+  await readBody(req, { encoding: "identity", maxBytes: 1000, deadlineAtMs, place, take });
   return Buffer.concat(pieces);
 }
 

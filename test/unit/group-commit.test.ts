@@ -1,14 +1,15 @@
-import { expect, test } from "vitest";
-import { GroupCommit, Overloaded } from "../../lib/flow/group-commit.ts";
+import { afterEach, describe, expect, test, vi } from "vitest";
+import { TooLate } from "../../lib/flow/deadline.ts";
+import { GroupCommit, Overloaded, type Take } from "../../lib/flow/group-commit.ts";
 
 const LIMITS = { maxCount: 3, maxBytes: 100, maxWaitingBytes: 1000, concurrency: 1 };
 
 /** A commit that waits until it is told how to end. */
 function gated() {
   const commits: { items: number[]; end: (result?: string) => void; fail: (error: Error) => void }[] = [];
-  const commit = (items: number[]) =>
+  const commit = (take: Take<number>) =>
     new Promise<string>((resolve, reject) => {
-      commits.push({ items, end: (result = "ok") => resolve(result), fail: reject });
+      commits.push({ items: take(), end: (result = "ok") => resolve(result), fail: reject });
     });
   return { commits, commit };
 }
@@ -74,4 +75,81 @@ test("what waits is bounded", async () => {
   await settled();
   commits[1]?.end();
   await Promise.all(answers);
+});
+
+describe("a caller's deadline", () => {
+  afterEach(() => {
+    vi.useRealTimers();
+  });
+  const startClock = () => {
+    vi.useFakeTimers({ toFake: ["performance"], now: 0 });
+    return performance.now();
+  };
+
+  test("who waits beyond it is not sent; the others of the group are, each with its own place", async () => {
+    const startMs = startClock();
+    const { commits, commit } = gated();
+    const group = new GroupCommit(commit, LIMITS);
+    const first = group.add([1], 1, startMs + 5); // under way: it goes on
+    const late = group.add([2], 1, startMs + 10);
+    const patient = [group.add([3], 1, startMs + 11), group.add([4], 1)];
+    const isLate = expect(late).rejects.toThrow(TooLate);
+    vi.advanceTimersByTime(10);
+    commits[0]?.end();
+    await settled();
+    expect(commits[1]?.items).toEqual([3, 4]);
+    commits[1]?.end();
+    await isLate;
+    expect((await first).offset).toBe(0);
+    expect((await Promise.all(patient)).map(({ offset }) => offset)).toEqual([0, 1]);
+  });
+
+  test("a commit that has to wait itself takes who is not too late by then, and nobody if all are", async () => {
+    const startMs = startClock();
+    const turns: (() => void)[] = [];
+    const sent: number[][] = [];
+    const group = new GroupCommit(async (take: Take<number>) => {
+      await new Promise<void>((resolve) => turns.push(resolve));
+      sent.push(take());
+    }, LIMITS);
+    const answers = [group.add([1], 1), group.add([2], 1, startMs + 10), group.add([3], 1)];
+    const alone = group.add([4, 5, 6], 1, startMs + 15);
+    const stale = group.add([7, 8, 9], 1, startMs + 10); // too late before it is a group: it takes no turn
+    const after = group.add([10], 1);
+    const outcomes = Promise.allSettled([...answers, alone, stale, after]);
+    turns.shift()?.();
+    await settled();
+    vi.advanceTimersByTime(10);
+    turns.shift()?.();
+    await settled();
+    vi.advanceTimersByTime(10);
+    turns.shift()?.();
+    await settled();
+    turns.shift()?.();
+    await settled();
+    expect(sent).toEqual([[1], [3], [10]]);
+    expect((await outcomes).map((one) => (one.status === "rejected" ? one.reason.name : "sent"))).toEqual([
+      ...["sent", "TooLate", "sent"],
+      ...["TooLate", "TooLate", "sent"],
+    ]);
+  });
+
+  test("who is too late takes no room from those who come, and need not come", async () => {
+    const startMs = startClock();
+    const { commits, commit } = gated();
+    const group = new GroupCommit(commit, { ...LIMITS, maxWaitingBytes: 10 });
+    const first = group.add([1], 1);
+    const isLate = expect(group.add([2], 9, startMs + 10)).rejects.toThrow(TooLate);
+    await expect(group.add([3], 9)).rejects.toThrow(Overloaded);
+    vi.advanceTimersByTime(10);
+    await expect(group.add([4], 9, startMs + 10)).rejects.toThrow(TooLate);
+    const second = group.add([5], 9);
+    await isLate;
+    await expect(group.add([6], 9)).rejects.toThrow(Overloaded);
+    commits[0]?.end();
+    await settled();
+    expect(commits[1]?.items).toEqual([5]);
+    commits[1]?.end();
+    await Promise.all([first, second]);
+  });
 });
