@@ -6,7 +6,9 @@
  */
 import { getTableColumns } from "drizzle-orm";
 import type { PgColumn, PgTable } from "drizzle-orm/pg-core";
+import { decimalBeyond } from "./decimal-limits.ts";
 import type { InputError } from "./input-error.ts";
+import { errorOfTime } from "./timestamp.ts";
 
 export type ColumnCheck = (row: Record<string, unknown>) => InputError | undefined;
 
@@ -19,15 +21,43 @@ const integerWithin =
       ? `expected a whole number from ${min} to ${max}`
       : undefined;
 
+/** A number of JSON is safe up to 2^53−1; a bigint, of `toRow`, is all that the column has. */
+const bigint: ValueCheck = (value) =>
+  typeof value === "bigint" && BigInt.asIntN(64, value) !== value
+    ? "expected a whole number from -2^63 to 2^63-1"
+    : integerWithin(Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER)(value);
+
+/** Postgres rounds to the nearest 4-byte float, but refuses what would be infinite or become 0. */
 const real: ValueCheck = (value) =>
-  typeof value === "number" && Math.abs(value) > 3.4028234663852886e38
-    ? "expected a number within ±3.4e38"
+  typeof value === "number" &&
+  value !== 0 &&
+  [0, Number.POSITIVE_INFINITY].includes(Math.abs(Math.fround(value)))
+    ? "expected 0, or a number from 1.4e-45 to 3.4e38 or its negative"
     : undefined;
 
-const validDate: ValueCheck = (value) =>
-  value instanceof Date && !(value.getTime() >= -62_135_596_800_000 && value.getTime() <= 253_402_300_799_999)
-    ? "expected a date from year 1 to 9999"
-    : undefined;
+function decimal(precision: string | undefined, scale = "0"): ValueCheck {
+  const isBeyond = decimalBeyond(
+    precision === undefined ? undefined : { precision: Number(precision), scale: Number(scale) },
+  );
+  const limit =
+    precision === undefined
+      ? "fewer digits"
+      : `at most ${precision} digits, ${scale} of them after the point`;
+  return (value) =>
+    (typeof value === "string" || typeof value === "number") && isBeyond(String(value))
+      ? `expected ${limit}`
+      : undefined;
+}
+
+const time =
+  (hasZone: boolean): ValueCheck =>
+  (value) => {
+    if (typeof value === "string") return errorOfTime(value, hasZone);
+    const isBeyond =
+      value instanceof Date &&
+      !(value.getTime() >= -62_135_596_800_000 && value.getTime() <= 253_402_300_799_999);
+    return isBeyond ? "expected a date from year 1 to 9999" : undefined;
+  };
 
 /** At most `length` characters. Postgres counts code points, so this does, too. */
 const charactersWithin =
@@ -43,9 +73,11 @@ function checkOf(column: PgColumn): ValueCheck | undefined {
   if (length !== undefined) return charactersWithin(Number(length));
   if (type === "smallint") return integerWithin(-32_768, 32_767);
   if (type === "integer") return integerWithin(-2_147_483_648, 2_147_483_647);
-  if (type === "bigint") return integerWithin(Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER);
+  if (type === "bigint") return bigint;
   if (type === "real") return real;
-  if (type.startsWith("timestamp") || type === "date") return validDate;
+  const numeric = /^numeric(?:\((\d+)(?:, ?(-?\d+))?\))?$/.exec(type);
+  if (numeric) return decimal(numeric[1], numeric[2]);
+  if (type.startsWith("timestamp") || type === "date") return time(type.endsWith("with time zone"));
   if (column.enumValues !== undefined) {
     const allowed = new Set<unknown>(column.enumValues);
     return (value) => (allowed.has(value) ? undefined : `expected one of ${column.enumValues?.join(", ")}`);

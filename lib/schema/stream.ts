@@ -8,6 +8,7 @@ import { z } from "zod";
 import { type CloudEvent, type PathInCloudEvent, pathsInCloudEvent } from "./cloud-event.ts";
 import { type ColumnCheck, checkColumns } from "./column-limits.ts";
 import { makeRecordset, type Recordset } from "./insert-from-json.ts";
+import { readRfc3339 } from "./timestamp.ts";
 
 /** The columns that every stream's table has in addition to its own. */
 export const eventColumns = () => ({
@@ -19,13 +20,19 @@ export const eventColumns = () => ({
   storedAt: timestamp("stored_at", { withTimezone: true, mode: "string" }).defaultNow().notNull(),
 });
 
-/** A timestamp as RFC 3339 text, within the range of a timestamptz column. Postgres keeps it to the microsecond. */
+/**
+ * A point in time as RFC 3339 text, from 0001-01-01T00:00:00Z to 9999-12-31T23:59:59.999999Z. It is buffered as it came, and Postgres
+ * rounds it to the microsecond.
+ */
 export const timestampText = () =>
-  z.iso
-    .datetime({ offset: true, error: "expected an RFC 3339 date-time such as 2026-11-21T09:30:00Z" })
-    .max(40, "expected at most 40 characters")
-    .refine((text) => !text.startsWith("0000"), "expected a year from 0001 to 9999")
-    .refine((text) => !/[+-](1[6-9]|2\d):\d\d$/.test(text), "expected an offset under 16 hours");
+  z.stringFormat("datetime", (text) => typeof readRfc3339(text) !== "string", {
+    error: ({ input }) => errorOfRfc3339(input),
+  });
+
+function errorOfRfc3339(value: unknown): string | undefined {
+  const read = typeof value === "string" ? readRfc3339(value) : "expected an RFC 3339 date-time, got no text";
+  return typeof read === "string" ? read : undefined;
+}
 
 /** Any JSON value. An event waits in Redis as JSON, so its schema may return nothing else (no Date, no Map). */
 export type Json =
