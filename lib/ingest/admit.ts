@@ -124,7 +124,7 @@ function admitOne(
   if (error) return { errors: [error], isTooLarge: event.isTooLarge, threw: event.threw };
   const withoutId = takeId(event);
   if ("errors" in withoutId) return withoutId;
-  const parsed = stream.schema.safeParse(withoutId.rest);
+  const parsed = stream.parse(withoutId.rest);
   if (!parsed.success) return { errors: inputErrorsOf(parsed.error) };
 
   const dataJson = JSON.stringify(parsed.data);

@@ -43,7 +43,7 @@ export function errorsOfExample(stream: Stream, event: unknown): InputError[] {
     return [{ path: "", message: "expected an object" }];
   const { id: _, ...data } = event as Example; // ingest also removes the id before it checks the schema
   try {
-    const parsed = stream.schema.safeParse(data);
+    const parsed = stream.parse(data);
     if (!parsed.success)
       return parsed.error.issues.map(({ path, message }) => ({ path: path.join("."), message }));
     const columnError = stream.checkRow(fieldsOf(stream, parsed.data, stream.v));

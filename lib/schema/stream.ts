@@ -7,7 +7,9 @@ import { type PgTable, timestamp, uuid } from "drizzle-orm/pg-core";
 import { z } from "zod";
 import { type CloudEvent, type PathInCloudEvent, pathsInCloudEvent } from "./cloud-event.ts";
 import { type ColumnCheck, checkColumns } from "./column-limits.ts";
+import { EMAIL } from "./email-pattern.ts";
 import { makeRecordset, type Recordset } from "./insert-from-json.ts";
+import { nullDropper } from "./null-as-absence.ts";
 import { readRfc3339 } from "./timestamp.ts";
 
 /** The columns that every stream's table has in addition to its own. */
@@ -33,6 +35,18 @@ function errorOfRfc3339(value: unknown): string | undefined {
   const read = typeof value === "string" ? readRfc3339(value) : "expected an RFC 3339 date-time, got no text";
   return typeof read === "string" ? read : undefined;
 }
+
+/** An e-mail address, also with letters beyond ASCII (RFC 6531). */
+export const emailText = () =>
+  z
+    .email({ pattern: EMAIL, error: "expected an e-mail address" })
+    .max(320, "expected at most 320 characters");
+
+/** An optional field, in which some values mean that it is unset, as a speed of -1 does on iOS. */
+export const unsetIf = <Schema extends z.ZodType<Json>>(
+  isUnset: (value: z.output<Schema>) => boolean,
+  schema: Schema,
+) => schema.transform((value) => (isUnset(value) ? undefined : value)).optional();
 
 /** Any JSON value. An event waits in Redis as JSON, so its schema may return nothing else (no Date, no Map). */
 export type Json =
@@ -93,6 +107,8 @@ export interface Stream {
   readonly name: string;
   readonly table: PgTable;
   readonly schema: z.ZodType;
+  /** Checks an event against the schema. Null in a field that may be absent is absence (null-as-absence.ts). */
+  readonly parse: (event: unknown) => z.ZodSafeParseResult<unknown>;
   readonly toRow: ((data: unknown, v: number) => Record<string, unknown>) | undefined;
   /** Turns rows into the parameters of an insert. */
   readonly recordset: Recordset;
@@ -135,10 +151,12 @@ export function defineStream(
       `stream "${declaration.name}": expected v to be a whole number from 1 to 999999999, got ${v}`,
     );
   const fromCloudEvent = declaration.fromCloudEvent ?? ((event: CloudEvent) => event.data);
+  const dropNulls = nullDropper(declaration.schema);
   return {
     name: declaration.name,
     table: declaration.table,
     schema: declaration.schema,
+    parse: (event) => declaration.schema.safeParse(dropNulls(event)),
     toRow: declaration.toRow as Stream["toRow"],
     recordset: makeRecordset(declaration.table),
     checkRow: checkColumns(declaration.table, ["id", "receivedAt", "storedAt"]),

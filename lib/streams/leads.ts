@@ -1,7 +1,7 @@
-/** Sales leads: few and precious, so Postgres has each before its sender hears 201. */
+/** Sales leads: few and precious, so Postgres has each before its sender hears 201. A form sends empty texts for what nobody filled in. */
 import { pgTable, text } from "drizzle-orm/pg-core";
 import { z } from "zod";
-import { defineStream, eventColumns } from "../schema/stream.ts";
+import { defineStream, emailText, eventColumns, unsetIf } from "../schema/stream.ts";
 
 export const leads = pgTable("leads", {
   ...eventColumns(),
@@ -12,14 +12,16 @@ export const leads = pgTable("leads", {
   notes: text("notes"),
 });
 
+const isEmpty = (value: string) => value === "";
+
 export default defineStream({
   name: "leads",
   table: leads,
   ack: "stored",
   schema: z.strictObject({
     name: z.string().min(1).max(500),
-    phone: z.string().max(100).optional(),
-    email: z.email().max(320).optional(),
+    phone: unsetIf(isEmpty, z.string().max(100)),
+    email: unsetIf(isEmpty, emailText().or(z.literal(""))),
     source: z.string().min(1).max(200),
     notes: z.string().max(20_000).optional(),
   }),

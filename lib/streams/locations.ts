@@ -1,7 +1,11 @@
-/** GPS fixes: degrees (WGS 84), accuracy in metres, speed in metres per second. */
+/**
+ * GPS fixes: degrees (WGS 84), accuracy in metres, speed in metres per second. Null (Geolocation of browsers) and negative values
+ * (Core Location of iOS) mean that accuracy or speed are unknown: both are unset. To Core Location, a fix of negative accuracy is
+ * invalid; it is stored all the same, without an accuracy.
+ */
 import { doublePrecision, pgTable, text, timestamp } from "drizzle-orm/pg-core";
 import { z } from "zod";
-import { defineStream, eventColumns, timestampText } from "../schema/stream.ts";
+import { defineStream, eventColumns, timestampText, unsetIf } from "../schema/stream.ts";
 
 export const locations = pgTable("locations", {
   ...eventColumns(),
@@ -13,6 +17,8 @@ export const locations = pgTable("locations", {
   recordedAt: timestamp("recorded_at", { withTimezone: true, mode: "string" }).notNull(),
 });
 
+const isNegative = (value: number) => value < 0;
+
 export default defineStream({
   name: "locations",
   table: locations,
@@ -20,8 +26,8 @@ export default defineStream({
     userId: z.string().min(1).max(200),
     lat: z.number().min(-90).max(90),
     lng: z.number().min(-180).max(180),
-    accuracy: z.number().min(0).optional(),
-    speed: z.number().min(0).optional(),
+    accuracy: unsetIf(isNegative, z.number()),
+    speed: unsetIf(isNegative, z.number()),
     recordedAt: timestampText(),
   }),
 });

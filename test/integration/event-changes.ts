@@ -52,7 +52,7 @@ export function addUnknownKeys(
       const event = structuredClone(example);
       const parent = path.reduce((value, key) => (value as Example)[key], event as unknown) as Example;
       parent[UNKNOWN] = 1;
-      const { error } = stream.schema.safeParse(event);
+      const { error } = stream.parse(event);
       const isRefusedThere = error?.issues.some(
         ({ code, path: at }) => code === "unrecognized_keys" && at.join(".") === path.join("."),
       );

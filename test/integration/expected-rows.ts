@@ -22,7 +22,7 @@ export const ownColumns = (stream: Stream): [field: string, column: PgColumn][] 
 
 /** The fields that an accepted event gives its row: those of `toRow`, else its own. */
 export function fieldsOfEvent(stream: Stream, event: unknown): Record<string, unknown> {
-  const data = JSON.parse(JSON.stringify(stream.schema.parse(event))); // as it is buffered
+  const data = JSON.parse(JSON.stringify(stream.parse(event).data)); // as it is buffered
   return fieldsOf(stream, data, stream.v);
 }
 

@@ -81,7 +81,15 @@ const LEAVES = [
   `"9999-12-31T23:59:60Z"`,
   `"0001-01-01T00:00:00+15:59"`,
   `"9999-12-31T23:59:59.9999999-15:59"`,
+  `"2026-11-21t23:59:60z"`,
+  `"2026-11-21 09:30:00.${"9".repeat(100)}-00:00"`,
+  `"2026-11-21T23:59:60.5Z"`,
+  `"0001-01-01T00:00:00+00:01"`,
+  "-1",
+  "5e-324",
+  "1e22",
   `"a@b.co"`,
+  `"ä@exämple.de"`,
   `"NaN"`,
   `"${"x".repeat(33_000)}"`,
   `"' ; drop table events; --"`,
@@ -113,9 +121,9 @@ function jsonOf(random: Random, depth = 0): string {
 function eventOf(random: Random, stream: string): string {
   const fields: Record<string, Record<string, string>> = {
     events: { type: `"t"`, payload: `{"a":1}`, occurredAt: `"2026-11-21T09:30:00Z"` },
-    locations: { userId: `"u"`, lat: "1", lng: "2", recordedAt: `"2026-11-21T09:30:00Z"` },
+    locations: { userId: `"u"`, lat: "1", lng: "2", speed: "null", recordedAt: `"2026-11-21T09:30:00Z"` },
     activities: { contactId: `"c"`, type: `"t"`, description: `"d"` },
-    leads: { name: `"n"`, source: `"s"` },
+    leads: { name: `"n"`, source: `"s"`, email: `""` },
   };
   const event = { ...(fields[stream] ?? fields.events) };
   const names = Object.keys(event);
