@@ -24,6 +24,9 @@ import type { Handler } from "./request-url.ts";
 /** How long requests in flight may take after SIGTERM. Cloud Run kills the process ten seconds after SIGTERM. */
 const SHUTDOWN_MS = 9000;
 
+/** How long the end of the process waits for a slow reader of the log, in milliseconds. */
+const LOG_WRITTEN_MS = 500;
+
 /** A function behind the front door. */
 export interface Served {
   handler: Handler;
@@ -168,12 +171,20 @@ class Door {
     this.#isStopping = true;
     this.#served.log.info("function.stopping");
     this.#served.onStopping();
-    const exit = () => {
+    const end = () => {
+      clearTimeout(timer);
       this.#served.onStopped();
-      process.exit(0);
+      exitOnceLogged();
     };
-    server.close(exit);
+    const timer = setTimeout(end, SHUTDOWN_MS);
+    server.close(end);
     server.closeIdleConnections();
-    setTimeout(exit, SHUTDOWN_MS).unref();
   }
+}
+
+/** Ends the process when the log is written, or can't be. */
+function exitOnceLogged(): void {
+  const exit = () => process.exit(0);
+  process.stdout.write("", exit);
+  setTimeout(exit, LOG_WRITTEN_MS);
 }

@@ -3,6 +3,7 @@
  * (`noun.verbed`), and fields. Never a payload, never a message of a driver's error (those hold the statement).
  */
 import { pino } from "pino";
+import { LogOutput } from "./log-output.ts";
 
 type Fields = Record<string, unknown>;
 
@@ -19,13 +20,14 @@ const SEVERITY: Record<string, string> = { debug: "DEBUG", info: "INFO", warn: "
 
 /** A log on standard output. */
 export function createLog(base: Fields): Log {
-  const logger = pino({
+  const options = {
     level: "info",
     base,
     messageKey: "message",
     timestamp: () => `,"time":"${new Date().toISOString()}"`,
-    formatters: { level: (label) => ({ severity: SEVERITY[label] ?? "DEFAULT" }) },
-  });
+    formatters: { level: (label: string) => ({ severity: SEVERITY[label] ?? "DEFAULT" }) },
+  };
+  const logger = pino(options, new LogOutput());
   const at =
     (level: "debug" | "info" | "warn" | "error") =>
     (event: string, fields: Fields = {}) =>
