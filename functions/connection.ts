@@ -29,6 +29,11 @@ export class Connection {
     return this.#problem;
   }
 
+  /** Whether a request's body has not come to its end. */
+  get isReceiving(): boolean {
+    return this.#latest !== undefined && !this.#latest.complete;
+  }
+
   /** Notes a request, until its answer is sent or the client is gone. */
   take(req: IncomingMessage, res: ServerResponse): void {
     this.#unanswered += 1;
@@ -53,7 +58,7 @@ export class Connection {
   refuse(problem: Problem): void {
     if (this.#problem) return;
     this.#problem = problem;
-    if (this.#latest && !this.#latest.complete) {
+    if (this.#latest && this.isReceiving) {
       this.#broken = this.#latest;
       breakOff(this.#latest, problem);
     }

@@ -75,6 +75,8 @@ export function openDoor(served: Served, create = makeServer): { server: Server;
   server.on("clientError", (error: NodeJS.ErrnoException, socket) =>
     door.refuse(socket as Socket, problemOfParser(error)),
   );
+  // Node's parser does not miss the rest of a body after `Connection: upgrade`.
+  server.on("connection", (socket) => socket.on("end", () => door.refuseHalf(socket)));
   server.on("connect", (_req, socket) => door.refuseTunnel(socket as Socket));
   return { server, guard: () => door.guard(server) };
 }
@@ -84,6 +86,7 @@ const CLOSE = { connection: "close" };
 
 const ENDING = new Problem(503, "this instance is ending", {}, { "retry-after": "1", ...CLOSE });
 const UNEXPECTED = new Problem(417, "expected 100-continue or nothing in Expect", {}, CLOSE);
+const HALF = new Problem(400, "expected a whole request, got only its beginning", {}, CLOSE);
 const WITHOUT_HOST = new Problem(400, "expected a Host header", {}, CLOSE);
 const TUNNEL = new Problem(405, "expected POST or GET");
 
@@ -92,7 +95,7 @@ const PROBLEMS = new Map<string | undefined, [status: number, detail: string]>([
   ["HPE_HEADER_OVERFLOW", [431, "expected headers of at most 16 KB"]],
   ["HPE_CHUNK_EXTENSIONS_OVERFLOW", [413, "expected chunk extensions of at most 16 KB"]],
   ["ERR_HTTP_REQUEST_TIMEOUT", [408, "expected the whole request within a minute"]],
-  ["HPE_INVALID_EOF_STATE", [400, "expected a whole request, got only its beginning"]],
+  ["HPE_INVALID_EOF_STATE", [400, HALF.message]],
 ]);
 
 function problemOfParser({ code }: NodeJS.ErrnoException): Problem {
@@ -129,6 +132,11 @@ class Door {
   refuse(socket: Socket, problem: Problem): void {
     if (socket.writable) this.#connectionOf(socket).refuse(problem);
     else socket.destroy();
+  }
+
+  /** Refuses the request that the client's end of the connection has cut off, if there is one. */
+  refuseHalf(socket: Socket): void {
+    if (this.#connections.get(socket)?.isReceiving) this.refuse(socket, HALF);
   }
 
   /** Refuses CONNECT. Node has left the socket to us, without listeners. */

@@ -212,9 +212,18 @@ describe("a body that breaks while its handler reads it", () => {
     expect(statusesOf(await client.answers())).toEqual([202, 400]);
   });
 
-  test("a body shorter than declared, and then the end, is a 400", async () => {
+  test.each([
+    ["", ""],
+    ["of a request that asks for an upgrade", "connection: upgrade\r\nupgrade: websocket\r\n"],
+    [
+      "in chunks, of a request that asks for an upgrade",
+      "connection: upgrade\r\nupgrade: h2c\r\ntransfer-encoding: chunked\r\n",
+    ],
+  ])("a body shorter than declared, and then the end, is a 400 %s", async (_, headers) => {
     const { client } = await open(reading);
-    client.send("POST /short HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\n{}");
+    const length = headers.includes("chunked") ? "" : "content-length: 10\r\n";
+    const body = headers.includes("chunked") ? "a\r\n{}" : "{}";
+    client.send(`POST /short HTTP/1.1\r\nhost: x\r\n${headers}${length}\r\n${body}`);
     client.end();
     expectProblem(await client.answers(), 400);
   });
