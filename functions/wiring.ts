@@ -48,6 +48,14 @@ const LOOK_UP_TIMEOUT_MS = 5000;
 /** The depth at which an instance moves to its next partition, as a multiple of the flush threshold. */
 const DEEP_THRESHOLDS = 16;
 
+/** The wall clock: for times that are written down, or compared with those of other machines. People and NTP may set it back. */
+const now = () => Date.now();
+/**
+ * A clock that is never set back: for durations, deadlines and pauses within this process. It goes on while Cloud Run gives the instance
+ * no CPU; if a whole machine is suspended it may stand still, and a pause is then longer.
+ */
+const monotonicMs = () => performance.now();
+
 /** The environment of this process. */
 export const environment = process.env;
 
@@ -79,14 +87,14 @@ const openTableCheck = ({ databaseUrl, neonHttpUrl }: Config) =>
   createTableCheck(
     connect(databaseUrl, TABLE_CHECK_TIMEOUT_MS, neonHttpUrl),
     TABLE_CHECK_TIMEOUT_MS,
-    Date.now,
+    monotonicMs,
   );
 
 function openFlush(config: Config, log: Log): Flush {
   const { flushTrigger, supervisorUrl, tasksQueue } = config;
   if (flushTrigger === "http" && supervisorUrl) return httpFlush(supervisorUrl, log);
   if (flushTrigger === "tasks" && supervisorUrl && tasksQueue)
-    return tasksFlush({ supervisorUrl, queue: tasksQueue, accessToken: metadataToken(Date.now), log });
+    return tasksFlush({ supervisorUrl, queue: tasksQueue, accessToken: metadataToken(monotonicMs), log });
   return noFlush;
 }
 
@@ -102,12 +110,12 @@ function openPusher(config: Config, buffer: Buffer, log: Log) {
     bufferMaxBytes: config.bufferMaxBytes,
     moveOnAtDepth: config.flushThreshold * DEEP_THRESHOLDS,
     measure: buffer.measure,
-    now: Date.now,
+    now: monotonicMs,
     log,
   });
   return createPusher({
     buffer,
-    now: Date.now,
+    now: monotonicMs,
     partitionChoice,
     flush: openFlush(config, log),
     flushThreshold: config.flushThreshold,
@@ -119,12 +127,11 @@ function openPusher(config: Config, buffer: Buffer, log: Log) {
 export async function wireIngest(streams: Registry): Promise<Served> {
   const config = configure();
   const log = createLog({ function: "ingest" });
-  const now = Date.now;
   const store = openStore(config);
   const redis = connectRedis(config, PUSH_TIMEOUT_MS);
   const buffer = createBuffer(redis);
   const heldNotes = createHeldNotes(redis);
-  const counts = new AnswerCounts(log, now);
+  const counts = new AnswerCounts(log, monotonicMs);
   const { push, isShedding } = openPusher(config, buffer, log);
   const handler = createIngest({
     streams,
@@ -132,11 +139,11 @@ export async function wireIngest(streams: Registry): Promise<Served> {
     isShedding,
     accepting: {
       push,
-      writeThrough: createWriteThrough(store, config.writeThroughConcurrency),
+      writeThrough: createWriteThrough(store, config.writeThroughConcurrency, monotonicMs),
       setAside: createSetAside({ store, buffer, heldNotes, streams, log }),
     },
     lookUp: openLookUp(config),
-    buckets: new TokenBuckets(config.keyEventsPerSecond, now),
+    buckets: new TokenBuckets(config.keyEventsPerSecond, monotonicMs),
     counts,
     room: new Room(BODIES_MAX_BYTES),
     turns: new CpuTurns(),
@@ -173,7 +180,8 @@ export async function wireSupervisor(streams: Registry): Promise<Served> {
     streams,
     log,
     traceOf: trace,
-    now: Date.now,
+    now,
+    monotonicMs,
     slots: new FairSlots(config.drainConcurrency),
     witnesses: new Witnesses(),
     lookout: new HeldLookout(),

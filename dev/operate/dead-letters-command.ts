@@ -264,7 +264,7 @@ async function redriveLetters(request: CommandOptions): Promise<number> {
     streams,
     partitions: config.partitions,
     pageMaxRows: config.batchMaxRows,
-    now: Date.now,
+    monotonicMs: () => performance.now(),
     sleep,
   };
   let report: RedriveReport = { redriven: 0, changed: 0, skipped: 0, stopped: undefined };

@@ -55,11 +55,13 @@ interface Answer {
 
 /** Sends everything; resolves when every event was acknowledged, refused or given up. */
 export async function sendAll(options: Options): Promise<void> {
-  const startedAtMs = Date.now();
+  const startedAtMs = performance.now();
   let next = 0;
   const sender = async () => {
-    while (next < options.events && Date.now() < options.deadlineAtMs) {
-      const aheadMs = options.perSecond ? (next / options.perSecond) * 1000 - (Date.now() - startedAtMs) : 0;
+    while (next < options.events && performance.now() < options.deadlineAtMs) {
+      const aheadMs = options.perSecond
+        ? (next / options.perSecond) * 1000 - (performance.now() - startedAtMs)
+        : 0;
       if (aheadMs > 0) await sleep(aheadMs);
       const chosen = options.choose(next);
       const post = { ...chosen, count: Math.min(chosen.count, options.events - next) };

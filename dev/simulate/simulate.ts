@@ -132,7 +132,7 @@ async function loadWhileBreaking(
   ledger: Ledger,
   options: Options,
 ): Promise<void> {
-  const startedAtMs = Date.now();
+  const startedAtMs = performance.now();
   const faultRandom = randomOf(options.seed + 1);
   const loadRandom = randomOf(options.seed);
   const names = schedule(faultRandom, options.faults, options.only);
@@ -152,7 +152,7 @@ async function loadWhileBreaking(
   });
   for (const [i, name] of names.entries()) {
     if (!isSending) break;
-    const seconds = ((Date.now() - startedAtMs) / 1000).toFixed(0).padStart(4);
+    const seconds = ((performance.now() - startedAtMs) / 1000).toFixed(0).padStart(4);
     console.log(
       `${seconds} s  ${ledger.sent} sent, ${ledger.acknowledged} acknowledged; fault ${i + 1}: ${name}`,
     );
@@ -160,7 +160,7 @@ async function loadWhileBreaking(
     await sleep(faultRandom.whole(100, 800));
   }
   await load;
-  const seconds = (Date.now() - startedAtMs) / 1000;
+  const seconds = (performance.now() - startedAtMs) / 1000;
   console.log(
     `load ended after ${seconds.toFixed(0)} s: ${ledger.sent} sent, ${ledger.acknowledged} acknowledged`,
   );
@@ -168,8 +168,8 @@ async function loadWhileBreaking(
 
 /** Quiet: drains until the supervisor says that nothing remains. A held letter may make it doubt a table. */
 async function untilDrained({ supervisorUrl }: Stack): Promise<void> {
-  const deadlineAtMs = Date.now() + 15 * 60_000;
-  while (Date.now() < deadlineAtMs) {
+  const deadlineAtMs = performance.now() + 15 * 60_000;
+  while (performance.now() < deadlineAtMs) {
     const report = await fetch(`${supervisorUrl}/drain?wait=1`, { method: "POST" })
       .then((response) => response.json() as Promise<{ streams: { outcome: string; remaining: number }[] }>)
       .catch(() => undefined);

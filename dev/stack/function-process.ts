@@ -155,8 +155,8 @@ class Keeper {
   }
 
   async #waitUntilAnswering(): Promise<void> {
-    const giveUpAtMs = Date.now() + answerTimeoutMs;
-    while (Date.now() < giveUpAtMs) {
+    const giveUpAtMs = performance.now() + answerTimeoutMs;
+    while (performance.now() < giveUpAtMs) {
       this.#options.signal?.throwIfAborted();
       if (this.#hasEnded()) throw this.#failure("ended at once");
       if (await isHealthy(this.url)) return;

@@ -127,13 +127,13 @@ async function startAndWait(
   port: number,
   logFile: string,
 ): Promise<ServerProcess> {
-  const giveUpAtMs = Date.now() + readyTimeoutMs;
+  const giveUpAtMs = performance.now() + readyTimeoutMs;
   for (;;) {
     const logStart = sizeOf(logFile);
     const server = await start();
     while (!server.hasEnded()) {
       if (await answersOrKill(server, port)) return server;
-      if (Date.now() > giveUpAtMs) {
+      if (performance.now() > giveUpAtMs) {
         await server.kill("SIGKILL");
         throw new Error("it did not answer within 60 s");
       }
@@ -142,7 +142,7 @@ async function startAndWait(
     const isHeldByOldChildren = /pre-existing shared memory block/.test(
       readReason(logFile, logStart, tellingLine),
     );
-    if (!isHeldByOldChildren || Date.now() > giveUpAtMs) throw new Error("it ended at once");
+    if (!isHeldByOldChildren || performance.now() > giveUpAtMs) throw new Error("it ended at once");
     await pause(200);
   }
 }

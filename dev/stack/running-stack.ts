@@ -43,8 +43,9 @@ export async function clearLeftovers(dataDir: string, projectRoot: string): Prom
   const left = note.servers.filter((pid) => isOurs(pid, [projectRoot, "/var/lib/spillway/"], false));
   // Redis and the functions end at once or within their grace time; Postgres is asked for a "fast" shutdown.
   for (const pid of left) signal(pid, commandLine(pid).includes("postgres") ? "SIGINT" : "SIGTERM");
-  const giveUpAtMs = Date.now() + 12_000;
-  while (left.some(isAlive) && Date.now() < giveUpAtMs) await new Promise((done) => setTimeout(done, 50));
+  const giveUpAtMs = performance.now() + 12_000;
+  while (left.some(isAlive) && performance.now() < giveUpAtMs)
+    await new Promise((done) => setTimeout(done, 50));
   for (const pid of left.filter(isAlive)) signal(pid, "SIGKILL");
   rmSync(fileOf(dataDir), { force: true });
   return left.length;

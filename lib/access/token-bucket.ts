@@ -7,12 +7,12 @@ const BURST_SECONDS = 2;
 
 export class TokenBuckets {
   readonly #perSecond: number;
-  readonly #now: () => number;
+  readonly #monotonicMs: () => number;
   readonly #buckets = new Map<string, { tokens: number; atMs: number }>();
 
-  constructor(perSecond: number, now: () => number) {
+  constructor(perSecond: number, monotonicMs: () => number) {
     this.#perSecond = perSecond;
-    this.#now = now;
+    this.#monotonicMs = monotonicMs;
   }
 
   /** Returns the seconds until the bucket of `name` has a token again; 0: it has one. Takes nothing. */
@@ -33,7 +33,7 @@ export class TokenBuckets {
   /** The bucket of `name`, with what it has gained until now. */
   #filled(name: string): { tokens: number; atMs: number } {
     const burst = this.#perSecond * BURST_SECONDS;
-    const now = this.#now();
+    const now = this.#monotonicMs();
     const bucket = this.#buckets.get(name) ?? { tokens: burst, atMs: now };
     this.#buckets.set(name, bucket);
     bucket.tokens = Math.min(burst, bucket.tokens + ((now - bucket.atMs) / 1000) * this.#perSecond);

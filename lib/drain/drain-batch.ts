@@ -85,14 +85,14 @@ export async function drainBatch(
 
 /** Settles a batch, a suspected one only if Postgres answers before. */
 async function settle(
-  { store, buffer, heldNotes, tables, log, now, streams, witnesses }: DrainDeps,
+  { store, buffer, heldNotes, tables, log, monotonicMs, streams, witnesses }: DrainDeps,
   call: DrainCall,
   partition: Partition,
   batch: Batch,
 ): Promise<Settled> {
   const stream = streams.get(partition.stream);
   if (stream === undefined) throw new Error(`expected a known stream, got "${partition.stream}"`);
-  const startedAtMs = now();
+  const startedAtMs = monotonicMs();
   const outcome = await settleBatch({ store, heldNotes, tables, log }, stream, partition, batch, {
     canContinue: () => canContinue({ buffer, log }, call, partition),
   });

@@ -23,7 +23,10 @@ export interface DrainDeps {
   tables: Pick<TableCheck, "differencesOf">;
   streams: Registry;
   log: Log;
+  /** The wall clock: for times that are written down, or that another machine wrote. */
   now: () => number;
+  /** A clock that is never set back: for durations and deadlines. */
+  monotonicMs: () => number;
   /** Slots for inserts, shared by all drain calls of the process. A stream is a queue. */
   slots: Pick<FairSlots, "run">;
   /** Shared by all drain calls of the process, like `slots`. */
@@ -43,6 +46,7 @@ export interface DrainDeps {
 
 interface Options {
   token: string;
+  /** By the wall clock. */
   startedAtMs: number;
   /** An eager flush. */
   fullBatchesOnly: boolean;
@@ -67,7 +71,7 @@ export class DrainCall {
     this.claimant = { token, leaseMs, count: batchMaxRows, fullBatchesOnly, startedAtMs };
     this.#deps = deps;
     this.#waitsForHeld = waitsForHeld;
-    this.#deadlineAtMs = startedAtMs + deps.drainDeadlineMs;
+    this.#deadlineAtMs = deps.monotonicMs() + deps.drainDeadlineMs;
   }
 
   /** Whether the process is told to end. */
@@ -77,7 +81,7 @@ export class DrainCall {
 
   /** Whether this call claims nothing more: its deadline has come, or the process is told to end. */
   get isOver(): boolean {
-    return this.isStopping || this.#deps.now() >= this.#deadlineAtMs;
+    return this.isStopping || this.#deps.monotonicMs() >= this.#deadlineAtMs;
   }
 
   /** Whether some partition found Postgres unreachable, which ends the call for all. */

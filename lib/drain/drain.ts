@@ -30,8 +30,9 @@ export interface DrainOptions {
 
 /** Drains once. Never throws: each failure is an outcome of the report. */
 export async function drain(deps: DrainDeps, options: DrainOptions): Promise<DrainReport> {
-  const { now, log } = deps;
+  const { now, monotonicMs, log } = deps;
   const startedAtMs = now();
+  const beganMs = monotonicMs();
   const isFlush = options.partition !== undefined;
   const call = new DrainCall(deps, {
     token: `${deps.instance}:${randomUUID()}`,
@@ -57,7 +58,7 @@ export async function drain(deps: DrainDeps, options: DrainOptions): Promise<Dra
     const ofStream = results.filter((one) => one.stream === stream);
     return summarise(stream, ofStream, atBest(stream));
   });
-  const report: DrainReport = { streams, durationMs: now() - startedAtMs };
+  const report: DrainReport = { streams, durationMs: Math.round(monotonicMs() - beganMs) };
   const oldestReceivedAtMs = Math.min(startedAtMs, ...results.map((one) => one.oldestReceivedAtMs));
   logReport(log, { isFlush, startedAtMs, oldestReceivedAtMs }, report);
   return report;

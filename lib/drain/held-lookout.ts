@@ -10,17 +10,17 @@ const LOOK_EVERY_MS = 3_600_000;
 interface Deps {
   store: Pick<Store, "nextHeldInMs">;
   heldNotes: Pick<HeldNotes, "note">;
-  now: () => number;
+  monotonicMs: () => number;
 }
 
 export class HeldLookout {
   #nextAtMs = 0;
 
   /** Notes that there are held letters, if there are any; at most once an hour. Throws what the store and the notes throw. */
-  async look({ store, heldNotes, now }: Deps, streams: readonly string[]): Promise<void> {
-    if (now() < this.#nextAtMs) return;
+  async look({ store, heldNotes, monotonicMs }: Deps, streams: readonly string[]): Promise<void> {
+    if (monotonicMs() < this.#nextAtMs) return;
     const isHeld = (await store.nextHeldInMs(streams)) !== undefined;
     if (isHeld) await heldNotes.note();
-    this.#nextAtMs = now() + LOOK_EVERY_MS;
+    this.#nextAtMs = monotonicMs() + LOOK_EVERY_MS;
   }
 }

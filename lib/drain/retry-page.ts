@@ -51,10 +51,10 @@ export async function retryPage(
   letters: readonly HeldLetter[],
   { isAlone }: { isAlone: boolean },
 ): Promise<PageResult> {
-  const { store, now, witnesses } = deps;
-  const takenAtMs = now();
+  const { store, monotonicMs, witnesses } = deps;
+  const takenAtMs = monotonicMs();
   const { rows, refused: unmade } = rowsOf(stream, letters);
-  const startedAtMs = now();
+  const startedAtMs = monotonicMs();
   const written = await writeRows({ stream, rows, store, canContinue: async () => !call.isOver });
   if (written.stored > 0) witnesses.note(stream.name, startedAtMs);
 

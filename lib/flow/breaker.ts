@@ -23,6 +23,7 @@ export type Verdict =
   | "not-asked";
 
 interface Deps {
+  /** A clock that is never set back, in milliseconds. */
   now: () => number;
   log: Log;
   /** Reads the error of a run. A run that succeeds says "answered". */
@@ -33,7 +34,7 @@ interface Deps {
  * Runs work while the server answers.
  *
  * @example
- * const breaker = new Breaker({ now: Date.now, log, verdictOf: (error) => (error instanceof TimedOut ? "silent" : "answered") });
+ * const breaker = new Breaker({ now: () => performance.now(), log, verdictOf: (error) => (error instanceof TimedOut ? "silent" : "answered") });
  * const reply = await breaker.run(() => redis.lpush(key, text)); // "open": nothing was run
  */
 export class Breaker {

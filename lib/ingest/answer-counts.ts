@@ -11,14 +11,14 @@ export type Counted = typeof NOTHING;
 
 export class AnswerCounts {
   readonly #log: Log;
-  readonly #now: () => number;
+  readonly #monotonicMs: () => number;
   #byStream = new Map<string, Counted>();
   #loggedAtMs: number;
 
-  constructor(log: Log, now: () => number) {
+  constructor(log: Log, monotonicMs: () => number) {
     this.#log = log;
-    this.#now = now;
-    this.#loggedAtMs = now();
+    this.#monotonicMs = monotonicMs;
+    this.#loggedAtMs = monotonicMs();
   }
 
   /** Adds to a stream's counts. Logs all counts if ten seconds have passed since the last time. */
@@ -26,13 +26,13 @@ export class AnswerCounts {
     const sums = this.#byStream.get(stream) ?? { ...NOTHING };
     for (const name of Object.keys(counted) as (keyof Counted)[]) sums[name] += counted[name] ?? 0;
     this.#byStream.set(stream, sums);
-    if (this.#now() - this.#loggedAtMs >= EVERY_MS) this.logCounts();
+    if (this.#monotonicMs() - this.#loggedAtMs >= EVERY_MS) this.logCounts();
   }
 
   /** Logs the counts since the last time, and starts again at zero. */
   logCounts(): void {
     for (const [stream, sums] of this.#byStream) this.#log.info("ingest.counted", { stream, ...sums });
     this.#byStream = new Map();
-    this.#loggedAtMs = this.#now();
+    this.#loggedAtMs = this.#monotonicMs();
   }
 }

@@ -60,7 +60,8 @@ export interface RedriveDeps {
   partitions: number;
   /** Letters read at once, as many as events in a batch: that many fit one answer. */
   pageMaxRows: number;
-  now: () => number;
+  /** A clock that is never set back. */
+  monotonicMs: () => number;
   sleep: (ms: number) => Promise<unknown>;
 }
 
@@ -194,11 +195,11 @@ async function redriveGroup(
 }
 
 /** Waits until a push of `count` events keeps to the rate: each push pays for the time after it. */
-function paceOf({ now, sleep }: Pick<RedriveDeps, "now" | "sleep">, rate: number) {
-  let freeAtMs = now();
+function paceOf({ monotonicMs, sleep }: Pick<RedriveDeps, "monotonicMs" | "sleep">, rate: number) {
+  let freeAtMs = monotonicMs();
   return async (count: number): Promise<void> => {
-    const waitMs = freeAtMs - now();
+    const waitMs = freeAtMs - monotonicMs();
     if (waitMs > 0) await sleep(waitMs);
-    freeAtMs = Math.max(freeAtMs, now()) + (count * 1000) / rate;
+    freeAtMs = Math.max(freeAtMs, monotonicMs()) + (count * 1000) / rate;
   };
 }

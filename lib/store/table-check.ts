@@ -35,8 +35,8 @@ interface ActualColumn {
   isGeneratedAlways: boolean;
 }
 
-/** Makes a table check on an open database whose client gives up after `timeoutMs`. `now` gives milliseconds. */
-export function createTableCheck(db: Database, timeoutMs: number, now: () => number) {
+/** Makes a table check on an open database whose client gives up after `timeoutMs`. `monotonicMs`: a clock that is never set back. */
+export function createTableCheck(db: Database, timeoutMs: number, monotonicMs: () => number) {
   const kept = new Map<Stream, { atMs: number; differences: Promise<string[]> }>();
 
   async function readTable(stream: Stream): Promise<ActualTable> {
@@ -63,9 +63,9 @@ export function createTableCheck(db: Database, timeoutMs: number, now: () => num
    * failure. Throws an error that is neither Postgres's nor the network's.
    */
   function differencesOf(stream: Stream): Promise<string[]> {
-    const atMs = now();
+    const atMs = monotonicMs();
     const known = kept.get(stream);
-    const isFresh = known !== undefined && atMs >= known.atMs && atMs < known.atMs + KEPT_MS;
+    const isFresh = known !== undefined && atMs < known.atMs + KEPT_MS;
     if (isFresh) return known.differences;
     const differences = compare(stream);
     kept.set(stream, { atMs, differences });

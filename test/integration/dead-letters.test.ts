@@ -78,7 +78,7 @@ async function bury(count: number, stream = "checked", data: unknown = { n: -1 }
 
 const context = (more: Partial<RedriveDeps> = {}): RedriveDeps => ({
   ...{ letters, buffer: world.buffer, streams: world.streams, partitions: 8, pageMaxRows: 100 },
-  ...{ now: () => 0, sleep: async () => {} },
+  ...{ monotonicMs: () => 0, sleep: async () => {} },
   ...more,
 });
 /** Redrives to the end: the last report, and whatever was skipped on the way. */
@@ -283,7 +283,7 @@ describe("a redrive", () => {
     let clock = 5000;
     const pushes: [atMs: number, partition: number, count: number][] = [];
     await redriveAll({
-      now: () => clock,
+      monotonicMs: () => clock,
       sleep: async (ms) => {
         clock += ms;
       },

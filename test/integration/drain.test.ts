@@ -498,7 +498,7 @@ describe("a drain that is told to end", () => {
       nowMs = 60_000;
       return undefined;
     });
-    expect(await tick({ now: () => nowMs })).toMatchObject({
+    expect(await tick({ monotonicMs: () => nowMs })).toMatchObject({
       batches: 1,
       outcome: "deadline",
       remaining: null,

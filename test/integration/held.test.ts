@@ -338,17 +338,17 @@ describe("the note in Redis", () => {
       },
     };
     let hours = 1;
-    const now = () => Date.now() + hours * 3_600_000;
+    const monotonicMs = () => performance.now() + hours * 3_600_000;
     for (hours = 1; hours <= 2; hours++)
       for (let calls = 0; calls < 3; calls++) {
         ids.push(...(await push(good(1))));
-        await tick({ store, now });
+        await tick({ store, monotonicMs });
         await world.redis.del("{spillway}:held");
       }
     expect(looks).toBe(2);
     ids.push(...(await push(good(1))));
     hours = 4;
-    await tick({ store, now });
+    await tick({ store, monotonicMs });
     await tickAfterPause();
     expect(await letters()).toMatchObject([{ tries: 2 }]);
     await expectConserved(world, "checked", ids);

@@ -654,6 +654,15 @@ describe("a batch handed back as suspected, because its insert broke the connect
     expect(await claim()).toEqual(batch(["a", "b"], { fresh: 0, suspicions: 1 }));
   });
 
+  test("a clock that was set back does not keep suspicions from being counted, nor do clocks of two machines that differ", async () => {
+    await put({ pending: ["b", "a"] });
+    await suspect(T);
+    await suspect(T - 1000);
+    expect(await claim()).toEqual(batch(["a", "b"], { fresh: 0, suspicions: 1 }));
+    expect(await handBack({ suspected: "1", nowMs: T - 60 * MINUTE })).toBe(1);
+    expect(await redis.hget("claim", "suspicions")).toBe("2");
+  });
+
   test("two a minute apart narrow it: envelopes are handed out one at a time, and no crash is counted", async () => {
     await put({ pending: ["b", "a"] });
     await suspect(T);

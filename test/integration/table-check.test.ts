@@ -329,9 +329,7 @@ describe("the check", () => {
         expect(counted.asked).toBe(0);
         nowMs += 1;
         expect(await check.differencesOf(checked)).toEqual(["table checked lacks column note"]);
-        nowMs -= 3_600_000; // the clock was set back
-        await check.differencesOf(checked);
-        expect(counted.asked).toBe(2);
+        expect(counted.asked).toBe(1);
       },
     );
   });

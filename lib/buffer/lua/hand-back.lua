@@ -15,7 +15,7 @@
 -- not rise, however often and however long the database is away. While the claim bears the caller's token nobody
 -- else holds the lease, so deleting it takes nothing from anybody; a full Redis allows no other first write.
 --
--- `suspicions` rises if the last suspicion that was counted is SUSPECT_AGAIN_MS old, because one outage breaks the connection
+-- `suspicions` rises if the last suspicion that was counted is SUSPECT_AGAIN_MS away (a clock may have been set back), because one outage breaks the connection
 -- under several drain calls. At NARROW_AFTER_SUSPICIONS suspicions envelopes are handed out one at a time (claim.lua). An envelope that
 -- was handed out alone then goes behind the others, and a suspicion that counts is added to its crashes alone. All of it
 -- ends with the acknowledgement of the batch. A batch that is handed back already is not suspected a second time.
@@ -34,7 +34,7 @@ redis.call("HSET", claim, "outcome", "returned", "sqlstate", sqlstate, "reason",
 if oneAtATime == "1" then redis.call("HSET", claim, "oneAtATime", "1") end
 if suspected ~= "1" or outcome == "returned" or not name then return 1 end
 
-local counts = not suspectedAtMs or tonumber(nowMs) - tonumber(suspectedAtMs) >= SUSPECT_AGAIN_MS
+local counts = not suspectedAtMs or math.abs(tonumber(nowMs) - tonumber(suspectedAtMs)) >= SUSPECT_AGAIN_MS
 if counts then
   redis.call("HSET", claim, "suspectedAtMs", nowMs)
   if redis.call("HINCRBY", claim, "suspicions", 1) >= NARROW_AFTER_SUSPICIONS then redis.call("HSET", claim, "oneAtATime", "1") end
