@@ -12,6 +12,7 @@ import { connectRedis } from "../lib/buffer/redis-client.ts";
 import { metadataToken } from "../lib/cloud-run/metadata-token.ts";
 import { findProject, traceOf } from "../lib/cloud-run/trace.ts";
 import { type Config, ConfigError, readConfig } from "../lib/config.ts";
+import { doubtsOf } from "../lib/config-doubts.ts";
 import { HeldLookout } from "../lib/drain/held-lookout.ts";
 import { Witnesses } from "../lib/drain/witnesses.ts";
 import { CpuTurns } from "../lib/flow/cpu-turns.ts";
@@ -123,10 +124,16 @@ function openPusher(config: Config, buffer: Buffer, log: Log) {
   });
 }
 
+/** Logs the settings that are probably not meant. */
+function sayDoubts(config: Config, streams: Registry, log: Log): void {
+  for (const doubt of doubtsOf(config, streams)) log.warn("config.doubted", { ...doubt });
+}
+
 /** Makes the ingest function. */
 export async function wireIngest(streams: Registry): Promise<Served> {
   const config = configure();
   const log = createLog({ function: "ingest" });
+  sayDoubts(config, streams, log);
   const store = openStore(config);
   const redis = connectRedis(config, PUSH_TIMEOUT_MS);
   const buffer = createBuffer(redis);
@@ -168,6 +175,7 @@ export async function wireIngest(streams: Registry): Promise<Served> {
 export async function wireSupervisor(streams: Registry): Promise<Served> {
   const config = configure();
   const log = createLog({ function: "supervisor" });
+  sayDoubts(config, streams, log);
   const stopping = new AbortController();
   const trace = await openTrace();
   const redis = connectRedis(config, CLAIM_TIMEOUT_MS);

@@ -5,6 +5,7 @@
  * `process.env`. An empty value counts as unset. Terraform sets exactly these names (a test compares them).
  */
 import { z } from "zod";
+import { problemOfOrigin } from "./cors-origin.ts";
 
 /** Who may post, and to which streams. Only the key's SHA-256 is known here. */
 export interface ApiKey {
@@ -22,7 +23,9 @@ const whole = (fallback: number, min: number, max: number) =>
     .max(max, `expected at most ${max}`)
     .default(fallback);
 
-const url = z.url({ protocol: /^https?$/, error: "expected an http or https URL" });
+const url = z
+  .url({ protocol: /^https?$/, error: "expected an http or https URL" })
+  .refine((text) => !/[?#@]/.test(text), "expected a URL without a query, a fragment or a password");
 
 const list = (separator: string) =>
   z
@@ -34,6 +37,15 @@ const list = (separator: string) =>
         .map((part) => part.trim())
         .filter((part) => part !== ""),
     );
+
+const origins = list(",").superRefine((found, context) => {
+  const problem = (message: string) => context.addIssue({ code: "custom", message });
+  for (const origin of found) {
+    const message = problemOfOrigin(origin);
+    if (message !== undefined) problem(message);
+  }
+  if (found.includes("*") && found.length > 1) problem("expected * alone, or origins without *");
+});
 
 const apiKeys = z
   .string()
@@ -89,7 +101,7 @@ const shape = {
   /** Events per second that one API key may send to one ingest instance, with a burst of twice that. @default 100000 */
   KEY_EVENTS_PER_SECOND: whole(100_000, 1, 10_000_000),
   /** Origins that a browser may post from, comma-separated, or `*`. */
-  CORS_ORIGINS: list(","),
+  CORS_ORIGINS: origins,
 };
 
 const schema = z.object(shape).superRefine((env, context) => {
@@ -97,6 +109,8 @@ const schema = z.object(shape).superRefine((env, context) => {
     context.addIssue({ code: "custom", path: [path], message });
   if (env.EVENT_MAX_BYTES * env.BATCH_MAX_ROWS > 8_388_608)
     problem("EVENT_MAX_BYTES", "expected EVENT_MAX_BYTES × BATCH_MAX_ROWS of at most 8388608");
+  if (env.BUFFER_MAX_BYTES < env.EVENT_MAX_BYTES)
+    problem("BUFFER_MAX_BYTES", "expected at least EVENT_MAX_BYTES, or one event fills a partition");
   if (env.FLUSH_TRIGGER !== "off" && env.SUPERVISOR_URL === undefined)
     problem("SUPERVISOR_URL", `expected a URL where FLUSH_TRIGGER is ${env.FLUSH_TRIGGER}`);
   if (env.FLUSH_TRIGGER === "tasks" && env.TASKS_QUEUE === undefined)
@@ -105,6 +119,9 @@ const schema = z.object(shape).superRefine((env, context) => {
 
 /** Every environment name that Spillway knows. */
 export const environmentNames: readonly string[] = Object.keys(shape);
+
+/** The SHA-256 of nothing: what sha256sum says if the variable with the key is empty. */
+const DIGEST_OF_NOTHING = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
 /** Parses `name:sha256-hex[:stream|stream]`, comma-separated; says every problem instead of throwing. */
 export function parseApiKeys(text: string): { keys: ApiKey[]; problems: string[] } {
@@ -115,24 +132,31 @@ export function parseApiKeys(text: string): { keys: ApiKey[]; problems: string[]
     .map((entry) => entry.trim())
     .filter((entry) => entry !== "");
   for (const [index, entry] of entries.entries()) {
-    const [name, hex, streams, ...rest] = entry.split(":");
-    const place = `entry ${index + 1}`; // never the entry itself: somebody may have put a raw key there
-    if (name === undefined || !/^[\w.-]{1,64}$/.test(name))
-      problems.push(`${place}: expected a name of letters, digits, "_", "-" and "."`);
-    else if (hex === undefined || !/^[0-9a-fA-F]{64}$/.test(hex))
-      problems.push(`${place}: expected 64 hex digits (the SHA-256 of the key) after "${name}:"`);
-    else if (rest.length > 0) problems.push(`${place}: expected at most name:sha256:streams`);
-    else if (keys.some((key) => key.name === name)) problems.push(`${place}: the name "${name}" is taken`);
-    else {
-      const allowed = streams?.split("|").filter((stream) => stream !== "");
-      keys.push({
-        name,
-        sha256: Buffer.from(hex, "hex"),
-        streams: allowed && allowed.length > 0 ? new Set(allowed) : undefined,
-      });
-    }
+    const key = parseApiKey(entry, keys);
+    if (typeof key === "object") keys.push(key);
+    else problems.push(`entry ${index + 1}: ${key}`);
   }
   return { keys, problems };
+}
+
+/** Parses one entry, or says what is wrong: never with the entry itself, because somebody may have put a raw key there. */
+function parseApiKey(entry: string, before: readonly ApiKey[]): ApiKey | string {
+  const [name, hex, streams, ...rest] = entry.split(":");
+  if (name === undefined || !/^[\w.-]{1,64}$/.test(name))
+    return 'expected a name of letters, digits, "_", "-" and "."';
+  if (hex === undefined || !/^[0-9a-fA-F]{64}$/.test(hex))
+    return `expected 64 hex digits (the SHA-256 of the key) after "${name}:"`;
+  if (rest.length > 0) return "expected at most name:sha256:streams";
+  if (before.some((key) => key.name === name)) return `the name "${name}" is taken`;
+  const sha256 = Buffer.from(hex, "hex");
+  const same = before.find((key) => key.sha256.equals(sha256));
+  if (same) return `expected another key than that of "${same.name}"`;
+  if (sha256.equals(Buffer.from(DIGEST_OF_NOTHING, "hex")))
+    return "expected the SHA-256 of a key, got that of nothing";
+  const names = streams?.split("|").map((stream) => stream.trim());
+  if (names?.some((stream) => !/^[a-z][a-z0-9_]{0,62}$/.test(stream)))
+    return `expected names of streams with "|" between them after the second ":", or no second ":" for all streams`;
+  return { name, sha256, streams: names && new Set(names) };
 }
 
 export interface Config {

@@ -8,7 +8,7 @@ locals {
     # name:sha256-hex[:stream|stream], comma-separated
     "api-keys" = join(",", [
       for name, key in var.api_keys :
-      join(":", concat([name, key.sha256], length(key.streams) == 0 ? [] : [join("|", key.streams)]))
+      join(":", concat([name, key.sha256], key.streams == null ? [] : [join("|", coalesce(key.streams, []))]))
     ])
   }
 

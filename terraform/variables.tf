@@ -49,10 +49,10 @@ variable "deletion_protection" {
 # ── Who ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 variable "api_keys" {
-  description = "Who may post: name => the key's SHA-256 in hex, and the streams it may use (none: all). Never the key itself."
+  description = "Who may post: name => the key's SHA-256 in hex, and the streams it may use (left out: all). Never the key itself."
   type = map(object({
     sha256  = string
-    streams = optional(list(string), [])
+    streams = optional(list(string))
   }))
   sensitive = true
 
@@ -72,7 +72,17 @@ variable "api_keys" {
   }
 
   validation {
-    condition     = alltrue(flatten([for key in values(var.api_keys) : [for stream in key.streams : can(regex("^[a-z][a-z0-9_]{0,62}$", stream))]]))
+    condition     = length(distinct([for key in values(var.api_keys) : key.sha256])) == length(var.api_keys)
+    error_message = "api_keys: expected another sha256 under each name, or it is unclear whose key it is."
+  }
+
+  validation {
+    condition     = alltrue([for key in values(var.api_keys) : key.streams == null || try(length(key.streams), 0) > 0])
+    error_message = "api_keys: expected at least one stream in each list of streams. Leave streams out if the key may use all."
+  }
+
+  validation {
+    condition     = alltrue(flatten([for key in values(var.api_keys) : [for stream in coalesce(key.streams, []) : can(regex("^[a-z][a-z0-9_]{0,62}$", stream))]]))
     error_message = "api_keys: expected streams named as their files under lib/streams are: a-z, 0-9 and _."
   }
 }
@@ -463,6 +473,11 @@ variable "event_max_bytes" {
     condition     = var.event_max_bytes >= 256 && var.event_max_bytes * var.batch_max_rows <= 8388608
     error_message = "event_max_bytes: expected at least 256, and event_max_bytes × batch_max_rows of at most 8388608: a claim has to fit into one answer of Upstash."
   }
+
+  validation {
+    condition     = var.event_max_bytes <= var.buffer_max_bytes
+    error_message = "event_max_bytes: expected at most buffer_max_bytes, or one event fills a partition."
+  }
 }
 
 variable "events_max" {
@@ -504,8 +519,18 @@ variable "cors_origins" {
   default     = []
 
   validation {
-    condition     = alltrue([for origin in var.cors_origins : origin == "*" || can(regex("^https?://[^/, ]+$", origin))])
-    error_message = "cors_origins: expected origins such as https://app.example.com, without a path, or *."
+    condition     = alltrue([for origin in var.cors_origins : origin == "*" || can(regex("^[a-z][a-z0-9+.-]*://[^/?#@*, A-Z]+$", origin))])
+    error_message = "cors_origins: expected origins as browsers send them, such as https://app.example.com: in lower case, without a path or a slash at the end. Or *."
+  }
+
+  validation {
+    condition     = !contains(var.cors_origins, "*") || length(var.cors_origins) == 1
+    error_message = "cors_origins: expected * alone, or origins without *."
+  }
+
+  validation {
+    condition     = alltrue([for origin in var.cors_origins : !can(regex("^(http://.*:80|https://.*:443)$", origin))])
+    error_message = "cors_origins: expected origins without the port that is the default: browsers leave it out."
   }
 }
 

@@ -291,3 +291,66 @@ run "a_region_far_from_neon_is_pointed_out" {
 
   expect_failures = [neon_project.this]
 }
+
+run "a_key_with_an_empty_list_of_streams_is_refused" {
+  command = plan
+
+  variables {
+    api_keys = { app = { sha256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", streams = [] } }
+  }
+
+  expect_failures = [
+    var.api_keys,
+  ]
+}
+
+run "one_key_under_two_names_is_refused" {
+  command = plan
+
+  variables {
+    api_keys = {
+      app   = { sha256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855" }
+      phone = { sha256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855" }
+    }
+  }
+
+  expect_failures = [
+    var.api_keys,
+  ]
+}
+
+run "an_origin_with_a_slash_at_the_end_is_refused" {
+  command = plan
+
+  variables {
+    cors_origins = ["https://app.example.com/"]
+  }
+
+  expect_failures = [
+    var.cors_origins,
+  ]
+}
+
+run "an_origin_with_its_default_port_is_refused" {
+  command = plan
+
+  variables {
+    cors_origins = ["https://app.example.com:443"]
+  }
+
+  expect_failures = [
+    var.cors_origins,
+  ]
+}
+
+run "every_origin_beside_one_origin_is_refused" {
+  command = plan
+
+  variables {
+    cors_origins = ["*", "https://app.example.com"]
+  }
+
+  expect_failures = [
+    var.cors_origins,
+  ]
+}
