@@ -41,7 +41,11 @@ interface Item {
 }
 
 /** Makes the one way in which this instance writes through. */
-export function createWriteThrough(store: WritingStore, concurrency: number, now: () => number = Date.now) {
+export function createWriteThrough(
+  store: WritingStore,
+  concurrency: number,
+  now: () => number = () => performance.now(),
+) {
   const slots = new FairSlots(concurrency);
   const groups = new Map<string, GroupCommit<Item, Written>>();
 

@@ -7,6 +7,7 @@
 import { getTableColumns } from "drizzle-orm";
 import type { PgColumn, PgTable } from "drizzle-orm/pg-core";
 import { decimalBeyond } from "./decimal-limits.ts";
+import { fieldOf } from "./field-of.ts";
 import type { InputError } from "./input-error.ts";
 import { errorOfTime } from "./timestamp.ts";
 
@@ -104,7 +105,7 @@ export function checkColumns(table: PgTable, except: readonly string[]): ColumnC
     }));
   return (row) => {
     for (const { field, required, takesNull, check } of checks) {
-      const value = row[field];
+      const value = fieldOf(row, field);
       if (value === null && takesNull) continue;
       if (value === undefined || value === null) {
         if (required) return { path: field, message: "expected a value" };

@@ -11,6 +11,7 @@
 import { Column, is, type Placeholder, SQL, sql } from "drizzle-orm";
 import { getTableConfig, type PgColumn, type PgTable } from "drizzle-orm/pg-core";
 import { takesJsonNull } from "./column-limits.ts";
+import { fieldOf } from "./field-of.ts";
 
 export interface Recordset {
   /** The columns that an insert names, in the order in which `select` gives them. */
@@ -83,7 +84,7 @@ interface Writer extends Field {
 function encodeRecord(writers: readonly Writer[], row: Record<string, unknown>): string {
   const record: Record<string, unknown> = {};
   for (const { field, keepsNull, write } of writers) {
-    const value = row[field];
+    const value = fieldOf(row, field);
     if (value === null && keepsNull) record[field] = null;
     else if (value !== undefined && value !== null) record[field] = write ? write(value) : value;
   }
