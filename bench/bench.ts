@@ -13,6 +13,7 @@ import { Results } from "./results.ts";
 import { alternatives } from "./scenarios/alternatives.ts";
 import { drain } from "./scenarios/drain.ts";
 import { floor } from "./scenarios/floor.ts";
+import { hostile } from "./scenarios/hostile.ts";
 import { ingest } from "./scenarios/ingest.ts";
 import { steady } from "./scenarios/steady.ts";
 import { surge, surgeSeconds } from "./scenarios/surge.ts";
@@ -31,6 +32,7 @@ const scenarios: Record<ScenarioName, { run: Scenario; title: string; figure: st
   },
   drain: { run: drain, title: "Draining a backlog: events stored a second", figure: "storedPerSecond" },
   trouble: { run: trouble, title: "A table in trouble: events stored a second", figure: "storedPerSecond" },
+  hostile: { run: hostile, title: "The worst bodies, in 512 MB: longest stall in ms", figure: "stallMs" },
   steady: {
     run: steady,
     title: "Steady: Redis commands per event, draining",

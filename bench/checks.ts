@@ -144,6 +144,24 @@ export function checkAll(results: Results, settings: { backlogs: readonly number
       "≤",
       1000,
     ),
+    bound(
+      "milliseconds for which a refused body stalls the others, at most",
+      ["hostile", "beside 200 that are refused, 80 at once", "stallMs"],
+      "≤",
+      50,
+    ),
+    bound(
+      "unanswered good posts beside 200 of the worst bodies",
+      ["hostile", "beside 200 that are refused, 80 at once", "errors"],
+      "≤",
+      0,
+    ),
+    bound(
+      "MB that 8 MB of NDJSON cost ingest",
+      ["hostile", "one body of 8 MB of NDJSON", "extraMemoryMb"],
+      "≤",
+      60,
+    ),
     ...against("Postgres CPU against direct", "direct (TCP)", "postgresCpuPerMillion", "≤", 0.25),
     ...against("Postgres transactions against direct", "direct (TCP)", "transactionsPerMillion", "≤", 0.02),
     bound(

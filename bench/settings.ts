@@ -1,7 +1,16 @@
 /** The command line: `npm run bench -- --rounds 2 --seconds 4 --only ingest,drain --backlog 10000`. */
 import { parseArgs } from "node:util";
 
-export const SCENARIOS = ["floor", "ingest", "alternatives", "drain", "trouble", "steady", "surge"] as const;
+export const SCENARIOS = [
+  "floor",
+  "ingest",
+  "alternatives",
+  "drain",
+  "trouble",
+  "hostile",
+  "steady",
+  "surge",
+] as const;
 export type ScenarioName = (typeof SCENARIOS)[number];
 
 export interface Settings {

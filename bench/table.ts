@@ -26,7 +26,12 @@ const columns: [string, string, number][] = [
   ["functionCpuPerMillion", "fn CPU s/M", 0],
   ["redisCpuPerMillion", "Redis CPU s/M", 0],
   ["bridgeCpuPerMillion", "bridge CPU s/M", 0],
+  ["answered2xx", "2xx", 0],
+  ["answered4xx", "4xx", 0],
+  ["answered5xx", "5xx", 0],
+  ["stallMs", "stall ms", 0],
   ["peakMemoryMb", "MB", 0],
+  ["extraMemoryMb", "MB more", 0],
   ["idleCommandsPerMonth", "idle cmd/month", 0],
   ["lost", "lost", 0],
 ];
