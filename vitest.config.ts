@@ -2,7 +2,7 @@ import { defineConfig } from "vitest/config";
 
 /**
  * `unit` needs no server; `integration` runs on a real Redis and Postgres that test/servers.ts starts; `adoption` runs
- * `npm run check`, that is the other two, in a copy of the project.
+ * what concerns an adopter in a copy of the project.
  */
 export default defineConfig({
   test: {
