@@ -1,10 +1,11 @@
 /**
- * Reads a request's body within its limits, and hands it on as it comes: never is more of it in memory than what its reader
+ * Reads a request's body within its limits, and hands it on as it comes: of the body itself, no more is in memory than its reader
  * keeps. The declared length is checked before a byte is read, the length so far while the bytes come, and the inflated length
  * while they are inflated. So a gzip bomb costs no more than the limit.
  */
 import type { IncomingMessage } from "node:http";
-import { createGunzip } from "node:zlib";
+import type { Readable } from "node:stream";
+import { createGunzip, type Gunzip } from "node:zlib";
 import type { Place } from "../lib/flow/room.ts";
 import { Problem, tryAgain } from "./answer.ts";
 
@@ -46,65 +47,100 @@ interface Options {
  * if all bodies under way take too much room together, and the error of `take`. Leaves no listener on the request: they would
  * keep in memory what `take` holds.
  */
-export function readBody(req: IncomingMessage, options: Options): Promise<void> {
-  const { encoding, maxBytes, deadlineAtMs, place, take } = options;
-  const gunzip = encoding === "gzip" ? createGunzip({ chunkSize: PIECE_BYTES }) : undefined;
-  const source = gunzip ?? req;
-  return new Promise((resolve, reject) => {
-    let receivedBytes = 0;
-    let inflatedBytes = 0;
-    const count = (piece: Buffer) => {
-      receivedBytes += piece.length;
-      if (receivedBytes > maxBytes) fail(tooLarge(maxBytes));
-    };
-    const takePiece = (piece: Buffer) => {
-      inflatedBytes += piece.length;
-      if (inflatedBytes > maxBytes) return fail(tooLarge(maxBytes));
-      if (!place.take(piece.length))
-        return fail(tryAgain(503, "too many large bodies are under way; nothing was kept"));
-      const waiting = takeOrFail(piece);
+export const readBody = (req: IncomingMessage, options: Options): Promise<void> =>
+  new Promise((resolve, reject) => new Reading(req, options, resolve, reject).start());
+
+/** One body on its way. Each listener is a field, so that `#stop` takes off what `start` has added. */
+class Reading {
+  readonly #req: IncomingMessage;
+  readonly #options: Options;
+  readonly #resolve: () => void;
+  readonly #reject: (error: unknown) => void;
+  readonly #gunzip: Gunzip | undefined;
+  /** Where the inflated body comes from. */
+  readonly #source: Readable;
+  #timer: NodeJS.Timeout | undefined;
+  #receivedBytes = 0;
+  #inflatedBytes = 0;
+
+  constructor(req: IncomingMessage, options: Options, resolve: () => void, reject: (error: unknown) => void) {
+    this.#req = req;
+    this.#options = options;
+    this.#resolve = resolve;
+    this.#reject = reject;
+    this.#gunzip = options.encoding === "gzip" ? createGunzip({ chunkSize: PIECE_BYTES }) : undefined;
+    this.#source = this.#gunzip ?? req;
+  }
+
+  start(): void {
+    const leftMs = Math.max(0, this.#options.deadlineAtMs - performance.now());
+    this.#timer = setTimeout(() => this.#fail(new Problem(408, "the body did not come in time")), leftMs);
+    this.#req.on("error", this.#breakOff).on("close", this.#breakOff);
+    if (this.#gunzip)
+      this.#req.on("data", this.#countReceived).pipe(this.#gunzip).on("error", this.#failToInflate);
+    this.#source.on("data", this.#takePiece).on("end", this.#end);
+  }
+
+  #stop(): void {
+    clearTimeout(this.#timer);
+    this.#req.off("data", this.#countReceived).off("error", this.#breakOff).off("close", this.#breakOff);
+    this.#source.off("data", this.#takePiece).off("end", this.#end);
+    if (!this.#gunzip) return;
+    this.#req.unpipe(this.#gunzip);
+    this.#gunzip.off("error", this.#failToInflate).on("error", ignore).destroy();
+  }
+
+  readonly #end = (): void => {
+    this.#stop();
+    this.#resolve();
+  };
+
+  readonly #fail = (error: unknown): void => {
+    this.#stop();
+    this.#reject(error);
+  };
+
+  readonly #countReceived = (piece: Buffer): void => {
+    this.#receivedBytes += piece.length;
+    if (this.#receivedBytes > this.#options.maxBytes) this.#fail(tooLarge(this.#options.maxBytes));
+  };
+
+  readonly #takePiece = (piece: Buffer): void => {
+    this.#inflatedBytes += piece.length;
+    const refusal = this.#refusalOf(piece);
+    if (refusal) this.#fail(refusal);
+    else this.#handOn(piece);
+  };
+
+  /** Takes room for a piece, or says why it is not handed on. */
+  #refusalOf(piece: Buffer): Problem | undefined {
+    const { maxBytes, place } = this.#options;
+    if (this.#inflatedBytes > maxBytes) return tooLarge(maxBytes);
+    if (place.take(piece.length)) return undefined;
+    return tryAgain(503, "too many large bodies are under way; nothing was kept");
+  }
+
+  /** Hands a piece on. If its reader is not ready for the next one, the source pauses until it is. */
+  #handOn(piece: Buffer): void {
+    try {
+      const waiting = this.#options.take(piece);
       if (waiting === undefined) return;
-      source.pause();
-      waiting.then(() => source.resume(), fail);
-    };
-    const takeOrFail = (piece: Buffer) => {
-      try {
-        return take(piece);
-      } catch (error) {
-        fail(error);
-      }
-    };
-    const breakOff = () => {
-      if (!req.complete) fail(new Problem(400, "the body broke off, or is shorter than declared"));
-    };
-    const failToInflate = () => fail(new Problem(400, "expected a gzip stream"));
-    const stop = () => {
-      clearTimeout(timer);
-      req.off("data", count).off("error", breakOff).off("close", breakOff);
-      source.off("data", takePiece).off("end", end);
-      if (gunzip) req.unpipe(gunzip);
-      gunzip
-        ?.off("error", failToInflate)
-        .on("error", () => {})
-        .destroy();
-    };
-    const end = () => {
-      stop();
-      resolve();
-    };
-    const fail = (error: unknown) => {
-      stop();
-      reject(error);
-    };
-    const timer = setTimeout(
-      () => fail(new Problem(408, "the body did not come in time")),
-      Math.max(0, deadlineAtMs - performance.now()),
-    );
-    req.on("error", breakOff).on("close", breakOff);
-    if (gunzip) req.on("data", count).pipe(gunzip).on("error", failToInflate);
-    source.on("data", takePiece).on("end", end);
-  });
+      this.#source.pause();
+      waiting.then(() => this.#source.resume(), this.#fail);
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  readonly #breakOff = (): void => {
+    if (!this.#req.complete) this.#fail(new Problem(400, "the body broke off, or is shorter than declared"));
+  };
+
+  readonly #failToInflate = (): void => this.#fail(new Problem(400, "expected a gzip stream"));
 }
+
+/** The listener of a stream that is destroyed: its error comes late, and says nothing new. */
+const ignore = (): void => {};
 
 /** Bytes of one piece of an inflated body: few enough to be looked at in well under a millisecond. */
 const PIECE_BYTES = 65_536;
