@@ -8,7 +8,13 @@ import type { Stream } from "../schema/stream.ts";
 import { binaryCloudEvent, structuredCloudEvent } from "./cloud-event.ts";
 import type { Headers, MediaType } from "./media-type.ts";
 import { BodySyntaxError, type RawEvent } from "./raw-event.ts";
-import { EventSplitter, type Framing, type Part, type SplitLimits, UNPARSED_DEPTH } from "./split-events.ts";
+import {
+  type EventBytes,
+  EventSplitter,
+  type Framing,
+  type SplitLimits,
+  UNPARSED_DEPTH,
+} from "./split-events.ts";
 import { hasUnsafeMarks, NESTING_MAX } from "./unsafe-json.ts";
 
 const FRAMINGS: Record<MediaType, Framing> = {
@@ -26,7 +32,7 @@ interface Options extends SplitLimits {
 }
 
 /**
- * Parses one body. Give it each chunk in order, then call `end`. Both throw BodySyntaxError if the body does not have its media
+ * Parses one body. Give it each piece in order, then call `end`. Both throw BodySyntaxError if the body does not have its media
  * type's syntax or holds no event, and TooMany if it holds too many.
  */
 export class BodyParser {
@@ -44,28 +50,28 @@ export class BodyParser {
     return this.#splitter.isBatch;
   }
 
-  /** Yields the events that end in this chunk. */
-  *parse(chunk: Buffer): Generator<RawEvent, void, undefined> {
-    for (const part of this.#splitter.split(chunk)) yield this.#eventOf(part);
+  /** Yields the events that end in this piece. */
+  *parse(piece: Buffer): Generator<RawEvent, void, undefined> {
+    for (const found of this.#splitter.split(piece)) yield this.#eventOf(found);
   }
 
   /** Yields what only the body's end ends. */
   *end(): Generator<RawEvent, void, undefined> {
-    for (const part of this.#splitter.end()) yield this.#eventOf(part);
+    for (const found of this.#splitter.end()) yield this.#eventOf(found);
     if (this.#isEmpty) throw new BodySyntaxError("expected at least one event, got none");
   }
 
-  #eventOf(part: Part): RawEvent {
+  #eventOf(found: EventBytes): RawEvent {
     this.#isEmpty = false;
-    const event = this.#parsed(part);
-    return this.#options.type === "ndjson" ? { ...event, line: part.line } : event;
+    const event = this.#parsed(found);
+    return this.#options.type === "ndjson" ? { ...event, line: found.line } : event;
   }
 
-  #parsed(part: Part): RawEvent {
+  #parsed(found: EventBytes): RawEvent {
     const { type, stream, headers } = this.#options;
-    if (part.bytes === undefined) return this.#tooMuch(part);
-    if (type === "cloudevent-binary") return binaryCloudEvent(stream, headers, part.bytes);
-    const parsed = parseJson(part.bytes, part.depth);
+    if (found.bytes === undefined) return this.#tooMuch(found);
+    if (type === "cloudevent-binary") return binaryCloudEvent(stream, headers, found.bytes);
+    const parsed = parseJson(found.bytes, found.depth);
     if ("problem" in parsed) {
       if (type !== "ndjson") throw new BodySyntaxError(parsed.problem);
       return { value: undefined, needsDeepCheck: false, error: { path: "", message: parsed.problem } };
@@ -78,7 +84,7 @@ export class BodyParser {
   }
 
   /** An event that was not parsed, because it is far too deep or certain to be too large. */
-  #tooMuch({ depth }: Part): RawEvent {
+  #tooMuch({ depth }: EventBytes): RawEvent {
     const isTooDeep = depth > UNPARSED_DEPTH;
     const message = isTooDeep
       ? `nested deeper than ${NESTING_MAX} levels`

@@ -4,7 +4,7 @@
  * 8 MB body of brackets, and stops the process for seconds.
  *
  * An event's text is checked later, by JSON.parse. The splits are right for every valid body: a comma or a bracket that is
- * outside of strings and at the outer depth ends an event. If each part is valid JSON, so is the whole.
+ * outside of strings and at the outer depth ends an event. If each event's text is valid JSON, so is the body.
  */
 import { BodySyntaxError, TooMany } from "./raw-event.ts";
 
@@ -21,7 +21,7 @@ export interface SplitLimits {
 }
 
 /** One event's bytes, not yet parsed. */
-export interface Part {
+export interface EventBytes {
   /** undefined: the event is too large or too deep, so its bytes were not kept. */
   bytes: Buffer | undefined;
   /** Levels of objects and arrays. */
@@ -34,7 +34,7 @@ export interface Part {
 export const UNPARSED_DEPTH = 1000;
 /** A character that takes one byte as JSON can be spelt with six: `\u0061`. */
 const SPELLING_FACTOR = 6;
-/** Room for what is not part of the event itself: its id, the attributes of a CloudEvent. */
+/** Beyond that, for what is not the event itself: its id, the attributes of a CloudEvent. */
 const EXTRA_BYTES = 16_384;
 
 const QUOTE = 0x22;
@@ -70,24 +70,24 @@ const isBlank = (byte: number) => KINDS[byte] === BLANK;
 const isByteOrderMark = (byte: number) => byte === 0xef || byte === 0xbb || byte === 0xbf;
 
 /** Where in the body the next byte is. */
-type Place = "start" | "before-event" | "in-event" | "after-end";
+type Position = "start" | "before-event" | "in-event" | "after-end";
 
 /**
- * Splits one body. Give it each chunk in order, then call `end`. Holds no more bytes than one event has.
+ * Splits one body. Give it each piece in order, then call `end`. Holds no more bytes than one event has.
  *
  * @example
  * const splitter = new EventSplitter("lines", limits);
- * for (const chunk of chunks) for (const part of splitter.split(chunk)) parse(part);
- * for (const part of splitter.end()) parse(part);
+ * for (const piece of pieces) for (const event of splitter.split(piece)) parse(event);
+ * for (const event of splitter.end()) parse(event);
  */
 export class EventSplitter {
   readonly #limits: SplitLimits;
   #framing: Framing;
-  #place: Place = "start";
+  #position: Position = "start";
   #events = 0;
   #line = 1;
   #startLine = 0;
-  /** The event's bytes in earlier chunks. */
+  /** The event's bytes in earlier pieces. */
   #kept: Buffer[] = [];
   #isTooMuch = false;
   #isInString = false;
@@ -109,46 +109,46 @@ export class EventSplitter {
     return this.#framing === "lines" || this.#framing === "array";
   }
 
-  /** Yields each event that ends in this chunk. Throws BodySyntaxError and TooMany. */
-  *split(chunk: Buffer): Generator<Part, void, undefined> {
-    if (this.#framing === "whole") return this.#keepWhole(chunk);
-    for (let at = 0; at < chunk.length; ) {
-      const start = this.#place === "in-event" ? at : this.#toEvent(chunk, at);
-      const end = this.#toEndOfEvent(chunk, start);
-      this.#keep(chunk, start, end);
-      if (end < chunk.length) yield this.#finish(chunk[end] === CLOSE_ARRAY);
+  /** Yields each event that ends in this piece. Throws BodySyntaxError and TooMany. */
+  *split(piece: Buffer): Generator<EventBytes, void, undefined> {
+    if (this.#framing === "whole") return this.#keepWhole(piece);
+    for (let at = 0; at < piece.length; ) {
+      const start = this.#position === "in-event" ? at : this.#toEvent(piece, at);
+      const end = this.#toEndOfEvent(piece, start);
+      this.#keep(piece, start, end);
+      if (end < piece.length) yield this.#finish(piece[end] === CLOSE_ARRAY);
       at = end + 1;
     }
   }
 
   /** Yields the last event, which only the body's end ends. Throws BodySyntaxError if the body breaks off. */
-  *end(): Generator<Part, void, undefined> {
-    if (this.#framing === "array" && this.#place !== "after-end")
-      throw new BodySyntaxError(this.#place === "start" ? "expected an array" : "expected JSON");
-    if (this.#place === "in-event" || this.#framing === "whole") yield this.#finish(true);
+  *end(): Generator<EventBytes, void, undefined> {
+    if (this.#framing === "array" && this.#position !== "after-end")
+      throw new BodySyntaxError(this.#position === "start" ? "expected an array" : "expected JSON");
+    if (this.#position === "in-event" || this.#framing === "whole") yield this.#finish(true);
   }
 
-  /** Skips blanks and the array's own marks. Returns where the next event begins, or the chunk's length. */
-  #toEvent(chunk: Buffer, from: number): number {
-    for (let at = from; at < chunk.length; at++) {
-      const byte = chunk[at] as number;
+  /** Skips blanks and the array's own marks. Returns where the next event begins, or the piece's length. */
+  #toEvent(piece: Buffer, from: number): number {
+    for (let at = from; at < piece.length; at++) {
+      const byte = piece[at] as number;
       if (byte === NEWLINE) this.#line += 1;
-      if (isBlank(byte) || (this.#place === "start" && isByteOrderMark(byte))) continue;
-      if (this.#place === "after-end") throw new BodySyntaxError("expected JSON");
-      if (this.#place === "start" && this.#begin(byte)) continue;
+      if (isBlank(byte) || (this.#position === "start" && isByteOrderMark(byte))) continue;
+      if (this.#position === "after-end") throw new BodySyntaxError("expected JSON");
+      if (this.#position === "start" && this.#begin(byte)) continue;
       if (byte === CLOSE_ARRAY && this.#framing === "array" && this.#events === 0) {
-        this.#place = "after-end";
+        this.#position = "after-end";
         continue;
       }
       this.#startEvent();
       return at;
     }
-    return chunk.length;
+    return piece.length;
   }
 
   /** Reads the body's first byte. Returns true if it only opens the array of events. */
   #begin(byte: number): boolean {
-    this.#place = "before-event";
+    this.#position = "before-event";
     const isArray = byte === OPEN_ARRAY && (this.#framing === "array" || this.#framing === "array-or-one");
     if (this.#framing === "array" && !isArray) throw new BodySyntaxError("expected an array");
     if (this.#framing === "array-or-one") this.#framing = isArray ? "array" : "one";
@@ -159,48 +159,48 @@ export class EventSplitter {
     if (this.#events === this.#limits.eventsMax)
       throw new TooMany(`expected at most ${this.#limits.eventsMax} events`);
     this.#events += 1;
-    this.#place = "in-event";
+    this.#position = "in-event";
     this.#startLine = this.#line;
     this.#isTooMuch = this.#isInString = this.#isEscaped = false;
     this.#depth = this.#deepest = this.#size = this.#marks = 0;
   }
 
-  /** Looks at each byte. Returns where the event ends, or the chunk's length. */
-  #toEndOfEvent(chunk: Buffer, from: number): number {
+  /** Looks at each byte. Returns where the event ends, or the piece's length. */
+  #toEndOfEvent(piece: Buffer, from: number): number {
     let at = from;
-    for (; at < chunk.length; at++) {
-      at = this.#isInString ? this.#toEndOfString(chunk, at) : this.#toString(chunk, at);
-      if (chunk[at] !== QUOTE) break;
+    for (; at < piece.length; at++) {
+      at = this.#isInString ? this.#toEndOfString(piece, at) : this.#toString(piece, at);
+      if (piece[at] !== QUOTE) break;
       this.#isInString = !this.#isInString;
     }
-    this.#size += Math.min(at, chunk.length) - from;
+    this.#size += Math.min(at, piece.length) - from;
     return at;
   }
 
-  /** Returns where the string's closing quote is, or where the line ends, or the chunk's length. */
-  #toEndOfString(chunk: Buffer, from: number): number {
-    for (let at = from; at < chunk.length; at++) {
-      const byte = chunk[at];
+  /** Returns where the string's closing quote is, or where the line ends, or the piece's length. */
+  #toEndOfString(piece: Buffer, from: number): number {
+    for (let at = from; at < piece.length; at++) {
+      const byte = piece[at];
       if (byte === NEWLINE && this.#framing === "lines") return at;
       if (this.#isEscaped) this.#isEscaped = false;
       else if (byte === BACKSLASH) this.#isEscaped = true;
       else if (byte === QUOTE) return at;
     }
-    return chunk.length;
+    return piece.length;
   }
 
-  /** Counts what is outside of strings. Returns where the next string begins, or where the event ends, or the chunk's length. */
-  #toString(chunk: Buffer, from: number): number {
+  /** Counts what is outside of strings. Returns where the next string begins, or where the event ends, or the piece's length. */
+  #toString(piece: Buffer, from: number): number {
     const ends = this.#framing === "lines" ? ENDS_LINE : this.#framing === "array" ? ENDS_ITEM : ENDS_NOTHING;
-    for (let at = from; at < chunk.length; at++) {
-      const byte = chunk[at] as number;
+    for (let at = from; at < piece.length; at++) {
+      const byte = piece[at] as number;
       const kind = KINDS[byte];
       if (kind === OTHER) continue;
       if (kind === STRING || (ends[byte] === 1 && (this.#depth === 0 || byte === NEWLINE))) return at;
       if (kind === BLANK) this.#size -= 1;
       else this.#mark(kind);
     }
-    return chunk.length;
+    return piece.length;
   }
 
   /** Counts a bracket, a comma or a colon. */
@@ -211,7 +211,7 @@ export class EventSplitter {
   }
 
   /** Keeps the event's bytes, unless it is certain by now that it will not be accepted. */
-  #keep(chunk: Buffer, from: number, to: number): void {
+  #keep(piece: Buffer, from: number, to: number): void {
     const { eventMaxBytes } = this.#limits;
     if (
       this.#deepest > UNPARSED_DEPTH ||
@@ -221,20 +221,20 @@ export class EventSplitter {
       this.#isTooMuch = true;
       this.#kept = [];
     }
-    if (!this.#isTooMuch && to > from) this.#kept.push(chunk.subarray(from, to));
+    if (!this.#isTooMuch && to > from) this.#kept.push(piece.subarray(from, to));
   }
 
-  #keepWhole(chunk: Buffer): void {
-    this.#size += chunk.length;
-    this.#keep(chunk, 0, chunk.length);
+  #keepWhole(piece: Buffer): void {
+    this.#size += piece.length;
+    this.#keep(piece, 0, piece.length);
   }
 
   /** Ends the event. */
-  #finish(isLast: boolean): Part {
+  #finish(isLast: boolean): EventBytes {
     const [first = Buffer.alloc(0), ...others] = this.#kept;
     const bytes = others.length === 0 ? first : Buffer.concat(this.#kept);
     this.#kept = [];
-    this.#place = isLast && this.#framing !== "lines" ? "after-end" : "before-event";
+    this.#position = isLast && this.#framing !== "lines" ? "after-end" : "before-event";
     if (this.#framing === "lines") this.#line += 1;
     return { bytes: this.#isTooMuch ? undefined : bytes, depth: this.#deepest, line: this.#startLine };
   }
@@ -245,6 +245,6 @@ export function depthOf(json: Uint8Array): number {
   const splitter = new EventSplitter("one", { eventsMax: 1, eventMaxBytes: Number.POSITIVE_INFINITY });
   const bytes = Buffer.from(json.buffer, json.byteOffset, json.length);
   for (const _ of splitter.split(bytes)); // nothing ends before the text does
-  const [part] = splitter.end();
-  return part?.depth ?? 0;
+  const [event] = splitter.end();
+  return event?.depth ?? 0;
 }
