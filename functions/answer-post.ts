@@ -8,7 +8,7 @@ import type { TokenBuckets } from "../lib/access/token-bucket.ts";
 import type { ApiKey } from "../lib/config.ts";
 import type { CpuTurns, Work } from "../lib/flow/cpu-turns.ts";
 import { deadlineIn } from "../lib/flow/deadline.ts";
-import type { Place, Room } from "../lib/flow/room.ts";
+import type { Room, Share } from "../lib/flow/room.ts";
 import { type Accepted, accept } from "../lib/ingest/accept.ts";
 import { type Admission, Admitting, type Rejected } from "../lib/ingest/admit.ts";
 import type { AnswerCounts } from "../lib/ingest/answer-counts.ts";
@@ -50,13 +50,13 @@ export async function answerPost(
   key: ApiKey,
   stream: Stream,
 ): Promise<void> {
-  const place = deps.room.enter();
+  const share = deps.room.share();
   try {
-    const post = postOf(deps, req, query, key, stream, place);
+    const post = postOf(deps, req, query, key, stream, share);
     const { request, accepting } = await startAccepting(deps, post);
     answer(deps, res, stream, request, await accepting);
   } finally {
-    place.leave();
+    share.giveBack();
   }
 }
 
@@ -69,7 +69,7 @@ interface Post {
   type: MediaType;
   encoding: Encoding;
   idempotencyKey: string | undefined;
-  place: Place;
+  share: Share;
   deadlineAtMs: number;
 }
 
@@ -80,7 +80,7 @@ function postOf(
   query: URLSearchParams,
   key: ApiKey,
   stream: Stream,
-  place: Place,
+  share: Share,
 ): Post {
   const encoding = encodingOf(req); // 415 for an encoding comes before 413 for a length
   const type = mediaTypeOf(req.headers);
@@ -96,7 +96,7 @@ function postOf(
     type,
     encoding,
     idempotencyKey: idempotencyKeyOf(req),
-    place,
+    share,
     deadlineAtMs,
   };
 }
@@ -142,7 +142,7 @@ async function refuseUnread(deps: PostDeps, post: Post): Promise<void> {
 /** Reads a body and admits its events as they come. */
 async function admitBody(
   deps: PostDeps,
-  { req, stream, key, type, encoding, idempotencyKey, place, deadlineAtMs, ack }: Post,
+  { req, stream, key, type, encoding, idempotencyKey, share, deadlineAtMs, ack }: Post,
 ): Promise<{ admission: Admission; isBatch: boolean }> {
   const { now, bodyMaxBytes, eventsMax, eventMaxBytes, turns } = deps;
   const parser = new BodyParser({ stream, type, headers: req.headers, eventsMax, eventMaxBytes });
@@ -154,8 +154,8 @@ async function admitBody(
   const work: Work = { spentMs: 0 };
   const admit = (events: Iterable<RawEvent>) => turns.run(work, stepsOf(events, admitting));
   try {
-    const take = (piece: Buffer) => admit(parser.parse(piece));
-    await readBody(req, { encoding, maxBytes: bodyMaxBytes, deadlineAtMs, place, take });
+    const consume = (piece: Buffer) => admit(parser.parse(piece));
+    await readBody(req, { encoding, maxBytes: bodyMaxBytes, deadlineAtMs, share, consume });
     await admit(parser.end());
   } catch (error) {
     if (error instanceof TooMany) throw new Problem(413, error.message);

@@ -6,7 +6,7 @@
 import type { IncomingMessage } from "node:http";
 import type { Readable } from "node:stream";
 import { createGunzip, type Gunzip } from "node:zlib";
-import type { Place } from "../lib/flow/room.ts";
+import type { Share } from "../lib/flow/room.ts";
 import { Problem, tryAgain } from "./answer.ts";
 
 export type Encoding = "identity" | "gzip";
@@ -37,15 +37,15 @@ interface Options {
   maxBytes: number;
   /** The moment until which the body must have come, by `performance.now()`. */
   deadlineAtMs: number;
-  place: Place;
-  /** Takes the next piece of the inflated body. Returns a promise if the piece after it must wait. */
-  take(piece: Buffer): Promise<void> | undefined;
+  share: Share;
+  /** Reads the next piece of the inflated body. Returns a promise if the piece after it must wait. */
+  consume(piece: Buffer): Promise<void> | undefined;
 }
 
 /**
  * Reads a body to its end. Throws a 413 past `maxBytes`, a 400 if it breaks off or is not gzip, a 408 if it takes too long, a 503
- * if all bodies under way take too much room together, and the error of `take`. Leaves no listener on the request: they would
- * keep in memory what `take` holds.
+ * if all bodies under way take too much room together, and the error of `consume`. Leaves no listener on the request: they would
+ * keep in memory what `consume` holds.
  */
 export const readBody = (req: IncomingMessage, options: Options): Promise<void> =>
   new Promise((resolve, reject) => new Reading(req, options, resolve, reject).start());
@@ -114,16 +114,16 @@ class Reading {
 
   /** Takes room for a piece, or says why it is not handed on. */
   #refusalOf(piece: Buffer): Problem | undefined {
-    const { maxBytes, place } = this.#options;
+    const { maxBytes, share } = this.#options;
     if (this.#inflatedBytes > maxBytes) return tooLarge(maxBytes);
-    if (place.take(piece.length)) return undefined;
+    if (share.take(piece.length)) return undefined;
     return tryAgain(503, "too many large bodies are under way; nothing was kept");
   }
 
   /** Hands a piece on. If its reader is not ready for the next one, the source pauses until it is. */
   #handOn(piece: Buffer): void {
     try {
-      const waiting = this.#options.take(piece);
+      const waiting = this.#options.consume(piece);
       if (waiting === undefined) return;
       this.#source.pause();
       waiting.then(() => this.#source.resume(), this.#fail);

@@ -35,7 +35,7 @@ export class Connection {
   }
 
   /** Notes a request, until its answer is sent or the client is gone. */
-  take(req: IncomingMessage, res: ServerResponse): void {
+  note(req: IncomingMessage, res: ServerResponse): void {
     this.#unanswered += 1;
     this.#latest = req;
     res.once("close", () => {

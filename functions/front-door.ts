@@ -118,7 +118,7 @@ class Door {
     giveRequestId(req, res);
     const connection = this.#connectionOf(req.socket);
     const refused = refusal ?? this.#refusalOf(req, connection);
-    connection.take(req, res);
+    connection.note(req, res);
     try {
       if (refused) throw refused;
       await this.#served.handler(req, res);

@@ -28,16 +28,13 @@ export interface Options {
   inTurn?: (commit: () => Promise<void>) => Promise<void>;
 }
 
-/** One caller's items. */
-interface Part<Item> {
-  items: readonly Item[];
-  bytes: number;
-}
-
 /** Gives a commit its items, without those that are too late by now. Throws TooLate if none is left. */
 export type Take<Item> = () => Item[];
 
-interface Waiter<Item, Result> extends Part<Item> {
+/** A caller who waits, and its items. */
+interface Waiter<Item, Result> {
+  items: readonly Item[];
+  bytes: number;
   deadlineAtMs: number;
   resolve(answer: Answer<Result>): void;
   reject(error: unknown): void;

@@ -1,26 +1,26 @@
 /**
  * A bound on the memory that all requests under way take together. A small request needs no room, so that it is never refused
- * because of large ones; the number of requests bounds what small ones take. The rest of each request is taken from one room.
+ * because of large ones; the number of requests bounds what small ones take. What a request holds beyond that is its share of one room.
  */
 
 /** What one request may hold without room, in bytes. */
 const FREE_BYTES = 65_536;
 
-/** One request's place in the room. */
-export interface Place {
-  /** Takes room for more bytes. Returns false, and takes nothing, if there is none. */
+/** One request's share of the room. */
+export interface Share {
+  /** Takes room for more bytes. Returns false, and takes nothing, if there is not enough. */
   take(bytes: number): boolean;
   /** Gives everything back. May be repeated. */
-  leave(): void;
+  giveBack(): void;
 }
 
 /**
  * A room of so many bytes.
  *
  * @example
- * const place = room.enter();
- * if (!place.take(chunk.length)) refuse();
- * place.leave(); // when the request is answered
+ * const share = room.share();
+ * if (!share.take(piece.length)) refuse();
+ * share.giveBack(); // when the request is answered
  */
 export class Room {
   readonly #maxBytes: number;
@@ -30,8 +30,8 @@ export class Room {
     this.#maxBytes = maxBytes;
   }
 
-  /** Makes a place for one request, which holds nothing yet. */
-  enter(): Place {
+  /** Makes the share of one request, which holds nothing yet. */
+  share(): Share {
     let bytes = 0;
     let takenBytes = 0;
     return {
@@ -43,7 +43,7 @@ export class Room {
         this.#takenBytes += wanted;
         return true;
       },
-      leave: () => {
+      giveBack: () => {
         this.#takenBytes -= takenBytes;
         takenBytes = 0;
         bytes = 0;

@@ -257,9 +257,9 @@ const event2000 = (i: number) => ({ type: "t", payload: { i, text: "x".repeat(20
 
 /** Whether a room takes so many bytes now. */
 function hasRoom(room: Room, bytes: number): boolean {
-  const place = room.enter();
-  const has = place.take(bytes);
-  place.leave();
+  const share = room.share();
+  const has = share.take(bytes);
+  share.giveBack();
   return has;
 }
 

@@ -12,14 +12,14 @@ const listenersOf = (req: IncomingMessage) => EVENTS.map((event) => [event, req.
 /** Reads this body to its end; returns how many bytes came, or the status of the problem. */
 async function read(req: IncomingMessage, encoding: "identity" | "gzip", withinMs = 60_000) {
   const seen = { bytes: 0 };
-  const take = (piece: Buffer) => {
+  const consume = (piece: Buffer) => {
     if (piece.includes("bad")) throw Object.assign(new Error("its reader's own"), { status: "thrown" });
     seen.bytes += piece.length;
     return Promise.resolve();
   };
   const deadlineAtMs = performance.now() + withinMs;
-  const place = new Room(1_000_000).enter();
-  return readBody(req, { encoding, maxBytes: 100, deadlineAtMs, place, take }).then(
+  const share = new Room(1_000_000).share();
+  return readBody(req, { encoding, maxBytes: 100, deadlineAtMs, share, consume }).then(
     () => seen.bytes,
     (error: { status: unknown }) => error.status,
   );

@@ -45,10 +45,10 @@ async function open(handler: Handler, timeouts: Timeouts = {}) {
 /** Reads a body as the front door's handlers do. */
 async function bodyOf(req: IncomingMessage): Promise<Buffer> {
   const pieces: Buffer[] = [];
-  const take = (piece: Buffer) => void pieces.push(piece);
-  const place = new Room(1000).enter();
+  const consume = (piece: Buffer) => void pieces.push(piece);
+  const share = new Room(1000).share();
   const deadlineAtMs = performance.now() + 60_000;
-  await readBody(req, { encoding: "identity", maxBytes: 1000, deadlineAtMs, place, take });
+  await readBody(req, { encoding: "identity", maxBytes: 1000, deadlineAtMs, share, consume });
   return Buffer.concat(pieces);
 }
 
