@@ -111,12 +111,12 @@ function openPusher(config: Config, buffer: Buffer, log: Log) {
     bufferMaxBytes: config.bufferMaxBytes,
     moveOnAtDepth: config.flushThreshold * DEEP_THRESHOLDS,
     measure: buffer.measure,
-    now: monotonicMs,
+    monotonicMs,
     log,
   });
   return createPusher({
     buffer,
-    now: monotonicMs,
+    monotonicMs,
     partitionChoice,
     flush: openFlush(config, log),
     flushThreshold: config.flushThreshold,

@@ -23,8 +23,8 @@ export type Verdict =
   | "not-asked";
 
 interface Deps {
-  /** A clock that is never set back, in milliseconds. */
-  now: () => number;
+  /** A clock that is never set back. */
+  monotonicMs: () => number;
   log: Log;
   /** Reads the error of a run. A run that succeeds says "answered". */
   verdictOf(error: unknown): Verdict;
@@ -34,7 +34,7 @@ interface Deps {
  * Runs work while the server answers.
  *
  * @example
- * const breaker = new Breaker({ now: () => performance.now(), log, verdictOf: (error) => (error instanceof TimedOut ? "silent" : "answered") });
+ * const breaker = new Breaker({ monotonicMs: () => performance.now(), log, verdictOf: (error) => (error instanceof TimedOut ? "silent" : "answered") });
  * const reply = await breaker.run(() => redis.lpush(key, text)); // "open": nothing was run
  */
 export class Breaker {
@@ -67,7 +67,7 @@ export class Breaker {
   }
 
   #mayProbe(): boolean {
-    return !this.#isProbing && this.#deps.now() >= (this.#openUntilMs ?? 0);
+    return !this.#isProbing && this.#deps.monotonicMs() >= (this.#openUntilMs ?? 0);
   }
 
   #note(verdict: Verdict, isProbe: boolean): void {
@@ -78,14 +78,14 @@ export class Breaker {
 
   /** Counts a failure of now. Returns the number of failures in the window. */
   #countFailure(): number {
-    const now = this.#deps.now();
-    this.#failedAtMs = [...this.#failedAtMs.filter((at) => at > now - WINDOW_MS), now];
+    const nowMs = this.#deps.monotonicMs();
+    this.#failedAtMs = [...this.#failedAtMs.filter((at) => at > nowMs - WINDOW_MS), nowMs];
     return this.#failedAtMs.length;
   }
 
   #open(): void {
     const isNew = this.#openUntilMs === undefined;
-    this.#openUntilMs = this.#deps.now() + OPEN_MS;
+    this.#openUntilMs = this.#deps.monotonicMs() + OPEN_MS;
     if (isNew) this.#deps.log.warn("breaker.opened", { forSeconds: OPEN_MS / 1000 });
   }
 

@@ -21,13 +21,13 @@ export interface Work {
  * if (waiting) await waiting;
  */
 export class CpuTurns {
-  readonly #nowMs: () => number;
+  readonly #monotonicMs: () => number;
   readonly #waiting: { work: Work; resume: () => void }[] = [];
   #leftMs = TURN_MS;
   #isTurnEnding = false;
 
-  constructor(nowMs: () => number = () => performance.now()) {
-    this.#nowMs = nowMs;
+  constructor(monotonicMs: () => number = () => performance.now()) {
+    this.#monotonicMs = monotonicMs;
   }
 
   /** Runs the steps to their end: at once if the turn has time left for them, else over several turns. Throws their error. */
@@ -47,16 +47,16 @@ export class CpuTurns {
 
   /** Runs steps while the turn has time. Returns whether all are done. */
   #runSome(work: Work, steps: Iterator<unknown>): boolean {
-    const startedAtMs = this.#nowMs();
+    const startedAtMs = this.#monotonicMs();
     let spentMs = 0;
     try {
       for (;;) {
         if (steps.next().done) return true;
-        spentMs = this.#nowMs() - startedAtMs;
+        spentMs = this.#monotonicMs() - startedAtMs;
         if (spentMs >= this.#leftMs) return false;
       }
     } finally {
-      spentMs = this.#nowMs() - startedAtMs;
+      spentMs = this.#monotonicMs() - startedAtMs;
       work.spentMs += spentMs;
       this.#leftMs -= spentMs;
       this.#endTurn();

@@ -21,7 +21,8 @@ interface Deps {
   /** If a push leaves a partition at this depth or deeper, the next push goes to the next partition. */
   moveOnAtDepth: number;
   measure(partition: Partition): Promise<Measured>;
-  now: () => number;
+  /** A clock that is never set back. */
+  monotonicMs: () => number;
   log: Log;
   /** The partition with which this instance begins. Random, so that instances spread. @default random */
   first?: number;
@@ -96,7 +97,7 @@ export class PartitionChoice {
   refusedAll(stream: string): void {
     const state = this.#stateOf(stream);
     for (let index = 0; index < this.#deps.partitions; index++) state.full.add(index);
-    state.measureAtMs = this.#deps.now() + MEASURE_EVERY_MS;
+    state.measureAtMs = this.#deps.monotonicMs() + MEASURE_EVERY_MS;
     this.#logShedding(state, true);
   }
 
@@ -146,12 +147,12 @@ export class PartitionChoice {
   /** Measures the next partition in turn that is full or doubtful, if there is one and the last was long enough ago. */
   #measureIfDue(state: StreamState): Promise<void> | undefined {
     if (state.full.size + state.doubtful.size === 0) return undefined;
-    const now = this.#deps.now();
-    if (state.isMeasuring || now < state.measureAtMs) return undefined;
+    const nowMs = this.#deps.monotonicMs();
+    if (state.isMeasuring || nowMs < state.measureAtMs) return undefined;
     const isWanted = (index: number) => state.full.has(index) || state.doubtful.has(index);
     const index = this.#firstAfter(state.lastMeasured, isWanted);
     if (index === undefined) return undefined;
-    state.measureAtMs = now + MEASURE_EVERY_MS;
+    state.measureAtMs = nowMs + MEASURE_EVERY_MS;
     state.lastMeasured = index;
     return this.#measure(state, index);
   }

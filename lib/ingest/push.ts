@@ -44,8 +44,8 @@ interface Deps {
   partitionChoice: PartitionChoice;
   flush: Flush;
   flushThreshold: number;
-  /** The breaker's clock, in milliseconds. */
-  now: () => number;
+  /** A clock that is never set back. */
+  monotonicMs: () => number;
   log: Log;
 }
 
@@ -63,7 +63,7 @@ export type Pusher = ReturnType<typeof createPusher>;
 
 /** Makes the one way in which this instance pushes. */
 export function createPusher(deps: Deps) {
-  const breaker = new Breaker({ now: deps.now, log: deps.log, verdictOf });
+  const breaker = new Breaker({ monotonicMs: deps.monotonicMs, log: deps.log, verdictOf });
   const groups = new Map<string, GroupCommit<PushableEnvelope, Pushed>>();
 
   function groupOf(stream: string): GroupCommit<PushableEnvelope, Pushed> {

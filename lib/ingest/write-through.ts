@@ -44,15 +44,15 @@ interface Item {
 export function createWriteThrough(
   store: WritingStore,
   concurrency: number,
-  now: () => number = () => performance.now(),
+  monotonicMs: () => number = () => performance.now(),
 ) {
   const slots = new FairSlots(concurrency);
   const groups = new Map<string, GroupCommit<Item, Written>>();
 
   /** Senders wait: a group whose rows take too long to tell apart is given up, and they send it again. */
   async function write(stream: Stream, items: Item[]) {
-    const untilMs = now() + GROUP_TIMEOUT_MS;
-    const canContinue = async () => now() < untilMs;
+    const untilMs = monotonicMs() + GROUP_TIMEOUT_MS;
+    const canContinue = async () => monotonicMs() < untilMs;
     const rows = items.map(({ row }) => row);
     const written = await writeRows({ stream, store, rows, canContinue, isNaming: true });
     return { ...written, isBlocked: isBlockedBy(written.stopped) };

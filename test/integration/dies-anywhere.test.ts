@@ -116,7 +116,7 @@ describe("wherever an ingest instance dies", () => {
       bufferMaxBytes: 1_000_000,
       moveOnAtDepth: 1000,
       measure: buffer.measure,
-      now: Date.now,
+      monotonicMs: () => performance.now(),
       log,
     });
     const { push } = createPusher({
@@ -124,7 +124,7 @@ describe("wherever an ingest instance dies", () => {
       partitionChoice,
       flush: noFlush,
       flushThreshold: 100,
-      now: Date.now,
+      monotonicMs: () => performance.now(),
       log,
     });
     const admitting = new Admitting({

@@ -81,10 +81,11 @@ export async function serveIngest(world: World, overrides: Overrides = {}) {
   const store = overrides.store ?? world.storeWithin(config.insertTimeoutMs);
   const partitionChoice = new PartitionChoice({
     ...{ partitions: config.partitions, bufferMaxBytes: config.bufferMaxBytes },
-    ...{ moveOnAtDepth, measure: buffer.measure, now, log: world.log, first: 0 },
+    ...{ moveOnAtDepth, measure: buffer.measure, monotonicMs: now, log: world.log, first: 0 },
   });
   const pusher = createPusher({
-    ...{ buffer, partitionChoice, flush, flushThreshold: config.flushThreshold, now, log: world.log },
+    ...{ buffer, partitionChoice, flush, flushThreshold: config.flushThreshold, monotonicMs: now },
+    log: world.log,
   });
   const handler = createIngest({
     streams: world.streams,

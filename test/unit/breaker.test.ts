@@ -19,7 +19,7 @@ describe("the breaker", () => {
     const say = (event: string) => void said.push(event);
     const log: Log = { debug: say, info: say, warn: say, error: say };
     const verdictOf = (error: unknown) => (error as Ended).verdict;
-    const breaker = new Breaker({ now: () => nowMs, log, verdictOf });
+    const breaker = new Breaker({ monotonicMs: () => nowMs, log, verdictOf });
     /** Runs work that fails so, or that succeeds. Returns "ran" or "open". */
     const run = async (verdict?: Verdict): Promise<"ran" | "open"> => {
       const work = async () => {
@@ -137,7 +137,7 @@ describe("the breaker", () => {
       if (error instanceof TypeError) throw error;
       return "refusing";
     };
-    const breaker = new Breaker({ now: () => nowMs, log, verdictOf });
+    const breaker = new Breaker({ monotonicMs: () => nowMs, log, verdictOf });
     const failWith = (error: Error) => breaker.run(() => Promise.reject(error));
     await expect(failWith(new Error("no"))).rejects.toThrow("no");
     nowMs += 30_000;

@@ -23,7 +23,7 @@ function made(more: { partitions?: number; moveOnAtDepth?: number; first?: numbe
       const sizes = listOf(partition);
       return { depth: sizes.length, bytes: bytesOf(sizes) };
     },
-    now: () => nowMs,
+    monotonicMs: () => nowMs,
     log,
   });
   let failure: Error | undefined;
@@ -75,7 +75,7 @@ describe("where an instance pushes", () => {
     return Promise.all(
       Array.from({ length: 200 }, async () => {
         const partitionChoice = new PartitionChoice({
-          ...{ partitions: 4, bufferMaxBytes: 1000, moveOnAtDepth: 10, now: () => 0 },
+          ...{ partitions: 4, bufferMaxBytes: 1000, moveOnAtDepth: 10, monotonicMs: () => 0 },
           measure: async () => ({ depth: 0, bytes: 0 }),
           log: { debug() {}, info() {}, warn() {}, error() {} },
         });
