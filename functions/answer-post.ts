@@ -1,41 +1,32 @@
 /**
- * Answers `POST /v1/{stream}` once key and stream are known. Reads the body, admits its events as they come, gives them to
- * `accept`, and answers with the level that they reached: buffered or stored. What can be refused without the body is refused
- * before it is read.
+ * Answers `POST /v1/{stream}` once key and stream are known. Reads the head (post-head.ts) and the body (admit-body.ts), gives the
+ * events to `accept`, and answers with the level that they reached: buffered or stored. What can be refused without the body is
+ * refused before it is read.
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { TokenBuckets } from "../lib/access/token-bucket.ts";
 import type { ApiKey } from "../lib/config.ts";
-import type { CpuTurns, Work } from "../lib/flow/cpu-turns.ts";
 import { deadlineIn } from "../lib/flow/deadline.ts";
-import type { Room, Share } from "../lib/flow/room.ts";
+import type { Room } from "../lib/flow/room.ts";
 import { type Accepted, accept } from "../lib/ingest/accept.ts";
-import { type Admission, Admitting, type Rejected } from "../lib/ingest/admit.ts";
+import type { Admission, Rejected } from "../lib/ingest/admit.ts";
 import type { AnswerCounts } from "../lib/ingest/answer-counts.ts";
-import { type MediaType, mediaTypeOf } from "../lib/ingest/media-type.ts";
-import { BodyParser } from "../lib/ingest/parse-body.ts";
-import { BodySyntaxError, type RawEvent, TooMany } from "../lib/ingest/raw-event.ts";
-import type { Ack, Stream } from "../lib/schema/stream.ts";
-import { ackOf } from "./ack-of.ts";
+import type { Stream } from "../lib/schema/stream.ts";
+import { type AdmitBodyDeps, admitBody, type Post } from "./admit-body.ts";
 import { Problem, sendJson, tryAgain } from "./answer.ts";
-import { checkDeclaredLength, type Encoding, encodingOf, readBody } from "./body.ts";
+import { postHeadOf } from "./post-head.ts";
 import type { RequestUrl } from "./request-url.ts";
 
-export interface PostDeps {
+export interface PostDeps extends AdmitBodyDeps {
   accepting: Parameters<typeof accept>[0];
   /** Whether the stream's buffer is full: what would be pushed now would be shed. */
   isShedding(stream: string): Promise<boolean>;
   buckets: Pick<TokenBuckets, "take" | "waitSeconds">;
   counts: Pick<AnswerCounts, "add">;
-  /** The room of all bodies under way in this instance, and the turns in which they are looked at. */
+  /** The room of all bodies under way in this instance. */
   room: Room;
-  turns: CpuTurns;
-  now: () => number;
   /** How long a request may take until it is answered, in milliseconds. */
   answerWithinMs: number;
-  bodyMaxBytes: number;
-  eventMaxBytes: number;
-  eventsMax: number;
 }
 
 /** The size of a body that is read although the buffer is full, so that its answer has ids. */
@@ -52,53 +43,13 @@ export async function answerPost(
 ): Promise<void> {
   const share = deps.room.share();
   try {
-    const post = postOf(deps, req, query, key, stream, share);
+    const head = postHeadOf(req, query, stream, deps.bodyMaxBytes);
+    const post = { ...head, req, stream, key, share, deadlineAtMs: deadlineIn(deps.answerWithinMs) };
     const { request, accepting } = await startAccepting(deps, post);
     answer(deps, res, stream, request, await accepting);
   } finally {
     share.giveBack();
   }
-}
-
-/** A POST whose head is read, and its body not yet. */
-interface Post {
-  req: IncomingMessage;
-  stream: Stream;
-  key: ApiKey;
-  ack: Ack;
-  type: MediaType;
-  encoding: Encoding;
-  idempotencyKey: string | undefined;
-  share: Share;
-  deadlineAtMs: number;
-}
-
-/** Reads a POST's head. Throws a 415, 413 or 400. */
-function postOf(
-  deps: PostDeps,
-  req: IncomingMessage,
-  query: URLSearchParams,
-  key: ApiKey,
-  stream: Stream,
-  share: Share,
-): Post {
-  const encoding = encodingOf(req); // 415 for an encoding comes before 413 for a length
-  const type = mediaTypeOf(req.headers);
-  if (typeof type === "object") throw new Problem(415, type.problem);
-  checkDeclaredLength(req, deps.bodyMaxBytes);
-  const ack = ackOf(query) === "stored" ? "stored" : stream.ack;
-  const deadlineAtMs = deadlineIn(deps.answerWithinMs);
-  return {
-    req,
-    stream,
-    key,
-    ack,
-    type,
-    encoding,
-    idempotencyKey: idempotencyKeyOf(req),
-    share,
-    deadlineAtMs,
-  };
 }
 
 /** A request whose events are on their way. Holds everything that the answer needs, without the events' data. */
@@ -137,47 +88,6 @@ async function refuseUnread(deps: PostDeps, post: Post): Promise<void> {
   deps.counts.add(stream.name, { shed: count });
   if (admitted && count > 0) throw notAccepted("shed", admitted.admission);
   throw tryAgain(503, "the buffer is full; nothing was kept: send the same request again later");
-}
-
-/** Reads a body and admits its events as they come. */
-async function admitBody(
-  deps: PostDeps,
-  { req, stream, key, type, encoding, idempotencyKey, share, deadlineAtMs, ack }: Post,
-): Promise<{ admission: Admission; isBatch: boolean }> {
-  const { now, bodyMaxBytes, eventsMax, eventMaxBytes, turns } = deps;
-  const parser = new BodyParser({ stream, type, headers: req.headers, eventsMax, eventMaxBytes });
-  const admitting = new Admitting({
-    ...{ stream, keyName: key.name, idempotencyKey, eventMaxBytes },
-    receivedAt: new Date(now()).toISOString(),
-    isPacked: ack === "buffered",
-  });
-  const work: Work = { spentMs: 0 };
-  const admit = (events: Iterable<RawEvent>) => turns.run(work, stepsOf(events, admitting));
-  try {
-    const consume = (piece: Buffer) => admit(parser.parse(piece));
-    await readBody(req, { encoding, maxBytes: bodyMaxBytes, deadlineAtMs, share, consume });
-    await admit(parser.end());
-  } catch (error) {
-    if (error instanceof TooMany) throw new Problem(413, error.message);
-    throw error instanceof BodySyntaxError ? new Problem(400, error.message) : error;
-  }
-  return { admission: admitting.admission, isBatch: parser.isBatch };
-}
-
-/** One step for each event. */
-function* stepsOf(events: Iterable<RawEvent>, admitting: Admitting): Generator<void, void, undefined> {
-  for (const event of events) {
-    admitting.add(event);
-    yield;
-  }
-}
-
-function idempotencyKeyOf(req: IncomingMessage): string | undefined {
-  const key = req.headers["idempotency-key"];
-  if (key === undefined) return undefined;
-  if (typeof key !== "string" || key.trim() === "" || key.length > 255)
-    throw new Problem(400, "expected an Idempotency-Key of 1 to 255 characters");
-  return key.trim();
 }
 
 /** Throws if no event was admitted: a 413 if the body is a single event that is too large, otherwise a 422. */

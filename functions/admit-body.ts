@@ -1,0 +1,67 @@
+/** Reads a POST's body and admits its events as they come, in turns with the other bodies of this instance. */
+import type { IncomingMessage } from "node:http";
+import type { ApiKey } from "../lib/config.ts";
+import type { CpuTurns, Work } from "../lib/flow/cpu-turns.ts";
+import type { Share } from "../lib/flow/room.ts";
+import { type Admission, Admitting } from "../lib/ingest/admit.ts";
+import { BodyParser } from "../lib/ingest/parse-body.ts";
+import { BodySyntaxError, type RawEvent, TooMany } from "../lib/ingest/raw-event.ts";
+import type { Stream } from "../lib/schema/stream.ts";
+import { Problem } from "./answer.ts";
+import { readBody } from "./body.ts";
+import type { PostHead } from "./post-head.ts";
+
+export interface AdmitBodyDeps {
+  turns: CpuTurns;
+  now: () => number;
+  bodyMaxBytes: number;
+  eventMaxBytes: number;
+  eventsMax: number;
+}
+
+/** A POST whose head is read, and its body not yet. */
+export interface Post extends PostHead {
+  req: IncomingMessage;
+  stream: Stream;
+  key: ApiKey;
+  /** What it may hold of the instance's memory. */
+  share: Share;
+  deadlineAtMs: number;
+}
+
+export interface AdmittedBody {
+  admission: Admission;
+  /** Whether the body can hold several events, so that one may be rejected alone. */
+  isBatch: boolean;
+}
+
+/** Admits the events of a body. Throws a 400, 408, 413 or 503 if it can't be read to its end. */
+export async function admitBody(deps: AdmitBodyDeps, post: Post): Promise<AdmittedBody> {
+  const { now, bodyMaxBytes, eventsMax, eventMaxBytes, turns } = deps;
+  const { req, stream, key, type, encoding, ack, idempotencyKey, share, deadlineAtMs } = post;
+  const parser = new BodyParser({ stream, type, headers: req.headers, eventsMax, eventMaxBytes });
+  const admitting = new Admitting({
+    ...{ stream, keyName: key.name, idempotencyKey, eventMaxBytes },
+    receivedAt: new Date(now()).toISOString(),
+    isPacked: ack === "buffered",
+  });
+  const work: Work = { spentMs: 0 };
+  const admit = (events: Iterable<RawEvent>) => turns.run(work, stepsOf(events, admitting));
+  try {
+    const consume = (piece: Buffer) => admit(parser.parse(piece));
+    await readBody(req, { encoding, maxBytes: bodyMaxBytes, deadlineAtMs, share, consume });
+    await admit(parser.end());
+  } catch (error) {
+    if (error instanceof TooMany) throw new Problem(413, error.message);
+    throw error instanceof BodySyntaxError ? new Problem(400, error.message) : error;
+  }
+  return { admission: admitting.admission, isBatch: parser.isBatch };
+}
+
+/** One step for each event. */
+function* stepsOf(events: Iterable<RawEvent>, admitting: Admitting): Generator<void, void, undefined> {
+  for (const event of events) {
+    admitting.add(event);
+    yield;
+  }
+}

@@ -1,0 +1,37 @@
+/** Reads a POST's head: what its body is, and which answer its sender wants. So a bad head costs no look at the body. */
+import type { IncomingMessage } from "node:http";
+import { type MediaType, mediaTypeOf } from "../lib/ingest/media-type.ts";
+import type { Ack, Stream } from "../lib/schema/stream.ts";
+import { ackOf } from "./ack-of.ts";
+import { Problem } from "./answer.ts";
+import { checkDeclaredLength, type Encoding, encodingOf } from "./body.ts";
+
+export interface PostHead {
+  encoding: Encoding;
+  type: MediaType;
+  ack: Ack;
+  idempotencyKey: string | undefined;
+}
+
+/** Reads a POST's head. Throws a 415, a 413 or a 400, in this order. */
+export function postHeadOf(
+  req: IncomingMessage,
+  query: URLSearchParams,
+  stream: Stream,
+  bodyMaxBytes: number,
+): PostHead {
+  const encoding = encodingOf(req);
+  const type = mediaTypeOf(req.headers);
+  if (typeof type === "object") throw new Problem(415, type.problem);
+  checkDeclaredLength(req, bodyMaxBytes);
+  const ack = ackOf(query) === "stored" ? "stored" : stream.ack;
+  return { encoding, type, ack, idempotencyKey: idempotencyKeyOf(req) };
+}
+
+function idempotencyKeyOf(req: IncomingMessage): string | undefined {
+  const key = req.headers["idempotency-key"];
+  if (key === undefined) return undefined;
+  if (typeof key !== "string" || key.trim() === "" || key.length > 255)
+    throw new Problem(400, "expected an Idempotency-Key of 1 to 255 characters");
+  return key.trim();
+}
