@@ -130,7 +130,10 @@ const NOT_ACCEPTED = {
   unproven: "the database refuses some of it, and nothing proves that these events are at fault",
 };
 
-/** Says how to send a request again, so that nothing of it is stored twice. Ids that follow from the Idempotency-Key cannot be sent as `id`. */
+/**
+ * Says how to send a request again, so that nothing of it is stored twice. Ids that follow from the Idempotency-Key cannot be sent
+ * as `id`.
+ */
 function notAccepted(
   why: keyof typeof NOT_ACCEPTED,
   { resendIds, rejected }: Pick<Admission, "resendIds" | "rejected">,
@@ -166,8 +169,8 @@ function answer(
     ...(ack === "stored" && stream.ack === "buffered" ? { storedThrough: ids.length } : {}),
   });
   if (ids.length === 0) throw noneValid("Postgres refused every event", isBatch, all);
-  const there = duplicates.length > 0 ? { duplicates } : {};
-  const body = { accepted: ids.length, ids, ack, ...there, ...rejectedOf(all) };
+  const before = duplicates.length > 0 ? { duplicates } : {};
+  const body = { accepted: ids.length, ids, ack, ...before, ...rejectedOf(all) };
   sendJson(res, ack === "stored" ? 201 : 202, body);
 }
 

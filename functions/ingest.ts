@@ -1,6 +1,7 @@
 /**
  * The HTTP edge of ingest: `POST /v1/{stream}` (answer-post.ts), `GET /v1/{stream}/{id}` and `GET /v1/{stream}?id=A&id=B`
- * (answer-whereabouts.ts). It checks a request in the order that README names: path, method, key, stream, the key's right to the stream, and then the body.
+ * (answer-whereabouts.ts). It checks a request in the order that README names: path, method, key, stream, the key's right to the
+ * stream, and then the body.
  */
 import type { IncomingMessage } from "node:http";
 import { authenticate, mayUse } from "../lib/access/api-keys.ts";

@@ -1,4 +1,7 @@
-/** What is wrong with an origin in CORS_ORIGINS; undefined: nothing. A browser sends an origin in one form only, and it is compared as text. */
+/**
+ * Says what is wrong with an origin in CORS_ORIGINS; undefined: nothing. A browser sends an origin in one form only, and it is
+ * compared as text.
+ */
 export function problemOfOrigin(origin: string): string | undefined {
   if (origin === "*") return undefined;
   const expected = `expected an origin as browsers send it, such as https://app.example`;

@@ -10,6 +10,7 @@
 import type { Redis } from "@upstash/redis";
 import { BROKEN_NOTE, HELD_FIELDS, type HeldNote, parseHeldNote } from "./held-note.ts";
 import { readScript } from "./lua-scripts.ts";
+import { measurePending } from "./measure.ts";
 import { inspectPartitions, type PartitionStatus } from "./partition-status.ts";
 import { redisFailureOf } from "./redis-errors.ts";
 import {
@@ -35,9 +36,6 @@ export const PUSH_LIMITS = { maxCount: 5000, maxBytes: 4_000_000 };
  * backslash becomes two characters.
  */
 const CLAIM_MAX_BYTES = 5_000_000;
-
-/** Envelopes of each of the three runs by which a long list is measured. */
-const MEASURED_RUN = 64;
 
 /** Who claims, and how much. */
 export interface Claimant {
@@ -92,12 +90,6 @@ export class PushUnconfirmed extends Error {
 
 export type Buffer = ReturnType<typeof createBuffer>;
 
-/** How much waits in a partition's pending list. `bytes` is exact for a short list, else an estimate by a sample. */
-export interface Measured {
-  depth: number;
-  bytes: number;
-}
-
 /** What waits: the partitions that hold something, and the note of held letters. */
 export interface Work {
   busy: Partition[];
@@ -113,7 +105,6 @@ export function createBuffer(
   const claimScript = redis.createScript<unknown[]>(readScript("claim"));
   const handBackScript = redis.createScript<number>(readScript("hand-back"));
   const renewScript = redis.createScript<number>(readScript("renew"));
-  const measureScript = readScript("measure");
 
   const keysOf = (partition: Partition) => [...listKeys(partition), leaseKey(partition), claimKey(partition)];
 
@@ -212,15 +203,8 @@ export function createBuffer(
     };
   }
 
-  /** Measures what waits in pending. EVAL, and not a kept script: it is rare, so it would be sent again as often as not. */
-  async function measure(partition: Partition): Promise<Measured> {
-    const [depth, count, bytes] = await redis.eval<string[], [number, number, number]>(
-      measureScript,
-      [pendingKey(partition)],
-      [String(MEASURED_RUN)],
-    );
-    return { depth, bytes: count === 0 ? 0 : Math.round((depth * bytes) / count) };
-  }
+  /** See `measurePending`. */
+  const measure = (partition: Partition) => measurePending(redis, partition);
 
   /** Everything that `GET /status` says of the given partitions, in one round trip. */
   async function inspect(partitions: readonly Partition[]): Promise<PartitionStatus[]> {

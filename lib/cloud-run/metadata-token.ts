@@ -1,6 +1,7 @@
 /**
  * Gets access tokens of the function's own service account from Cloud Run's metadata server. A token is kept until a minute
- * before it expires, by a clock that is never set back (cloud.google.com/run/docs/container-contract, "Container instance metadata server").
+ * before it expires, by a clock that is never set back (cloud.google.com/run/docs/container-contract, "Container instance metadata
+ * server").
  */
 const URL_OF_TOKEN =
   "http://metadata.google.internal/computeMetadata/v1/instance/service-accounts/default/token";

@@ -1,6 +1,7 @@
 /**
- * Weak witnesses that one process remembers: when an insert that newly stored rows of a stream began. They tell that a table took rows
- * after a letter was set aside, though it may be at fault again (proof.ts). Moments are those of a clock that is never set back. What ingest or another process stored is not here.
+ * Weak witnesses that one process remembers: when an insert that newly stored rows of a stream began. They tell that a table took
+ * rows after a letter was set aside, though it may be at fault again (proof.ts). Moments are those of a clock that is never set
+ * back. Rows that ingest or another process stored are not known here.
  */
 export class Witnesses {
   readonly #storedSinceMs = new Map<string, number>();

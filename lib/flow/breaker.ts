@@ -34,7 +34,8 @@ interface Deps {
  * Runs work while the server answers.
  *
  * @example
- * const breaker = new Breaker({ monotonicMs: () => performance.now(), log, verdictOf: (error) => (error instanceof TimedOut ? "silent" : "answered") });
+ * const verdictOf = (error: unknown) => (error instanceof TimedOut ? "silent" : "answered");
+ * const breaker = new Breaker({ monotonicMs: () => performance.now(), log, verdictOf });
  * const reply = await breaker.run(() => redis.lpush(key, text)); // "open": nothing was run
  */
 export class Breaker {

@@ -9,7 +9,7 @@
  * estimate alone decides for long: while a partition is full, or only the estimate says that it is half full, this instance
  * measures one such partition a second, in turn, with one script. While another partition is free, no push waits for that.
  */
-import type { Measured } from "../buffer/buffer.ts";
+import type { Measured } from "../buffer/measure.ts";
 import { fieldsOfPartition, type Partition } from "../buffer/redis-keys.ts";
 import type { Log } from "../log.ts";
 import { StreamSizes } from "./stream-sizes.ts";

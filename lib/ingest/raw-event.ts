@@ -1,4 +1,4 @@
-/** One event as its client sent it. */
+/** What a parsed body hands to `admit.ts`: each event as its client sent it, or an error that ends the whole body. */
 import type { InputError } from "../schema/input-error.ts";
 
 /** One event as the client sent it, parsed but not yet checked. */
@@ -10,7 +10,10 @@ export interface RawEvent {
   value: unknown;
   /** Whether the text may hold an unsafe value, so that `findUnsafeValue` must look. */
   needsDeepCheck: boolean;
-  /** Why it cannot be accepted, whatever its stream is: an error in the form of a CloudEvent, a line that is not JSON. Its path is as sent. */
+  /**
+   * Why it cannot be accepted, whatever its stream is: an error in the form of a CloudEvent, a line that is not JSON. Its path is
+   * as sent.
+   */
   error?: InputError | undefined;
   /** Whether that error is its size. */
   isTooLarge?: boolean;

@@ -128,8 +128,9 @@ function selected({ field, column, keepsNull }: Field): SQL {
 const ABOUT_THE_EVENT = ["id", "receivedAt", "storedAt"];
 
 /**
- * The condition that a column's value differs, none if it is not compared. It compares texts: json and some other types have no equality, and box
- * has one that compares areas. Postgres computed a default of SQL at another time, so that one is not compared.
+ * Makes the condition that a column's value differs; none if the column is not compared. It compares texts: json and some other
+ * types have no equality, and box has one that compares areas. Postgres computed a default of SQL at another time, so that one is
+ * not compared.
  */
 function differing(field: Field): SQL[] {
   if (ABOUT_THE_EVENT.includes(field.field)) return [];

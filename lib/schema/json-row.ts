@@ -19,8 +19,9 @@ export function rowOfFields(
 }
 
 /**
- * Makes the row for one envelope, or says why it cannot, and whether that proves that the event is at fault. If the stream has no `toRow` and its recordset is plain, the data's
- * JSON text is reused and only id and receivedAt are added. That text is not parsed here; Postgres rejects invalid JSON.
+ * Makes the row for one envelope, or says why it cannot, and whether that proves that the event is at fault. If the stream has no
+ * `toRow` and its recordset is plain, the data's JSON text is reused and only id and receivedAt are added. That text is not parsed
+ * here; Postgres rejects invalid JSON.
  */
 export function rowOf(stream: Stream, envelope: Envelope): Row | { reason: string; isProven: boolean } {
   const { id, receivedAt, v, dataJson } = envelope;

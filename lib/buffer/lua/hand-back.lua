@@ -15,10 +15,11 @@
 -- not rise, however often and however long the database is away. While the claim bears the caller's token nobody
 -- else holds the lease, so deleting it takes nothing from anybody; a full Redis allows no other first write.
 --
--- `suspicions` rises if the last suspicion that was counted is SUSPECT_AGAIN_MS away (a clock may have been set back), because one outage breaks the connection
--- under several drain calls. At NARROW_AFTER_SUSPICIONS suspicions envelopes are handed out one at a time (claim.lua). An envelope that
--- was handed out alone then goes behind the others, and a suspicion that counts is added to its crashes alone. All of it
--- ends with the acknowledgement of the batch. A batch that is handed back already is not suspected a second time.
+-- `suspicions` rises if the last suspicion that was counted is SUSPECT_AGAIN_MS away, because one outage breaks the connection under
+-- several drain calls. (Away: before or after, because a clock may have been set back.) At NARROW_AFTER_SUSPICIONS suspicions
+-- envelopes are handed out one at a time (claim.lua). An envelope that was handed out alone then goes behind the others, and a
+-- suspicion that counts is added to its crashes alone. All of it ends with the acknowledgement of the batch. A batch that is handed
+-- back already is not suspected a second time.
 
 local claimed, lease, claim = KEYS[1], KEYS[2], KEYS[3]
 local token, sqlstate, reason, oneAtATime = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
