@@ -5,7 +5,8 @@ import type { CpuTurns, Work } from "../lib/flow/cpu-turns.ts";
 import type { Share } from "../lib/flow/room.ts";
 import { type Admission, Admitting } from "../lib/ingest/admit.ts";
 import { BodyParser } from "../lib/ingest/parse-body.ts";
-import { BodySyntaxError, type RawEvent, TooMany } from "../lib/ingest/raw-event.ts";
+import { BodySyntaxError, TooMany } from "../lib/ingest/raw-event.ts";
+import type { EventBytes } from "../lib/ingest/split-events.ts";
 import type { Stream } from "../lib/schema/stream.ts";
 import { Problem } from "./answer.ts";
 import { readBody } from "./body.ts";
@@ -46,9 +47,9 @@ export async function admitBody(deps: AdmitBodyDeps, post: Post): Promise<Admitt
     isPacked: ack === "buffered",
   });
   const work: Work = { spentMs: 0 };
-  const admit = (events: Iterable<RawEvent>) => turns.run(work, stepsOf(events, admitting));
+  const admit = (found: readonly EventBytes[]) => turns.run(work, stepsOf(found, parser, admitting));
   try {
-    const consume = (piece: Buffer) => admit(parser.parse(piece));
+    const consume = (piece: Buffer) => admit(parser.split(piece));
     await readBody(req, { encoding, maxBytes: bodyMaxBytes, deadlineAtMs, share, consume });
     await admit(parser.end());
   } catch (error) {
@@ -58,10 +59,14 @@ export async function admitBody(deps: AdmitBodyDeps, post: Post): Promise<Admitt
   return { admission: admitting.admission, isBatch: parser.isBatch };
 }
 
-/** One step for each event. */
-function* stepsOf(events: Iterable<RawEvent>, admitting: Admitting): Generator<void, void, undefined> {
-  for (const event of events) {
-    admitting.add(event);
+/** Parses and admits events, one in each step. */
+function* stepsOf(
+  found: readonly EventBytes[],
+  parser: BodyParser,
+  admitting: Admitting,
+): Generator<void, void, undefined> {
+  for (const event of found) {
+    admitting.add(parser.parse(event));
     yield;
   }
 }

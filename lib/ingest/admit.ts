@@ -53,8 +53,12 @@ interface Options {
 /** Admits or rejects the events of one request, one after the other. */
 export class Admitting {
   readonly admission: Admission = {
-    ...{ envelopes: [], indexes: [], resendIds: [] },
-    ...{ rejected: [], isTooLarge: false, threw: 0 },
+    envelopes: [],
+    indexes: [],
+    resendIds: [],
+    rejected: [],
+    isTooLarge: false,
+    threw: 0,
   };
   readonly #options: Options;
   readonly #idempotentId: ((json: string) => string) | undefined;
@@ -101,9 +105,13 @@ interface Rejection {
 const reject = (path: string, message: string): Rejection => ({ errors: [{ path, message }] });
 
 /** Rejects an event if its stream's own code (schema, mapping) throws an error on it: it is one event's, not its batch's. */
-function admitSafely(...given: Parameters<typeof admitOne>): Admitted | Rejection {
+function admitSafely(
+  options: Options,
+  event: RawEvent,
+  idempotentId: ((json: string) => string) | undefined,
+): Admitted | Rejection {
   try {
-    return admitOne(...given);
+    return admitOne(options, event, idempotentId);
   } catch (error) {
     return { errors: [errorOfStream(error)], threw: true };
   }

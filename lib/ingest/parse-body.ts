@@ -32,8 +32,12 @@ interface Options extends SplitLimits {
 }
 
 /**
- * Parses one body. Give it each piece in order, then call `end`. Both throw BodySyntaxError if the body does not have its media
- * type's syntax or holds no event, and TooMany if it holds too many.
+ * Parses one body. Give it each piece in order, then call `end`; parse each event that they find. All throw BodySyntaxError if the
+ * body does not have its media type's syntax or holds no event; the first two throw TooMany if it holds too many.
+ *
+ * @example
+ * for (const piece of pieces) for (const found of parser.split(piece)) admitting.add(parser.parse(found));
+ * for (const found of parser.end()) admitting.add(parser.parse(found));
  */
 export class BodyParser {
   readonly #options: Options;
@@ -50,19 +54,23 @@ export class BodyParser {
     return this.#splitter.isBatch;
   }
 
-  /** Yields the events that end in this piece. */
-  *parse(piece: Buffer): Generator<RawEvent, void, undefined> {
-    for (const found of this.#splitter.split(piece)) yield this.#eventOf(found);
+  /** Finds the events that end in this piece. */
+  split(piece: Buffer): EventBytes[] {
+    const found = this.#splitter.split(piece);
+    this.#isEmpty &&= found.length === 0;
+    return found;
   }
 
-  /** Yields what only the body's end ends. */
-  *end(): Generator<RawEvent, void, undefined> {
-    for (const found of this.#splitter.end()) yield this.#eventOf(found);
-    if (this.#isEmpty) throw new BodySyntaxError("expected at least one event, got none");
+  /** Finds what only the body's end ends. */
+  end(): EventBytes[] {
+    const found = this.#splitter.end();
+    if (this.#isEmpty && found.length === 0)
+      throw new BodySyntaxError("expected at least one event, got none");
+    return found;
   }
 
-  #eventOf(found: EventBytes): RawEvent {
-    this.#isEmpty = false;
+  /** Parses one event. */
+  parse(found: EventBytes): RawEvent {
     const event = this.#parsed(found);
     return this.#options.type === "ndjson" ? { ...event, line: found.line } : event;
   }
@@ -98,8 +106,9 @@ function parseJson(
   bytes: Buffer,
   depth: number,
 ): { value: unknown; needsDeepCheck: boolean } | { problem: string } {
-  if (!isUtf8(bytes)) return { problem: "expected UTF-8 text" };
   const text = bytes.toString();
+  // What is not UTF-8 becomes this character, which may also be meant.
+  if (text.includes("\ufffd") && !isUtf8(bytes)) return { problem: "expected UTF-8 text" };
   try {
     return {
       value: JSON.parse(text),

@@ -109,23 +109,26 @@ export class EventSplitter {
     return this.#framing === "lines" || this.#framing === "array";
   }
 
-  /** Yields each event that ends in this piece. Throws BodySyntaxError and TooMany. */
-  *split(piece: Buffer): Generator<EventBytes, void, undefined> {
-    if (this.#framing === "whole") return this.#keepWhole(piece);
-    for (let at = 0; at < piece.length; ) {
-      const start = this.#position === "in-event" ? at : this.#toEvent(piece, at);
-      const end = this.#toEndOfEvent(piece, start);
-      this.#keep(piece, start, end);
-      if (end < piece.length) yield this.#finish(piece[end] === CLOSE_ARRAY);
-      at = end + 1;
-    }
+  /** Finds each event that ends in this piece. Throws BodySyntaxError and TooMany. */
+  split(piece: Buffer): EventBytes[] {
+    const found: EventBytes[] = [];
+    if (this.#framing === "whole") this.#keepWhole(piece);
+    else
+      for (let at = 0; at < piece.length; ) {
+        const start = this.#position === "in-event" ? at : this.#toEvent(piece, at);
+        const end = this.#toEndOfEvent(piece, start);
+        this.#keep(piece, start, end);
+        if (end < piece.length) found.push(this.#finish(piece[end] === CLOSE_ARRAY));
+        at = end + 1;
+      }
+    return found;
   }
 
-  /** Yields the last event, which only the body's end ends. Throws BodySyntaxError if the body breaks off. */
-  *end(): Generator<EventBytes, void, undefined> {
+  /** Finds the last event, which only the body's end ends: one or none. Throws BodySyntaxError if the body breaks off. */
+  end(): EventBytes[] {
     if (this.#framing === "array" && this.#position !== "after-end")
       throw new BodySyntaxError(this.#position === "start" ? "expected an array" : "expected JSON");
-    if (this.#position === "in-event" || this.#framing === "whole") yield this.#finish(true);
+    return this.#position === "in-event" || this.#framing === "whole" ? [this.#finish(true)] : [];
   }
 
   /** Skips blanks and the array's own marks. Returns where the next event begins, or the piece's length. */
@@ -179,14 +182,18 @@ export class EventSplitter {
 
   /** Returns where the string's closing quote is, or where the line ends, or the piece's length. */
   #toEndOfString(piece: Buffer, from: number): number {
-    for (let at = from; at < piece.length; at++) {
+    const isLine = this.#framing === "lines";
+    let isEscaped = this.#isEscaped;
+    let at = from;
+    for (; at < piece.length; at++) {
       const byte = piece[at];
-      if (byte === NEWLINE && this.#framing === "lines") return at;
-      if (this.#isEscaped) this.#isEscaped = false;
-      else if (byte === BACKSLASH) this.#isEscaped = true;
-      else if (byte === QUOTE) return at;
+      if (byte === NEWLINE && isLine) break;
+      if (isEscaped) isEscaped = false;
+      else if (byte === QUOTE) break;
+      else if (byte === BACKSLASH) isEscaped = true;
     }
-    return piece.length;
+    this.#isEscaped = isEscaped;
+    return at;
   }
 
   /** Counts what is outside of strings. Returns where the next string begins, or where the event ends, or the piece's length. */
@@ -231,8 +238,8 @@ export class EventSplitter {
 
   /** Ends the event. */
   #finish(isLast: boolean): EventBytes {
-    const [first = Buffer.alloc(0), ...others] = this.#kept;
-    const bytes = others.length === 0 ? first : Buffer.concat(this.#kept);
+    const [first] = this.#kept;
+    const bytes = first && this.#kept.length === 1 ? first : Buffer.concat(this.#kept);
     this.#kept = [];
     this.#position = isLast && this.#framing !== "lines" ? "after-end" : "before-event";
     if (this.#framing === "lines") this.#line += 1;
@@ -244,7 +251,7 @@ export class EventSplitter {
 export function depthOf(json: Uint8Array): number {
   const splitter = new EventSplitter("one", { eventsMax: 1, eventMaxBytes: Number.POSITIVE_INFINITY });
   const bytes = Buffer.from(json.buffer, json.byteOffset, json.length);
-  for (const _ of splitter.split(bytes)); // nothing ends before the text does
+  splitter.split(bytes); // nothing ends before the text does
   const [event] = splitter.end();
   return event?.depth ?? 0;
 }

@@ -30,7 +30,7 @@ export function readRfc3339(text: string): Instant | string {
   if (text.length > CHARACTERS_MAX) return `expected at most ${CHARACTERS_MAX} characters`;
   if (!ISO.test(text) || !SECONDS_AND_OFFSET.test(text))
     return "expected an RFC 3339 date-time such as 2026-11-21T09:30:00Z";
-  return twoDigits(text, 11) === 24 ? NO_TIME : readParts(text, true);
+  return twoDigits(text, 11) === 24 ? NO_TIME : readOnce(text, true);
 }
 
 /**
@@ -38,8 +38,21 @@ export function readRfc3339(text: string): Instant | string {
  * Postgres decides. A column without a time zone ignores the offset, if there is such an offset.
  */
 export function errorOfTime(text: string, hasZone: boolean): string | undefined {
-  const read = ISO.test(text) ? readParts(text, hasZone) : undefined;
+  if (!isLast(text, hasZone) && !ISO.test(text)) return undefined;
+  const read = readOnce(text, hasZone);
   return typeof read === "string" ? read : undefined;
+}
+
+/** The last text that was read: an event's schema and its column read the same one. */
+let last: { text: string; hasZone: boolean; read: Instant | string } | undefined;
+
+const isLast = (text: string, hasZone: boolean) => last?.text === text && last.hasZone === hasZone;
+
+function readOnce(text: string, hasZone: boolean): Instant | string {
+  if (last !== undefined && isLast(text, hasZone)) return last.read;
+  const read = readParts(text, hasZone);
+  last = { text, hasZone, read };
+  return read;
 }
 
 /** Reads a text of the form ISO, each part at its place. */

@@ -20,8 +20,8 @@ function parse(
   const bytes = Buffer.from(body);
   const parsed: RawEvent[] = [];
   for (let at = 0; at < bytes.length; at += pieceBytes)
-    parsed.push(...parser.parse(bytes.subarray(at, at + pieceBytes)));
-  parsed.push(...parser.end());
+    parsed.push(...parser.split(bytes.subarray(at, at + pieceBytes)).map((found) => parser.parse(found)));
+  parsed.push(...parser.end().map((found) => parser.parse(found)));
   return { events: parsed, isBatch: parser.isBatch };
 }
 
