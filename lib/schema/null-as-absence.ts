@@ -68,6 +68,8 @@ function takesNull(schema: z.core.$ZodTypes): boolean {
   const within = (inner: Schema) => takesNull(inner as z.core.$ZodTypes);
   if ("coerce" in def && def.coerce) return false;
   if (def.type === "pipe" && !isTransform(def.in)) return within(def.in);
+  if (def.type === "union") return def.options.some(within);
+  if (def.type === "lazy") return within((schema as z.core.$ZodLazy)._zod.innerType);
   if (def.type !== "nullable" && "innerType" in def) return within(def.innerType);
   try {
     return accepts(schema, null);
@@ -133,18 +135,28 @@ function itemsDropper(schemaOf: (i: number) => Schema | undefined, drop: Drop): 
   };
 }
 
-/** An option is known by its literals (`kind: "circle"`). Else it is the first that accepts what is left of the value. */
+/**
+ * An option is known by its literals (`kind: "circle"`), unless no option has those of the value: a kind may be absent, too. Else it is
+ * the first that accepts what is left of the value. Each option reads the whole value, so it is read once: it may hold a union, too.
+ */
 function unionDropper({ options }: z.core.$ZodUnionDef, drop: Drop): Dropper {
   const all = options.map((option) => ({ option, literals: Object.entries(option._zod.propValues ?? {}) }));
-  return (value) => {
-    const left = all
-      .filter(({ literals }) =>
-        literals.every(([key, allowed]) => allowed.has((value as Fields)[key] as string)),
-      )
-      .map(({ option }) => ({ option, less: drop(option, value) }));
+  const lessOf = new WeakMap<object, unknown>();
+  const less = (value: object): unknown => {
+    const known = all.filter(({ literals }) =>
+      literals.every(([key, allowed]) => allowed.has((value as Fields)[key] as string)),
+    );
+    const left = (known.length === 0 ? all : known).map(({ option }) => ({
+      option,
+      less: drop(option, value),
+    }));
     if (left.length === 1) return left[0]?.less;
-    if (left.every(({ less }) => less === value)) return value;
-    return left.find(({ option, less }) => accepts(option, less))?.less ?? value;
+    if (left.every((one) => one.less === value)) return value;
+    return left.find((one) => accepts(one.option, one.less))?.less ?? value;
+  };
+  return (value) => {
+    if (!lessOf.has(value)) lessOf.set(value, less(value));
+    return lessOf.get(value);
   };
 }
 

@@ -2,6 +2,7 @@
 import { jsonb, pgTable } from "drizzle-orm/pg-core";
 import { describe, expect, test } from "vitest";
 import { z } from "zod";
+import { nullDropper } from "../../lib/schema/null-as-absence.ts";
 import { defineStream, eventColumns, json, type Stream } from "../../lib/schema/stream.ts";
 
 const table = pgTable("samples", { ...eventColumns(), value: jsonb("value") });
@@ -29,6 +30,11 @@ const shape = z.discriminatedUnion("kind", [
   z.strictObject({ kind: z.literal("circle"), radius: z.number(), label: z.string().optional() }),
   z.strictObject({ kind: z.literal("line"), label: z.string().nullable(), width: z.number().optional() }),
 ]);
+/** The kind may be absent in its first option. */
+const defaulted = [
+  z.strictObject({ kind: z.literal("circle").optional(), speed }),
+  z.strictObject({ kind: z.literal("line"), speed }),
+] as const;
 const contact = z.union([
   z.strictObject({ email: z.email(), note: z.string().optional() }),
   z.strictObject({ phone: z.string(), note: z.string().optional(), label: z.string().nullable() }),
@@ -111,6 +117,37 @@ describe("null is left out of", () => {
       streamOf(contact),
       { phone: "1", note: null, label: null },
       { phone: "1", label: null },
+    ],
+    ["a kind that may be absent", streamOf(z.union(defaulted)), { kind: null, speed: null }, {}],
+    [
+      "a kind that may be absent, in a discriminated union",
+      streamOf(z.discriminatedUnion("kind", defaulted)),
+      { kind: null, speed: null },
+      {},
+    ],
+    [
+      "an option whose kind is caught",
+      streamOf(z.union([z.strictObject({ kind: z.literal("circle").catch("circle"), speed }), shape])),
+      { kind: "square", speed: null },
+      { kind: "circle" },
+    ],
+    [
+      "a coerced option of a union: it is not 0",
+      object({ n: z.union([z.coerce.number(), z.string()]).optional() }),
+      { n: null },
+      {},
+    ],
+    [
+      "a coerced lazy field: it is not 0",
+      object({ n: z.lazy(() => z.coerce.number()).optional() }),
+      { n: null },
+      {},
+    ],
+    [
+      "a coerced side of an intersection",
+      object({ n: z.intersection(z.coerce.number(), z.number()).optional() }),
+      { n: null },
+      {},
     ],
     [
       "both sides of an intersection",
@@ -222,4 +259,30 @@ test("an event without null is not copied", () => {
     true,
   );
   expect(seen).toContain(sent.any);
+});
+
+test("what stands within unions is read once, not twice as often at each level", () => {
+  const kid = z.union([
+    z.strictObject({
+      get kid() {
+        return kid.optional();
+      },
+      a: z.int().optional(),
+    }),
+    z.strictObject({
+      get kid() {
+        return kid.optional();
+      },
+      b: z.int().optional(),
+    }),
+  ]) as z.ZodType;
+  let reads = 0;
+  const get = (own: object, key: string | symbol) => {
+    reads += 1;
+    return Reflect.get(own, key);
+  };
+  let sent: object = new Proxy({ a: 1 }, { get });
+  for (let level = 0; level < 20; level++) sent = { kid: sent };
+  expect(nullDropper(kid)(sent)).toBe(sent);
+  expect(reads).toBeLessThan(20);
 });
