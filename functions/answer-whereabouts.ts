@@ -1,10 +1,12 @@
 /**
  * Answers where events are: `GET /v1/{stream}/{id}`, and `GET /v1/{stream}?id=A&id=B` for up to 100 at once. Only Postgres is
- * asked, so an event that is still buffered is "unknown". Each id costs its key a token, as an event does.
+ * asked, so an event that is still buffered is "unknown". Each id costs its key a token, as an event does. With `?source=S` the ids
+ * are those of CloudEvents.
  */
 import type { ServerResponse } from "node:http";
 import type { TokenBuckets } from "../lib/access/token-bucket.ts";
 import type { ApiKey } from "../lib/config.ts";
+import { cloudEventRawId } from "../lib/ingest/cloud-event.ts";
 import { type LookUp, LookUpUnavailable } from "../lib/ingest/look-up.ts";
 import { findUnsafeValue } from "../lib/ingest/unsafe-json.ts";
 import { candidateIds, RAW_ID_MAX } from "../lib/schema/event-ids.ts";
@@ -32,9 +34,11 @@ export async function answerWhereabouts(
   key: ApiKey,
   stream: Stream,
   rawId: string,
+  query: URLSearchParams,
 ): Promise<void> {
+  const source = sourceOf(query);
   takeTokens(deps, key, 1);
-  const candidates = candidatesOf(stream, key, rawId);
+  const candidates = candidatesOf(stream, key, rawId, source);
   if (candidates.length === 0) throw new Problem(404, "no event can have this id");
   const where = whereIn(await find(deps, stream, candidates), candidates, rawId);
   if (where.status !== "unknown") sendJson(res, 200, where);
@@ -52,8 +56,9 @@ export async function answerWhereaboutsOfMany(
   const rawIds = query.getAll("id");
   if (rawIds.length === 0 || rawIds.length > IDS_MAX)
     throw new Problem(400, `expected 1 to ${IDS_MAX} ids as ?id=A&id=B, got ${rawIds.length}`);
+  const source = sourceOf(query);
   takeTokens(deps, key, rawIds.length);
-  const asked = rawIds.map((rawId) => ({ rawId, candidates: candidatesOf(stream, key, rawId) }));
+  const asked = rawIds.map((rawId) => ({ rawId, candidates: candidatesOf(stream, key, rawId, source) }));
   const found = await find(
     deps,
     stream,
@@ -68,9 +73,18 @@ function takeTokens({ buckets }: WhereaboutsDeps, key: ApiKey, count: number): v
   if (waitSeconds > 0) throw tryAgain(429, "this key asks for more than it may", {}, waitSeconds);
 }
 
+/** The source of the CloudEvents that are asked for; undefined: no CloudEvents. Throws a 400 for more than one. */
+function sourceOf(query: URLSearchParams): string | undefined {
+  const [source, ...others] = query.getAll("source");
+  if (others.length > 0) throw new Problem(400, `expected one source, got ${others.length + 1}`);
+  return source;
+}
+
 /** Returns the row ids under which the event may be; none if no event can have this id. */
-function candidatesOf(stream: Stream, key: ApiKey, rawId: string): string[] {
-  if (rawId === "" || rawId.length > RAW_ID_MAX || findUnsafeValue(rawId)) return [];
+function candidatesOf(stream: Stream, key: ApiKey, rawId: string, source: string | undefined): string[] {
+  if (rawId === "" || source === "") return [];
+  if (source !== undefined) return candidateIds(stream.name, key.name, cloudEventRawId(source, rawId));
+  if (rawId.length > RAW_ID_MAX || findUnsafeValue(rawId)) return [];
   return candidateIds(stream.name, key.name, rawId);
 }
 

@@ -6,7 +6,6 @@
 import type { IncomingMessage } from "node:http";
 import { authenticate, mayUse } from "../lib/access/api-keys.ts";
 import type { ApiKey } from "../lib/config.ts";
-import { cloudEventRawId } from "../lib/ingest/cloud-event.ts";
 import type { Registry } from "../lib/schema/registry.ts";
 import type { Stream } from "../lib/schema/stream.ts";
 import { Problem } from "./answer.ts";
@@ -43,7 +42,7 @@ export function createIngest(deps: IngestDeps): Handler {
     const stream = streamOf(deps.streams, key, name, isPost);
     if (isPost) await answerPost(deps, req, res, url, key, stream);
     else if (rawId === undefined) await answerWhereaboutsOfMany(deps, res, key, stream, url.query);
-    else await answerWhereabouts(deps, res, key, stream, rawIdOf(rawId, url.query.get("source")));
+    else await answerWhereabouts(deps, res, key, stream, rawId, url.query);
   };
 }
 
@@ -65,7 +64,3 @@ function streamOf(streams: Registry, key: ApiKey, name: string, isPost: boolean)
   if (!mayUse(key, stream.name)) throw new Problem(403, `this key may not use the stream ${stream.name}`);
   return stream;
 }
-
-/** An id and a source are a CloudEvent's. */
-const rawIdOf = (id: string, source: string | null): string =>
-  source === null ? id : cloudEventRawId(source, id);

@@ -558,6 +558,42 @@ describe("GET finds an event by its CloudEvents id and source", () => {
     await expectConserved(world, "events", body.ids);
   });
 
+  test.each([
+    ["id", "i".repeat(513), "/shop"],
+    ["source", "e-1", `/${"s".repeat(600)}`],
+    ["pair, in letters that JSON escapes", "\u0001".repeat(60), "\u0002".repeat(60)],
+  ])("a long %s", async (_, id, source) => {
+    const { body } = await postStructured("events", { ...ATTRIBUTES, id, source });
+    await drain(world.supervisor(), {});
+    expect((await find(id, source)).body).toEqual({ id: body.ids[0], status: "stored" });
+    await expectConserved(world, "events", body.ids);
+  });
+
+  test("several of one source at once", async () => {
+    const events = ["a", "b"].map((id) => ({ ...ATTRIBUTES, id }));
+    const { body } = await ingest.postRaw("events", BATCH, JSON.stringify(events));
+    await drain(world.supervisor(), {});
+    const { body: found } = await ingest.send("/v1/events?id=a&id=c&id=b&source=%2Fshop", {
+      headers: { authorization: `Bearer ${KEY}` },
+    });
+    const stored = (id: string) => ({ id, status: "stored" });
+    expect(found.events).toEqual([
+      stored(body.ids[0]),
+      { id: expect.any(String), status: "unknown" },
+      stored(body.ids[1]),
+    ]);
+    await expectConserved(world, "events", body.ids);
+  });
+
+  test("an empty id or source is no CloudEvent's, and two sources are not understood", async () => {
+    const ask = (path: string) =>
+      ingest.send(`/v1/events${path}`, { headers: { authorization: `Bearer ${KEY}` } });
+    expect((await ask("/a?source=")).status).toBe(404);
+    expect((await ask("?id=&source=%2Fshop")).body).toEqual({ events: [{ id: "", status: "unknown" }] });
+    for (const path of ["/a?source=x&source=y", "?id=a&source=x&source=y"])
+      expect((await ask(path)).status).toBe(400);
+  });
+
   test("a UUID is an id by itself", async () => {
     const id = "0190b3c4-aaaa-7bbb-8ccc-000000000001";
     const { body } = await postStructured("events", { ...ATTRIBUTES, id });
