@@ -81,7 +81,7 @@ function dataOf(event: Record<string, unknown>, needsDeepCheck: boolean): Data {
   // The JSON format assumes nothing of bytes without a media type, though of `data` it does.
   if (typeof datacontenttype !== "string" || datacontenttype === "") return bytesAsText(bytes, undefined);
   const read = dataOfBytes(bytes, datacontenttype);
-  return "refusal" in read ? read : { ...read, needsDeepCheck: needsDeepCheck || read.needsDeepCheck };
+  return "refusal" in read ? read : { ...read, needsDeepCheck: true }; // the body's depth is not that of these data
 }
 
 /** Turns a CloudEvent, whose attributes are checked, into an event of its stream. */

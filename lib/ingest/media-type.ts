@@ -32,9 +32,9 @@ export function contentTypeOf(header: string | string[] | undefined): ContentTyp
   return { type, charset };
 }
 
-/** Whether text of this charset is UTF-8, which is also the default. */
+/** Whether text of this charset is UTF-8, which is also the default. ASCII is a part of it. */
 export const isUtf8 = (charset: string | undefined): boolean =>
-  charset === undefined || /^"?utf-?8"?$/.test(charset);
+  charset === undefined || /^"?(?:utf-?8|(?:us-)?ascii)"?$/.test(charset);
 
 /** Whether a media type is JSON (RFC 6839). A CloudEvent's data without a media type are JSON, too. */
 export const isJson = (type: string): boolean => type === "" || /^[^/]+\/(?:[^/]+\+)?json$/.test(type);

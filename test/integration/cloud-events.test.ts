@@ -414,6 +414,7 @@ describe("data that are not JSON", () => {
     ["text/plain", Buffer.from("Grüße"), "Grüße"],
     ["text/plain; charset=utf-8", Buffer.from("\ufeffGrüße"), "\ufeffGrüße"],
     ["text/plain; charset=iso-8859-1", bytes, asText("text/plain; charset=iso-8859-1")],
+    ["text/plain; charset=us-ascii", Buffer.from("a"), "a"],
     ["text/csv", bytes, asText("text/csv")],
     ["application/x-www-form-urlencoded", Buffer.from("a=1&b=%20"), "a=1&b=%20"],
     ["text/json", Buffer.from(`{"a":1}`), { a: 1 }],
@@ -483,6 +484,22 @@ describe("data that are not JSON", () => {
     const data_base64 = Buffer.from(String.raw`{"a":"\u0000"}`).toString("base64");
     const event = { ...ATTRIBUTES, datacontenttype: "application/json", data_base64 };
     expect(errorsOf(await postStructured("events", event))).toEqual(["data.a"]);
+  });
+
+  test("data are nested as deep in each mode, and no deeper than in the row that is made of them", async () => {
+    for (const [depth, status] of [
+      [63, 202],
+      [64, 422],
+    ] as const) {
+      const json = "[".repeat(depth) + "]".repeat(depth);
+      const data_base64 = Buffer.from(json).toString("base64");
+      for (const answer of [
+        await postStructured("events", { ...ATTRIBUTES, data: JSON.parse(json) }),
+        await postStructured("events", { ...ATTRIBUTES, datacontenttype: "application/json", data_base64 }),
+        await postBinary("events", "application/json", json),
+      ])
+        expect(answer.status).toBe(status);
+    }
   });
 
   test("a stream whose events are the data says that it takes JSON only", async () => {
