@@ -18,8 +18,8 @@ export interface ReadData {
   isBytes?: boolean;
 }
 
-/** Data, or why they are refused. */
-export type Data = ReadData | { refusal: string };
+/** Data, or why they are refused: they are not what their media type promises, or they are nested too deep. */
+export type Data = ReadData | { refusal: string; isTooDeep?: boolean };
 
 /** Holds bytes under the names that CloudEvents' JSON format gives them. */
 export const bytesAsText = (bytes: Uint8Array, datacontenttype: string | undefined): ReadData => ({
@@ -59,7 +59,8 @@ function dataOfJson(bytes: Uint8Array): Data {
   if (bytes.length === 0) return { value: undefined, needsDeepCheck: false };
   const text = decode(json, bytes);
   if (text === undefined) return { refusal: "expected UTF-8 text" };
-  if (depthOf(bytes) > NESTING_MAX) return { refusal: `nested deeper than ${NESTING_MAX} levels` };
+  if (depthOf(bytes) > NESTING_MAX)
+    return { refusal: `nested deeper than ${NESTING_MAX} levels`, isTooDeep: true };
   try {
     return { value: JSON.parse(text), needsDeepCheck: hasUnsafeMarks(text) };
   } catch {

@@ -23,7 +23,10 @@ export const cloudEventRawId = (source: string, id: string): string =>
 export function binaryCloudEvent(stream: Stream, headers: Headers, body: Uint8Array): RawEvent {
   const datacontenttype = String(headers["content-type"] ?? "") || undefined;
   const data = dataOfBytes(body, datacontenttype);
-  if ("refusal" in data) throw new BodySyntaxError(data.refusal);
+  if ("refusal" in data) {
+    if (data.isTooDeep) return refusedEvent({ path: "data", message: data.refusal });
+    throw new BodySyntaxError(data.refusal);
+  }
   const read = attributesOf(headers);
   const error = "error" in read ? read.error : errorOfAttributes(read.attributes);
   if ("error" in read || error) return refusedEvent(error);

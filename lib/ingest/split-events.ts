@@ -66,8 +66,8 @@ const ENDS_NOTHING = table();
 
 const isBlank = (byte: number) => KINDS[byte] === BLANK;
 
-/** The bytes EF BB BF, with which some senders begin a text. */
-const isByteOrderMark = (byte: number) => byte === 0xef || byte === 0xbb || byte === 0xbf;
+/** Some senders begin a text with these bytes. */
+const BYTE_ORDER_MARK = Buffer.from([0xef, 0xbb, 0xbf]);
 
 /** Where in the body the next byte is. */
 type Position = "start" | "before-event" | "in-event" | "after-end";
@@ -84,6 +84,8 @@ export class EventSplitter {
   readonly #limits: SplitLimits;
   #framing: Framing;
   #position: Position = "start";
+  /** Bytes of the byte order mark that have come; all, once it is known that there is none. */
+  #markBytes = 0;
   #events = 0;
   #line = 1;
   #startLine = 0;
@@ -114,7 +116,7 @@ export class EventSplitter {
     const found: EventBytes[] = [];
     if (this.#framing === "whole") this.#keepWhole(piece);
     else
-      for (let at = 0; at < piece.length; ) {
+      for (let at = this.#pastByteOrderMark(piece); at < piece.length; ) {
         const start = this.#position === "in-event" ? at : this.#toEvent(piece, at);
         const end = this.#toEndOfEvent(piece, start);
         this.#keep(piece, start, end);
@@ -131,12 +133,25 @@ export class EventSplitter {
     return this.#position === "in-event" || this.#framing === "whole" ? [this.#finish(true)] : [];
   }
 
+  /** Passes over a byte order mark, which may come in pieces. Returns where it ends. */
+  #pastByteOrderMark(piece: Buffer): number {
+    let at = 0;
+    while (this.#markBytes < BYTE_ORDER_MARK.length && at < piece.length) {
+      if (piece[at] === BYTE_ORDER_MARK[this.#markBytes]) {
+        this.#markBytes += 1;
+        at += 1;
+      } else if (this.#markBytes === 0) this.#markBytes = BYTE_ORDER_MARK.length;
+      else throw new BodySyntaxError("expected UTF-8 text");
+    }
+    return at;
+  }
+
   /** Skips blanks and the array's own marks. Returns where the next event begins, or the piece's length. */
   #toEvent(piece: Buffer, from: number): number {
     for (let at = from; at < piece.length; at++) {
       const byte = piece[at] as number;
       if (byte === NEWLINE) this.#line += 1;
-      if (isBlank(byte) || (this.#position === "start" && isByteOrderMark(byte))) continue;
+      if (isBlank(byte)) continue;
       if (this.#position === "after-end") throw new BodySyntaxError("expected JSON");
       if (this.#position === "start" && this.#begin(byte)) continue;
       if (byte === CLOSE_ARRAY && this.#framing === "array" && this.#events === 0) {

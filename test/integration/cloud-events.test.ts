@@ -502,6 +502,13 @@ describe("data that are not JSON", () => {
     }
   });
 
+  test("data in binary mode that are nested too deep are refused by their name", async () => {
+    const [most, tooMuch] = [62, 65].map((levels) => `${"[".repeat(levels)}${"]".repeat(levels)}`);
+    expect((await postBinary("received", "application/json", most ?? "")).status).toBe(202);
+    const refused = await postBinary("received", "application/json", tooMuch ?? "");
+    expect([refused.status, ...errorsOf(refused)]).toEqual([422, "data"]);
+  });
+
   test("a stream whose events are the data says that it takes JSON only", async () => {
     const octets = { ...ATTRIBUTES, datacontenttype: "application/octet-stream", data_base64: "AA==" };
     for (const answer of [

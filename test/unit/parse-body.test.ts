@@ -97,8 +97,32 @@ describe("JSON", () => {
     expect(parse("json", `[{"a":1}]`).isBatch).toBe(true);
   });
 
-  test("a byte order mark before it is passed over", () => {
-    expect(values(parse("json", `\ufeff{"a":1}`))).toEqual([{ a: 1 }]);
+  test.each([1, 2, 3, 4, 100])(
+    "a byte order mark before it is passed over, in pieces of %i bytes",
+    (pieceBytes) => {
+      expect(values(parse("json", `\ufeff{"a":1}`, { pieceBytes }))).toEqual([{ a: 1 }]);
+      expect(values(parse("json", `\ufeff [{"a":1}]`, { pieceBytes }))).toEqual([{ a: 1 }]);
+      expect(values(parse("ndjson", `\ufeff{"a":1}\n2`, { pieceBytes }))).toEqual([{ a: 1 }, 2]);
+      expect(values(parse("cloudevent-batch", "\ufeff[1]", { pieceBytes }))).toHaveLength(1);
+    },
+  );
+
+  test.each([
+    ...[
+      "ef 7b7d",
+      "efbb 7b7d",
+      "bf 7b7d",
+      "bbbf 7b7d",
+      "efbbbf efbbbf 7b7d",
+      "20 efbbbf 7b7d",
+      "efefbbbf 7b7d",
+    ],
+    ...["ef", "efbb", "efbbbf", "efbb 5b7b7d5d", "20 5b efbbbf 7b7d 5d"],
+  ])("%s is no byte order mark, or not where one may be", (hex) => {
+    const body = Buffer.from(hex.replaceAll(" ", ""), "hex");
+    for (const pieceBytes of [1, 2, 100])
+      for (const type of ["json", "cloudevent", "cloudevent-batch"] as const)
+        expect(() => parse(type, body, { pieceBytes })).toThrow(BodySyntaxError);
   });
 
   test.each(["", " ", "{", "[]", "1", `"a"`, "null", "true", "{}x", "[1,]", "NaN"])("%j is no body", (body) =>
