@@ -1,11 +1,13 @@
 /**
  * Shares one thread among long pieces of work, so that none of them stalls it. Work is cut into steps. All steps together get a
  * few milliseconds in each turn of the event loop; what is left waits for the next turn, and the work that has used the least
- * time goes first (least attained service). So many large requests slow one another down, and a small one passes them.
+ * time goes first (least attained service). So many large requests slow one another down, and a small one passes them. In each
+ * fourth turn the one that has waited longest goes first, so that no stream of small ones keeps a large one out.
  */
 
 /** The time for steps in one turn of the event loop, in milliseconds. One step may take longer. */
 const TURN_MS = 5;
+const OLDEST_FIRST_EVERY = 4;
 
 /** One piece of work, as the turns know it: what it has used so far, in milliseconds. */
 export interface Work {
@@ -24,6 +26,7 @@ export class CpuTurns {
   readonly #monotonicMs: () => number;
   readonly #waiting: { work: Work; resume: () => void }[] = [];
   #leftMs = TURN_MS;
+  #turns = 0;
   #isTurnEnding = false;
 
   constructor(monotonicMs: () => number = () => performance.now()) {
@@ -60,6 +63,7 @@ export class CpuTurns {
       work.spentMs += spentMs;
       this.#leftMs -= spentMs;
       this.#endTurn();
+      this.#resumeNext();
     }
   }
 
@@ -70,13 +74,21 @@ export class CpuTurns {
     setImmediate(() => {
       this.#isTurnEnding = false;
       this.#leftMs = TURN_MS;
-      this.#next()?.resume();
+      this.#turns += 1;
+      this.#resumeNext();
     });
   }
 
-  /** Takes out the waiting work that has used the least time. */
-  #next() {
+  /** Lets the next waiting work go on if the turn has time left. */
+  #resumeNext(): void {
+    if (this.#leftMs > 0) this.#takeNext()?.resume();
+  }
+
+  /** Takes out the waiting work that has used the least time, or the one that has waited longest. */
+  #takeNext() {
+    if (this.#turns % OLDEST_FIRST_EVERY === 0) return this.#waiting.shift();
     let least = 0;
+
     for (let i = 1; i < this.#waiting.length; i++)
       if ((this.#waiting[i]?.work.spentMs ?? 0) < (this.#waiting[least]?.work.spentMs ?? 0)) least = i;
     return this.#waiting.splice(least, 1)[0];

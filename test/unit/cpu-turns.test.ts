@@ -1,0 +1,93 @@
+/** Work in turns, with a clock that only the work's own steps move. */
+import { beforeEach, expect, test } from "vitest";
+import { CpuTurns } from "../../lib/flow/cpu-turns.ts";
+
+let nowMs = 0;
+let log: string[] = [];
+let turns: CpuTurns;
+beforeEach(() => {
+  nowMs = 0;
+  log = [];
+  turns = new CpuTurns(() => nowMs);
+});
+
+/** Work of so many steps, each of which takes so long. */
+function* steps(name: string, count: number, ms: number): Generator<void> {
+  for (let i = 0; i < count; i++) {
+    nowMs += ms;
+    log.push(name);
+    yield;
+  }
+}
+const run = (name: string, count: number, ms: number) => turns.run({ spentMs: 0 }, steps(name, count, ms));
+/** Everything else that an event loop does in a turn. */
+const nextTurn = async () => {
+  await new Promise((resolve) => setImmediate(resolve));
+  log.push("|");
+};
+
+test("work that is short runs at once", () => {
+  expect(run("a", 3, 1)).toBeUndefined();
+  expect(log.join("")).toBe("aaa");
+});
+
+test("work that is long lets everything else have its turn every five milliseconds", async () => {
+  const waiting = run("a", 12, 1);
+  expect(log.join("")).toBe("aaaaa");
+  for (let i = 0; i < 3; i++) await nextTurn();
+  await waiting;
+  expect(log.join("").replace(/^a{5}\|?/, "")).toMatch(/^\|?a{5}\|a{2}\|*$/);
+});
+
+test("all work together has the time of one", async () => {
+  const waiting = ["a", "b", "c", "d"].map((name) => run(name, 2, 2));
+  expect(log).toHaveLength(3); // 6 ms: the step in which the time ends is done
+  log.push("|");
+  await nextTurn();
+  await nextTurn();
+  await Promise.all(waiting);
+  expect(log.filter((one) => one !== "|")).toHaveLength(8);
+  for (const turn of log.join("").split("|")) expect(turn.length).toBeLessThanOrEqual(3);
+});
+
+test("a turn's time is shared by as many as fit", async () => {
+  const long = run("L", 5, 1);
+  const short = Array.from({ length: 10 }, () => run("s", 1, 1));
+  log.push("|");
+  await nextTurn();
+  await nextTurn();
+  await Promise.all([long, ...short]);
+  const used = log.join("").split("|");
+  expect(used.map((turn) => turn.length).filter((length) => length > 0)).toEqual([5, 5, 5]);
+});
+
+test("who has used least goes first, but not for ever", async () => {
+  const large = run("L", 100, 5);
+  let isDone = false;
+  const ending = Promise.resolve(large).then(() => {
+    isDone = true;
+  });
+  const small: (Promise<void> | undefined)[] = [];
+  for (let i = 0; i < 40; i++) {
+    small.push(run("s", 1, 5), run("s", 1, 5)); // more than there is time for
+    await nextTurn();
+  }
+  const ran = log.filter((one) => one === "L").length;
+  expect(ran).toBeGreaterThan(2);
+  expect(ran).toBeLessThan(20);
+  while (!isDone) await nextTurn();
+  await Promise.all([ending, ...small]);
+});
+
+test("an error of the work is the caller's, and the others go on", async () => {
+  function* failing(): Generator<void> {
+    yield;
+    throw new Error("no");
+  }
+  expect(() => turns.run({ spentMs: 0 }, failing())).toThrow("no");
+  const long = run("a", 6, 1);
+  const waiting = turns.run({ spentMs: 0 }, failing());
+  await expect(waiting).rejects.toThrow("no");
+  await long;
+  expect(log.filter((one) => one === "a")).toHaveLength(6);
+});
