@@ -6,6 +6,9 @@ import { ackOf } from "./ack-of.ts";
 import { Problem } from "./answer.ts";
 import { checkDeclaredLength, type Encoding, encodingOf } from "./body.ts";
 
+/** The most characters of an Idempotency-Key. */
+const IDEMPOTENCY_KEY_MAX = 255;
+
 export interface PostHead {
   encoding: Encoding;
   type: MediaType;
@@ -31,7 +34,7 @@ export function postHeadOf(
 function idempotencyKeyOf(req: IncomingMessage): string | undefined {
   const key = req.headers["idempotency-key"];
   if (key === undefined) return undefined;
-  if (typeof key !== "string" || key.trim() === "" || key.length > 255)
-    throw new Problem(400, "expected an Idempotency-Key of 1 to 255 characters");
+  if (typeof key !== "string" || key.trim() === "" || key.length > IDEMPOTENCY_KEY_MAX)
+    throw new Problem(400, `expected an Idempotency-Key of 1 to ${IDEMPOTENCY_KEY_MAX} characters`);
   return key.trim();
 }

@@ -4,8 +4,9 @@
  */
 import type { InputError } from "../schema/input-error.ts";
 
-/** The most errors of one event, and the most of one request beside the first of each event. */
+/** The most errors of one event. */
 const EVENT_MAX = 20;
+/** Errors of one request after which only the first of each further event is told. */
 const REQUEST_MAX = 100;
 /** The most characters of a path or a message: both can repeat what was sent. */
 const TEXT_MAX = 200;
