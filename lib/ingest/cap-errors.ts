@@ -1,6 +1,7 @@
 /**
- * Caps what a sender is told of its errors, so that no answer is larger than what was sent. Each rejected event keeps its place
- * and its first error always, so that a partial answer stays usable. Only further errors and long texts are cut, and how much.
+ * Caps what a sender is told of its errors, so that no answer is much larger than what was sent. Each rejected event keeps its
+ * index and its first error always, so that a partial answer stays usable. Only further errors and long texts are cut, and the
+ * answer says how much was cut.
  */
 import type { InputError } from "../schema/input-error.ts";
 
