@@ -62,10 +62,11 @@ const isTransform = (schema: Schema): boolean => schema._zod.def.type === "trans
 
 const accepts = (schema: Schema, value: unknown): boolean => z.safeParse(schema, value).success;
 
-/** Whether a schema takes null as a value of its own. */
-function takesNull(schema: z.core.$ZodTypes): boolean {
+/** Whether a schema takes null as a value of its own. A schema that stands within itself (`outer`) adds nothing. */
+function takesNull(schema: z.core.$ZodTypes, outer: readonly Schema[] = []): boolean {
+  if (outer.includes(schema)) return false;
   const { def } = schema._zod;
-  const within = (inner: Schema) => takesNull(inner as z.core.$ZodTypes);
+  const within = (inner: Schema) => takesNull(inner as z.core.$ZodTypes, [...outer, schema]);
   if ("coerce" in def && def.coerce) return false;
   if (def.type === "pipe" && !isTransform(def.in)) return within(def.in);
   if (def.type === "union") return def.options.some(within);
