@@ -4,8 +4,8 @@
  *
  * Ranges are those of PostgreSQL's documentation, chapter 8 (numeric, character and date/time types).
  */
-import { getTableColumns } from "drizzle-orm";
-import type { PgColumn, PgTable } from "drizzle-orm/pg-core";
+import { getTableColumns, is } from "drizzle-orm";
+import { PgArray, type PgColumn, type PgTable } from "drizzle-orm/pg-core";
 import { decimalBeyond } from "./decimal-limits.ts";
 import { fieldOf } from "./field-of.ts";
 import type { InputError } from "./input-error.ts";
@@ -13,7 +13,10 @@ import { errorOfTime } from "./timestamp.ts";
 
 export type ColumnCheck = (row: Record<string, unknown>) => InputError | undefined;
 
+/** Says what was expected of a value. */
 type ValueCheck = (value: unknown) => string | undefined;
+/** The same, with the path of the value, or of the item that does not fit. */
+type PathCheck = (value: unknown, path: string) => InputError | undefined;
 
 const integerWithin =
   (min: number, max: number): ValueCheck =>
@@ -86,6 +89,34 @@ function checkOf(column: PgColumn): ValueCheck | undefined {
   return undefined;
 }
 
+/** Makes the check of a column, if it has a limit. In an array each item must fit, and null fits. */
+function pathCheckOf(column: PgColumn): PathCheck | undefined {
+  if (is(column, PgArray)) return itemsCheckOf(column.baseColumn);
+  const check = checkOf(column);
+  return (
+    check &&
+    ((value, path) => {
+      const message = check(value);
+      return message === undefined ? undefined : { path, message };
+    })
+  );
+}
+
+function itemsCheckOf(item: PgColumn): PathCheck | undefined {
+  const check = pathCheckOf(item);
+  return (
+    check &&
+    ((value, path) => {
+      if (!Array.isArray(value)) return undefined;
+      for (const [i, one] of value.entries()) {
+        const error = one === null ? undefined : check(one, `${path}.${i}`);
+        if (error) return error;
+      }
+      return undefined;
+    })
+  );
+}
+
 /**
  * Whether JSON's null is a value of this column. In a json column that may be null, and in one with a default, it stands for
  * SQL's null.
@@ -93,7 +124,7 @@ function checkOf(column: PgColumn): ValueCheck | undefined {
 export const takesJsonNull = (column: PgColumn): boolean =>
   ["json", "jsonb"].includes(column.getSQLType()) && column.notNull && !column.hasDefault;
 
-/** Makes the check of a table's columns, without the fields in `except`. An error's path is the field of its column. */
+/** Makes the check of a table's columns, without the fields in `except`. An error's path begins with the field of its column. */
 export function checkColumns(table: PgTable, except: readonly string[]): ColumnCheck {
   const checks = Object.entries(getTableColumns(table))
     .filter(([field]) => !except.includes(field))
@@ -101,7 +132,7 @@ export function checkColumns(table: PgTable, except: readonly string[]): ColumnC
       field,
       required: column.notNull && !column.hasDefault,
       takesNull: takesJsonNull(column),
-      check: checkOf(column),
+      check: pathCheckOf(column),
     }));
   return (row) => {
     for (const { field, required, takesNull, check } of checks) {
@@ -111,8 +142,8 @@ export function checkColumns(table: PgTable, except: readonly string[]): ColumnC
         if (required) return { path: field, message: "expected a value" };
         continue;
       }
-      const message = check?.(value);
-      if (message !== undefined) return { path: field, message };
+      const error = check?.(value, field);
+      if (error) return error;
     }
     return undefined;
   };
