@@ -128,6 +128,20 @@ describe("a CloudEvent becomes a raw event", () => {
     expect(seen).toEqual([ofAll, [...ofAll, ["data", 1]]]);
   });
 
+  test("what is null is undefined to a mapping, and a media type that is empty is none", () => {
+    const fromCloudEvent = (one: Any) => Object.entries(one).filter(([, value]) => value !== undefined);
+    const stream: Stream = { ...events, fromCloudEvent };
+    const nulls = { ...event, subject: null, time: null, datacontenttype: null };
+    expect(structuredCloudEvent(stream, nulls, false).value).toEqual(
+      structuredCloudEvent(stream, { ...event, data: undefined }, false).value,
+    );
+    const untyped = { ...event, datacontenttype: "", data_base64: "MQ==" };
+    expect(structuredCloudEvent(stream, untyped, false).value).toContainEqual([
+      "data",
+      { data_base64: "MQ==" },
+    ]);
+  });
+
   test("a specversion that is none is not repeated", () => {
     for (const specversion of ["x".repeat(9000), {}, 1, undefined])
       expect(structuredCloudEvent(events, { ...event, specversion }, false).error?.message).toBe(
