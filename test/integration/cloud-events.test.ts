@@ -324,6 +324,7 @@ describe("headers of binary mode", () => {
     ["a quoted string", `"a b"`, "a b"],
     ["a quoted string with escapes", String.raw`"a \"b\" \\ c"`, String.raw`a "b" \ c`],
     ["quoted, then percent-encoded", `"%E2%82%AC"`, "€"],
+    ["quotation marks that are percent-encoded", "%22a%22", `"a"`],
     ["quotation marks that quote no whole value", `"a" and "b"`, `"a" and "b"`],
     ["a quotation mark alone", `"`, `"`],
     ["raw UTF-8", Buffer.from("Grüße €").toString("latin1"), "Grüße €"],
