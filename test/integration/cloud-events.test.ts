@@ -438,6 +438,13 @@ describe("data that are not JSON", () => {
     expect(row).toMatchObject({ datacontenttype: null, data: { a: 1 } });
   });
 
+  test("in binary mode, JSON may begin with a byte order mark", async () => {
+    const body = new Uint8Array(Buffer.from(`\ufeff{"a":1}`));
+    expect(await rowAfter("received", await postBinary("received", "application/json", body))).toMatchObject({
+      data: { a: 1 },
+    });
+  });
+
   test.each([
     [undefined, asText()],
     ["application/octet-stream", asText("application/octet-stream")],
@@ -520,7 +527,7 @@ describe("data that are not JSON", () => {
       expect(errorsOf(answer)).toEqual(["data"]);
   });
 
-  test.each([`{"a":NaN}`, `[1,]`, `"x`, "\xff"])(
+  test.each([`{"a":NaN}`, `[1,]`, `"x`, "\xff", "  ", ` {"a":`])(
     "in binary mode, %j is no JSON, and no text either",
     async (body) => {
       const answer = await postBinary(

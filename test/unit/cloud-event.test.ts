@@ -75,6 +75,17 @@ describe("a path of an event is one of its CloudEvent", () => {
       },
       [],
     ],
+    [
+      "an event that can't be read to its end",
+      ({ type }) => ({
+        type,
+        get other() {
+          throw new Error("no");
+        },
+        kind: type,
+      }),
+      [["type", "type"]],
+    ],
     ["no object", () => null, [["", ""]]],
     [
       "an error",

@@ -1,5 +1,5 @@
 /** Values that a column can hold. */
-import { doublePrecision, integer, pgTable, smallint, varchar } from "drizzle-orm/pg-core";
+import { doublePrecision, integer, pgTable, smallint, text, varchar } from "drizzle-orm/pg-core";
 import { expect, test } from "vitest";
 import { checkColumns } from "../../lib/schema/column-limits.ts";
 import { makeRecordset } from "../../lib/schema/insert-from-json.ts";
@@ -29,4 +29,13 @@ test("a column whose name each object inherits is absent where the row has none 
   expect(checkColumns(table, [])({})).toBeUndefined();
   expect(makeRecordset(table).encode({})).toBe("{}");
   expect(checkColumns(table, [])({ constructor: 1.5 })?.path).toBe("constructor");
+});
+
+test("an item of an array of an enum is one of its values, or null", () => {
+  const check = checkColumns(
+    pgTable("t", { states: text("states", { enum: ["open", "done"] }).array() }),
+    [],
+  );
+  expect(check({ states: ["open", null] })).toBeUndefined();
+  expect(check({ states: ["open", "lost"] })?.path).toBe("states.1");
 });

@@ -49,6 +49,12 @@ describe("null is left out of", () => {
     ["a field with a catch", object({ n: z.int().catch(3).optional() }), { n: null }, {}],
     ["a readonly field", object({ n: z.int().optional().readonly() }), { n: null }, {}],
     ["a coerced field: it is not 0", object({ n: z.coerce.number().optional() }), { n: null }, {}],
+    [
+      "a coerced field that is piped",
+      object({ n: z.coerce.number().pipe(z.int()).optional() }),
+      { n: null },
+      {},
+    ],
     ["a field with a transform", object({ n: z.int().transform(String).optional() }), { n: null }, {}],
     ["a field with a codec", object({ on: z.stringbool().optional() }), { on: null }, {}],
     ["an optional field of any JSON", object({ any: json().optional() }), { any: null }, {}],
@@ -85,6 +91,12 @@ describe("null is left out of", () => {
       object({ r: z.partialRecord(z.enum(["a"]), z.int()) }),
       { r: { a: null } },
       { r: {} },
+    ],
+    [
+      "a record of known keys whose values are optional",
+      object({ r: z.record(z.enum(["a", "b"]), z.int().optional()) }),
+      { r: { a: null, b: 1 } },
+      { r: { b: 1 } },
     ],
     [
       "a catchall",
@@ -148,6 +160,17 @@ describe("null is left out of", () => {
       object({ n: z.intersection(z.coerce.number(), z.number()).optional() }),
       { n: null },
       {},
+    ],
+    [
+      "the option that accepts the rest, and not where that one takes null",
+      streamOf(
+        z.union([
+          z.strictObject({ email: z.string(), label: z.string().optional() }),
+          z.strictObject({ phone: z.string(), label: z.string().nullable(), note: z.string().optional() }),
+        ]),
+      ),
+      { phone: "1", label: null, note: null },
+      { phone: "1", label: null },
     ],
     [
       "both sides of an intersection",
@@ -249,6 +272,12 @@ describe("null is an error with its path in", () => {
     const { error } = object({ speed }).parse({ heading: null });
     expect(error?.issues).toMatchObject([{ code: "unrecognized_keys", keys: ["heading"] }]);
   });
+});
+
+test("an array is no record and no object, whatever it holds", () => {
+  const stream = object({ r: z.record(z.string(), z.int()), o: z.looseObject({ 0: z.int().optional() }) });
+  const issues = stream.parse({ r: [null], o: [null] }).error?.issues ?? [];
+  expect(issues.map(({ path }) => path.join("."))).toEqual(["r", "o"]);
 });
 
 test("an event without null is not copied", () => {
