@@ -8,7 +8,7 @@ import { idempotentIds, idFromRaw, newId, RAW_ID_MAX } from "../schema/event-ids
 import type { InputError } from "../schema/input-error.ts";
 import { fieldsOf } from "../schema/json-row.ts";
 import type { Stream } from "../schema/stream.ts";
-import { type Capped, ErrorCap } from "./cap-errors.ts";
+import { type Capped, ErrorCap, EVENT_MAX_ERRORS } from "./cap-errors.ts";
 import { errorOfStream, type RawEvent } from "./raw-event.ts";
 import { findUnsafeValue } from "./unsafe-json.ts";
 
@@ -85,7 +85,7 @@ export class Admitting {
       return;
     }
     const line = event.line === undefined ? {} : { line: event.line };
-    admission.rejected.push({ index, ...line, ...this.#cap.cap(asSent(event, result.errors)) });
+    admission.rejected.push({ index, ...line, ...this.#cap.cap(asSent(event, result.errors), result.more) });
     admission.isTooLarge ||= result.isTooLarge ?? false;
     admission.threw += result.threw ? 1 : 0;
   }
@@ -97,7 +97,10 @@ interface Admitted {
 }
 
 interface Rejection {
+  /** At least one; the first ones only, if there are very many. */
   errors: InputError[];
+  /** How many further errors there are. @default 0 */
+  more?: number;
   isTooLarge?: boolean | undefined;
   threw?: boolean | undefined;
 }
@@ -133,7 +136,7 @@ function admitOne(
   const withoutId = takeId(event);
   if ("errors" in withoutId) return withoutId;
   const parsed = stream.parse(withoutId.rest);
-  if (!parsed.success) return { errors: inputErrorsOf(parsed.error) };
+  if (!parsed.success) return errorsOfSchema(parsed.error);
 
   const dataJson = JSON.stringify(parsed.data);
   if (isLongerThan(dataJson, eventMaxBytes))
@@ -177,14 +180,26 @@ function isLongerThan(text: string, maxBytes: number): boolean {
   return text.length * 3 > maxBytes && Buffer.byteLength(text) > maxBytes;
 }
 
-/** Lists a schema's errors with their paths. An unknown key is an error with the path of that key. */
-function inputErrorsOf(error: ZodError): InputError[] {
-  return error.issues.flatMap((issue) => {
-    const path = issue.path.join(".");
-    if (issue.code !== "unrecognized_keys") return [{ path, message: issue.message }];
-    return issue.keys.map((key) => ({
-      path: path === "" ? key : `${path}.${key}`,
-      message: "is not a field of this stream",
-    }));
-  });
+/**
+ * Lists a schema's first errors with their paths; an unknown key is an error with the path of that key. The others are counted
+ * only: each path repeats the keys above it, and a thousand paths with a key of 100 KB are 100 MB.
+ */
+function errorsOfSchema({ issues }: ZodError): Rejection {
+  const errors: InputError[] = [];
+  let more = 0;
+  for (const issue of issues) {
+    const keys = issue.code === "unrecognized_keys" ? issue.keys : [];
+    const told = Math.max(0, EVENT_MAX_ERRORS - errors.length);
+    more += Math.max(0, Math.max(1, keys.length) - told);
+    if (told > 0) errors.push(...errorsOfIssue(issue, keys.slice(0, told)));
+  }
+  return { errors, more };
+}
+
+function errorsOfIssue({ path, message }: ZodError["issues"][number], unknownKeys: string[]): InputError[] {
+  if (unknownKeys.length === 0) return [{ path: path.join("."), message }];
+  return unknownKeys.map((key) => ({
+    path: [...path, key].join("."),
+    message: "is not a field of this stream",
+  }));
 }

@@ -6,9 +6,9 @@
 import type { InputError } from "../schema/input-error.ts";
 
 /** The most errors of one event. */
-const EVENT_MAX = 20;
+export const EVENT_MAX_ERRORS = 20;
 /** Errors of one request after which only the first of each further event is told. */
-const REQUEST_MAX = 100;
+const REQUEST_MAX_ERRORS = 100;
 /** The most characters of a path or a message: both can repeat what was sent. */
 const TEXT_MAX = 200;
 
@@ -20,13 +20,13 @@ export interface Capped {
 
 /** Caps the errors of one request's events, one event after the other. */
 export class ErrorCap {
-  #left = REQUEST_MAX;
+  #left = REQUEST_MAX_ERRORS;
 
-  /** Caps one event's errors. There is at least one. */
-  cap(errors: readonly InputError[]): Capped {
-    const kept = errors.slice(0, Math.max(1, Math.min(EVENT_MAX, this.#left)));
+  /** Caps one event's errors. There is at least one, and there are `further` ones beside these. */
+  cap(errors: readonly InputError[], further = 0): Capped {
+    const kept = errors.slice(0, Math.max(1, Math.min(EVENT_MAX_ERRORS, this.#left)));
     this.#left = Math.max(0, this.#left - kept.length);
-    const more = errors.length - kept.length;
+    const more = errors.length - kept.length + further;
     const told = kept.map(({ path, message }) => ({ path: shorten(path), message: shorten(message) }));
     return more > 0 ? { errors: told, more } : { errors: told };
   }

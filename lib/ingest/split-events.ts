@@ -98,8 +98,9 @@ export class EventSplitter {
   #deepest = 0;
   /** Bytes of the event, without blanks between its tokens. */
   #size = 0;
-  /** Brackets, commas and colons of the event. They take as many bytes in any other spelling. */
-  #marks = 0;
+  /** The bytes that the event takes in any spelling: each bracket, comma, colon and quote, and one for each number or word. */
+  #leastSize = 0;
+  #isInWord = false;
 
   constructor(framing: Framing, limits: SplitLimits) {
     this.#framing = framing;
@@ -179,8 +180,8 @@ export class EventSplitter {
     this.#events += 1;
     this.#position = "in-event";
     this.#startLine = this.#line;
-    this.#isTooMuch = this.#isInString = this.#isEscaped = false;
-    this.#depth = this.#deepest = this.#size = this.#marks = 0;
+    this.#isTooMuch = this.#isInString = this.#isEscaped = this.#isInWord = false;
+    this.#depth = this.#deepest = this.#size = this.#leastSize = 0;
   }
 
   /** Looks at each byte. Returns where the event ends, or the piece's length. */
@@ -190,6 +191,7 @@ export class EventSplitter {
       at = this.#isInString ? this.#toEndOfString(piece, at) : this.#toString(piece, at);
       if (piece[at] !== QUOTE) break;
       this.#isInString = !this.#isInString;
+      this.#leastSize += 1;
     }
     this.#size += Math.min(at, piece.length) - from;
     return at;
@@ -217,7 +219,11 @@ export class EventSplitter {
     for (let at = from; at < piece.length; at++) {
       const byte = piece[at] as number;
       const kind = KINDS[byte];
-      if (kind === OTHER) continue;
+      if (kind === OTHER) {
+        at = this.#toEndOfWord(chunk, at) - 1;
+        continue;
+      }
+      this.#isInWord = false;
       if (kind === STRING || (ends[byte] === 1 && (this.#depth === 0 || byte === NEWLINE))) return at;
       if (kind === BLANK) this.#size -= 1;
       else this.#mark(kind);
@@ -225,9 +231,18 @@ export class EventSplitter {
     return piece.length;
   }
 
+  /** Returns where the number or word ends, or the chunk's length. It may have begun in an earlier chunk. */
+  #toEndOfWord(chunk: Buffer, from: number): number {
+    if (!this.#isInWord) this.#leastSize += 1;
+    this.#isInWord = true;
+    let at = from + 1;
+    while (at < chunk.length && KINDS[chunk[at] as number] === OTHER) at++;
+    return at;
+  }
+
   /** Counts a bracket, a comma or a colon. */
   #mark(kind: number | undefined): void {
-    this.#marks += 1;
+    this.#leastSize += 1;
     if (kind === OPEN) this.#deepest = Math.max(this.#deepest, ++this.#depth);
     else if (kind === CLOSE && this.#depth > 0) this.#depth -= 1;
   }
@@ -237,7 +252,7 @@ export class EventSplitter {
     const { eventMaxBytes } = this.#limits;
     if (
       this.#deepest > UNPARSED_DEPTH ||
-      this.#marks > eventMaxBytes + EXTRA_BYTES ||
+      this.#leastSize > eventMaxBytes + EXTRA_BYTES ||
       this.#size > SPELLING_FACTOR * eventMaxBytes + EXTRA_BYTES
     ) {
       this.#isTooMuch = true;

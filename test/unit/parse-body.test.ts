@@ -194,6 +194,13 @@ describe("an event is judged on its bytes before it is parsed", () => {
     ["8 MB of brackets in a field", `{"a":${"[".repeat(8_000_000)}`, "nested deeper than 64 levels"],
     ["8 MB of objects", `{"a":`.repeat(1_600_000), "nested deeper than 64 levels"],
     ["8 MB of keys", `{${'"k":1,'.repeat(1_300_000)}"k":1}`, "expected at most 32768 bytes of JSON"],
+    [
+      "24,000 keys",
+      `{${Array.from({ length: 24_000 }, (_, i) => `"${i}":1`).join(",")}}`,
+      "expected at most 32768 bytes of JSON",
+    ],
+    ["17,000 texts", `{"a":[${'"",'.repeat(17_000)}1]}`, "expected at most 32768 bytes of JSON"],
+    ["25,000 numbers", `{"a":[${"1 , ".repeat(25_000)}1]}`, "expected at most 32768 bytes of JSON"],
     ["8 MB of one string", `{"a":"${"x".repeat(8_000_000)}"}`, "expected at most 32768 bytes of JSON"],
     ["8 MB of a number", `{"a":${"1".repeat(8_000_000)}}`, "expected at most 32768 bytes of JSON"],
   ])("%s is not parsed", (_, body, told) => {
@@ -215,6 +222,14 @@ describe("an event is judged on its bytes before it is parsed", () => {
     const text = "x".repeat(32_768 - 8);
     const spelt = [...text].map(() => "\\u0078").join("");
     expect(values(parse("json", `{"a":"${spelt}"}`))).toEqual([{ a: text }]);
+  });
+
+  test("a number counts once, in whatever pieces it comes", () => {
+    const numbers = `{"a":[${Array.from({ length: 1200 }, () => "1000000000000000").join(",")}]}`;
+    for (const pieceBytes of [1, 3]) {
+      const parsed = parse("json", numbers, { pieceBytes, eventMaxBytes: 1000 });
+      expect(message(parsed)).toBeUndefined();
+    }
   });
 
   test("what comes after an event that is too large is parsed", () => {
