@@ -62,6 +62,8 @@ function send(res: ServerResponse, status: number, body: unknown, headers: Recor
 /** The most bytes of a refused body that are read on, and the longest time. Cloud Run takes bodies of up to 32 MB. */
 const READ_ON_MAX_BYTES = 33_554_432;
 const READ_ON_MS = 10_000;
+/** What a piece counts at least, in bytes: a sender can make its pieces one byte long, and each costs time. */
+const PIECE_MIN_BYTES = 256;
 
 /**
  * Sends an answer while its request's body is still on its way, and reads the body on before it ends the answer: most clients
@@ -81,7 +83,7 @@ function sendEarly(res: ServerResponse, text: string): void {
 function readOn(req: IncomingMessage, done: (isWhole: boolean) => void): void {
   let bytes = 0;
   const count = (piece: Buffer) => {
-    bytes += piece.length;
+    bytes += Math.max(piece.length, PIECE_MIN_BYTES);
     if (bytes > READ_ON_MAX_BYTES) stop();
   };
   const stop = () => {

@@ -4,8 +4,8 @@
  * while they are inflated. So a gzip bomb costs no more than the limit.
  */
 import type { IncomingMessage } from "node:http";
-import type { Readable } from "node:stream";
 import { createGunzip, type Gunzip } from "node:zlib";
+import { GatheredBytes } from "../lib/flow/gathered-bytes.ts";
 import type { Share } from "../lib/flow/room.ts";
 import { Problem, tryAgain } from "./answer.ts";
 
@@ -31,6 +31,9 @@ export function checkDeclaredLength(req: IncomingMessage, maxBytes: number): voi
   if (Number(req.headers["content-length"] ?? 0) > maxBytes) throw tooLarge(maxBytes);
 }
 
+/** Takes the next piece. Returns a promise if the piece after it must wait. */
+type Consume = (piece: Buffer) => Promise<void> | undefined;
+
 interface Options {
   encoding: Encoding;
   /** The most bytes, as sent and inflated. */
@@ -38,17 +41,72 @@ interface Options {
   /** The moment until which the body must have come, by `performance.now()`. */
   deadlineAtMs: number;
   share: Share;
-  /** Reads the next piece of the inflated body. Returns a promise if the piece after it must wait. */
-  consume(piece: Buffer): Promise<void> | undefined;
+  /** Reads the next piece of the inflated body. */
+  consume: Consume;
 }
 
 /**
- * Reads a body to its end. Throws a 413 past `maxBytes`, a 400 if it breaks off or is not gzip, a 408 if it takes too long, a 503
- * if all bodies under way take too much room together, and the error of `consume`. Leaves no listener on the request: they would
- * keep in memory what `consume` holds.
+ * Reads a body to its end. Throws a 413 past `maxBytes` and past 100,000 pieces, a 400 if it breaks off or is not gzip, a 408 if it
+ * takes too long, a 503 if all bodies under way take too much room together, and the error of `consume`. Leaves no listener on the
+ * request: they would keep in memory what `consume` holds.
  */
 export const readBody = (req: IncomingMessage, options: Options): Promise<void> =>
   new Promise((resolve, reject) => new Reading(req, options, resolve, reject).start());
+
+/**
+ * Hands pieces on, one after the other. What comes while one is consumed is gathered: a request is never paused, because Node would
+ * keep each piece by itself, and a sender can make its pieces one byte long.
+ */
+class Feed {
+  readonly #consume: Consume;
+  readonly #onEnd: () => void;
+  readonly #onError: (error: unknown) => void;
+  readonly #gathered = new GatheredBytes();
+  #isBusy = false;
+  #isEnding = false;
+  #isStopped = false;
+
+  constructor(consume: Consume, onEnd: () => void, onError: (error: unknown) => void) {
+    this.#consume = consume;
+    this.#onEnd = onEnd;
+    this.#onError = onError;
+  }
+
+  add(piece: Buffer): void {
+    if (this.#isStopped) return;
+    if (this.#isBusy) this.#gathered.add(piece);
+    else this.#handOn(piece);
+  }
+
+  /** Says that no piece comes any more. */
+  end(): void {
+    this.#isEnding = true;
+    if (!this.#isBusy) this.#onEnd();
+  }
+
+  /** Hands nothing on any more. */
+  stop(): void {
+    this.#isStopped = true;
+    this.#gathered.take();
+  }
+
+  #handOn(piece: Buffer): void {
+    try {
+      const waiting = this.#consume(piece);
+      if (waiting === undefined) return;
+      this.#isBusy = true;
+      waiting.then(this.#goOn, this.#onError);
+    } catch (error) {
+      this.#onError(error);
+    }
+  }
+
+  readonly #goOn = (): void => {
+    this.#isBusy = false;
+    while (!this.#isBusy && this.#gathered.length > 0) this.#handOn(this.#gathered.take(PIECE_BYTES));
+    if (!this.#isBusy && !this.#isStopped && this.#isEnding) this.#onEnd();
+  };
+}
 
 /** One body on its way. Each listener is a field, so that `#stop` takes off what `start` has added. */
 class Reading {
@@ -57,9 +115,11 @@ class Reading {
   readonly #resolve: () => void;
   readonly #reject: (error: unknown) => void;
   readonly #gunzip: Gunzip | undefined;
-  /** Where the inflated body comes from. */
-  readonly #source: Readable;
+  /** What has come goes here, and what is inflated there: without gzip the same. */
+  readonly #received: Feed;
+  readonly #inflated: Feed;
   #timer: NodeJS.Timeout | undefined;
+  #pieces = 0;
   #receivedBytes = 0;
   #inflatedBytes = 0;
 
@@ -68,29 +128,42 @@ class Reading {
     this.#options = options;
     this.#resolve = resolve;
     this.#reject = reject;
-    this.#gunzip = options.encoding === "gzip" ? createGunzip({ chunkSize: PIECE_BYTES }) : undefined;
-    this.#source = this.#gunzip ?? req;
+    this.#inflated = new Feed(options.consume, this.#finish, this.#fail);
+    if (options.encoding === "identity") this.#received = this.#inflated;
+    else {
+      const gunzip = createGunzip({ chunkSize: PIECE_BYTES });
+      // A failed write is told by the event 'error', too.
+      const inflate = (piece: Buffer) => new Promise<void>((done) => gunzip.write(piece, () => done()));
+      this.#received = new Feed(inflate, () => gunzip.end(), this.#fail);
+      this.#gunzip = gunzip;
+    }
   }
 
   start(): void {
     const leftMs = Math.max(0, this.#options.deadlineAtMs - performance.now());
     this.#timer = setTimeout(() => this.#fail(new Problem(408, "the body did not come in time")), leftMs);
+    this.#gunzip
+      ?.on("data", this.#takeInflated)
+      .on("end", this.#endInflated)
+      .on("error", this.#failToInflate);
     this.#req.on("error", this.#breakOff).on("close", this.#breakOff);
-    if (this.#gunzip)
-      this.#req.on("data", this.#countReceived).pipe(this.#gunzip).on("error", this.#failToInflate);
-    this.#source.on("data", this.#takePiece).on("end", this.#end);
+    this.#req.on("data", this.#takeReceived).on("end", this.#endReceived);
   }
 
   #stop(): void {
     clearTimeout(this.#timer);
-    this.#req.off("data", this.#countReceived).off("error", this.#breakOff).off("close", this.#breakOff);
-    this.#source.off("data", this.#takePiece).off("end", this.#end);
-    if (!this.#gunzip) return;
-    this.#req.unpipe(this.#gunzip);
-    this.#gunzip.off("error", this.#failToInflate).on("error", ignore).destroy();
+    this.#req.off("data", this.#takeReceived).off("end", this.#endReceived);
+    this.#req.off("error", this.#breakOff).off("close", this.#breakOff);
+    this.#received.stop();
+    this.#inflated.stop();
+    this.#gunzip
+      ?.off("data", this.#takeInflated)
+      .off("end", this.#endInflated)
+      .off("error", this.#failToInflate);
+    this.#gunzip?.on("error", ignore).destroy();
   }
 
-  readonly #end = (): void => {
+  readonly #finish = (): void => {
     this.#stop();
     this.#resolve();
   };
@@ -100,37 +173,30 @@ class Reading {
     this.#reject(error);
   };
 
-  readonly #countReceived = (piece: Buffer): void => {
-    this.#receivedBytes += piece.length;
-    if (this.#receivedBytes > this.#options.maxBytes) this.#fail(tooLarge(this.#options.maxBytes));
-  };
-
-  readonly #takePiece = (piece: Buffer): void => {
-    this.#inflatedBytes += piece.length;
-    const refusal = this.#refusalOf(piece);
-    if (refusal) this.#fail(refusal);
-    else this.#handOn(piece);
-  };
-
-  /** Takes room for a piece, or says why it is not handed on. */
-  #refusalOf(piece: Buffer): Problem | undefined {
+  readonly #takeReceived = (piece: Buffer): void => {
     const { maxBytes, share } = this.#options;
-    if (this.#inflatedBytes > maxBytes) return tooLarge(maxBytes);
-    if (share.take(piece.length)) return undefined;
-    return tryAgain(503, "too many large bodies are under way; nothing was kept");
-  }
+    this.#receivedBytes += piece.length;
+    this.#pieces += 1;
+    if (this.#receivedBytes > maxBytes) this.#fail(tooLarge(maxBytes));
+    else if (this.#pieces > PIECES_MAX) this.#fail(tooManyPieces());
+    else if (share.take(piece.length)) this.#received.add(piece);
+    else this.#fail(noRoom());
+  };
 
-  /** Hands a piece on. If its reader is not ready for the next one, the source pauses until it is. */
-  #handOn(piece: Buffer): void {
-    try {
-      const waiting = this.#options.consume(piece);
-      if (waiting === undefined) return;
-      this.#source.pause();
-      waiting.then(() => this.#source.resume(), this.#fail);
-    } catch (error) {
-      this.#fail(error);
-    }
-  }
+  readonly #endReceived = (): void => {
+    clearTimeout(this.#timer); // it has come in time, however long its reader takes
+    this.#received.end();
+  };
+
+  readonly #takeInflated = (piece: Buffer): void => {
+    const { maxBytes, share } = this.#options;
+    this.#inflatedBytes += piece.length;
+    if (this.#inflatedBytes > maxBytes) this.#fail(tooLarge(maxBytes));
+    else if (share.take(piece.length)) this.#inflated.add(piece);
+    else this.#fail(noRoom());
+  };
+
+  readonly #endInflated = (): void => this.#inflated.end();
 
   readonly #breakOff = (): void => {
     if (!this.#req.complete) this.#fail(new Problem(400, "the body broke off, or is shorter than declared"));
@@ -142,7 +208,11 @@ class Reading {
 /** The listener of a stream that is destroyed: its error comes late, and says nothing new. */
 const ignore = (): void => {};
 
-/** Bytes of one piece of an inflated body: few enough to be looked at in well under a millisecond. */
+/** Bytes of one piece that is handed on: few enough to be looked at in well under a millisecond. */
 const PIECE_BYTES = 65_536;
+/** The most pieces in which a body may come, as chunks or packets: each costs some microseconds, however short it is. */
+const PIECES_MAX = 100_000;
 
 const tooLarge = (maxBytes: number) => new Problem(413, `expected a body of at most ${maxBytes} bytes`);
+const tooManyPieces = () => new Problem(413, `expected a body in at most ${PIECES_MAX} chunks`);
+const noRoom = () => tryAgain(503, "too many large bodies are under way; nothing was kept");

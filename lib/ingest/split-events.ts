@@ -6,6 +6,7 @@
  * An event's text is checked later, by JSON.parse. The splits are right for every valid body: a comma or a bracket that is
  * outside of strings and at the outer depth ends an event. If each event's text is valid JSON, so is the body.
  */
+import { GatheredBytes } from "../flow/gathered-bytes.ts";
 import { BodySyntaxError, TooMany } from "./raw-event.ts";
 
 /**
@@ -90,7 +91,7 @@ export class EventSplitter {
   #line = 1;
   #startLine = 0;
   /** The event's bytes in earlier pieces. */
-  #kept: Buffer[] = [];
+  readonly #kept = new GatheredBytes();
   #isTooMuch = false;
   #isInString = false;
   #isEscaped = false;
@@ -120,7 +121,7 @@ export class EventSplitter {
       for (let at = this.#pastByteOrderMark(piece); at < piece.length; ) {
         const start = this.#position === "in-event" ? at : this.#toEvent(piece, at);
         const end = this.#toEndOfEvent(piece, start);
-        this.#keep(piece, start, end);
+        this.#keep(piece.subarray(start, end));
         if (end < piece.length) found.push(this.#finish(piece[end] === CLOSE_ARRAY));
         at = end + 1;
       }
@@ -220,7 +221,7 @@ export class EventSplitter {
       const byte = piece[at] as number;
       const kind = KINDS[byte];
       if (kind === OTHER) {
-        at = this.#toEndOfWord(chunk, at) - 1;
+        at = this.#toEndOfWord(piece, at) - 1;
         continue;
       }
       this.#isInWord = false;
@@ -231,12 +232,12 @@ export class EventSplitter {
     return piece.length;
   }
 
-  /** Returns where the number or word ends, or the chunk's length. It may have begun in an earlier chunk. */
-  #toEndOfWord(chunk: Buffer, from: number): number {
+  /** Returns where the number or word ends, or the piece's length. It may have begun in an earlier piece. */
+  #toEndOfWord(piece: Buffer, from: number): number {
     if (!this.#isInWord) this.#leastSize += 1;
     this.#isInWord = true;
     let at = from + 1;
-    while (at < chunk.length && KINDS[chunk[at] as number] === OTHER) at++;
+    while (at < piece.length && KINDS[piece[at] as number] === OTHER) at++;
     return at;
   }
 
@@ -248,7 +249,7 @@ export class EventSplitter {
   }
 
   /** Keeps the event's bytes, unless it is certain by now that it will not be accepted. */
-  #keep(piece: Buffer, from: number, to: number): void {
+  #keep(bytes: Buffer): void {
     const { eventMaxBytes } = this.#limits;
     if (
       this.#deepest > UNPARSED_DEPTH ||
@@ -256,21 +257,19 @@ export class EventSplitter {
       this.#size > SPELLING_FACTOR * eventMaxBytes + EXTRA_BYTES
     ) {
       this.#isTooMuch = true;
-      this.#kept = [];
+      this.#kept.take();
     }
-    if (!this.#isTooMuch && to > from) this.#kept.push(piece.subarray(from, to));
+    if (!this.#isTooMuch) this.#kept.add(bytes);
   }
 
   #keepWhole(piece: Buffer): void {
     this.#size += piece.length;
-    this.#keep(piece, 0, piece.length);
+    this.#keep(piece);
   }
 
   /** Ends the event. */
   #finish(isLast: boolean): EventBytes {
-    const [first] = this.#kept;
-    const bytes = first && this.#kept.length === 1 ? first : Buffer.concat(this.#kept);
-    this.#kept = [];
+    const bytes = this.#kept.take();
     this.#position = isLast && this.#framing !== "lines" ? "after-end" : "before-event";
     if (this.#framing === "lines") this.#line += 1;
     return { bytes: this.#isTooMuch ? undefined : bytes, depth: this.#deepest, line: this.#startLine };

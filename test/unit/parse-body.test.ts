@@ -186,6 +186,22 @@ test("split on its bytes and in any pieces, a body gives what JSON.parse gives o
   );
 });
 
+test.each([
+  ["json", '[{"a":"xyz"},{"b":1}]', [{ a: "xyz" }, { b: 1 }]],
+  ["json", '{"a":"xyz"}', [{ a: "xyz" }]],
+  ["ndjson", '{"a":"xyz"}\n{"b":1}', [{ a: "xyz" }, { b: 1 }]],
+] as const)("of %s in pieces of one byte no piece is held", (type, body, expected) => {
+  const parser = new BodyParser({ stream: events, type, headers: {}, eventsMax: 9, eventMaxBytes: 999 });
+  const pieces = [...body].map((character) => Buffer.from(character));
+  const parsed = pieces.flatMap((piece, i) => {
+    const found = parser.split(piece).map((one) => parser.parse(one));
+    pieces[i - 1]?.fill("!"); // whoever holds this piece finds no JSON
+    return found;
+  });
+  parsed.push(...parser.end().map((found) => parser.parse(found)));
+  expect(parsed.map(({ value }) => value)).toEqual(expected);
+});
+
 describe("an event is judged on its bytes before it is parsed", () => {
   const message = ({ events: [event] }: Parsed) => event?.error?.message;
 
