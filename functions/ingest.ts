@@ -25,8 +25,8 @@ export interface IngestDeps extends PostDeps, Omit<WhereaboutsDeps, "buckets"> {
 /** Makes the handler. It throws a Problem for each error; the front door answers it. */
 export function createIngest(deps: IngestDeps): Handler {
   return async (req, res) => {
+    allowOrigin(deps.corsOrigins, req, res); // a page may read every refusal, too
     const url = requestUrlOf(req);
-    allowOrigin(deps.corsOrigins, req, res);
     if (answerHealth(req, res, url)) return;
     const [version, name, rawId, ...rest] = url.path;
     if (version !== "v1" || name === undefined || name === "" || rawId === "" || rest.length > 0)

@@ -697,6 +697,21 @@ describe("a browser's preflight", () => {
   });
 });
 
+test.each(["/%ff", "/nowhere", "/v1/nowhere", "/v1/events?ack=sorted"])(
+  "a page of an allowed origin may read the refusal of %s",
+  async (path) => {
+    const { status, headers } = await ingest.send(path, {
+      method: "POST",
+      body: "{}",
+      headers: { origin: "https://app.example", authorization: `Bearer ${KEY}` },
+    });
+    expect([status >= 400, headers.get("access-control-allow-origin")]).toEqual([
+      true,
+      "https://app.example",
+    ]);
+  },
+);
+
 describe("the id of a request", () => {
   const idOf = async (path: string, headers: Record<string, string> = {}) =>
     (await ingest.send(path, { headers })).headers.get("x-request-id");
