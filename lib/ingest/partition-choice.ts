@@ -135,13 +135,13 @@ export class PartitionChoice {
     const isDeep = bytes >= DEEP_RATIO * bufferMaxBytes;
     const isKnown = knownBytes >= DEEP_RATIO * bufferMaxBytes;
     mark(state.full, index, bytes >= bufferMaxBytes);
-    mark(state.doubtful, index, isDeep && !isKnown && !state.deep.has(index));
+    mark(state.doubtful, index, isDeep && !isKnown);
     if (isDeep && isKnown && !state.deep.has(index)) {
       const ratio = Math.round((bytes / bufferMaxBytes) * 100) / 100;
       const partition = fieldsOfPartition({ stream: state.stream, index });
       this.#deps.log.warn("buffer.deep", { ...partition, depth, bytes, ratio });
     }
-    mark(state.deep, index, isDeep && (isKnown || state.deep.has(index)));
+    mark(state.deep, index, isDeep && isKnown);
   }
 
   /** Measures the next partition in turn that is full or doubtful, if there is one and the last was long enough ago. */

@@ -1,7 +1,12 @@
 /** Two events with one id: the first is kept, `ack=stored` names what was there before, and a drain counts what differs. */
 import { randomUUID } from "node:crypto";
+import { sql } from "drizzle-orm";
+import { pgTable, text, timestamp } from "drizzle-orm/pg-core";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { z } from "zod";
 import { drain } from "../../lib/drain/drain.ts";
+import { registryOf } from "../../lib/schema/registry.ts";
+import { defineStream, eventColumns, timestampText } from "../../lib/schema/stream.ts";
 import { type Ingest, serveIngest } from "./test-ingest.ts";
 import { envelopeOf, expectConserved, openWorld, type World, whileTriggered } from "./test-stack.ts";
 
@@ -217,4 +222,34 @@ describe("a drain", () => {
     expect(last.streams).toMatchObject([{ duplicates: 1, differing: 1 }]);
     await expectConserved(world, "events", ids);
   });
+});
+
+test("a default that Postgres computed at another time is no difference, and one that was given is", async () => {
+  const dated = defineStream({
+    name: "dated",
+    table: pgTable("dated", {
+      ...eventColumns(),
+      at: timestamp("at", { withTimezone: true, mode: "string" }).notNull().default(sql`clock_timestamp()`),
+      kind: text("kind").notNull().default("none"),
+    }),
+    schema: z.strictObject({ at: timestampText().optional(), kind: z.string().optional() }),
+  });
+  await world.sql.query(`
+    drop table if exists dated;
+    create table dated (id uuid primary key, received_at timestamptz not null, stored_at timestamptz not null default now(),
+      at timestamptz not null default clock_timestamp(), kind text not null default 'none')`);
+  const streams = registryOf([dated]);
+  const same = envelopeOf({});
+  for (const [data, differing] of [
+    [{}, 0],
+    [{ kind: "none" }, 0],
+    [{ kind: "other" }, 1],
+    [{ at: "2026-11-21T09:30:00Z" }, 1],
+  ] as const) {
+    await world.buffer.push({ stream: "dated", index: 0 }, [same.envelope, envelopeOf(data, same).envelope]);
+    const { streams: reports } = await drain(world.supervisor({ streams }), { stream: "dated" });
+    expect([data, reports[0]]).toMatchObject([data, { differing }]);
+  }
+  await expectConserved(world, "dated", [same.id]);
+  await world.sql.query("drop table dated");
 });

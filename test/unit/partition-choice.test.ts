@@ -201,6 +201,9 @@ describe("the high-water mark", () => {
     drain(0);
     for (let i = 0; i < 6; i++) await push();
     expect(said).toEqual(["buffer.deep", "buffer.deep"]);
+    drain(0);
+    await push(STREAM, 600);
+    expect(said).toEqual(["buffer.deep", "buffer.deep", "buffer.deep"]);
   });
 });
 
@@ -242,6 +245,40 @@ describe("the estimate of a list", () => {
     partitionChoice.pushed({ ...p, index: 1 }, 42, 1, 10);
     await partitionChoice.choose(STREAM);
     expect(asked).toEqual([1]);
+  });
+
+  test("forgets what came before the latest thousands, however many came", async () => {
+    const { partitionChoice, asked } = made();
+    const p = { stream: STREAM, index: 0 };
+    for (let round = 0; round < 200; round++) partitionChoice.pushed(p, 90, 90, 900);
+    for (let round = 0; round < 70; round++) partitionChoice.pushed(p, 90, 90, 450 * 90);
+    partitionChoice.pushed(p, 1, 1, 10);
+    partitionChoice.pushed({ ...p, index: 1 }, 3, 1, 10); // 2 of others: 900 bytes, like the latest
+    await partitionChoice.choose(STREAM);
+    expect(asked).toEqual([1]);
+  });
+
+  test("takes a push of many thousands for as many of its mean size", async () => {
+    const { partitionChoice, asked, turn } = made();
+    const p = { stream: STREAM, index: 0 };
+    partitionChoice.pushed(p, 10_000, 10_000, 100_000);
+    partitionChoice.pushed({ ...p, index: 1 }, 41, 1, 10); // 40 of others: 400 bytes
+    for (let i = 0; i < 3; i++) {
+      await partitionChoice.choose(STREAM);
+      turn(1000);
+    }
+    expect(asked).toEqual([0]);
+  });
+
+  test("is checked again before a list is said to be deep that others filled again", async () => {
+    const { push, pushOther, said, asked, drain } = made();
+    for (let i = 0; i < 6; i++) await push();
+    drain(0);
+    pushOther(0, ...Array(4).fill(100));
+    await push();
+    expect([said, asked]).toEqual([["buffer.deep"], []]);
+    await push();
+    expect([said, asked]).toEqual([["buffer.deep", "buffer.deep"], [0]]);
   });
 
   test("sees large ones of others behind its own small ones", async () => {
