@@ -246,7 +246,73 @@ const changed = defineStream({
     .transform(({ text: length, at: millis, ...rest }) => ({ ...rest, length, millis })),
 });
 
-export const oddStreams = [orders, readings, records, shapes, contacts, nested, changed];
+/** Every way of zod to say that a field may be absent, or to change it; array columns with limits; times of day with a zone. */
+const wrapped = defineStream({
+  name: "odd_wrapped",
+  table: pgTable("odd_wrapped", {
+    ...eventColumns(),
+    branded: text("branded").notNull(),
+    caught: integer("caught").notNull(),
+    coerced: integer("coerced"),
+    nothing: text("nothing"),
+    given: text("given").notNull(),
+    made: text("made"),
+    either: jsonb("either"),
+    states: oddState("states").array(),
+    prices: numeric("prices", { precision: 5, scale: 2 }).array(),
+    moments: timestamp("moments", { withTimezone: true, mode: "string" }).array(),
+    grid: smallint("grid").array().array(),
+    opensAt: time("opens_at", { withTimezone: true }),
+    weight: real("weight").array(),
+  }),
+  schema: z
+    .strictObject({
+      branded: z.string().min(1).brand("Branded"),
+      caught: z.int32().catch(3),
+      coerced: z.coerce.number().int().max(9).optional(),
+      nothing: z.string().nullable().default(null),
+      given: z.string().prefault("given"),
+      made: z.preprocess((value) => (value === "" ? undefined : value), z.string().optional()),
+      either: z
+        .discriminatedUnion("kind", [
+          z.strictObject({ kind: z.literal("a").optional(), n: z.int().nullish() }),
+          z.strictObject({ kind: z.literal("b"), n: z.int().optional() }),
+        ])
+        .optional(),
+      states: z.array(z.enum(["open", "done"])).nullish(),
+      prices: z.array(z.string().regex(/^\d{1,3}(\.\d+)?$/)).optional(),
+      moments: z.array(timestampText()).optional(),
+      grid: z.array(z.tuple([z.int().max(9), z.int().max(9)])).optional(),
+      opensAt: z.iso.time().optional(),
+      weight: z.array(z.float32()).optional(),
+    })
+    .readonly(),
+  examples: [
+    {
+      ...{
+        branded: "b",
+        caught: 1,
+        coerced: "4",
+        nothing: "x",
+        given: "g",
+        made: "m",
+        either: { kind: null, n: null },
+      },
+      ...{ states: ["open", "done"], prices: ["999.994", "0"], moments: ["2026-11-21t09:30:60.123456789z"] },
+      ...{
+        grid: [
+          [1, 2],
+          [3, 4],
+        ],
+        opensAt: "23:59:59.5",
+        weight: [0.1, -1],
+      },
+    },
+    { branded: "c", caught: "not a number", either: { kind: "b" }, states: [], grid: [], weight: [] },
+  ] as never[],
+});
+
+export const oddStreams = [orders, readings, records, shapes, contacts, nested, changed, wrapped];
 
 export const DROP_ODD_TABLES = `
   drop table if exists ${oddStreams.map(({ name }) => name).join(", ")};
@@ -270,4 +336,7 @@ export const CREATE_ODD_TABLES = `${DROP_ODD_TABLES}
   create table odd_nested (${EVENT_COLUMNS}, address jsonb not null, lines jsonb not null, counts jsonb not null,
     labels jsonb, tree jsonb, ref text);
   create table odd_changed (${EVENT_COLUMNS}, name text not null, kind text not null, length integer not null,
-    is_on boolean not null, millis double precision not null, low integer not null, high integer not null);`;
+    is_on boolean not null, millis double precision not null, low integer not null, high integer not null);
+  create table odd_wrapped (${EVENT_COLUMNS}, branded text not null, caught integer not null, coerced integer,
+    nothing text, given text not null, made text, either jsonb, states odd_state[], prices numeric(5, 2)[],
+    moments timestamptz[], grid smallint[][], opens_at timetz, weight real[]);`;
