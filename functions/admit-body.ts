@@ -9,7 +9,7 @@ import { BodySyntaxError, TooMany } from "../lib/ingest/raw-event.ts";
 import type { EventBytes } from "../lib/ingest/split-events.ts";
 import type { Stream } from "../lib/schema/stream.ts";
 import { Problem } from "./answer.ts";
-import { readBody } from "./body.ts";
+import { noRoom, readBody } from "./body.ts";
 import type { PostHead } from "./post-head.ts";
 
 export interface AdmitBodyDeps {
@@ -47,7 +47,7 @@ export async function admitBody(deps: AdmitBodyDeps, post: Post): Promise<Admitt
     isPacked: ack === "buffered",
   });
   const work: Work = { spentMs: 0 };
-  const admit = (found: readonly EventBytes[]) => turns.run(work, stepsOf(found, parser, admitting));
+  const admit = (found: readonly EventBytes[]) => turns.run(work, stepsOf(found, parser, admitting, share));
   try {
     const consume = (piece: Buffer) => admit(parser.split(piece));
     await readBody(req, { encoding, maxBytes: bodyMaxBytes, deadlineAtMs, share, consume });
@@ -59,14 +59,19 @@ export async function admitBody(deps: AdmitBodyDeps, post: Post): Promise<Admitt
   return { admission: admitting.admission, isBatch: parser.isBatch };
 }
 
-/** Parses and admits events, one in each step. */
+/**
+ * Parses and admits events, one in each step. Throws a 503 if they take more memory than their body did, and there is no room for
+ * it.
+ */
 function* stepsOf(
   found: readonly EventBytes[],
   parser: BodyParser,
   admitting: Admitting,
+  share: Share,
 ): Generator<void, void, undefined> {
   for (const event of found) {
     admitting.add(parser.parse(event));
+    if (!share.hold(admitting.admission.dataBytes)) throw noRoom();
     yield;
   }
 }

@@ -215,4 +215,4 @@ const PIECES_MAX = 100_000;
 
 const tooLarge = (maxBytes: number) => new Problem(413, `expected a body of at most ${maxBytes} bytes`);
 const tooManyPieces = () => new Problem(413, `expected a body in at most ${PIECES_MAX} chunks`);
-const noRoom = () => tryAgain(503, "too many large bodies are under way; nothing was kept");
+export const noRoom = () => tryAgain(503, "too many large bodies are under way; nothing was kept");

@@ -42,7 +42,10 @@ const ANSWER_WITHIN_MS = 45_000;
 const CLAIM_TIMEOUT_MS = 5000;
 /** How long a refused drain waits for the catalog, in milliseconds: it holds a lease meanwhile. */
 const TABLE_CHECK_TIMEOUT_MS = 2000;
-/** What all large bodies under way in an instance may hold together, in bytes, as inflated. Each needs about four times as much memory. */
+/**
+ * What all large bodies under way in an instance may hold together, in bytes: as sent, inflated, or as their events' texts. They
+ * need up to five times as much memory.
+ */
 const BODIES_MAX_BYTES = 50_000_000;
 /** How long a sender that asks where an event is waits for Postgres, in milliseconds. */
 const LOOK_UP_TIMEOUT_MS = 5000;

@@ -10,6 +10,8 @@ const FREE_BYTES = 65_536;
 export interface Share {
   /** Takes room for more bytes. Returns false, and takes nothing, if there is not enough. */
   take(bytes: number): boolean;
+  /** Takes room until there is some for so many bytes in all. Returns false, and takes nothing, if there is not enough. */
+  hold(bytes: number): boolean;
   /** Gives everything back. May be repeated. */
   giveBack(): void;
 }
@@ -34,15 +36,17 @@ export class Room {
   share(): Share {
     let bytes = 0;
     let takenBytes = 0;
+    const take = (more: number): boolean => {
+      const wanted = Math.max(0, bytes + more - FREE_BYTES) - takenBytes;
+      if (this.#takenBytes + wanted > this.#maxBytes) return false;
+      bytes += more;
+      takenBytes += wanted;
+      this.#takenBytes += wanted;
+      return true;
+    };
     return {
-      take: (more) => {
-        const wanted = Math.max(0, bytes + more - FREE_BYTES) - takenBytes;
-        if (this.#takenBytes + wanted > this.#maxBytes) return false;
-        bytes += more;
-        takenBytes += wanted;
-        this.#takenBytes += wanted;
-        return true;
-      },
+      take,
+      hold: (all) => all <= bytes || take(all - bytes),
       giveBack: () => {
         this.#takenBytes -= takenBytes;
         takenBytes = 0;

@@ -33,6 +33,8 @@ export interface Admission {
    */
   resendIds: (string | number | undefined)[];
   rejected: Rejected[];
+  /** The memory that the events' data take as texts at most, in bytes. Numbers may be longer than they were sent: 1e15 has 16 digits. */
+  dataBytes: number;
   /** Whether at least one event was rejected because of its size. */
   isTooLarge: boolean;
   /** How many events were rejected because the stream's own code threw an error. */
@@ -57,6 +59,7 @@ export class Admitting {
     indexes: [],
     resendIds: [],
     rejected: [],
+    dataBytes: 0,
     isTooLarge: false,
     threw: 0,
   };
@@ -82,6 +85,7 @@ export class Admitting {
       admission.envelopes.push(this.#options.isPacked ? packEnvelope(envelope) : envelope);
       admission.indexes.push(index);
       admission.resendIds.push(resendId);
+      admission.dataBytes += memoryOf(envelope.dataJson);
       return;
     }
     const line = event.line === undefined ? {} : { line: event.line };
@@ -173,6 +177,10 @@ function takeId(event: RawEvent): WithoutId | Rejection {
   if (typeof id === "string" && id !== "" && id.length <= RAW_ID_MAX) return { rawId: id, sentId: id, rest };
   return reject("id", `expected a string of 1 to ${RAW_ID_MAX} characters or a whole number`);
 }
+
+/** The memory of a text at most, in bytes: one a character if all are ASCII, else up to two. */
+const memoryOf = (text: string): number =>
+  Buffer.byteLength(text) === text.length ? text.length : 2 * text.length;
 
 /** Whether a text has more than `maxBytes` bytes. Counts bytes only if the number of characters does not decide. */
 function isLongerThan(text: string, maxBytes: number): boolean {

@@ -156,6 +156,29 @@ describe("work before knowledge", () => {
     });
   });
 
+  test.each([
+    [
+      "numbers with exponents",
+      JSON.stringify({ type: "t", payload: [] }).replace("[]", `[${"1e15,".repeat(1800)}1]`),
+    ],
+    ["one character beyond Latin-1", JSON.stringify({ type: "t", payload: `€${"x".repeat(30_000)}` })],
+  ])("a body counts by the memory that its events take: %s", async (_, large) => {
+    const batch = `[${Array.from({ length: 1_000_000 / large.length }, () => large).join(",")}]`;
+    const how = { query: "?ack=stored" };
+    await withIngest({ room: new Room(1_500_000) }, async (one) => {
+      const refused = await one.postRaw("events", "application/json", batch, how);
+      expect([refused.status, refused.body.detail]).toEqual([503, expect.stringContaining("large bodies")]);
+      expect(refused.headers.get("retry-after")).toBeTruthy();
+      const plain = await one.post(
+        "events",
+        Array.from({ length: 400 }, (_, i) => event2000(i)),
+        how,
+      ); // as large as sent
+      expect(plain.status).toBe(201);
+      await expectConserved(world, "events", plain.body.ids);
+    });
+  });
+
   test.each(["breaks off", "is refused"])("a body that %s gives its room back", async (how) => {
     await withIngest({ room: new Room(3_000_000) }, async (one) => {
       const large = Buffer.from(JSON.stringify(Array.from({ length: 1000 }, (_, i) => event2000(i))));
