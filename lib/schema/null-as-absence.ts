@@ -62,7 +62,7 @@ const isTransform = (schema: Schema): boolean => schema._zod.def.type === "trans
 
 const accepts = (schema: Schema, value: unknown): boolean => z.safeParse(schema, value).success;
 
-/** Whether a schema takes null as a value of its own. A schema that stands within itself (`outer`) adds nothing. */
+/** Whether a schema takes null as a value of its own. `outer`: the schemas within which it stands; it may be one of them. */
 function takesNull(schema: z.core.$ZodTypes, outer: readonly Schema[] = []): boolean {
   if (outer.includes(schema)) return false;
   const { def } = schema._zod;

@@ -274,6 +274,11 @@ describe("null is an error with its path in", () => {
   });
 });
 
+test("a field that is nothing but itself is absent", () => {
+  const itself: z.ZodType = z.lazy(() => z.union([z.string(), itself]).optional());
+  expect(object({ itself, speed }).parse({ itself: null, speed: null })).toEqual({ success: true, data: {} });
+});
+
 test("an array is no record and no object, whatever it holds", () => {
   const stream = object({ r: z.record(z.string(), z.int()), o: z.looseObject({ 0: z.int().optional() }) });
   const issues = stream.parse({ r: [null], o: [null] }).error?.issues ?? [];
