@@ -8,6 +8,7 @@ import type { AddressInfo } from "node:net";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import { openDoor, type Served } from "../../functions/front-door.ts";
 import { environment, wireIngest, wireSupervisor } from "../../functions/wiring.ts";
+import { drain } from "../../lib/drain/drain.ts";
 import { expectConserved, openWorld, pushEvents, type World } from "./test-stack.ts";
 
 const KEY = "clock-key";
@@ -111,6 +112,24 @@ describe.each([
       world,
       "checked",
       answers.flatMap(({ ids }) => ids),
+    );
+  });
+
+  test("a buffer that was full is looked at again after a second, not before", async () => {
+    const small = { PARTITIONS: "1", EVENT_MAX_BYTES: "256", BUFFER_MAX_BYTES: "1000" };
+    const url = await serve(wireIngest, small);
+    const answers = [await post(url)];
+    while (answers.at(-1)?.status === 202) answers.push(await post(url));
+    await drain(world.supervisor(), { stream: "checked" });
+    setWallClock(byMs);
+    expect((await post(url)).status).toBe(503);
+    letPass(1000);
+    answers.push(await post(url));
+    expect(answers.map(({ status }) => status).slice(-2)).toEqual([503, 202]);
+    await expectConserved(
+      world,
+      "checked",
+      answers.filter(({ status }) => status === 202).flatMap(({ ids }) => ids),
     );
   });
 

@@ -660,6 +660,11 @@ describe("the handshake of webhooks", () => {
     },
   );
 
+  test("an event that comes with its sender's origin is an event", async () => {
+    const answer = await postStructured("received", ATTRIBUTES, ORIGIN);
+    expect(await rowAfter("received", answer)).toMatchObject({ ce_id: ATTRIBUTES.id });
+  });
+
   test("a browser's preflight is still answered, with both or alone", async () => {
     const preflight = { origin: "https://app.example", "access-control-request-method": "POST" };
     const both = await ask("/v1/events", { ...preflight, ...ORIGIN });

@@ -93,6 +93,14 @@ describe("ack=stored", () => {
     await expectConserved(world, "checked", [old, ...mixed.body.ids, ...body.ids]);
   });
 
+  test("a row that is refused, and there already, is a duplicate", async () => {
+    const id = randomUUID();
+    await ingest.post("checked", { n: 1, id }, STORED);
+    const { body } = await ingest.post("checked", [{ n: -1, id }, { n: 2 }], STORED);
+    expect(body).toMatchObject({ accepted: 2, duplicates: [id] });
+    await expectConserved(world, "checked", body.ids);
+  });
+
   test("an answer of 201 because Redis is away names them, too", async () => {
     const id = randomUUID();
     await ingest.post("events", event(1, id), STORED);
@@ -160,6 +168,18 @@ describe("a drain", () => {
     await push(first, envelopeOf({ n: 1 }, first), envelopeOf({ n: 2 }, first));
     expect(await tick()).toMatchObject({ stored: 1, duplicates: 2, differing: 1 });
     await expectConserved(world, "checked", [first.id]);
+  });
+
+  test("counts no more than there are duplicates if a trigger changes what is stored", async () => {
+    const known = envelopeOf({ n: 1 });
+    await push(known);
+    await tick();
+    const fresh = [2, 3, 4].map((n) => envelopeOf({ n }));
+    await whileTriggered(world, "new.note = 'changed'; return new;", async () => {
+      await push(envelopeOf({ n: 1, note: "other" }, known), ...fresh);
+      expect(await tick()).toMatchObject({ stored: 3, duplicates: 1, differing: 1 });
+    });
+    await expectConserved(world, "checked", [known.id, ...fresh.map(({ id }) => id)]);
   });
 
   test("asks once more, and only if there are duplicates", async () => {

@@ -1,5 +1,5 @@
 /** Values that a column can hold. */
-import { doublePrecision, integer, pgTable, smallint, text, varchar } from "drizzle-orm/pg-core";
+import { doublePrecision, integer, pgTable, smallint, text, timestamp, varchar } from "drizzle-orm/pg-core";
 import { expect, test } from "vitest";
 import { checkColumns } from "../../lib/schema/column-limits.ts";
 import { makeRecordset } from "../../lib/schema/insert-from-json.ts";
@@ -38,4 +38,12 @@ test("an item of an array of an enum is one of its values, or null", () => {
   );
   expect(check({ states: ["open", null] })).toBeUndefined();
   expect(check({ states: ["open", "lost"] })?.path).toBe("states.1");
+});
+
+test("a Date is of the years 1 to 9999", () => {
+  const check = checkColumns(pgTable("t", { at: timestamp("at") }), []);
+  const fits = ["0001-01-01T00:00:00.000Z", "9999-12-31T23:59:59.999Z"];
+  expect(fits.map((text) => check({ at: new Date(text) }))).toEqual([undefined, undefined]);
+  const beyond = ["0000-12-31T23:59:59.999Z", "+010000-01-01T00:00:00.000Z", "nonsense"];
+  expect(beyond.map((text) => check({ at: new Date(text) })?.path)).toEqual(["at", "at", "at"]);
 });

@@ -101,6 +101,7 @@ test.each([
   "https://app.example?x=1",
   "https://app.example#x",
   "https://user:pass@app.example",
+  "capacitor://user@localhost",
   "app.example",
   "https://",
   "https://app.example:443",
@@ -145,7 +146,12 @@ test("a stream that the release does not have, and a flush that finds no full ba
     { setting: "INGEST_API_KEYS", reason: expect.stringMatching(/"b".*"trips"/) },
     { setting: "FLUSH_THRESHOLD", reason: expect.stringContaining("BATCH_MAX_ROWS") },
   ]);
-  expect(doubtsOf(readConfig(USABLE), streams)).toEqual([]);
+  for (const sure of [
+    USABLE,
+    { ...USABLE, FLUSH_THRESHOLD: "99" },
+    { ...USABLE, FLUSH_TRIGGER: "http", SUPERVISOR_URL: "http://s", FLUSH_THRESHOLD: "100" },
+  ])
+    expect(doubtsOf(readConfig(sure), streams)).toEqual([]);
 });
 
 test("every name is known once", () => {
