@@ -19,9 +19,15 @@ export class Connection {
   /** The request within whose body the problem was. */
   #broken: IncomingMessage | undefined;
   #isEnding = false;
+  #isEnded = false;
 
   constructor(socket: Socket) {
     this.#socket = socket;
+    // Node calls this after an answer that says `close`, and, if the client has ended its side, after the answer to the last request.
+    // Of that request, the event 'close' is still to come.
+    socket.destroySoon = () => {
+      if (!this.#owesAnswer || this.#unanswered > 1) this.#end();
+    };
   }
 
   /** What was malformed; undefined: nothing yet. After a 408, the rest of a late request may still come. */
@@ -34,10 +40,16 @@ export class Connection {
     return this.#latest !== undefined && !this.#latest.complete;
   }
 
-  /** Notes a request, until its answer is sent or the client is gone. */
+  /** Whether the server has ended its side. Answers may still be on their way to the client. */
+  get isEnded(): boolean {
+    return this.#isEnded;
+  }
+
+  /** Notes a request, until its answer is sent or the client is gone. One that comes after the problem is answered by it. */
   note(req: IncomingMessage, res: ServerResponse): void {
     this.#unanswered += 1;
     this.#latest = req;
+    if (this.#problem) this.#broken ??= req;
     res.once("close", () => {
       this.#unanswered -= 1;
       this.#endIfAnswered();
@@ -70,9 +82,14 @@ export class Connection {
     return this.#broken === req ? this.#problem : undefined;
   }
 
+  /** Whether the problem is the answer to no request, and has to be sent after all others. */
+  get #owesAnswer(): boolean {
+    return this.#problem !== undefined && this.#broken === undefined;
+  }
+
   #endIfAnswered(): void {
     if (!this.#isEnding || this.#unanswered > 0 || !this.#socket.writable) return;
-    if (this.#problem && !this.#broken) this.#answerGarbage(this.#problem);
+    if (this.#problem && this.#owesAnswer) this.#answerGarbage(this.#problem);
     else this.#end();
   }
 
@@ -88,6 +105,8 @@ export class Connection {
 
   /** What the client still sends is read and thrown away for a while: else its kernel may throw the answer away. */
   #end(): void {
+    if (this.#isEnded) return;
+    this.#isEnded = true;
     this.#socket.end();
     const timer = setTimeout(() => this.#socket.destroy(), LINGER_MS).unref();
     this.#socket.once("close", () => clearTimeout(timer));

@@ -72,14 +72,17 @@ export function openDoor(served: Served, create = makeServer): { server: Server;
     req.complete = true; // its sender waits before it sends the body
     void door.enter(req, res, UNEXPECTED);
   });
-  server.on("clientError", (error: NodeJS.ErrnoException, socket) =>
-    door.refuse(socket as Socket, problemOfParser(error)),
-  );
+  server.on("clientError", (error: NodeJS.ErrnoException, socket) => {
+    if (error.code !== AFTER_CLOSE) door.refuse(socket as Socket, problemOfParser(error));
+  });
   // Node's parser does not miss the rest of a body after `Connection: upgrade`.
   server.on("connection", (socket) => socket.on("end", () => door.refuseHalf(socket)));
   server.on("connect", (_req, socket) => door.refuseTunnel(socket as Socket));
   return { server, guard: () => door.guard(server) };
 }
+
+/** What Node's parser says if something comes after a request that said `Connection: close`. Nobody waits for an answer to it. */
+const AFTER_CLOSE = "HPE_CLOSED_CONNECTION";
 
 /** Says that the connection closes after the answer. */
 const CLOSE = { connection: "close" };
@@ -103,6 +106,10 @@ function problemOfParser({ code }: NodeJS.ErrnoException): Problem {
   return new Problem(status, detail, {}, CLOSE);
 }
 
+/** Node's parser throws away what comes behind such a request in the same piece, though nothing is upgraded. */
+const asksForUpgrade = ({ headers }: IncomingMessage): boolean =>
+  headers.upgrade !== undefined && /\bupgrade\b/i.test(headers.connection ?? "");
+
 class Door {
   readonly #served: Served;
   readonly #connections = new WeakMap<Socket, Connection>();
@@ -119,6 +126,7 @@ class Door {
     const connection = this.#connectionOf(req.socket);
     const refused = refusal ?? this.#refusalOf(req, connection);
     connection.note(req, res);
+    if (asksForUpgrade(req)) res.setHeader("connection", "close");
     try {
       if (refused) throw refused;
       await this.#served.handler(req, res);
@@ -131,7 +139,7 @@ class Door {
   /** Answers malformed or never-ending requests, which never reach a handler. */
   refuse(socket: Socket, problem: Problem): void {
     if (socket.writable) this.#connectionOf(socket).refuse(problem);
-    else socket.destroy();
+    else if (!this.#connections.get(socket)?.isEnded) socket.destroy();
   }
 
   /** Refuses the request that the client's end of the connection has cut off, if there is one. */

@@ -101,6 +101,13 @@ describe.each(REFUSALS)("%i for %s %s %j", (status, method, path, headers) => {
   });
 });
 
+test("a 417 is read by a client that does not wait for it before it writes its body", async () => {
+  for (let round = 0; round < 5; round++) {
+    const head = headOf("POST", "/v1/events", { ...json, expect: "tea", "content-length": `${BODY.length}` });
+    expectAnswer(await writeThenRead(head, piecesOf(BODY)), 417);
+  }
+});
+
 test("after such an answer the connection can be used again", async () => {
   const head = headOf("POST", "/v1/nowhere", { ...json, "content-length": `${BODY.length}` });
   const health = "GET /health HTTP/1.1\r\nhost: spillway\r\nconnection: close\r\n\r\n";

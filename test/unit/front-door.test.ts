@@ -135,6 +135,21 @@ describe("garbage on a connection", () => {
     },
   );
 
+  test.each(GARBAGE)(
+    "%s after a request at work, and then the client's end: both are answered",
+    async (_kind, bytes, status) => {
+      const { handler, arrived, finish } = slowHandler();
+      const { client, seenEnd } = await open(handler);
+      client.send(post("/first") + bytes);
+      client.end();
+      await Promise.all([arrived(1), seenEnd]);
+      finish(0);
+      const answers = await client.answers();
+      expect(statusesOf(answers)).toEqual([202, status]);
+      expectProblem(answers, status);
+    },
+  );
+
   test("after three requests that end in another order: each is answered in its place", async () => {
     const { handler, arrived, finish } = slowHandler();
     const { client } = await open(handler);
@@ -300,12 +315,41 @@ describe("a sender that is just different", () => {
     expectProblem(answers, 417);
   });
 
+  test("does not wait for the 417, sends another request and then garbage: the connection closes", async () => {
+    const { handler, arrived, finish } = slowHandler();
+    const { client } = await open(handler);
+    const unexpected = post("/2").replace("host: x", "host: x\r\nexpect: tea");
+    client.send(`${post("/1")}${unexpected}${post("/3")}garbage\r\n\r\n`);
+    await arrived(2);
+    finish(0);
+    expect(statusesOf(await client.answers())).toEqual([202, 417]);
+  });
+
   test("expects 100-continue, and is answered", async () => {
     const { client } = await open(reading);
     client.send(
       "POST / HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}",
     );
     expect(statusesOf(await client.answers())).toEqual([202]);
+  });
+
+  test.each([
+    "upgrade: h2c\r\nconnection: upgrade, http2-settings",
+    "Upgrade: websocket\r\nConnection: Upgrade",
+  ])("asks for an upgrade: it is answered, and told that nothing is after that (%j)", async (headers) => {
+    const { client } = await open(reading);
+    client.send(post("/1") + post("/2").replace("host: x", `host: x\r\n${headers}`) + post("/3"));
+    const answers = await client.answers();
+    expect(answers.map(({ status, headers }) => [status, headers.get("connection")])).toEqual([
+      [202, "keep-alive"],
+      [202, "close"],
+    ]);
+  });
+
+  test("says Connection: close, and sends more: it is answered, and nothing else is", async () => {
+    const { client } = await open(reading);
+    client.send(post("/1") + post("/2").replace("host: x", "host: x\r\nconnection: close") + post("/3"));
+    expect(statusesOf(await client.answers())).toEqual([202, 202]);
   });
 
   test("speaks HTTP/1.0, without Host: it is answered, and the connection closes", async () => {
