@@ -47,8 +47,8 @@ export function openRawClient(port: number) {
   };
 }
 
-/** Splits what came into answers, by their Content-Length. 100 Continue is none. */
-function answersIn(text: string): RawAnswer[] {
+/** Splits what came into answers, by their Content-Length. 100 Continue is none. `heads`: the X-Request-Ids of HEAD requests. */
+export function answersIn(text: string, heads: ReadonlySet<string> = new Set()): RawAnswer[] {
   const answers: RawAnswer[] = [];
   for (let rest = text; ; ) {
     const headEnd = rest.indexOf("\r\n\r\n");
@@ -60,7 +60,8 @@ function answersIn(text: string): RawAnswer[] {
         return [line.slice(0, colon).toLowerCase(), line.slice(colon + 1).trim()];
       }),
     );
-    const bodyEnd = headEnd + 4 + Number(headers.get("content-length") ?? 0);
+    const isHead = heads.has(headers.get("x-request-id") ?? "");
+    const bodyEnd = headEnd + 4 + (isHead ? 0 : Number(headers.get("content-length") ?? 0));
     if (rest.length < bodyEnd) return answers;
     const status = Number(statusLine.split(" ")[1]);
     if (status !== 100) answers.push({ status, headers, body: rest.slice(headEnd + 4, bodyEnd) });
