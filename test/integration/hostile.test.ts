@@ -195,6 +195,19 @@ describe("work before knowledge", () => {
     });
   });
 
+  test("a body that is refused because the buffer is full takes no room after its answer", async () => {
+    const room = new Room(3_000_000);
+    await withIngest({ room, isShedding: async () => true }, async (one) => {
+      const large = Buffer.from(JSON.stringify(Array.from({ length: 1000 }, (_, i) => event2000(i))));
+      for (let round = 0; round < 3; round++) {
+        const answer = await sendPart(one.url, large, 100_000).finish(); // most of it comes after the answer
+        expect(answer.status).toBe(503);
+      }
+      await vi.waitFor(() => expect(hasRoom(room, 3_000_000)).toBe(true));
+      await expectConserved(world, "events", []);
+    });
+  });
+
   test("a key in debt is refused before its body is parsed", async () => {
     await withIngest({ keyEventsPerSecond: 5, now: () => 0 }, async (one) => {
       const { body } = await one.post(

@@ -21,7 +21,7 @@ function rejectionOf(
   });
   if (found) admitting.add(parser.parse(found));
   const [rejected] = admitting.admission.rejected;
-  return { told: rejected?.errors.map(({ path }) => path), more: rejected?.more };
+  return { told: rejected?.errors.map(({ path }) => path), more: rejected?.more, errors: rejected?.errors };
 }
 
 const schema = z.strictObject({ a: z.string(), list: z.array(z.number()).optional() });
@@ -49,4 +49,16 @@ test("only paths that are told are made: each repeats the keys above it, which m
   for (const issue of found.error?.issues ?? []) Object.assign(issue.path, { join: () => `path ${made++}` });
   const { told, more } = rejectionOf(schema, {}, () => found);
   expect([told?.length, more, made]).toEqual([20, 8980, 20]);
+});
+
+test("long paths and messages are cut, between two characters, and how much", () => {
+  const key = `${"k".repeat(199)}😀${"k".repeat(50)}`;
+  const long = z.strictObject({ a: z.string(`${"m".repeat(250)}`) });
+  const { errors } = rejectionOf(long, { [key]: 1 });
+  expect(errors?.map(({ message }) => message)).toEqual([
+    `${"m".repeat(200)}… (50 more characters)`,
+    "is not a field of this stream",
+  ]);
+  expect(errors?.[1]?.path).toMatch(/^k{199}.… \(51 more characters\)$/u);
+  expect(errors?.[1]?.path.isWellFormed()).toBe(true);
 });

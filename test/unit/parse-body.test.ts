@@ -211,6 +211,11 @@ describe("an event is judged on its bytes before it is parsed", () => {
     ["8 MB of objects", `{"a":`.repeat(1_600_000), "nested deeper than 64 levels"],
     ["8 MB of keys", `{${'"k":1,'.repeat(1_300_000)}"k":1}`, "expected at most 32768 bytes of JSON"],
     [
+      "20,000 brackets, closed",
+      `{"a":${"[".repeat(20_000)}${"]".repeat(20_000)}}`,
+      "nested deeper than 64 levels",
+    ],
+    [
       "24,000 keys",
       `{${Array.from({ length: 24_000 }, (_, i) => `"${i}":1`).join(",")}}`,
       "expected at most 32768 bytes of JSON",
