@@ -12,7 +12,7 @@ export interface Share {
   take(bytes: number): boolean;
   /** Takes room until there is some for so many bytes in all. Returns false, and takes nothing, if there is not enough. */
   hold(bytes: number): boolean;
-  /** Gives everything back. May be repeated. */
+  /** Gives everything back, for good: work that goes on by itself gets no more. May be repeated. */
   giveBack(): void;
 }
 
@@ -36,9 +36,10 @@ export class Room {
   share(): Share {
     let bytes = 0;
     let takenBytes = 0;
+    let isGivenBack = false;
     const take = (more: number): boolean => {
       const wanted = Math.max(0, bytes + more - FREE_BYTES) - takenBytes;
-      if (this.#takenBytes + wanted > this.#maxBytes) return false;
+      if (isGivenBack || this.#takenBytes + wanted > this.#maxBytes) return false;
       bytes += more;
       takenBytes += wanted;
       this.#takenBytes += wanted;
@@ -51,6 +52,7 @@ export class Room {
         this.#takenBytes -= takenBytes;
         takenBytes = 0;
         bytes = 0;
+        isGivenBack = true;
       },
     };
   }

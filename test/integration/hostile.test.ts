@@ -195,6 +195,27 @@ describe("work before knowledge", () => {
     });
   });
 
+  test("bodies that are refused for want of room, while their events wait for their turn, give it all back", async () => {
+    const room = new Room(3_000_000);
+    await withIngest({ room }, async (one) => {
+      const large = JSON.stringify(Array.from({ length: 1000 }, (_, i) => event2000(i)));
+      const zipped = new Uint8Array(gzipSync(large));
+      const send = () => one.postRaw("events", "application/json", zipped, GZIP);
+      const answers = await Promise.all(Array.from({ length: 20 }, send));
+      expect(new Set(answers.map(({ status }) => status))).toContain(503);
+      const last = await send();
+      expect(last.status).toBe(202);
+      expect(hasRoom(room, 3_000_000)).toBe(true);
+      const accepted = [...answers, last].filter(({ status }) => status === 202);
+      await drain(world.supervisor(), {});
+      await expectConserved(
+        world,
+        "events",
+        accepted.flatMap(({ body }) => body.ids),
+      );
+    });
+  });
+
   test("a body that is refused because the buffer is full takes no room after its answer", async () => {
     const room = new Room(3_000_000);
     await withIngest({ room, isShedding: async () => true }, async (one) => {

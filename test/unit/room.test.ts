@@ -30,3 +30,12 @@ test("to hold takes only what was not taken before, or nothing", () => {
   const other = room.share();
   expect([other.take(FREE + 601), other.take(FREE + 600)]).toEqual([false, true]);
 });
+
+test("a share that was given back takes nothing any more: nobody would give that back", () => {
+  const room = new Room(1000);
+  const share = room.share();
+  share.take(FREE + 1000);
+  share.giveBack();
+  expect([share.take(1), share.hold(FREE + 500), share.take(FREE + 500)]).toEqual([false, false, false]);
+  expect(room.share().take(FREE + 1000)).toBe(true);
+});
