@@ -1,10 +1,11 @@
-/** A body as it comes: in pieces of any size, while its reader waits, broken or too slow. */
+/** A body on a real connection: in pieces of any size, while its reader waits, up to its limits. */
 import { once } from "node:events";
 import { createServer, type IncomingMessage } from "node:http";
 import { type AddressInfo, connect, type Socket } from "node:net";
 import { gzipSync } from "node:zlib";
 import { afterEach, describe, expect, test } from "vitest";
-import { type Encoding, readBody } from "../../functions/body.ts";
+import { Problem } from "../../functions/answer.ts";
+import { checkDeclaredLength, type Encoding, readBody } from "../../functions/body.ts";
 import { Room } from "../../lib/flow/room.ts";
 
 const open: (() => void)[] = [];
@@ -44,25 +45,18 @@ interface Given {
   deadlineAtMs?: number;
 }
 
-type Consume = Parameters<typeof readBody>[1]["consume"];
+type Consume = (piece: Buffer) => Promise<void> | undefined;
 
-function reading(
-  req: IncomingMessage,
-  consume: Consume,
-  {
-    encoding = "identity",
-    maxBytes = 1_000_000,
-    room = new Room(10_000_000),
-    deadlineAtMs = performance.now() + 60_000,
-  }: Given = {},
-) {
+function readTo(consume: Consume, req: IncomingMessage, given: Given = {}): Promise<void> {
+  const { encoding = "identity", maxBytes = 1_000_000, room = new Room(10_000_000) } = given;
+  const { deadlineAtMs = performance.now() + 60_000 } = given;
   return readBody(req, { encoding, maxBytes, deadlineAtMs, share: room.share(), consume });
 }
 
 /** Reads to the end. Returns the bytes of each piece. */
-async function readAll(req: IncomingMessage, given?: Given): Promise<Buffer[]> {
+async function readAll(req: IncomingMessage, given: Given = {}): Promise<Buffer[]> {
   const pieces: Buffer[] = [];
-  await reading(req, (piece) => void pieces.push(Buffer.from(piece)), given);
+  await readTo((piece) => void pieces.push(Buffer.from(piece)), req, given);
   return pieces;
 }
 
@@ -71,19 +65,21 @@ describe.each([1, 7, 1000, 100_000])("chunks of %i bytes", (size) => {
 
   test.each(["identity", "gzip"] as const)("come through, %s", async (encoding) => {
     const { req, socket } = await receive(CHUNKED);
+    const reading = readAll(req, { encoding });
     socket.write(inChunks(encoding === "gzip" ? gzipSync(bytes, { level: 0 }) : bytes, size));
     socket.write(LAST);
-    expect(Buffer.concat(await readAll(req, { encoding })).equals(bytes)).toBe(true);
+    expect(Buffer.concat(await reading).equals(bytes)).toBe(true);
   });
 
   test("that come while the reader waits are not kept one by one, nor by Node", async () => {
     const { req, socket } = await receive(CHUNKED);
     let received = 0;
     const pieces: Buffer[] = [];
-    const whole = reading(req, (piece) => {
+    const consume = (piece: Buffer) => {
       pieces.push(Buffer.from(piece));
       return pieces.length === 1 ? comes(() => received === 90_001) : undefined;
-    });
+    };
+    const reading = readTo(consume, req);
     req.on("data", (piece: Buffer) => {
       received += piece.length;
       piece.fill(0); // whoever kept this piece has zeros now
@@ -94,10 +90,10 @@ describe.each([1, 7, 1000, 100_000])("chunks of %i bytes", (size) => {
     await comes(() => received === 90_001);
     expect([req.readableLength, req.isPaused()]).toEqual([0, false]);
     socket.write(LAST);
-    await whole;
-    const bytes = Buffer.concat(pieces);
-    expect(bytes.length).toBe(90_001);
-    expect(bytes.filter((byte) => byte === 0).length).toBeLessThanOrEqual(size + 1); // one alone is not copied
+    await reading;
+    const whole = Buffer.concat(pieces);
+    expect(whole.length).toBe(90_001);
+    expect(whole.filter((byte) => byte === 0).length).toBeLessThanOrEqual(size); // one alone is not copied
     expect(Math.max(...pieces.map(({ length }) => length))).toBeLessThanOrEqual(65_536);
   });
 });
@@ -106,84 +102,78 @@ test.each(["identity", "gzip"] as const)(
   "a body in more than 100,000 pieces is a 413, %s",
   async (encoding) => {
     const { req, socket } = await receive(CHUNKED);
+    const reading = readAll(req, { encoding });
     const text = Buffer.alloc(100_001, " ");
     socket.write(inChunks(encoding === "gzip" ? gzipSync(text, { level: 0 }).subarray(0, 100_001) : text, 1));
     socket.write(LAST);
-    await expect(readAll(req, { encoding })).rejects.toMatchObject({
-      status: 413,
-      message: expect.stringContaining("100000"),
-    });
+    await expect(reading).rejects.toMatchObject({ status: 413, message: expect.stringContaining("100000") });
   },
 );
 
-describe("a body that fails", () => {
-  const head = "content-length: 1000";
-  test("is a 400 if it breaks off, also while its reader waits", async () => {
-    for (const waits of [true, false]) {
-      const { req, socket } = await receive(head);
-      let came = false;
-      const broken = reading(req, () => {
-        came = true;
-        return waits ? new Promise(() => {}) : undefined;
-      });
-      socket.write("x");
-      socket.once("close", () => {});
-      const checking = expect(broken).rejects.toMatchObject({ status: 400 });
-      await comes(() => came);
-      socket.destroy();
-      await checking;
+test.each(["identity", "gzip"] as const)(
+  "of exactly its limit a body passes, of a byte more it is a 413, %s",
+  async (encoding) => {
+    for (const length of [5000, 5001]) {
+      const bytes = Buffer.alloc(length, "x");
+      const declared = await receive(`content-length: ${length}`);
+      const { req, socket } = await receive(CHUNKED);
+      const reading = readAll(req, { encoding, maxBytes: 5000 });
+      socket.write(inChunks(encoding === "gzip" ? gzipSync(bytes) : bytes, 999));
+      socket.write(LAST);
+      if (length > 5000) {
+        expect(() => checkDeclaredLength(declared.req, 5000)).toThrow(Problem);
+        await expect(reading).rejects.toMatchObject({ status: 413 });
+      } else {
+        checkDeclaredLength(declared.req, 5000);
+        expect(Buffer.concat(await reading)).toEqual(bytes);
+      }
     }
-  });
+  },
+);
 
-  test("is a 408 at its deadline, also while its reader waits for its turn", async () => {
-    const { req, socket } = await receive(head);
-    socket.write("x");
-    const late = reading(req, () => new Promise(() => {}), { deadlineAtMs: performance.now() + 50 });
-    await expect(late).rejects.toMatchObject({ status: 408 });
-  });
+test("past the room it is a 503, as sent or inflated", async () => {
+  const zeros = Buffer.alloc(300_000);
+  for (const encoding of ["identity", "gzip"] as const) {
+    const { req, socket } = await receive(CHUNKED);
+    const reading = readAll(req, { encoding, room: new Room(230_000) });
+    socket.write(inChunks(encoding === "gzip" ? gzipSync(zeros) : zeros, 1000));
+    socket.write(LAST);
+    await expect(reading).rejects.toMatchObject({ status: 503 });
+  }
+});
 
-  test("is none at its deadline if it had come whole", async () => {
-    const { req, socket } = await receive("content-length: 1");
-    let release = () => {};
-    const waiting = new Promise<void>((resolve) => {
-      release = resolve;
+test("it is a 408 at its deadline, also while its reader waits; but not if it has come whole", async () => {
+  const deadlineAtMs = performance.now() + 50;
+  const { req, socket } = await receive("content-length: 9");
+  const reading = readTo(() => new Promise(() => {}), req, { deadlineAtMs });
+  socket.write("x");
+  await expect(reading).rejects.toMatchObject({ status: 408 });
+
+  const whole = await receive("content-length: 1");
+  let goOn = () => {};
+  const consume = () =>
+    new Promise<void>((resolve) => {
+      goOn = resolve;
     });
-    const deadlineAtMs = performance.now() + 100;
-    const whole = reading(req, () => waiting, { deadlineAtMs });
-    socket.write("x");
-    await comes(() => req.complete && performance.now() > deadlineAtMs + 50);
-    release();
-    await whole;
-  });
+  const late = performance.now() + 200;
+  const slow = readTo(consume, whole.req, { deadlineAtMs: late });
+  whole.socket.write("x");
+  await comes(() => performance.now() > late + 50);
+  goOn();
+  await slow;
+});
 
-  test.each(["identity", "gzip"] as const)("has the error of its reader, %s", async (encoding) => {
-    for (const isLate of [true, false]) {
-      const { req, socket } = await receive(CHUNKED);
-      socket.write(inChunks(encoding === "gzip" ? gzipSync("x") : Buffer.from("x"), 100));
-      socket.write(LAST);
-      const fail = () => {
-        if (isLate) return Promise.reject(new RangeError("own"));
-        throw new RangeError("own");
-      };
-      await expect(reading(req, fail, { encoding })).rejects.toThrow(RangeError);
-    }
-  });
-
-  test("is a 413 past its limit, sent or inflated, and a 503 past the room", async () => {
-    const zeros = Buffer.alloc(300_000);
-    const cases = [
-      [zeros, { maxBytes: 299_999 }, 413],
-      [gzipSync(zeros), { maxBytes: 299_999, encoding: "gzip" as const }, 413],
-      [zeros, { room: new Room(230_000) }, 503],
-      [gzipSync(zeros), { room: new Room(230_000), encoding: "gzip" as const }, 503],
-    ] as const;
-    for (const [bytes, given, status] of cases) {
-      const { req, socket } = await receive(CHUNKED);
-      socket.write(inChunks(bytes, 1000));
-      socket.write(LAST);
-      await expect(readAll(req, given)).rejects.toMatchObject({ status });
-    }
-  });
+test("it leaves no timer", async () => {
+  const timers = () => process.getActiveResourcesInfo().filter((name) => name === "Timeout").length;
+  const { req, socket } = await receive("content-length: 9");
+  const before = timers();
+  const reading = readTo(() => {
+    throw new RangeError("own");
+  }, req);
+  expect(timers()).toBe(before + 1);
+  socket.write("x");
+  await expect(reading).rejects.toThrow(RangeError);
+  expect(timers()).toBe(before);
 });
 
 describe("gzip", () => {
@@ -191,9 +181,10 @@ describe("gzip", () => {
   const sent = gzipSync(text);
   const read = async (bytes: Buffer) => {
     const { req, socket } = await receive(CHUNKED);
+    const reading = readAll(req, { encoding: "gzip" });
     socket.write(inChunks(bytes, 5));
     socket.write(LAST);
-    return Buffer.concat(await readAll(req, { encoding: "gzip" })).toString();
+    return Buffer.concat(await reading).toString();
   };
 
   test("in members is one body", async () => {

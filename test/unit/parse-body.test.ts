@@ -282,6 +282,50 @@ describe("NDJSON", () => {
     ]);
   });
 
+  test("whatever the lines are, in whatever pieces they come, each is its own event, or none if it is blank", () => {
+    const piece = fc.constantFrom(
+      "[",
+      "{",
+      "}",
+      ",",
+      '"',
+      "\\",
+      "1",
+      '"a"',
+      '{"a":1}',
+      " ",
+      "\r",
+      "\t",
+      "\ufeff",
+      "ä",
+    );
+    const line = fc.oneof(
+      fc.json(),
+      fc.array(piece, { maxLength: 6 }).map((pieces) => pieces.join("")),
+    );
+    const numbered = (lines: string[]) => lines.map((text, i) => ({ text, line: i + 1 }));
+    const parsedAlone = ({ text, line }: { text: string; line: number }) => {
+      try {
+        return { line, value: JSON.parse(text) };
+      } catch {
+        return { line, value: undefined };
+      }
+    };
+    const lines = fc.array(line, { maxLength: 8 }).filter(([first]) => !first?.includes("\ufeff"));
+    fc.assert(
+      fc.property(lines, fc.boolean(), fc.integer({ min: 1, max: 9 }), (given, isEnded, pieceBytes) => {
+        const expected = numbered(given).filter(({ text }) => /[^ \t\r]/.test(text));
+        const body = given.join("\n") + (isEnded ? "\n" : "");
+        if (expected.length === 0) expect(() => parse("ndjson", body)).toThrow(BodySyntaxError);
+        else
+          expect(
+            parse("ndjson", body, { pieceBytes }).events.map(({ line, value }) => ({ line, value })),
+          ).toEqual(expected.map(parsedAlone));
+      }),
+      { numRuns: 2000 },
+    );
+  });
+
   test("any value is a line's event: whether it fits is judged later", () => {
     expect(values(parse("ndjson", `{"a":1}\n2\n\r\n "x" \r\n`))).toEqual([{ a: 1 }, 2, "x"]);
   });
