@@ -79,6 +79,13 @@ test("who has used least goes first, but not for ever", async () => {
   await Promise.all([ending, ...small]);
 });
 
+test("what work has used counts in its next turns", async () => {
+  const all = Promise.all([run("L", 2, 20), run("s", 2, 5), run("t", 1, 5)]);
+  while (log.filter((one) => one !== "|").length < 5) await nextTurn();
+  await all;
+  expect(log.filter((one) => one !== "|").join("")).toBe("LstsL"); // L has used 20 ms, s 5 at most
+});
+
 test("an error of the work is the caller's, and the others go on", async () => {
   function* failing(): Generator<void> {
     yield;
