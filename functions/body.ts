@@ -128,7 +128,7 @@ class Reading {
     this.#options = options;
     this.#resolve = resolve;
     this.#reject = reject;
-    this.#inflated = new Feed(options.consume, this.#finish, this.#fail);
+    this.#inflated = new Feed(this.#consume, this.#finish, this.#fail);
     if (options.encoding === "identity") this.#received = this.#inflated;
     else {
       const gunzip = createGunzip({ chunkSize: PIECE_BYTES });
@@ -162,6 +162,14 @@ class Reading {
       .off("error", this.#failToInflate);
     this.#gunzip?.on("error", ignore).destroy();
   }
+
+  /** Hands a piece on. What is inflated waits meanwhile: its pieces are large, unlike those in which a body may come. */
+  readonly #consume = (piece: Buffer): Promise<void> | undefined => {
+    const waiting = this.#options.consume(piece);
+    if (waiting === undefined || this.#gunzip === undefined) return waiting;
+    this.#gunzip.pause();
+    return waiting.then(() => void this.#gunzip?.resume());
+  };
 
   readonly #finish = (): void => {
     this.#stop();
