@@ -28,6 +28,8 @@ export class CpuTurns {
   #leftMs = TURN_MS;
   #turns = 0;
   #isTurnEnding = false;
+  /** When the last step ended. */
+  #endedAtMs = 0;
 
   constructor(monotonicMs: () => number = () => performance.now()) {
     this.#monotonicMs = monotonicMs;
@@ -35,6 +37,7 @@ export class CpuTurns {
 
   /** Runs the steps to their end: at once if the turn has time left for them, else over several turns. Throws their error. */
   run(work: Work, steps: Iterator<unknown>): Promise<void> | undefined {
+    if (this.#waiting.length === 0) this.#refill();
     const isDone = this.#waiting.length === 0 && this.#leftMs > 0 && this.#runSome(work, steps);
     return isDone ? undefined : this.#runLater(work, steps);
   }
@@ -62,9 +65,17 @@ export class CpuTurns {
       spentMs = this.#monotonicMs() - startedAtMs;
       work.spentMs += spentMs;
       this.#leftMs -= spentMs;
-      this.#endTurn();
+      this.#endedAtMs = startedAtMs + spentMs;
+      if (this.#waiting.length > 0) this.#endTurn();
       this.#resumeNext();
     }
+  }
+
+  /** While nobody waits, time without steps fills the turn's time up. So no turn need be ended, which costs a round of the loop. */
+  #refill(): void {
+    const now = this.#monotonicMs();
+    this.#leftMs = Math.min(TURN_MS, this.#leftMs + Math.max(0, now - this.#endedAtMs));
+    this.#endedAtMs = now;
   }
 
   /** Begins the next turn once the event loop has looked at everything else. */

@@ -98,3 +98,10 @@ test("an error of the work is the caller's, and the others go on", async () => {
   await long;
   expect(log.filter((one) => one === "a")).toHaveLength(6);
 });
+
+test("while nobody waits, time that passes without work is time for the next", () => {
+  expect(run("a", 4, 1)).toBeUndefined();
+  nowMs += 3;
+  expect(run("b", 3, 1)).toBeUndefined();
+  expect(run("c", 3, 1)).toBeInstanceOf(Promise);
+});
