@@ -54,8 +54,8 @@ export const readBody = (req: IncomingMessage, options: Options): Promise<void> 
   new Promise((resolve, reject) => new Reading(req, options, resolve, reject).start());
 
 /**
- * Hands pieces on, one after the other. What comes while one is consumed is gathered: a request is never paused, because Node would
- * keep each piece by itself, and a sender can make its pieces one byte long.
+ * Hands pieces on, one after the other. What comes while one is consumed is gathered: Node would keep each piece
+ * by itself while a request is paused, and a sender can make its pieces one byte long.
  */
 class Feed {
   readonly #consume: Consume;
@@ -163,12 +163,14 @@ class Reading {
     this.#gunzip?.on("error", ignore).destroy();
   }
 
-  /** Hands a piece on. What is inflated waits meanwhile: its pieces are large, unlike those in which a body may come. */
+  /** Hands a piece on. Large pieces wait meanwhile where they come from; small ones are gathered. */
   readonly #consume = (piece: Buffer): Promise<void> | undefined => {
     const waiting = this.#options.consume(piece);
-    if (waiting === undefined || this.#gunzip === undefined) return waiting;
-    this.#gunzip.pause();
-    return waiting.then(() => void this.#gunzip?.resume());
+    if (waiting === undefined) return undefined;
+    const isLarge = this.#receivedBytes >= LARGE_PIECE_BYTES * this.#pieces;
+    const source = this.#gunzip ?? (isLarge ? this.#req : undefined);
+    source?.pause();
+    return waiting.then(() => void source?.resume());
   };
 
   readonly #finish = (): void => {
@@ -218,6 +220,8 @@ const ignore = (): void => {};
 
 /** Bytes of one piece that is handed on: few enough to be looked at in well under a millisecond. */
 const PIECE_BYTES = 65_536;
+/** The mean size from which pieces are few enough to be kept by Node, one by one, while a request is paused. */
+const LARGE_PIECE_BYTES = 4096;
 /** The most pieces in which a body may come, as chunks or packets: each costs some microseconds, however short it is. */
 const PIECES_MAX = 100_000;
 
