@@ -5,7 +5,7 @@
  */
 import type { IncomingMessage } from "node:http";
 import { createGunzip, type Gunzip } from "node:zlib";
-import { GatheredBytes } from "../lib/flow/gathered-bytes.ts";
+import { type Consume, Feed, PIECE_BYTES } from "../lib/flow/feed.ts";
 import type { Share } from "../lib/flow/room.ts";
 import { Problem, tryAgain } from "./answer.ts";
 
@@ -31,9 +31,6 @@ export function checkDeclaredLength(req: IncomingMessage, maxBytes: number): voi
   if (Number(req.headers["content-length"] ?? 0) > maxBytes) throw tooLarge(maxBytes);
 }
 
-/** Takes the next piece. Returns a promise if the piece after it must wait. */
-type Consume = (piece: Buffer) => Promise<void> | undefined;
-
 interface Options {
   encoding: Encoding;
   /** The most bytes, as sent and inflated. */
@@ -52,61 +49,6 @@ interface Options {
  */
 export const readBody = (req: IncomingMessage, options: Options): Promise<void> =>
   new Promise((resolve, reject) => new Reading(req, options, resolve, reject).start());
-
-/**
- * Hands pieces on, one after the other. What comes while one is consumed is gathered: Node would keep each piece
- * by itself while a request is paused, and a sender can make its pieces one byte long.
- */
-class Feed {
-  readonly #consume: Consume;
-  readonly #onEnd: () => void;
-  readonly #onError: (error: unknown) => void;
-  readonly #gathered = new GatheredBytes();
-  #isBusy = false;
-  #isEnding = false;
-  #isStopped = false;
-
-  constructor(consume: Consume, onEnd: () => void, onError: (error: unknown) => void) {
-    this.#consume = consume;
-    this.#onEnd = onEnd;
-    this.#onError = onError;
-  }
-
-  add(piece: Buffer): void {
-    if (this.#isStopped) return;
-    if (this.#isBusy) this.#gathered.add(piece);
-    else this.#handOn(piece);
-  }
-
-  /** Says that no piece comes any more. */
-  end(): void {
-    this.#isEnding = true;
-    if (!this.#isBusy) this.#onEnd();
-  }
-
-  /** Hands nothing on any more. */
-  stop(): void {
-    this.#isStopped = true;
-    this.#gathered.take();
-  }
-
-  #handOn(piece: Buffer): void {
-    try {
-      const waiting = this.#consume(piece);
-      if (waiting === undefined) return;
-      this.#isBusy = true;
-      waiting.then(this.#goOn, this.#onError);
-    } catch (error) {
-      this.#onError(error);
-    }
-  }
-
-  readonly #goOn = (): void => {
-    this.#isBusy = false;
-    while (!this.#isBusy && this.#gathered.length > 0) this.#handOn(this.#gathered.take(PIECE_BYTES));
-    if (!this.#isBusy && !this.#isStopped && this.#isEnding) this.#onEnd();
-  };
-}
 
 /** One body on its way. Each listener is a field, so that `#stop` takes off what `start` has added. */
 class Reading {
@@ -218,8 +160,6 @@ class Reading {
 /** The listener of a stream that is destroyed: its error comes late, and says nothing new. */
 const ignore = (): void => {};
 
-/** Bytes of one piece that is handed on: few enough to be looked at in well under a millisecond. */
-const PIECE_BYTES = 65_536;
 /** The mean size from which pieces are few enough to be kept by Node, one by one, while a request is paused. */
 const LARGE_PIECE_BYTES = 4096;
 /** The most pieces in which a body may come, as chunks or packets: each costs some microseconds, however short it is. */

@@ -1,0 +1,69 @@
+/**
+ * Hands pieces of bytes on, one after the other. What comes while one is consumed is gathered: a paused request would keep each piece
+ * by itself, and a sender can make its pieces one byte long.
+ */
+import { GatheredBytes } from "./gathered-bytes.ts";
+
+/** Bytes of one piece that is handed on: few enough to be looked at in well under a millisecond. */
+export const PIECE_BYTES = 65_536;
+
+/** Takes the next piece. Returns a promise if the piece after it must wait. */
+export type Consume = (piece: Buffer) => Promise<void> | undefined;
+
+/**
+ * A feed to one consumer.
+ *
+ * @example
+ * const feed = new Feed((piece) => write(piece), onEnd, onError);
+ * source.on("data", (piece) => feed.add(piece)).on("end", () => feed.end());
+ */
+export class Feed {
+  readonly #consume: Consume;
+  readonly #onEnd: () => void;
+  readonly #onError: (error: unknown) => void;
+  readonly #gathered = new GatheredBytes();
+  #isBusy = false;
+  #isEnding = false;
+  #isStopped = false;
+
+  constructor(consume: Consume, onEnd: () => void, onError: (error: unknown) => void) {
+    this.#consume = consume;
+    this.#onEnd = onEnd;
+    this.#onError = onError;
+  }
+
+  add(piece: Buffer): void {
+    if (this.#isStopped) return;
+    if (this.#isBusy) this.#gathered.add(piece);
+    else this.#handOn(piece);
+  }
+
+  /** Says that no piece comes any more. */
+  end(): void {
+    this.#isEnding = true;
+    if (!this.#isBusy) this.#onEnd();
+  }
+
+  /** Hands nothing on any more. */
+  stop(): void {
+    this.#isStopped = true;
+    this.#gathered.take();
+  }
+
+  #handOn(piece: Buffer): void {
+    try {
+      const waiting = this.#consume(piece);
+      if (waiting === undefined) return;
+      this.#isBusy = true;
+      waiting.then(this.#goOn, this.#onError);
+    } catch (error) {
+      this.#onError(error);
+    }
+  }
+
+  readonly #goOn = (): void => {
+    this.#isBusy = false;
+    while (!this.#isBusy && this.#gathered.length > 0) this.#handOn(this.#gathered.take(PIECE_BYTES));
+    if (!this.#isBusy && !this.#isStopped && this.#isEnding) this.#onEnd();
+  };
+}
