@@ -83,7 +83,7 @@ class Reading {
 
   start(): void {
     const leftMs = Math.max(0, this.#options.deadlineAtMs - performance.now());
-    this.#timer = setTimeout(() => this.#fail(new Problem(408, "the body did not come in time")), leftMs);
+    this.#timer = setTimeout(this.#giveUp, leftMs);
     this.#gunzip
       ?.on("data", this.#takeInflated)
       .on("end", this.#endInflated)
@@ -135,9 +135,11 @@ class Reading {
     else this.#fail(noRoom());
   };
 
-  readonly #endReceived = (): void => {
-    clearTimeout(this.#timer); // it has come in time, however long its reader takes
-    this.#received.end();
+  readonly #endReceived = (): void => this.#received.end();
+
+  /** A body that has come in time is waited for, however long its reader takes. */
+  readonly #giveUp = (): void => {
+    if (!this.#req.complete) this.#fail(new Problem(408, "the body did not come in time"));
   };
 
   readonly #takeInflated = (piece: Buffer): void => {

@@ -163,6 +163,27 @@ test("it is a 408 at its deadline, also while its reader waits; but not if it ha
   await slow;
 });
 
+test("it is none either if it has come whole and large, though the request is paused", async () => {
+  const bytes = 50_000;
+  const { req, socket } = await receive(`content-length: ${bytes}`);
+  let goOn = () => {};
+  const waiting = new Promise<void>((resolve) => {
+    goOn = resolve;
+  });
+  const late = performance.now() + 100;
+  let consumed = 0;
+  const consume = (piece: Buffer) => {
+    consumed += piece.length;
+    return waiting;
+  };
+  const reading = readTo(consume, req, { deadlineAtMs: late });
+  socket.write(Buffer.alloc(bytes, "x"));
+  await comes(() => req.isPaused() && req.complete && performance.now() > late + 50);
+  goOn();
+  await reading;
+  expect(consumed).toBe(bytes);
+});
+
 test("it leaves no timer", async () => {
   const timers = () => process.getActiveResourcesInfo().filter((name) => name === "Timeout").length;
   const { req, socket } = await receive("content-length: 9");
