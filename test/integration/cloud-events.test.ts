@@ -8,11 +8,9 @@ import { v5 } from "uuid";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { z } from "zod";
 import { drain } from "../../lib/drain/drain.ts";
-import { registryOf } from "../../lib/schema/registry.ts";
 import { defineStream, eventColumns, json, timestampText } from "../../lib/schema/stream.ts";
-import { loadTestStreams } from "../streams/run/test-streams.ts";
 import { type Answer, type Ingest, serveIngest } from "./test-ingest.ts";
-import { expectConserved, KEY, openWorld, type World, whereabouts } from "./test-stack.ts";
+import { expectConserved, KEY, openWorldWith, type World, whereabouts } from "./test-stack.ts";
 
 const received = defineStream({
   name: "received",
@@ -41,18 +39,16 @@ const received = defineStream({
 let world: World;
 let ingest: Ingest;
 beforeAll(async () => {
-  world = await openWorld({}, registryOf([...(await loadTestStreams()).values(), received]));
-  await world.sql.query(`
-    drop table if exists received;
-    create table received (
-      id uuid primary key, received_at timestamptz not null, stored_at timestamptz not null default now(), ce_id text not null,
-      source text not null, type text not null, subject text, time timestamptz, datacontenttype text, data jsonb)`);
+  world = await openWorldWith(
+    received,
+    `ce_id text not null, source text not null, type text not null, subject text, time timestamptz, datacontenttype text,
+    data jsonb`,
+  );
   ingest = await serveIngest(world, { corsOrigins: ["https://app.example"], keyEventsPerSecond: 500 });
 });
 beforeEach(() => world.reset());
 afterAll(async () => {
   await ingest.close();
-  await world.sql.query("drop table if exists received");
   await world.close();
 });
 

@@ -6,11 +6,9 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi 
 import { z } from "zod";
 import { drain } from "../../lib/drain/drain.ts";
 import { Room } from "../../lib/flow/room.ts";
-import { registryOf } from "../../lib/schema/registry.ts";
 import { defineStream, eventColumns } from "../../lib/schema/stream.ts";
-import { loadTestStreams } from "../streams/run/test-streams.ts";
 import { type Answer, type Ingest, type Overrides, serveIngest } from "./test-ingest.ts";
-import { expectConserved, KEY, openWorld, type World } from "./test-stack.ts";
+import { expectConserved, KEY, openWorldWith, type World } from "./test-stack.ts";
 
 /** A stream whose own code fails on some events: its schema, its rows, its CloudEvents. */
 const fragile = defineStream({
@@ -33,17 +31,13 @@ const fragile = defineStream({
 let world: World;
 let ingest: Ingest;
 beforeAll(async () => {
-  world = await openWorld({}, registryOf([...(await loadTestStreams()).values(), fragile]));
-  await world.sql.query(
-    "create table if not exists fragile (id uuid primary key, received_at timestamptz not null, stored_at timestamptz not null default now(), note text not null)",
-  );
+  world = await openWorldWith(fragile, "note text not null");
   ingest = await serveIngest(world);
 });
 beforeEach(() => world.reset());
 afterEach(() => void vi.restoreAllMocks());
 afterAll(async () => {
   await ingest.close();
-  await world.sql.query("drop table fragile");
   await world.close();
 });
 

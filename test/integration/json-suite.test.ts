@@ -8,12 +8,10 @@ import { jsonb, pgTable } from "drizzle-orm/pg-core";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { z } from "zod";
 import { drain } from "../../lib/drain/drain.ts";
-import { registryOf } from "../../lib/schema/registry.ts";
 import { defineStream, eventColumns, json } from "../../lib/schema/stream.ts";
 import { JSON_SUITE } from "../json-suite.ts";
-import { loadTestStreams } from "../streams/run/test-streams.ts";
 import { type Answer, type Ingest, serveIngest } from "./test-ingest.ts";
-import { expectConserved, openWorld, type World } from "./test-stack.ts";
+import { expectConserved, openWorldWith, type World } from "./test-stack.ts";
 
 /** A stream of whatever objects come. */
 const anything = defineStream({
@@ -26,16 +24,12 @@ const anything = defineStream({
 let world: World;
 let ingest: Ingest;
 beforeAll(async () => {
-  world = await openWorld({}, registryOf([...(await loadTestStreams()).values(), anything]));
-  await world.sql.query(
-    "create table if not exists anything (id uuid primary key, received_at timestamptz not null, stored_at timestamptz not null default now(), payload jsonb not null)",
-  );
+  world = await openWorldWith(anything, "payload jsonb not null");
   ingest = await serveIngest(world);
 });
 beforeEach(() => world.reset());
 afterAll(async () => {
   await ingest.close();
-  await world.sql.query("drop table anything");
   await world.close();
 });
 

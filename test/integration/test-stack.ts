@@ -24,7 +24,8 @@ import { FairSlots } from "../../lib/flow/fair-slots.ts";
 import type { Log } from "../../lib/log.ts";
 import { encodeEnvelope, packEnvelope } from "../../lib/schema/envelope.ts";
 import { newId } from "../../lib/schema/event-ids.ts";
-import { loadStreams, type Registry } from "../../lib/schema/registry.ts";
+import { loadStreams, type Registry, registryOf } from "../../lib/schema/registry.ts";
+import type { Stream } from "../../lib/schema/stream.ts";
 import { connect } from "../../lib/store/database.ts";
 import { createStore } from "../../lib/store/store.ts";
 import { createTableCheck } from "../../lib/store/table-check.ts";
@@ -57,6 +58,21 @@ export async function openWorldOfYours() {
   const databaseUrl = await createDatabase("yours");
   await migrate(databaseUrl);
   return openWorld({ DATABASE_URL: databaseUrl }, await loadStreams());
+}
+
+/** Opens a world with one more stream and its table, which has these columns beside those of each stream. `close` drops the table. */
+export async function openWorldWith(stream: Stream, columns: string): Promise<World> {
+  const world = await openWorld({}, registryOf([...(await loadTestStreams()).values(), stream]));
+  const { name } = stream;
+  await world.sql.query(`
+    drop table if exists ${name};
+    create table ${name} (
+      id uuid primary key, received_at timestamptz not null, stored_at timestamptz not null default now(), ${columns})`);
+  const close = async () => {
+    await world.sql.query(`drop table ${name}`);
+    await world.close();
+  };
+  return { ...world, close };
 }
 
 /** Opens a world; `close` it after the file's last test. The streams absent: those of test/streams/. */

@@ -3,11 +3,9 @@ import { bigint, doublePrecision, integer, numeric, pgTable, real, timestamp } f
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { z } from "zod";
 import { drain } from "../../lib/drain/drain.ts";
-import { registryOf } from "../../lib/schema/registry.ts";
 import { defineStream, eventColumns, timestampText } from "../../lib/schema/stream.ts";
-import { loadTestStreams } from "../streams/run/test-streams.ts";
 import { type Ingest, serveIngest } from "./test-ingest.ts";
-import { expectConserved, openWorld, type World } from "./test-stack.ts";
+import { expectConserved, openWorldWith, type World } from "./test-stack.ts";
 
 /** A column for each kind of number, and for the times that a schema may leave to the column. */
 const amounts = defineStream({
@@ -48,17 +46,16 @@ const amounts = defineStream({
 let world: World;
 let ingest: Ingest;
 beforeAll(async () => {
-  world = await openWorld({}, registryOf([...(await loadTestStreams()).values(), amounts]));
-  await world.sql.query(`drop table if exists amounts; create table amounts (
-    id uuid primary key, received_at timestamptz not null, stored_at timestamptz not null default now(),
-    whole integer, double double precision, "real" real, price numeric(5, 2), price_number numeric(5, 2), exact numeric,
-    big bigint, views bigint, at timestamptz, zoned timestamptz, local timestamp)`);
+  world = await openWorldWith(
+    amounts,
+    `whole integer, double double precision, "real" real, price numeric(5, 2), price_number numeric(5, 2), exact numeric,
+    big bigint, views bigint, at timestamptz, zoned timestamptz, local timestamp`,
+  );
   ingest = await serveIngest(world);
 });
 beforeEach(() => world.reset());
 afterAll(async () => {
   await ingest.close();
-  await world.sql.query("drop table amounts");
   await world.close();
 });
 
