@@ -21,7 +21,8 @@ export interface AdmitBodyDeps {
 }
 
 /** A POST whose head is read, and its body not yet. */
-export interface Post extends PostHead {
+export interface Post {
+  head: PostHead;
   req: IncomingMessage;
   stream: Stream;
   key: ApiKey;
@@ -39,10 +40,14 @@ export interface AdmittedBody {
 /** Admits the events of a body. Throws a 400, 408, 413 or 503 if it can't be read to its end. */
 export async function admitBody(deps: AdmitBodyDeps, post: Post): Promise<AdmittedBody> {
   const { now, bodyMaxBytes, eventsMax, eventMaxBytes, turns } = deps;
-  const { req, stream, key, type, encoding, ack, idempotencyKey, share, deadlineAtMs } = post;
+  const { req, stream, key, share, deadlineAtMs } = post;
+  const { type, encoding, ack, idempotencyKey } = post.head;
   const parser = new BodyParser({ stream, type, headers: req.headers, eventsMax, eventMaxBytes });
   const admitting = new Admitting({
-    ...{ stream, keyName: key.name, idempotencyKey, eventMaxBytes },
+    stream,
+    keyName: key.name,
+    idempotencyKey,
+    eventMaxBytes,
     receivedAt: new Date(now()).toISOString(),
     isPacked: ack === "buffered",
   });
@@ -51,7 +56,8 @@ export async function admitBody(deps: AdmitBodyDeps, post: Post): Promise<Admitt
   try {
     const consume = (piece: Buffer) => admit(parser.split(piece));
     await readBody(req, { encoding, maxBytes: bodyMaxBytes, deadlineAtMs, share, consume });
-    await admit(parser.end());
+    const waiting = admit(parser.end());
+    if (waiting) await waiting;
   } catch (error) {
     if (error instanceof TooMany) throw new Problem(413, error.message);
     throw error instanceof BodySyntaxError ? new Problem(400, error.message) : error;

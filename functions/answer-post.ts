@@ -20,7 +20,7 @@ import type { RequestUrl } from "./request-url.ts";
 export interface PostDeps extends AdmitBodyDeps {
   accepting: Parameters<typeof accept>[0];
   /** Whether the stream's buffer is full: what would be pushed now would be shed. */
-  isShedding(stream: string): Promise<boolean>;
+  isShedding(stream: string): Promise<boolean> | false;
   buckets: Pick<TokenBuckets, "take" | "waitSeconds">;
   counts: Pick<AnswerCounts, "add">;
   /** The room of all bodies under way in this instance. */
@@ -44,7 +44,7 @@ export async function answerPost(
   const share = deps.room.share();
   try {
     const head = postHeadOf(req, query, stream, deps.bodyMaxBytes);
-    const post = { ...head, req, stream, key, share, deadlineAtMs: deadlineIn(deps.answerWithinMs) };
+    const post = { head, req, stream, key, share, deadlineAtMs: deadlineIn(deps.answerWithinMs) };
     const { request, accepting } = await startAccepting(deps, post);
     answer(deps, res, stream, request, await accepting);
   } finally {
@@ -66,23 +66,28 @@ async function startAccepting(
   deps: PostDeps,
   post: Post,
 ): Promise<{ request: AdmittedRequest; accepting: Promise<Accepted> }> {
-  await refuseUnread(deps, post);
+  refuseInDebt(deps, post);
+  const shedding = post.head.ack === "stored" ? false : deps.isShedding(post.stream.name);
+  if (shedding && (await shedding)) await refuseUnkept(deps, post);
   const { admission, isBatch } = await admitBody(deps, post);
   const { envelopes, indexes, resendIds, rejected } = admission;
   rejectWhenNoneFits(deps, post.stream, admission, isBatch);
   takeTokens(deps, post.stream, post.key, envelopes.length);
   const request = { ids: envelopes.map(({ id }) => id), isBatch, indexes, resendIds, rejected };
-  return { request, accepting: accept(deps.accepting, post.stream, post.ack, envelopes, post.deadlineAtMs) };
+  return { request, accepting: accept(deps.accepting, post.stream, post.head.ack, envelopes, post.deadlineAtMs) };
 }
 
-/** Throws a 429 if the key is in debt, and a 503 if the stream is shed. */
-async function refuseUnread(deps: PostDeps, post: Post): Promise<void> {
-  const { stream, key, ack } = post;
-  const waitSeconds = deps.buckets.waitSeconds(key.name);
+/** Throws a 429 if the key has sent more than it may. */
+function refuseInDebt({ buckets }: PostDeps, { key }: Post): void {
+  const waitSeconds = buckets.waitSeconds(key.name);
   if (waitSeconds > 0) throw tooFast(waitSeconds);
-  if (ack === "stored" || !(await deps.isShedding(stream.name))) return;
+}
+
+/** Throws a 503 for a stream that is shed. Reads a small body first, so that the answer can name its ids. */
+async function refuseUnkept(deps: PostDeps, post: Post): Promise<never> {
+  const { stream } = post;
   const isSmall =
-    post.encoding === "identity" && Number(post.req.headers["content-length"] ?? Infinity) <= SMALL_BYTES;
+    post.head.encoding === "identity" && Number(post.req.headers["content-length"] ?? Infinity) <= SMALL_BYTES;
   const admitted = isSmall ? await admitBody(deps, post).catch(() => undefined) : undefined;
   const count = admitted?.admission.envelopes.length ?? 0;
   deps.counts.add(stream.name, { shed: count });

@@ -14,15 +14,17 @@ export const deadlineIn = (ms: number): number => performance.now() + ms;
 export const isPast = (deadlineAtMs: number): boolean => performance.now() >= deadlineAtMs;
 
 /** Waits for `work` until the deadline; after that an error of `work` is lost. Throws work's error. */
-export async function waitUntil<T>(deadlineAtMs: number, work: Promise<T>): Promise<T | "late"> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<"late">((resolve) => {
+export const waitUntil = <T>(deadlineAtMs: number, work: Promise<T>): Promise<T | "late"> =>
+  new Promise((resolve, reject) => {
     // Node's timers count whole milliseconds, and may be one early.
-    timer = setTimeout(resolve, Math.ceil(deadlineAtMs - performance.now()) + 1, "late");
+    const timer = setTimeout(resolve, Math.ceil(deadlineAtMs - performance.now()) + 1, "late");
+    const done = (result: T) => {
+      clearTimeout(timer);
+      resolve(result);
+    };
+    const fail = (error: unknown) => {
+      clearTimeout(timer);
+      reject(error);
+    };
+    work.then(done, fail);
   });
-  try {
-    return await Promise.race([work, late]);
-  } finally {
-    clearTimeout(timer);
-  }
-}

@@ -43,7 +43,7 @@ const UNANSWERED: Accepted = { kind: "not-accepted", why: "unanswered" };
  * Accepts envelopes at this level or better. Envelopes that go to Redis come packed. At the deadline nothing is promised: what
  * still waits then is never sent, and what is under way may be kept.
  */
-export function accept(
+export async function accept(
   deps: Deps,
   stream: Stream,
   ack: Ack,
@@ -54,10 +54,6 @@ export function accept(
     ack === "stored"
       ? writeThroughOrGiveUp(deps, stream, envelopes, deadlineAtMs)
       : pushOrWriteThrough(deps, stream, envelopes, deadlineAtMs);
-  return unansweredAt(deadlineAtMs, accepting);
-}
-
-async function unansweredAt(deadlineAtMs: number, accepting: Promise<Accepted>): Promise<Accepted> {
   const accepted = await waitUntil(deadlineAtMs, accepting);
   return accepted === "late" ? UNANSWERED : accepted;
 }

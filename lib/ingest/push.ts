@@ -96,8 +96,11 @@ export function createPusher(deps: Deps) {
    * of no partition with room, and then for one partition a second at most. False if Redis does not answer, or if the breaker
    * is open: events would be written through. Never throws.
    */
-  async function isShedding(stream: string): Promise<boolean> {
-    if (!deps.partitionChoice.isFull(stream)) return false;
+  function isShedding(stream: string): Promise<boolean> | false {
+    return deps.partitionChoice.isFull(stream) && isRefusing(stream);
+  }
+
+  async function isRefusing(stream: string): Promise<boolean> {
     try {
       await breaker.run(() => choosePartition(deps, stream, false));
       return false;
