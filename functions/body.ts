@@ -4,10 +4,10 @@
  * while they are inflated. So a gzip bomb costs no more than the limit.
  */
 import type { IncomingMessage } from "node:http";
-import { createGunzip, type Gunzip } from "node:zlib";
-import { type Consume, Feed, PIECE_BYTES } from "../lib/flow/feed.ts";
+import { type Consume, Feed, type Sink } from "../lib/flow/feed.ts";
 import type { Share } from "../lib/flow/room.ts";
 import { Problem, tryAgain } from "./answer.ts";
+import { Inflating } from "./inflating.ts";
 
 export type Encoding = "identity" | "gzip";
 
@@ -51,12 +51,12 @@ export const readBody = (req: IncomingMessage, options: Options): Promise<void> 
   new Promise((resolve, reject) => new Reading(req, options, resolve, reject).start());
 
 /** One body on its way. Each listener is a field, so that `#stop` takes off what `start` has added. */
-class Reading {
+class Reading implements Sink {
   readonly #req: IncomingMessage;
   readonly #options: Options;
   readonly #resolve: () => void;
   readonly #reject: (error: unknown) => void;
-  readonly #gunzip: Gunzip | undefined;
+  readonly #inflating: Inflating | undefined;
   /** What has come goes here, and what is inflated there: without gzip the same. */
   readonly #received: Feed;
   readonly #inflated: Feed;
@@ -70,24 +70,20 @@ class Reading {
     this.#options = options;
     this.#resolve = resolve;
     this.#reject = reject;
-    this.#inflated = new Feed(this.#consume, this.#finish, this.#fail);
-    if (options.encoding === "identity") this.#received = this.#inflated;
-    else {
-      const gunzip = createGunzip({ chunkSize: PIECE_BYTES });
-      // A failed write is told by the event 'error', too.
-      const inflate = (piece: Buffer) => new Promise<void>((done) => gunzip.write(piece, () => done()));
-      this.#received = new Feed(inflate, () => gunzip.end(), this.#fail);
-      this.#gunzip = gunzip;
-    }
+    this.#inflated = new Feed(this);
+    if (options.encoding === "gzip") {
+      this.#inflating = new Inflating({
+        add: (piece) => this.#takeInflated(piece),
+        end: () => this.#inflated.end(),
+        fail: (error) => this.fail(error),
+      });
+      this.#received = new Feed(this.#inflating);
+    } else this.#received = this.#inflated;
   }
 
   start(): void {
     const leftMs = Math.max(0, this.#options.deadlineAtMs - performance.now());
     this.#timer = setTimeout(this.#giveUp, leftMs);
-    this.#gunzip
-      ?.on("data", this.#takeInflated)
-      .on("end", this.#endInflated)
-      .on("error", this.#failToInflate);
     this.#req.on("error", this.#breakOff).on("close", this.#breakOff);
     this.#req.on("data", this.#takeReceived).on("end", this.#endReceived);
   }
@@ -98,69 +94,58 @@ class Reading {
     this.#req.off("error", this.#breakOff).off("close", this.#breakOff);
     this.#received.stop();
     this.#inflated.stop();
-    this.#gunzip
-      ?.off("data", this.#takeInflated)
-      .off("end", this.#endInflated)
-      .off("error", this.#failToInflate);
-    this.#gunzip?.on("error", ignore).destroy();
+    this.#inflating?.stop();
   }
 
   /** Hands a piece on. Large pieces wait meanwhile where they come from; small ones are gathered. */
-  readonly #consume = (piece: Buffer): Promise<void> | undefined => {
+  consume(piece: Buffer): Promise<void> | undefined {
     const waiting = this.#options.consume(piece);
     if (waiting === undefined) return undefined;
     const isLarge = this.#receivedBytes >= LARGE_PIECE_BYTES * this.#pieces;
-    const source = this.#gunzip ?? (isLarge ? this.#req : undefined);
+    const source = this.#inflating ?? (isLarge ? this.#req : undefined);
     source?.pause();
     return waiting.then(() => void source?.resume());
-  };
+  }
 
-  readonly #finish = (): void => {
+  end(): void {
     this.#stop();
     this.#resolve();
-  };
+  }
 
-  readonly #fail = (error: unknown): void => {
+  fail(error: unknown): void {
     this.#stop();
     this.#reject(error);
-  };
+  }
 
   readonly #takeReceived = (piece: Buffer): void => {
     const { maxBytes, share } = this.#options;
     this.#receivedBytes += piece.length;
     this.#pieces += 1;
-    if (this.#receivedBytes > maxBytes) this.#fail(tooLarge(maxBytes));
-    else if (this.#pieces > PIECES_MAX) this.#fail(tooManyPieces());
+    if (this.#receivedBytes > maxBytes) this.fail(tooLarge(maxBytes));
+    else if (this.#pieces > PIECES_MAX) this.fail(tooManyPieces());
     else if (share.take(piece.length)) this.#received.add(piece);
-    else this.#fail(noRoom());
+    else this.fail(noRoom());
   };
 
   readonly #endReceived = (): void => this.#received.end();
 
   /** A body that has come in time is waited for, however long its reader takes. */
   readonly #giveUp = (): void => {
-    if (!this.#req.complete) this.#fail(new Problem(408, "the body did not come in time"));
+    if (!this.#req.complete) this.fail(new Problem(408, "the body did not come in time"));
   };
-
-  readonly #takeInflated = (piece: Buffer): void => {
-    const { maxBytes, share } = this.#options;
-    this.#inflatedBytes += piece.length;
-    if (this.#inflatedBytes > maxBytes) this.#fail(tooLarge(maxBytes));
-    else if (share.take(piece.length)) this.#inflated.add(piece);
-    else this.#fail(noRoom());
-  };
-
-  readonly #endInflated = (): void => this.#inflated.end();
 
   readonly #breakOff = (): void => {
-    if (!this.#req.complete) this.#fail(new Problem(400, "the body broke off, or is shorter than declared"));
+    if (!this.#req.complete) this.fail(new Problem(400, "the body broke off, or is shorter than declared"));
   };
 
-  readonly #failToInflate = (): void => this.#fail(new Problem(400, "expected a gzip stream"));
+  #takeInflated(piece: Buffer): void {
+    const { maxBytes, share } = this.#options;
+    this.#inflatedBytes += piece.length;
+    if (this.#inflatedBytes > maxBytes) this.fail(tooLarge(maxBytes));
+    else if (share.take(piece.length)) this.#inflated.add(piece);
+    else this.fail(noRoom());
+  }
 }
-
-/** The listener of a stream that is destroyed: its error comes late, and says nothing new. */
-const ignore = (): void => {};
 
 /** The mean size from which pieces are few enough to be kept by Node, one by one, while a request is paused. */
 const LARGE_PIECE_BYTES = 4096;

@@ -3,9 +3,9 @@
  * as `requestId`. It is the sender's own, if that is short and plain; else the trace's, which Cloud Run's own logs carry, too; else
  * a new one.
  */
+import { randomUUID } from "node:crypto";
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from "node:http";
 import { traceIdOf } from "../lib/cloud-run/trace.ts";
-import { newId } from "../lib/schema/event-ids.ts";
 
 const HEADER = "x-request-id";
 const PLAIN = /^[\w.:+/=-]{1,128}$/;
@@ -17,7 +17,7 @@ const ownIdOf = (headers: IncomingHttpHeaders): string | undefined => {
 
 /** Gives a request its id: from now on its answer carries it. */
 export function giveRequestId({ headers }: IncomingMessage, res: ServerResponse): void {
-  res.setHeader(HEADER, ownIdOf(headers) ?? traceIdOf(headers) ?? newId());
+  res.setHeader(HEADER, ownIdOf(headers) ?? traceIdOf(headers) ?? randomUUID());
 }
 
 /** The log field of the request that this answers. */

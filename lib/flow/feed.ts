@@ -7,29 +7,34 @@ import { GatheredBytes } from "./gathered-bytes.ts";
 /** Bytes of one piece that is handed on: few enough to be looked at in well under a millisecond. */
 export const PIECE_BYTES = 65_536;
 
-/** Takes the next piece. Returns a promise if the piece after it must wait. */
+/** Takes the next piece. Returns a promise if the piece after it must wait. May throw. */
 export type Consume = (piece: Buffer) => Promise<void> | undefined;
 
+/** Where a feed leads. */
+export interface Sink {
+  consume: Consume;
+  /** Is told once, when all pieces are consumed. */
+  end(): void;
+  /** Is told when a piece could not be consumed. */
+  fail(error: unknown): void;
+}
+
 /**
- * A feed to one consumer.
+ * A feed to one sink.
  *
  * @example
- * const feed = new Feed((piece) => write(piece), onEnd, onError);
+ * const feed = new Feed({ consume: (piece) => write(piece), end, fail });
  * source.on("data", (piece) => feed.add(piece)).on("end", () => feed.end());
  */
 export class Feed {
-  readonly #consume: Consume;
-  readonly #onEnd: () => void;
-  readonly #onError: (error: unknown) => void;
+  readonly #sink: Sink;
   readonly #gathered = new GatheredBytes();
   #isBusy = false;
   #isEnding = false;
   #isStopped = false;
 
-  constructor(consume: Consume, onEnd: () => void, onError: (error: unknown) => void) {
-    this.#consume = consume;
-    this.#onEnd = onEnd;
-    this.#onError = onError;
+  constructor(sink: Sink) {
+    this.#sink = sink;
   }
 
   add(piece: Buffer): void {
@@ -41,7 +46,7 @@ export class Feed {
   /** Says that no piece comes any more. */
   end(): void {
     this.#isEnding = true;
-    if (!this.#isBusy) this.#onEnd();
+    if (!this.#isBusy) this.#sink.end();
   }
 
   /** Hands nothing on any more. */
@@ -52,18 +57,21 @@ export class Feed {
 
   #handOn(piece: Buffer): void {
     try {
-      const waiting = this.#consume(piece);
+      const waiting = this.#sink.consume(piece);
       if (waiting === undefined) return;
       this.#isBusy = true;
-      waiting.then(this.#goOn, this.#onError);
+      waiting.then(
+        () => this.#goOn(),
+        (error: unknown) => this.#sink.fail(error),
+      );
     } catch (error) {
-      this.#onError(error);
+      this.#sink.fail(error);
     }
   }
 
-  readonly #goOn = (): void => {
+  #goOn(): void {
     this.#isBusy = false;
     while (!this.#isBusy && this.#gathered.length > 0) this.#handOn(this.#gathered.take(PIECE_BYTES));
-    if (!this.#isBusy && !this.#isStopped && this.#isEnding) this.#onEnd();
-  };
+    if (!this.#isBusy && !this.#isStopped && this.#isEnding) this.#sink.end();
+  }
 }
