@@ -6,7 +6,6 @@ import type { Share } from "../lib/flow/room.ts";
 import { type Admission, Admitting } from "../lib/ingest/admit.ts";
 import { BodyParser } from "../lib/ingest/parse-body.ts";
 import { BodySyntaxError, TooMany } from "../lib/ingest/raw-event.ts";
-import type { EventBytes } from "../lib/ingest/split-events.ts";
 import type { Stream } from "../lib/schema/stream.ts";
 import { Problem } from "./answer.ts";
 import { noRoom, readBody } from "./body.ts";
@@ -52,32 +51,26 @@ export async function admitBody(deps: AdmitBodyDeps, post: Post): Promise<Admitt
     isPacked: ack === "buffered",
   });
   const work: Work = { spentMs: 0 };
-  const admit = (found: readonly EventBytes[]) => turns.run(work, stepsOf(found, parser, admitting, share));
+  const admitNext = (): boolean => {
+    const event = parser.next();
+    if (event === undefined) return false;
+    admitting.add(event);
+    // The events may take more memory than their body did.
+    if (!share.hold(admitting.admission.dataBytes)) throw noRoom();
+    return true;
+  };
+  const consume = (piece: Buffer) => {
+    parser.add(piece);
+    return turns.run(work, admitNext);
+  };
   try {
-    const consume = (piece: Buffer) => admit(parser.split(piece));
     await readBody(req, { encoding, maxBytes: bodyMaxBytes, deadlineAtMs, share, consume });
-    const waiting = admit(parser.end());
+    parser.end();
+    const waiting = turns.run(work, admitNext);
     if (waiting) await waiting;
   } catch (error) {
     if (error instanceof TooMany) throw new Problem(413, error.message);
     throw error instanceof BodySyntaxError ? new Problem(400, error.message) : error;
   }
   return { admission: admitting.admission, isBatch: parser.isBatch };
-}
-
-/**
- * Parses and admits events, one in each step. Throws a 503 if they take more memory than their body did, and there is no room for
- * it.
- */
-function* stepsOf(
-  found: readonly EventBytes[],
-  parser: BodyParser,
-  admitting: Admitting,
-  share: Share,
-): Generator<void, void, undefined> {
-  for (const event of found) {
-    admitting.add(parser.parse(event));
-    if (!share.hold(admitting.admission.dataBytes)) throw noRoom();
-    yield;
-  }
 }

@@ -14,12 +14,15 @@ export interface Work {
   spentMs: number;
 }
 
+/** Does a little work. Returns whether there is more. */
+export type Step = () => boolean;
+
 /**
  * Gives turns.
  *
  * @example
  * const work = { spentMs: 0 };
- * const waiting = turns.run(work, steps()); // undefined: all of it ran at once
+ * const waiting = turns.run(work, () => queue.handleNext()); // undefined: all of it ran at once
  * if (waiting) await waiting;
  */
 export class CpuTurns {
@@ -35,29 +38,29 @@ export class CpuTurns {
     this.#monotonicMs = monotonicMs;
   }
 
-  /** Runs the steps to their end: at once if the turn has time left for them, else over several turns. Throws their error. */
-  run(work: Work, steps: Iterator<unknown>): Promise<void> | undefined {
+  /** Repeats the step until there is no more: at once if the turn has time left for it, else over several turns. Throws its error. */
+  run(work: Work, step: Step): Promise<void> | undefined {
     if (this.#waiting.length === 0) this.#refill();
-    const isDone = this.#waiting.length === 0 && this.#leftMs > 0 && this.#runSome(work, steps);
-    return isDone ? undefined : this.#runLater(work, steps);
+    const isDone = this.#waiting.length === 0 && this.#leftMs > 0 && this.#runSome(work, step);
+    return isDone ? undefined : this.#runLater(work, step);
   }
 
-  async #runLater(work: Work, steps: Iterator<unknown>): Promise<void> {
+  async #runLater(work: Work, step: Step): Promise<void> {
     do {
       await new Promise<void>((resume) => {
         this.#waiting.push({ work, resume });
         this.#endTurn();
       });
-    } while (!this.#runSome(work, steps));
+    } while (!this.#runSome(work, step));
   }
 
   /** Runs steps while the turn has time. Returns whether all are done. */
-  #runSome(work: Work, steps: Iterator<unknown>): boolean {
+  #runSome(work: Work, step: Step): boolean {
     const startedAtMs = this.#monotonicMs();
     let spentMs = 0;
     try {
       for (;;) {
-        if (steps.next().done) return true;
+        if (!step()) return true;
         spentMs = this.#monotonicMs() - startedAtMs;
         if (spentMs >= this.#leftMs) return false;
       }

@@ -32,17 +32,21 @@ interface Options extends SplitLimits {
 }
 
 /**
- * Parses one body. Give it each piece in order, then call `end`; parse each event that they find. All throw BodySyntaxError if the
- * body does not have its media type's syntax or holds no event; the first two throw TooMany if it holds too many.
+ * Parses one body. Give it each piece in order, then call `end`; after each, take all events that have come.
  *
  * @example
- * for (const piece of pieces) for (const found of parser.split(piece)) admitting.add(parser.parse(found));
- * for (const found of parser.end()) admitting.add(parser.parse(found));
+ * for (const piece of pieces) {
+ *   parser.add(piece);
+ *   for (let event = parser.next(); event; event = parser.next()) admitting.add(event);
+ * }
+ * parser.end();
+ * const last = parser.next();
  */
 export class BodyParser {
   readonly #options: Options;
   readonly #splitter: EventSplitter;
   #isEmpty = true;
+  #isEnding = false;
 
   constructor(options: Options) {
     this.#options = options;
@@ -54,23 +58,28 @@ export class BodyParser {
     return this.#splitter.isBatch;
   }
 
-  /** Finds the events that end in this piece. */
-  split(piece: Buffer): EventBytes[] {
-    const found = this.#splitter.split(piece);
-    this.#isEmpty &&= found.length === 0;
-    return found;
+  /** Adds the next piece of the body. Of the piece before it, `next` must have returned all events. */
+  add(piece: Buffer): void {
+    this.#splitter.add(piece);
   }
 
-  /** Finds what only the body's end ends. */
-  end(): EventBytes[] {
-    const found = this.#splitter.end();
-    if (this.#isEmpty && found.length === 0)
-      throw new BodySyntaxError("expected at least one event, got none");
-    return found;
+  /** Says that the body has come to its end. */
+  end(): void {
+    this.#isEnding = true;
+    this.#splitter.end();
   }
 
-  /** Parses one event. */
-  parse(found: EventBytes): RawEvent {
+  /**
+   * Parses the next event that has come whole; undefined: there is none. Throws BodySyntaxError if the body does not have its media
+   * type's syntax or holds no event, and TooMany if it holds too many.
+   */
+  next(): RawEvent | undefined {
+    const found = this.#splitter.next();
+    if (found === undefined) {
+      if (this.#isEnding && this.#isEmpty) throw new BodySyntaxError("expected at least one event, got none");
+      return undefined;
+    }
+    this.#isEmpty = false;
     const event = this.#parsed(found);
     return this.#options.type === "ndjson" ? { ...event, line: found.line } : event;
   }

@@ -67,6 +67,8 @@ const ENDS_NOTHING = table();
 
 const isBlank = (byte: number) => KINDS[byte] === BLANK;
 
+const EMPTY: Buffer = Buffer.alloc(0);
+
 /** Some senders begin a text with these bytes. */
 const BYTE_ORDER_MARK = Buffer.from([0xef, 0xbb, 0xbf]);
 
@@ -74,17 +76,25 @@ const BYTE_ORDER_MARK = Buffer.from([0xef, 0xbb, 0xbf]);
 type Position = "start" | "before-event" | "in-event" | "after-end";
 
 /**
- * Splits one body. Give it each piece in order, then call `end`. Holds no more bytes than one event has.
+ * Splits one body. Give it each piece in order, then call `end`. Holds no more bytes than one piece and one event have.
  *
  * @example
  * const splitter = new EventSplitter("lines", limits);
- * for (const piece of pieces) for (const event of splitter.split(piece)) parse(event);
- * for (const event of splitter.end()) parse(event);
+ * for (const piece of pieces) {
+ *   splitter.add(piece);
+ *   for (let event = splitter.next(); event; event = splitter.next()) parse(event);
+ * }
+ * splitter.end();
+ * const last = splitter.next();
  */
 export class EventSplitter {
   readonly #limits: SplitLimits;
   #framing: Framing;
   #position: Position = "start";
+  /** The piece that is read, and where in it the next byte is. */
+  #piece = EMPTY;
+  #at = 0;
+  #isEnding = false;
   /** Bytes of the byte order mark that have come; all, once it is known that there is none. */
   #markBytes = 0;
   #events = 0;
@@ -113,39 +123,51 @@ export class EventSplitter {
     return this.#framing === "lines" || this.#framing === "array";
   }
 
-  /** Finds each event that ends in this piece. Throws BodySyntaxError and TooMany. */
-  split(piece: Buffer): EventBytes[] {
-    const found: EventBytes[] = [];
+  /** Adds the next piece of the body. The piece before it must have been read: `next` has returned undefined. */
+  add(piece: Buffer): void {
     if (this.#framing === "whole") this.#keepWhole(piece);
-    else
-      for (let at = this.#pastByteOrderMark(piece); at < piece.length; ) {
-        const start = this.#position === "in-event" ? at : this.#toEvent(piece, at);
-        const end = this.#toEndOfEvent(piece, start);
-        this.#keep(piece.subarray(start, end));
-        if (end < piece.length) found.push(this.#finish(piece[end] === CLOSE_ARRAY));
-        at = end + 1;
-      }
-    return found;
+    else this.#piece = piece;
+    this.#at = 0;
   }
 
-  /** Finds the last event, which only the body's end ends: one or none. Throws BodySyntaxError if the body breaks off. */
-  end(): EventBytes[] {
+  /** Says that the body has come to its end. */
+  end(): void {
+    this.#isEnding = true;
+  }
+
+  /** Finds the next event that has come whole; undefined: there is none. Throws BodySyntaxError and TooMany. */
+  next(): EventBytes | undefined {
+    const piece = this.#piece;
+    this.#passByteOrderMark();
+    while (this.#at < piece.length) {
+      const start = this.#position === "in-event" ? this.#at : this.#toEvent(piece, this.#at);
+      const end = this.#toEndOfEvent(piece, start);
+      const bytes = piece.subarray(start, end);
+      this.#at = end + 1;
+      if (end < piece.length) return this.#finish(bytes, piece[end] === CLOSE_ARRAY);
+      this.#keep(bytes);
+    }
+    this.#piece = EMPTY;
+    return this.#isEnding ? this.#last() : undefined;
+  }
+
+  /** Finds the event that only the body's end ends, if there is one. */
+  #last(): EventBytes | undefined {
     if (this.#framing === "array" && this.#position !== "after-end")
       throw new BodySyntaxError(this.#position === "start" ? "expected an array" : "expected JSON");
-    return this.#position === "in-event" || this.#framing === "whole" ? [this.#finish(true)] : [];
+    const isOpen = this.#framing === "whole" ? this.#position === "start" : this.#position === "in-event";
+    return isOpen ? this.#finish(EMPTY, true) : undefined;
   }
 
-  /** Passes over a byte order mark, which may come in pieces. Returns where it ends. */
-  #pastByteOrderMark(piece: Buffer): number {
-    let at = 0;
-    while (this.#markBytes < BYTE_ORDER_MARK.length && at < piece.length) {
-      if (piece[at] === BYTE_ORDER_MARK[this.#markBytes]) {
+  /** Passes over a byte order mark, which may come in pieces. */
+  #passByteOrderMark(): void {
+    while (this.#markBytes < BYTE_ORDER_MARK.length && this.#at < this.#piece.length) {
+      if (this.#piece[this.#at] === BYTE_ORDER_MARK[this.#markBytes]) {
         this.#markBytes += 1;
-        at += 1;
+        this.#at += 1;
       } else if (this.#markBytes === 0) this.#markBytes = BYTE_ORDER_MARK.length;
       else throw new BodySyntaxError("expected UTF-8 text");
     }
-    return at;
   }
 
   /** Skips blanks and the array's own marks. Returns where the next event begins, or the piece's length. */
@@ -248,8 +270,13 @@ export class EventSplitter {
     else if (kind === CLOSE && this.#depth > 0) this.#depth -= 1;
   }
 
-  /** Keeps the event's bytes, unless it is certain by now that it will not be accepted. */
+  /** Keeps the event's bytes until the rest has come, unless it is certain by now that it will not be accepted. */
   #keep(bytes: Buffer): void {
+    this.#judge();
+    if (!this.#isTooMuch) this.#kept.add(bytes);
+  }
+
+  #judge(): void {
     const { eventMaxBytes } = this.#limits;
     if (
       this.#deepest > UNPARSED_DEPTH ||
@@ -259,7 +286,6 @@ export class EventSplitter {
       this.#isTooMuch = true;
       this.#kept.take();
     }
-    if (!this.#isTooMuch) this.#kept.add(bytes);
   }
 
   #keepWhole(piece: Buffer): void {
@@ -267,9 +293,11 @@ export class EventSplitter {
     this.#keep(piece);
   }
 
-  /** Ends the event. */
-  #finish(isLast: boolean): EventBytes {
-    const bytes = this.#kept.take();
+  /** Ends the event with its last bytes. */
+  #finish(last: Buffer, isLast: boolean): EventBytes {
+    this.#judge();
+    if (this.#kept.length > 0) this.#kept.add(last);
+    const bytes = this.#kept.length > 0 ? this.#kept.take() : last;
     this.#position = isLast && this.#framing !== "lines" ? "after-end" : "before-event";
     if (this.#framing === "lines") this.#line += 1;
     return { bytes: this.#isTooMuch ? undefined : bytes, depth: this.#deepest, line: this.#startLine };
@@ -280,7 +308,7 @@ export class EventSplitter {
 export function depthOf(json: Uint8Array): number {
   const splitter = new EventSplitter("one", { eventsMax: 1, eventMaxBytes: Number.POSITIVE_INFINITY });
   const bytes = Buffer.from(json.buffer, json.byteOffset, json.length);
-  splitter.split(bytes); // nothing ends before the text does
-  const [event] = splitter.end();
-  return event?.depth ?? 0;
+  splitter.add(bytes);
+  splitter.end();
+  return splitter.next()?.depth ?? 0;
 }

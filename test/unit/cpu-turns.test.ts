@@ -19,7 +19,9 @@ function* steps(name: string, count: number, ms: number): Generator<void> {
     yield;
   }
 }
-const run = (name: string, count: number, ms: number) => turns.run({ spentMs: 0 }, steps(name, count, ms));
+const stepOf = (steps: Generator<void>) => () => !steps.next().done;
+const run = (name: string, count: number, ms: number) =>
+  turns.run({ spentMs: 0 }, stepOf(steps(name, count, ms)));
 /** Everything else that an event loop does in a turn. */
 const nextTurn = async () => {
   await new Promise((resolve) => setImmediate(resolve));
@@ -91,9 +93,9 @@ test("an error of the work is the caller's, and the others go on", async () => {
     yield;
     throw new Error("no");
   }
-  expect(() => turns.run({ spentMs: 0 }, failing())).toThrow("no");
+  expect(() => turns.run({ spentMs: 0 }, stepOf(failing()))).toThrow("no");
   const long = run("a", 6, 1);
-  const waiting = turns.run({ spentMs: 0 }, failing());
+  const waiting = turns.run({ spentMs: 0 }, stepOf(failing()));
   await expect(waiting).rejects.toThrow("no");
   await long;
   expect(log.filter((one) => one === "a")).toHaveLength(6);

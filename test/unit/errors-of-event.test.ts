@@ -14,12 +14,14 @@ function rejectionOf(
 ) {
   const stream: Stream = { ...events, parse };
   const parser = new BodyParser({ stream, type: "json", headers: {}, eventsMax: 9, eventMaxBytes: 32_768 });
-  const [found] = [...parser.split(Buffer.from(JSON.stringify(event))), ...parser.end()];
+  parser.add(Buffer.from(JSON.stringify(event)));
+  parser.end();
+  const found = parser.next();
   const admitting = new Admitting({
     ...{ stream, keyName: "k", idempotencyKey: undefined, eventMaxBytes: 32_768 },
     ...{ receivedAt: "2026-01-01T00:00:00.000Z", isPacked: true },
   });
-  if (found) admitting.add(parser.parse(found));
+  if (found) admitting.add(found);
   const [rejected] = admitting.admission.rejected;
   return { told: rejected?.errors.map(({ path }) => path), more: rejected?.more, errors: rejected?.errors };
 }

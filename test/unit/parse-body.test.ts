@@ -10,6 +10,13 @@ interface Parsed {
   isBatch: boolean;
 }
 
+/** Takes all events that have come. */
+function takeAll(parser: BodyParser): RawEvent[] {
+  const taken: RawEvent[] = [];
+  for (let event = parser.next(); event; event = parser.next()) taken.push(event);
+  return taken;
+}
+
 /** Parses a body that comes in pieces of so many bytes. */
 function parse(
   type: MediaType,
@@ -19,9 +26,12 @@ function parse(
   const parser = new BodyParser({ stream: events, type, headers, eventsMax, eventMaxBytes });
   const bytes = Buffer.from(body);
   const parsed: RawEvent[] = [];
-  for (let at = 0; at < bytes.length; at += pieceBytes)
-    parsed.push(...parser.split(bytes.subarray(at, at + pieceBytes)).map((found) => parser.parse(found)));
-  parsed.push(...parser.end().map((found) => parser.parse(found)));
+  for (let at = 0; at < bytes.length; at += pieceBytes) {
+    parser.add(bytes.subarray(at, at + pieceBytes));
+    parsed.push(...takeAll(parser));
+  }
+  parser.end();
+  parsed.push(...takeAll(parser));
   return { events: parsed, isBatch: parser.isBatch };
 }
 
@@ -194,11 +204,13 @@ test.each([
   const parser = new BodyParser({ stream: events, type, headers: {}, eventsMax: 9, eventMaxBytes: 999 });
   const pieces = [...body].map((character) => Buffer.from(character));
   const parsed = pieces.flatMap((piece, i) => {
-    const found = parser.split(piece).map((one) => parser.parse(one));
+    parser.add(piece);
+    const found = takeAll(parser);
     pieces[i - 1]?.fill("!"); // whoever holds this piece finds no JSON
     return found;
   });
-  parsed.push(...parser.end().map((found) => parser.parse(found)));
+  parser.end();
+  parsed.push(...takeAll(parser));
   expect(parsed.map(({ value }) => value)).toEqual(expected);
 });
 
