@@ -74,7 +74,10 @@ async function startAccepting(
   rejectWhenNoneFits(deps, post.stream, admission, isBatch);
   takeTokens(deps, post.stream, post.key, envelopes.length);
   const request = { ids: envelopes.map(({ id }) => id), isBatch, indexes, resendIds, rejected };
-  return { request, accepting: accept(deps.accepting, post.stream, post.head.ack, envelopes, post.deadlineAtMs) };
+  return {
+    request,
+    accepting: accept(deps.accepting, post.stream, post.head.ack, envelopes, post.deadlineAtMs),
+  };
 }
 
 /** Throws a 429 if the key has sent more than it may. */
@@ -87,7 +90,8 @@ function refuseInDebt({ buckets }: PostDeps, { key }: Post): void {
 async function refuseUnkept(deps: PostDeps, post: Post): Promise<never> {
   const { stream } = post;
   const isSmall =
-    post.head.encoding === "identity" && Number(post.req.headers["content-length"] ?? Infinity) <= SMALL_BYTES;
+    post.head.encoding === "identity" &&
+    Number(post.req.headers["content-length"] ?? Infinity) <= SMALL_BYTES;
   const admitted = isSmall ? await admitBody(deps, post).catch(() => undefined) : undefined;
   const count = admitted?.admission.envelopes.length ?? 0;
   deps.counts.add(stream.name, { shed: count });

@@ -14,6 +14,11 @@ export interface Work {
   spentMs: number;
 }
 
+interface Waiting {
+  work: Work;
+  resume: () => void;
+}
+
 /** Does a little work. Returns whether there is more. */
 export type Step = () => boolean;
 
@@ -27,7 +32,7 @@ export type Step = () => boolean;
  */
 export class CpuTurns {
   readonly #monotonicMs: () => number;
-  readonly #waiting: { work: Work; resume: () => void }[] = [];
+  readonly #waiting: Waiting[] = [];
   #leftMs = TURN_MS;
   #turns = 0;
   #isTurnEnding = false;
@@ -46,9 +51,12 @@ export class CpuTurns {
   }
 
   async #runLater(work: Work, step: Step): Promise<void> {
+    let isCut = false;
     do {
       await new Promise<void>((resume) => {
-        this.#waiting.push({ work, resume });
+        if (isCut) this.#waiting.unshift({ work, resume });
+        else this.#waiting.push({ work, resume });
+        isCut = true;
         this.#endTurn();
       });
     } while (!this.#runSome(work, step));
@@ -102,9 +110,11 @@ export class CpuTurns {
   #takeNext() {
     if (this.#turns % OLDEST_FIRST_EVERY === 0) return this.#waiting.shift();
     let least = 0;
-
     for (let i = 1; i < this.#waiting.length; i++)
-      if ((this.#waiting[i]?.work.spentMs ?? 0) < (this.#waiting[least]?.work.spentMs ?? 0)) least = i;
+      if (turnsUsed(this.#waiting[i]) < turnsUsed(this.#waiting[least])) least = i;
     return this.#waiting.splice(least, 1)[0];
   }
 }
+
+const turnsUsed = (waiting: Waiting | undefined): number =>
+  Math.floor((waiting?.work.spentMs ?? 0) / TURN_MS);

@@ -139,7 +139,7 @@ function admitOne(
   if (error) return { errors: [error], isTooLarge: event.isTooLarge, threw: event.threw };
   const withoutId = takeId(event);
   if ("errors" in withoutId) return withoutId;
-  const parsed = stream.parse(withoutId.rest);
+  const parsed = stream.parse(withoutId.rest, event.hasNoNull);
   if (!parsed.success) return errorsOfSchema(parsed.error);
 
   const dataJson = JSON.stringify(parsed.data);

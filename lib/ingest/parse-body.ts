@@ -114,7 +114,7 @@ export class BodyParser {
 function parseJson(
   bytes: Buffer,
   depth: number,
-): { value: unknown; needsDeepCheck: boolean } | { problem: string } {
+): { value: unknown; needsDeepCheck: boolean; hasNoNull: boolean } | { problem: string } {
   const text = bytes.toString();
   // What is not UTF-8 becomes this character, which may also be meant.
   if (text.includes("\ufffd") && !isUtf8(bytes)) return { problem: "expected UTF-8 text" };
@@ -122,6 +122,7 @@ function parseJson(
     return {
       value: JSON.parse(text),
       needsDeepCheck: depth > NESTING_MAX / 2 || hasUnsafeMarks(text),
+      hasNoNull: !text.includes("null"),
     };
   } catch {
     return { problem: "expected JSON" };

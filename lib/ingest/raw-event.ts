@@ -10,6 +10,8 @@ export interface RawEvent {
   value: unknown;
   /** Whether the text may hold an unsafe value, so that `findUnsafeValue` must look. */
   needsDeepCheck: boolean;
+  /** Whether it is known that `value` holds no null. @default false */
+  hasNoNull?: boolean;
   /**
    * Why it cannot be accepted, whatever its stream is: an error in the form of a CloudEvent, a line that is not JSON. Its path is
    * as sent.

@@ -46,7 +46,8 @@ export const emailText = () =>
 export const unsetIf = <Schema extends z.ZodType<Json>>(
   isUnset: (value: z.output<Schema>) => boolean,
   schema: Schema,
-) => schema.transform((value) => (isUnset(value) ? undefined : value)).optional();
+) =>
+  schema.optional().overwrite((value) => (value !== undefined && isUnset(value) ? undefined : value));
 
 /** Any JSON value. An event waits in Redis as JSON, so its schema may return nothing else (no Date, no Map). */
 export type Json =
@@ -107,8 +108,8 @@ export interface Stream {
   readonly name: string;
   readonly table: PgTable;
   readonly schema: z.ZodType;
-  /** Checks an event against the schema. Null in a field that may be absent is absence (null-as-absence.ts). */
-  readonly parse: (event: unknown) => z.ZodSafeParseResult<unknown>;
+  /** Checks an event against the schema. Null in a field that may be absent is absence (null-as-absence.ts): it is looked for, unless `hasNoNull`. */
+  readonly parse: (event: unknown, hasNoNull?: boolean) => z.ZodSafeParseResult<unknown>;
   readonly toRow: ((data: unknown, v: number) => Record<string, unknown>) | undefined;
   /** Turns rows into the parameters of an insert. */
   readonly recordset: Recordset;
@@ -156,7 +157,7 @@ export function defineStream(
     name: declaration.name,
     table: declaration.table,
     schema: declaration.schema,
-    parse: (event) => declaration.schema.safeParse(dropNulls(event)),
+    parse: (event, hasNoNull = false) => declaration.schema.safeParse(hasNoNull ? event : dropNulls(event)),
     toRow: declaration.toRow as Stream["toRow"],
     recordset: makeRecordset(declaration.table),
     checkRow: checkColumns(declaration.table, ["id", "receivedAt", "storedAt"]),
