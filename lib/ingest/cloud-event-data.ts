@@ -7,8 +7,8 @@
  *     anything else                              {"data_base64": "…", "datacontenttype": "…"}
  */
 import { contentTypeOf, isJson, isUtf8 } from "./media-type.ts";
-import { depthOf } from "./split-events.ts";
-import { hasUnsafeMarks, NESTING_MAX } from "./unsafe-json.ts";
+import { lookAt } from "./split-events.ts";
+import { mayHoldUnsafeText, NESTING_MAX } from "./unsafe-json.ts";
 
 export interface ReadData {
   value: unknown;
@@ -59,10 +59,10 @@ function dataOfJson(bytes: Uint8Array): Data {
   if (bytes.length === 0) return { value: undefined, needsDeepCheck: false };
   const text = decode(json, bytes);
   if (text === undefined) return { refusal: "expected UTF-8 text" };
-  if (depthOf(bytes) > NESTING_MAX)
-    return { refusal: `nested deeper than ${NESTING_MAX} levels`, isTooDeep: true };
+  const { depth, hasRiskyNumber } = lookAt(bytes);
+  if (depth > NESTING_MAX) return { refusal: `nested deeper than ${NESTING_MAX} levels`, isTooDeep: true };
   try {
-    return { value: JSON.parse(text), needsDeepCheck: hasUnsafeMarks(text) };
+    return { value: JSON.parse(text), needsDeepCheck: hasRiskyNumber || mayHoldUnsafeText(text) };
   } catch {
     return isBareText(text) ? { value: text, needsDeepCheck: true } : { refusal: "expected JSON" };
   }

@@ -15,7 +15,7 @@ import {
   type SplitLimits,
   UNPARSED_DEPTH,
 } from "./split-events.ts";
-import { hasUnsafeMarks, NESTING_MAX } from "./unsafe-json.ts";
+import { mayHoldUnsafeText, NESTING_MAX } from "./unsafe-json.ts";
 
 const FRAMINGS: Record<MediaType, Framing> = {
   json: "array-or-one",
@@ -88,7 +88,7 @@ export class BodyParser {
     const { type, stream, headers } = this.#options;
     if (found.bytes === undefined) return this.#tooMuch(found);
     if (type === "cloudevent-binary") return binaryCloudEvent(stream, headers, found.bytes);
-    const parsed = parseJson(found.bytes, found.depth);
+    const parsed = parseJson(found.bytes, found);
     if ("problem" in parsed) {
       if (type !== "ndjson") throw new BodySyntaxError(parsed.problem);
       return { value: undefined, needsDeepCheck: false, error: { path: "", message: parsed.problem } };
@@ -113,7 +113,7 @@ export class BodyParser {
 /** Parses one text. It is searched for unsafe values if it has a mark of one, or if a mapping could make it too deep. */
 function parseJson(
   bytes: Buffer,
-  depth: number,
+  { depth, hasRiskyNumber }: EventBytes,
 ): { value: unknown; needsDeepCheck: boolean; hasNoNull: boolean } | { problem: string } {
   const text = bytes.toString();
   // What is not UTF-8 becomes this character, which may also be meant.
@@ -121,7 +121,7 @@ function parseJson(
   try {
     return {
       value: JSON.parse(text),
-      needsDeepCheck: depth > NESTING_MAX / 2 || hasUnsafeMarks(text),
+      needsDeepCheck: depth > NESTING_MAX / 2 || hasRiskyNumber || mayHoldUnsafeText(text),
       hasNoNull: !text.includes("null"),
     };
   } catch {

@@ -27,6 +27,8 @@ export interface EventBytes {
   bytes: Buffer | undefined;
   /** Levels of objects and arrays. */
   depth: number;
+  /** Whether it has a number that JSON.parse may change: 16 digits in a row, or an exponent. */
+  hasRiskyNumber: boolean;
   /** The line on which it begins, from 1, for `lines`; else 0. */
   line: number;
 }
@@ -43,6 +45,12 @@ const BACKSLASH = 0x5c;
 const NEWLINE = 0x0a;
 const OPEN_ARRAY = 0x5b;
 const CLOSE_ARRAY = 0x5d;
+const DIGIT_0 = 0x30;
+const DIGIT_9 = 0x39;
+const LARGE_E = 0x45;
+const SMALL_E = 0x65;
+/** The digits of the smallest integer that a double may not hold (2^53 + 1). */
+const RISKY_DIGITS = 16;
 
 /** What a byte outside of strings is. */
 const OTHER = 0;
@@ -112,6 +120,9 @@ export class EventSplitter {
   /** The bytes that the event takes in any spelling: each bracket, comma, colon and quote, and one for each number or word. */
   #leastSize = 0;
   #isInWord = false;
+  /** Digits in a row, just before. */
+  #digits = 0;
+  #hasRiskyNumber = false;
 
   constructor(framing: Framing, limits: SplitLimits) {
     this.#framing = framing;
@@ -203,7 +214,7 @@ export class EventSplitter {
     this.#events += 1;
     this.#position = "in-event";
     this.#startLine = this.#line;
-    this.#isTooMuch = this.#isInString = this.#isEscaped = this.#isInWord = false;
+    this.#isTooMuch = this.#isInString = this.#isEscaped = this.#isInWord = this.#hasRiskyNumber = false;
     this.#depth = this.#deepest = this.#size = this.#leastSize = 0;
   }
 
@@ -256,11 +267,28 @@ export class EventSplitter {
 
   /** Returns where the number or word ends, or the piece's length. It may have begun in an earlier piece. */
   #toEndOfWord(piece: Buffer, from: number): number {
-    if (!this.#isInWord) this.#leastSize += 1;
-    this.#isInWord = true;
-    let at = from + 1;
-    while (at < piece.length && KINDS[piece[at] as number] === OTHER) at++;
+    if (!this.#isInWord) this.#startWord();
+    let digits = this.#digits;
+    let at = from;
+    for (; at < piece.length; at++) {
+      const byte = piece[at] as number;
+      if (KINDS[byte] !== OTHER) break;
+      if (byte >= DIGIT_0 && byte <= DIGIT_9) {
+        digits += 1;
+        if (digits === RISKY_DIGITS) this.#hasRiskyNumber = true;
+      } else {
+        if (digits > 0 && (byte === SMALL_E || byte === LARGE_E)) this.#hasRiskyNumber = true;
+        digits = 0;
+      }
+    }
+    this.#digits = digits;
     return at;
+  }
+
+  #startWord(): void {
+    this.#isInWord = true;
+    this.#leastSize += 1;
+    this.#digits = 0;
   }
 
   /** Counts a bracket, a comma or a colon. */
@@ -300,15 +328,19 @@ export class EventSplitter {
     const bytes = this.#kept.length > 0 ? this.#kept.take() : last;
     this.#position = isLast && this.#framing !== "lines" ? "after-end" : "before-event";
     if (this.#framing === "lines") this.#line += 1;
-    return { bytes: this.#isTooMuch ? undefined : bytes, depth: this.#deepest, line: this.#startLine };
+    return {
+      bytes: this.#isTooMuch ? undefined : bytes,
+      depth: this.#deepest,
+      hasRiskyNumber: this.#hasRiskyNumber,
+      line: this.#startLine,
+    };
   }
 }
 
-/** Counts the levels of objects and arrays in a JSON text. */
-export function depthOf(json: Uint8Array): number {
+/** Looks at a JSON text that is one value, as at an event. */
+export function lookAt(json: Uint8Array): Pick<EventBytes, "depth" | "hasRiskyNumber"> {
   const splitter = new EventSplitter("one", { eventsMax: 1, eventMaxBytes: Number.POSITIVE_INFINITY });
-  const bytes = Buffer.from(json.buffer, json.byteOffset, json.length);
-  splitter.add(bytes);
+  splitter.add(Buffer.from(json.buffer, json.byteOffset, json.length));
   splitter.end();
-  return splitter.next()?.depth ?? 0;
+  return splitter.next() ?? { depth: 0, hasRiskyNumber: false };
 }

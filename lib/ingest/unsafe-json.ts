@@ -6,8 +6,8 @@
  * - Numbers that are not finite, and integers beyond ±(2^53−1): JSON.parse changes them.
  * - Nesting deeper than 64.
  *
- * A walk through every value would cost more than parsing it. So `hasUnsafeMarks` looks at the raw text first. If the text has
- * none of these marks, and `split-events.ts` counted few levels, its values are safe.
+ * A walk through every value would cost more than parsing it. So the raw text is looked at first. If `mayHoldUnsafeText` says no,
+ * and `split-events.ts` counted few levels and saw no risky number, its values are safe.
  */
 import type { InputError } from "../schema/input-error.ts";
 
@@ -16,15 +16,10 @@ export const NESTING_MAX = 64;
 
 /** An escape that can spell NUL, a surrogate or `__proto__`. */
 const ESCAPE = /\\u(?:00|d[89a-f])/i;
-/** A long run of digits, or an exponent. */
-const NUMBER = /\d(?:\d{15}|[eE][+-]?\d)/;
 
-/**
- * Whether the raw text has a mark, except nesting, so that its value must be searched. One expression for all of them takes half
- * as long again.
- */
-export const hasUnsafeMarks = (text: string): boolean =>
-  text.includes("__proto__") || (text.includes("\\u") && ESCAPE.test(text)) || NUMBER.test(text);
+/** Whether the raw text may spell NUL, a lone surrogate or `__proto__`, so that its value must be searched. */
+export const mayHoldUnsafeText = (text: string): boolean =>
+  text.includes("__proto__") || (text.includes("\\u") && ESCAPE.test(text));
 
 /** Finds the first unsafe value in a parsed value, with its path; undefined: it has none. */
 export function findUnsafeValue(value: unknown, path: (string | number)[] = []): InputError | undefined {

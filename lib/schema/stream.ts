@@ -46,8 +46,7 @@ export const emailText = () =>
 export const unsetIf = <Schema extends z.ZodType<Json>>(
   isUnset: (value: z.output<Schema>) => boolean,
   schema: Schema,
-) =>
-  schema.optional().overwrite((value) => (value !== undefined && isUnset(value) ? undefined : value));
+) => schema.optional().overwrite((value) => (value !== undefined && isUnset(value) ? undefined : value));
 
 /** Any JSON value. An event waits in Redis as JSON, so its schema may return nothing else (no Date, no Map). */
 export type Json =

@@ -66,7 +66,7 @@ function readParts(text: string, hasZone: boolean): Instant | string {
   const zoneAt = startOfZone(text);
   const part = (at: number) => (at < zoneAt ? twoDigits(text, at) : 0);
   const [hour, minute, second] = [part(11), part(14), part(17)];
-  const micros = zoneAt > 19 ? roundHalfToEven(Number(`0${text.slice(19, zoneAt)}`) * 1_000_000) : 0;
+  const micros = zoneAt > 19 ? microsOf(text, 19, zoneAt) : 0;
   const time = hour * 3600 + minute * 60 + second;
   if (minute > 59 || second > 60 || time * 1_000_000 + micros > 86_400_000_000) return NO_TIME;
   const offset = secondsOfOffset(text.slice(zoneAt));
@@ -82,11 +82,24 @@ function readParts(text: string, hasZone: boolean): Instant | string {
 const twoDigits = (text: string, at: number): number =>
   text.charCodeAt(at) * 10 + text.charCodeAt(at + 1) - 528;
 
+/** The microseconds of a fraction (".123") that stands between two places. */
+function microsOf(text: string, from: number, to: number): number {
+  if (to - from > 7) return roundHalfToEven(Number(`0${text.slice(from, to)}`) * 1_000_000);
+  let micros = 0;
+  for (let at = from + 1; at <= from + 6; at++)
+    micros = micros * 10 + (at < to ? text.charCodeAt(at) - 48 : 0);
+  return micros;
+}
+
 /** Where the offset begins; without one, where the text ends. */
 function startOfZone(text: string): number {
-  if (/[Zz]$/.test(text)) return text.length - 1;
-  return text.length > 16 && /[+-]/.test(text.charAt(text.length - 6)) ? text.length - 6 : text.length;
+  const end = text.length - 1;
+  if (isOneOf(text, end, "Z", "z")) return end;
+  return end > 15 && isOneOf(text, end - 5, "+", "-") ? end - 5 : text.length;
 }
+
+const isOneOf = (text: string, at: number, one: string, other: string): boolean =>
+  text[at] === one || text[at] === other;
 
 /** The second since 1970 in which a day begins; undefined: the calendar has no such day. */
 function secondOfDate(year: number, month: number, day: number): number | undefined {

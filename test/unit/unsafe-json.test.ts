@@ -1,9 +1,11 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { findUnsafeValue, hasUnsafeMarks, NESTING_MAX } from "../../lib/ingest/unsafe-json.ts";
+import { EventSplitter, lookAt } from "../../lib/ingest/split-events.ts";
+import { findUnsafeValue, mayHoldUnsafeText, NESTING_MAX } from "../../lib/ingest/unsafe-json.ts";
 
 const nested = (levels: number) => `${"[".repeat(levels)}1${"]".repeat(levels)}`;
-const faultOf = (json: string) => (hasUnsafeMarks(json) ? findUnsafeValue(JSON.parse(json)) : undefined);
+const isMarked = (json: string) => mayHoldUnsafeText(json) || lookAt(Buffer.from(json)).hasRiskyNumber;
+const faultOf = (json: string) => (isMarked(json) ? findUnsafeValue(JSON.parse(json)) : undefined);
 
 describe("what would poison a batch is refused with its path", () => {
   test.each([
@@ -36,6 +38,23 @@ test.each([
   `{"a":1.5e3}`,
 ])("%s is accepted", (json) => expect(faultOf(json)).toBeUndefined());
 
+test.each([
+  [`{"a":1234567890123456}`, true],
+  [`[1.5,-2e7]`, true],
+  [`[true,1234567,"1234567890123456","1e5"]`, false],
+  [`[123456789012345,0.123456789012345,false,null]`, false],
+])("%s has a risky number: %s, also in pieces", (json, isRisky) => {
+  for (let size = 1; size <= json.length; size++) {
+    const splitter = new EventSplitter("one", { eventsMax: 1, eventMaxBytes: 999 });
+    for (let at = 0; at < json.length; at += size) {
+      splitter.add(Buffer.from(json.slice(at, at + size)));
+      expect(splitter.next()).toBeUndefined();
+    }
+    splitter.end();
+    expect(splitter.next()?.hasRiskyNumber).toBe(isRisky);
+  }
+});
+
 test("no value that a full walk refuses gets past the look at the raw text", () => {
   const text = fc.string({ unit: fc.constantFrom("a", "\0", "\ud800", "_", "__proto__", "é", "😀") });
   const value = fc.letrec((tie) => ({
@@ -52,7 +71,7 @@ test("no value that a full walk refuses gets past the look at the raw text", () 
     fc.property(value, (generated) => {
       const json = JSON.stringify(generated);
       const parsed: unknown = JSON.parse(json);
-      if (findUnsafeValue(parsed)) expect(hasUnsafeMarks(json)).toBe(true);
+      if (findUnsafeValue(parsed)) expect(isMarked(json)).toBe(true);
     }),
     { numRuns: 2000 },
   );
