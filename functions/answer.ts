@@ -1,5 +1,6 @@
 /** Sends answers as JSON, and errors as problem+json (RFC 9457). Never sends HTML or a stack trace. */
 import { type IncomingMessage, type ServerResponse, STATUS_CODES } from "node:http";
+import { headersWithId } from "./request-id.ts";
 
 /** How long a sender is asked to wait if no better time is known, in seconds. */
 export const RETRY_AFTER_SECONDS = 5;
@@ -37,23 +38,30 @@ export function sendJson(
   res: ServerResponse,
   status: number,
   body: unknown,
-  headers: Record<string, string> = {},
+  headers?: Record<string, string>,
 ): void {
-  send(res, status, body, { "content-type": "application/json", ...headers });
+  send(res, status, "application/json", body, headers);
 }
 
 /** Sends a problem. */
 export function sendProblem(res: ServerResponse, problem: Problem): void {
   const { status, message: detail, extra, headers } = problem;
   const body = { type: "about:blank", title: STATUS_CODES[status], status, detail, ...extra };
-  send(res, status, body, { "content-type": "application/problem+json", ...headers });
+  send(res, status, "application/problem+json", body, headers);
 }
 
 /** Sends a body that ends with a newline, as people expect on a terminal. */
-function send(res: ServerResponse, status: number, body: unknown, headers: Record<string, string>): void {
+function send(
+  res: ServerResponse,
+  status: number,
+  type: string,
+  body: unknown,
+  more?: Record<string, string>,
+): void {
   if (res.headersSent || res.destroyed) return;
   const text = `${JSON.stringify(body)}\n`;
-  res.writeHead(status, { ...headers, "content-length": Buffer.byteLength(text) });
+  const headers = headersWithId(res, { "content-type": type, "content-length": Buffer.byteLength(text) });
+  res.writeHead(status, more ? { ...headers, ...more } : headers);
   const sent = res.req.method === "HEAD" ? "" : text;
   if (res.req.complete) res.end(sent);
   else sendEarly(res, sent);

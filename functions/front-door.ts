@@ -122,7 +122,7 @@ class Door {
   /** Runs the handler, unless the request is refused before. If the handler throws an error, answers that error. */
   async enter(req: IncomingMessage, res: ServerResponse, refusal?: Problem): Promise<void> {
     res.on("error", () => {}); // the client is gone, so nobody can receive the error
-    giveRequestId(req, res);
+    giveRequestId(req);
     const connection = this.#connectionOf(req.socket);
     const refused = refusal ?? this.#refusalOf(req, connection);
     connection.note(req, res);
@@ -131,7 +131,7 @@ class Door {
       if (refused) throw refused;
       await this.#served.handler(req, res);
     } catch (error) {
-      sendProblem(res, this.#problemOf(error, req, res, connection));
+      sendProblem(res, this.#problemOf(error, req, connection));
     }
     if (this.#isStopping) connection.endSoon();
   }
@@ -167,10 +167,10 @@ class Door {
     return httpVersion === "1.1" && headers.host === undefined ? WITHOUT_HOST : undefined;
   }
 
-  #problemOf(error: unknown, req: IncomingMessage, res: ServerResponse, connection: Connection): Problem {
+  #problemOf(error: unknown, req: IncomingMessage, connection: Connection): Problem {
     if (error instanceof Problem) return connection.problemOf(req) ?? error;
     const { log, traceOf } = this.#served;
-    log.error("request.failed", { ...describeError(error), ...requestIdOf(res), ...traceOf(req.headers) });
+    log.error("request.failed", { ...describeError(error), ...requestIdOf(req), ...traceOf(req.headers) });
     return new Problem(500, "something unexpected went wrong; it was logged");
   }
 

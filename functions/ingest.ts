@@ -12,6 +12,7 @@ import { Problem } from "./answer.ts";
 import { answerPost, type PostDeps } from "./answer-post.ts";
 import { answerWhereabouts, answerWhereaboutsOfMany, type WhereaboutsDeps } from "./answer-whereabouts.ts";
 import { allowOrigin } from "./cors.ts";
+import { headersWithId } from "./request-id.ts";
 import { allow, answerHealth, type Handler, requestUrlOf } from "./request-url.ts";
 import { answerHandshake } from "./webhook-handshake.ts";
 
@@ -33,7 +34,7 @@ export function createIngest(deps: IngestDeps): Handler {
       throw new Problem(404, "expected /v1/{stream} or /v1/{stream}/{id}");
     if (rawId === undefined && answerHandshake(req, res, deps.keyEventsPerSecond)) return;
     if (req.method === "OPTIONS") {
-      res.writeHead(204).end();
+      res.writeHead(204, headersWithId(res, {})).end();
       return;
     }
     allow(req, ...(rawId === undefined ? ["POST"] : []), "GET", "HEAD");

@@ -4,7 +4,7 @@
  * a new one.
  */
 import { randomUUID } from "node:crypto";
-import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from "node:http";
+import type { IncomingHttpHeaders, IncomingMessage, OutgoingHttpHeaders, ServerResponse } from "node:http";
 import { traceIdOf } from "../lib/cloud-run/trace.ts";
 
 const HEADER = "x-request-id";
@@ -15,10 +15,20 @@ const ownIdOf = (headers: IncomingHttpHeaders): string | undefined => {
   return typeof given === "string" && PLAIN.test(given) ? given : undefined;
 };
 
-/** Gives a request its id: from now on its answer carries it. */
-export function giveRequestId({ headers }: IncomingMessage, res: ServerResponse): void {
-  res.setHeader(HEADER, ownIdOf(headers) ?? traceIdOf(headers) ?? randomUUID());
+/** Gives a request its id. `headersWithId` puts it into the answer. */
+export function giveRequestId({ headers }: IncomingMessage): void {
+  headers[HEADER] = ownIdOf(headers) ?? traceIdOf(headers) ?? randomUUID();
 }
 
-/** The log field of the request that this answers. */
-export const requestIdOf = (res: ServerResponse) => ({ requestId: String(res.getHeader(HEADER)) });
+/** The log field of a request that has its id. */
+export const requestIdOf = ({ headers }: IncomingMessage) => ({ requestId: String(headers[HEADER]) });
+
+/**
+ * The headers that an answer always has: its request's id. They are given to `writeHead` with the others, because Node joins them
+ * with those of `setHeader` one by one, for a microsecond.
+ */
+export const headersWithId = ({ req }: ServerResponse, headers: OutgoingHttpHeaders): OutgoingHttpHeaders => {
+  const id = req.headers[HEADER];
+  if (id !== undefined) headers[HEADER] = id;
+  return headers;
+};

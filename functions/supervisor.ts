@@ -42,7 +42,7 @@ async function answerDrain(
   if (stream !== undefined && !deps.streams.has(stream))
     throw new Problem(404, `no stream is named "${stream.slice(0, 64)}"`);
   const request = { stream, partition: partitionOf(query, stream), wait: query.get("wait") === "1" };
-  const log = withFields(deps.log, { ...requestIdOf(res), ...deps.traceOf(req.headers) });
+  const log = withFields(deps.log, { ...requestIdOf(req), ...deps.traceOf(req.headers) });
   const report = await drain({ ...deps, log }, request);
   const isBad = report.streams.some(
     ({ outcome }) => outcome === "unavailable" || outcome === "misconfigured",

@@ -3,6 +3,7 @@
  * Azure Event Grid asks whether it may send here at all, before it sends with its key. Whoever has a key may.
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { headersWithId } from "./request-id.ts";
 
 /** Answers OPTIONS with WebHook-Request-Origin; false: it is another request. The rate that is granted is that of one key. */
 export function answerHandshake(
@@ -11,12 +12,12 @@ export function answerHandshake(
   keyEventsPerSecond: number,
 ): boolean {
   if (req.method !== "OPTIONS" || req.headers["webhook-request-origin"] === undefined) return false;
-  res.writeHead(200, {
+  const headers = {
     allow: "POST, OPTIONS",
     "webhook-allowed-origin": "*",
     "webhook-allowed-rate": String(keyEventsPerSecond * 60), // requests per minute
     "content-length": 0,
-  });
-  res.end();
+  };
+  res.writeHead(200, headersWithId(res, headers)).end();
   return true;
 }
