@@ -2,7 +2,7 @@
  * A stream is one event type. One file under `lib/streams/` declares all of it: its table, its schema, how an event becomes a
  * row, and when it is answered. `lib/schema/registry.ts` finds the file; no other file needs a change.
  */
-import type { InferInsertModel } from "drizzle-orm";
+import { getTableColumns, type InferInsertModel } from "drizzle-orm";
 import { type PgTable, timestamp, uuid } from "drizzle-orm/pg-core";
 import { z } from "zod";
 import { type CloudEvent, type PathInCloudEvent, pathsInCloudEvent } from "./cloud-event.ts";
@@ -10,6 +10,7 @@ import { type ColumnCheck, checkColumns } from "./column-limits.ts";
 import { EMAIL } from "./email-pattern.ts";
 import { makeRecordset, type Recordset } from "./insert-from-json.ts";
 import { nullDropper } from "./null-as-absence.ts";
+import { keyOf, type StreamKey } from "./stream-key.ts";
 import { readRfc3339 } from "./timestamp.ts";
 
 /** The columns that every stream's table has in addition to its own. */
@@ -72,10 +73,28 @@ type Base = "id" | "receivedAt" | "storedAt";
 /** The row's own columns. */
 type OwnColumns<Table extends PgTable> = Omit<InferInsertModel<Table>, Base>;
 
+/** The fields of a table. */
+type FieldOf<Table extends PgTable> = keyof Table["_"]["columns"] & string;
+
 interface Declaration<Name extends string, Table extends PgTable, Schema extends z.ZodType<Json>> {
-  /** The stream's name in URLs, which is also the name of its table. */
+  /** The stream's name in URLs and in Redis. Its table may have another one. */
   name: Name;
-  table: Table & { _: { name: NoInfer<Name> } };
+  table: Table;
+  /**
+   * The fields that identify a row: `id` (the event's) or fields of the data, which the schema requires. The table has a unique index on
+   * exactly these. @default ["id"]
+   */
+  key?: readonly [FieldOf<NoInfer<Table>>, ...FieldOf<NoInfer<Table>>[]];
+  /**
+   * Keeps one row for each key, the newest event's: of two, the one whose `newest` is greater, or whose id is if those are equal.
+   * In place of `key`.
+   */
+  onConflict?: {
+    key: readonly [FieldOf<NoInfer<Table>>, ...FieldOf<NoInfer<Table>>[]];
+    newest: FieldOf<NoInfer<Table>>;
+  };
+  /** Whether the table is there already, and somebody else's: migrations leave it out. @default false */
+  existing?: boolean;
   /** The events that a client may send, without `id`. Unknown keys are rejected: use z.strictObject. */
   schema: Schema;
   /** The lowest level of its answers; a request may ask for a higher one. @default "buffered" */
@@ -106,6 +125,9 @@ interface Mapping<Table extends PgTable, Schema extends z.ZodType<Json>> {
 export interface Stream {
   readonly name: string;
   readonly table: PgTable;
+  readonly key: StreamKey;
+  /** Whether the table is somebody else's: migrations leave it out. */
+  readonly existing: boolean;
   readonly schema: z.ZodType;
   /** Checks an event against the schema. Null in a field that may be absent is absence (null-as-absence.ts): it is looked for, unless `hasNoNull`. */
   readonly parse: (event: unknown, hasNoNull?: boolean) => z.ZodSafeParseResult<unknown>;
@@ -155,6 +177,8 @@ export function defineStream(
   return {
     name: declaration.name,
     table: declaration.table,
+    key: keyOf(declaration, Object.keys(getTableColumns(declaration.table))),
+    existing: declaration.existing ?? false,
     schema: declaration.schema,
     parse: (event, hasNoNull = false) => declaration.schema.safeParse(hasNoNull ? event : dropNulls(event)),
     toRow: declaration.toRow as Stream["toRow"],
