@@ -167,7 +167,7 @@ function answer(
     counts.add(stream.name, { shed: request.ids.length, rejected: rejected.length });
     throw notAccepted(accepted.why, request);
   }
-  const { ack, refused, duplicates } = accepted;
+  const { ack, refused, duplicates, superseded } = accepted;
   const refusedPlaces = new Set(refused.map(({ place }) => place));
   const ids =
     refusedPlaces.size === 0 ? request.ids : request.ids.filter((_, place) => !refusedPlaces.has(place));
@@ -178,8 +178,10 @@ function answer(
     ...(ack === "stored" && stream.ack === "buffered" ? { storedThrough: ids.length } : {}),
   });
   if (ids.length === 0) throw noneValid("Postgres refused every event", isBatch, all);
-  const before = duplicates.length > 0 ? { duplicates } : {};
-  const body = { accepted: ids.length, ids, ack, ...before, ...rejectedOf(all) };
+  const body: Record<string, unknown> = { accepted: ids.length, ids, ack };
+  if (duplicates.length > 0) body.duplicates = duplicates;
+  if (superseded.length > 0) body.superseded = superseded;
+  if (all.length > 0) body.rejected = all;
   sendJson(res, ack === "stored" ? 201 : 202, body);
 }
 

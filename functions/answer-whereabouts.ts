@@ -27,6 +27,13 @@ const TICK_SECONDS = 60;
 const UNKNOWN =
   "not in Postgres: still in the buffer, held, or never received; ask again after the next tick";
 
+/** What is said of an event of a stream in whose table no event is found by its id. */
+function keepsNoIds({ name, key: { fields, newest } }: Stream): string {
+  const key = fields.join(", ");
+  const keeps = newest === undefined ? `its events by ${key}` : `the newest event of each ${key}`;
+  return `the stream ${name} keeps no ids, but ${keeps}: whether an event is stored can't be told by its id`;
+}
+
 /** Answers where one event is: 200, or 404 if it is unknown. Throws a Problem for each error. */
 export async function answerWhereabouts(
   deps: WhereaboutsDeps,
@@ -42,6 +49,7 @@ export async function answerWhereabouts(
   if (candidates.length === 0) throw new Problem(404, "no event can have this id");
   const where = whereIn(await find(deps, stream, candidates), candidates, rawId);
   if (where.status !== "unknown") sendJson(res, 200, where);
+  else if (!stream.key.keepsIds) sendJson(res, 404, { ...where, detail: keepsNoIds(stream) });
   else sendJson(res, 404, { ...where, detail: UNKNOWN }, { "retry-after": String(TICK_SECONDS) });
 }
 
@@ -65,7 +73,7 @@ export async function answerWhereaboutsOfMany(
     asked.flatMap(({ candidates }) => candidates),
   );
   const events = asked.map(({ rawId, candidates }) => whereIn(found, candidates, rawId));
-  sendJson(res, 200, { events });
+  sendJson(res, 200, { events, ...(stream.key.keepsIds ? {} : { detail: keepsNoIds(stream) }) });
 }
 
 function takeTokens({ buckets }: WhereaboutsDeps, key: ApiKey, count: number): void {

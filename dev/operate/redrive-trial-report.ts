@@ -25,8 +25,8 @@ export async function printTrial(pages: AsyncIterable<TrialProgress>): Promise<n
     console.log("");
   }
   if (count("there") !== "0") console.log(`${count("there")} are there already.`);
-  if (count("other-id") !== "0")
-    console.log(`${count("other-id")} would be stored under another id, because a trigger changes it.`);
+  if (count("other-key") !== "0")
+    console.log(`${count("other-key")} would be stored under another key, because a trigger changes it.`);
   if (skipped > 0) console.log(`${countOf(skipped, "letter")} can't be redriven, see above.`);
   if (stopped !== undefined) console.log(`Stopped early. ${stopped}.`);
   console.log("Nothing was changed, but sequences of the tables may have advanced.");

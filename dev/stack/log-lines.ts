@@ -43,6 +43,7 @@ function describeStream({
   stored,
   duplicates,
   differing,
+  superseded,
   dead,
   remaining,
   outcome,
@@ -51,6 +52,7 @@ function describeStream({
     `${stored} stored in ${batches} ${batches === 1 ? "batch" : "batches"}`,
     duplicates > 0 &&
       `${duplicates} there already${differing > 0 ? ` (${differing} with other content)` : ""}`,
+    superseded > 0 && `${superseded} superseded`,
     dead > 0 && `${dead} to dead letters`,
     remaining !== 0 && `${remaining ?? "an unknown number"} left`,
     outcome !== "empty" && outcome,

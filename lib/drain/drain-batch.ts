@@ -32,6 +32,7 @@ export interface Counts {
   stored: number;
   duplicates: number;
   differing: number;
+  superseded: number;
   dead: number;
   held: number;
   isTableAtFault: boolean;
@@ -43,6 +44,7 @@ export const NOTHING: Counts = {
   stored: 0,
   duplicates: 0,
   differing: 0,
+  superseded: 0,
   dead: 0,
   held: 0,
   isTableAtFault: false,

@@ -29,6 +29,7 @@ const sumOf = (a: Counts, b: Counts): Counts => ({
   stored: a.stored + b.stored,
   duplicates: a.duplicates + b.duplicates,
   differing: a.differing + b.differing,
+  superseded: a.superseded + b.superseded,
   dead: a.dead + b.dead,
   held: a.held + b.held,
   isTableAtFault: a.isTableAtFault || b.isTableAtFault,

@@ -17,6 +17,8 @@ export interface PartitionReport {
   duplicates: number;
   /** Duplicates that hold another event than the one that is stored under their id. */
   differing: number;
+  /** Events over which a newer one of their key won, so that they are not stored. */
+  superseded: number;
   dead: number;
   /** Events set aside without proof that they are at fault; they are tried again. */
   held: number;
@@ -44,7 +46,7 @@ interface DrainCallFacts {
 
 /** One stream's partitions as one report: sums, and the worst outcome. */
 export function summarise(stream: string, parts: PartitionReport[], atBest: DrainOutcome): StreamReport {
-  const sum = (field: "batches" | "stored" | "duplicates" | "differing" | "dead" | "held") =>
+  const sum = (field: "batches" | "stored" | "duplicates" | "differing" | "superseded" | "dead" | "held") =>
     parts.reduce((total, part) => total + part[field], 0);
   const isCounted = atBest === "empty" && parts.every((part) => part.remaining !== null);
   return {
@@ -53,6 +55,7 @@ export function summarise(stream: string, parts: PartitionReport[], atBest: Drai
     stored: sum("stored"),
     duplicates: sum("duplicates"),
     differing: sum("differing"),
+    superseded: sum("superseded"),
     dead: sum("dead"),
     held: sum("held"),
     remaining: isCounted ? parts.reduce((total, part) => total + (part.remaining ?? 0), 0) : null,

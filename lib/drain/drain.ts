@@ -102,7 +102,7 @@ async function lookForHeld(deps: DrainDeps): Promise<void> {
 /** Tries held letters again; each stream's are reported like one more partition of it. Never throws. */
 async function retryAll(deps: DrainDeps, call: DrainCall, names: readonly string[], note: HeldNote) {
   const nothing = {
-    ...{ batches: 0, duplicates: 0, differing: 0, held: 0, remaining: 0 },
+    ...{ batches: 0, duplicates: 0, differing: 0, superseded: 0, held: 0, remaining: 0 },
     oldestReceivedAtMs: Number.POSITIVE_INFINITY,
   };
   try {

@@ -28,6 +28,8 @@ export interface Settled {
   stored: number;
   duplicates: number;
   differing: number;
+  /** Events over which a newer one of their key won. */
+  superseded: number;
   dead: number;
   held: number;
   /** Whether rows were held because the table seems to be at fault: somebody has to mend it. */
@@ -70,7 +72,13 @@ export async function settleBatch(
 
   const { rows, letters: unreadable, unmade, hasNewer } = readBatch(stream, batch);
   const isSuspected = batch.suspicions > 0;
-  const { refused, there, ...written } = await writeRows({ stream, rows, store, canContinue, isSuspected });
+  const {
+    refused,
+    there,
+    superseded: lost,
+    ...counts
+  } = await writeRows({ stream, rows, store, canContinue, isSuspected });
+  const written = { ...counts, superseded: lost.length };
   const [oldest] = rows; // rows are in their order
   const oldestReceivedAtMs = oldest ? Date.parse(oldest.receivedAt) : Number.POSITIVE_INFINITY;
   const nothingAside = { differing: 0, dead: 0, held: 0, isTableAtFault: false, oldestReceivedAtMs };

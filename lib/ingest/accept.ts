@@ -32,8 +32,17 @@ interface RefusedEvent {
 
 /** The promise of an answer. */
 export type Accepted =
-  /** All are accepted, but for the events that Postgres refused. `duplicates`: ids under which it had an event before. */
-  | { kind: "accepted"; ack: Ack; refused: RefusedEvent[]; duplicates: string[] }
+  /**
+   * All are accepted, but for the events that Postgres refused. `duplicates`: ids under which it had an event before. `superseded`: ids of
+   * events that are not stored, because a newer one of their key is.
+   */
+  | {
+      kind: "accepted";
+      ack: Ack;
+      refused: RefusedEvent[];
+      duplicates: string[];
+      superseded: string[];
+    }
   /** Nothing is promised. Some of it may have been kept, unless it was shed and small enough for one LPUSH (4 MB). */
   | { kind: "not-accepted"; why: "shed" | "unanswered" | "unproven" };
 
@@ -66,7 +75,7 @@ async function pushOrWriteThrough(
 ): Promise<Accepted> {
   try {
     await deps.push(stream.name, envelopes, deadlineAtMs);
-    return { kind: "accepted", ack: "buffered", refused: [], duplicates: [] };
+    return { kind: "accepted", ack: "buffered", refused: [], duplicates: [], superseded: [] };
   } catch (error) {
     if (error instanceof Shed) return { kind: "not-accepted", why: "shed" };
     if (error instanceof TooLate) return UNANSWERED;
@@ -88,10 +97,10 @@ async function writeThroughOrGiveUp(
     return { row, bytes: Buffer.byteLength(row.json) };
   });
   try {
-    const { proven, unproven, duplicates } = await writeThrough(stream, items, deadlineAtMs);
+    const { proven, unproven, duplicates, superseded } = await writeThrough(stream, items, deadlineAtMs);
     const places = new Map(items.map(({ row }, place) => [row, place]));
     const placed = (one: Refused) => ({ place: places.get(one.row) ?? 0, reason: one.reason });
-    const stored = { kind: "accepted", ack: "stored", duplicates } as const;
+    const stored = { kind: "accepted", ack: "stored", duplicates, superseded } as const;
     if (unproven.length === 0) return { ...stored, refused: proven.map(placed) };
     const held = unproven.map((one) => ({
       envelope: unpackEnvelope(envelopes[placed(one).place] as Envelope),

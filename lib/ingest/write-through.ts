@@ -33,6 +33,8 @@ export interface WrittenThrough {
   unproven: Refused[];
   /** The ids that were there before: another request's event is stored under them. */
   duplicates: string[];
+  /** The ids of events over which a newer one of their key won. */
+  superseded: string[];
 }
 
 interface Item {
@@ -87,16 +89,18 @@ export function createWriteThrough(
     const own = new Set(items.map(({ row }) => row));
     const refused: Refused[] = [];
     const there: Row[] = [];
+    const superseded: string[] = [];
     for (const part of split(items, ({ bytes }) => bytes, ONE_INSERT)) {
       const { result } = await groupOf(stream).add(part.items, part.bytes, deadlineAtMs).catch(asUnavailable);
       const { stopped } = result;
       if (stopped) throw new StoreUnavailable(typeof stopped === "object" ? stopped.reason : stopped);
       refused.push(...result.refused.filter(({ row }) => own.has(row)));
       there.push(...result.there.filter((row) => own.has(row)));
+      superseded.push(...result.superseded.filter((row) => own.has(row)).map(({ id }) => id));
     }
     const proven = refused.filter((one) => isProven(one, FIRST));
     const unproven = refused.filter((one) => !proven.includes(one));
-    return { proven, unproven, duplicates: idsStoredBefore(own, there, refused) };
+    return { proven, unproven, duplicates: idsStoredBefore(own, there, refused), superseded };
   };
 }
 

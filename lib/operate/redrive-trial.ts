@@ -27,7 +27,7 @@ export interface TrialProgress {
 
 export interface TrialDeps extends Pick<RedriveDeps, "streams" | "pageMaxRows"> {
   letters: Pick<RedriveDeps["letters"], "now" | "read">;
-  store: Pick<Store, "trial" | "present">;
+  store: Pick<Store, "trial" | "settledAmong">;
 }
 
 /** A letter, and the row that its event would become. */

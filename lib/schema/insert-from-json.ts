@@ -23,14 +23,16 @@ export interface Recordset {
    * column keeps JSON's null, the records themselves are a table `r`.
    */
   from(parameters: readonly (string | Placeholder)[]): SQL;
-  /** Returns `select …` of the values of `columns`, in that order, from such parameters or their placeholders. */
-  select(parameters: readonly (string | Placeholder)[]): SQL;
+  /** The same with their numbers, from 1: the records are a table `r` with `ord`. */
+  numbered(parameters: readonly (string | Placeholder)[]): SQL;
+  /** The values of `columns`, in that order, of the rows that `from` returns. */
+  values: SQL;
   /**
    * A condition on a record `x` and a stored row `t`: they hold different events. The columns that every stream has are left out, and a
    * default that was computed.
    */
   differs: SQL;
-  /** The same as `select` for one record. `record` is an SQL expression of type text. */
+  /** Returns `select …` of the values of one record. `record` is an SQL expression of type text. */
   selectOne(record: SQL): SQL;
   /** Returns a row as a JSON record, with the values that Drizzle would insert. */
   encode(row: Record<string, unknown>): string;
@@ -53,21 +55,26 @@ export function makeRecordset(table: PgTable): Recordset {
   const isJsonb = columnTypes.includes("jsonb") && !columnTypes.includes("json");
   const type = sql.raw(isJsonb ? "jsonb" : "json");
   const writers = fields.map((field) => ({ ...field, write: writerOf(field.column) }));
-  const from = (parameters: readonly (string | Placeholder)[]) => {
-    const list = sql.join(
+  const listOf = (parameters: readonly (string | Placeholder)[]) =>
+    sql.join(
       parameters.map((parameter) => sql`${parameter}`),
       sql`, `,
     );
+  const numbered = (parameters: readonly (string | Placeholder)[]) => {
+    const list = listOf(parameters);
     const records = isJsonb ? sql`unnest(array[${list}]::jsonb[])` : sql`json_array_elements(${list}::json)`;
-    return isJsonb || fields.some(({ keepsNull }) => keepsNull)
-      ? sql`${records} as r(record), ${type}_to_record(r.record) as x(${types})`
-      : sql`json_to_recordset(${list}::json) as x(${types})`;
+    return sql`${records} with ordinality as r(record, ord), ${type}_to_record(r.record) as x(${types})`;
   };
+  const from = (parameters: readonly (string | Placeholder)[]) =>
+    isJsonb || fields.some(({ keepsNull }) => keepsNull)
+      ? numbered(parameters)
+      : sql`json_to_recordset(${listOf(parameters)}::json) as x(${types})`;
   return {
     columns: fields.map(({ column }) => column.name),
     parametersOf: (records) => (isJsonb ? records : [`[${records.join(",")}]`]),
     from,
-    select: (parameters) => sql`select ${values} from ${from(parameters)}`,
+    numbered,
+    values,
     differs: sql.join([sql`false`, ...fields.flatMap(differing)], sql` or `),
     selectOne: (record) =>
       sql`select ${values} from (select ${record}::${type}) as r(record), ${type}_to_record(r.record) as x(${types})`,

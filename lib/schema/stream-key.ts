@@ -10,7 +10,7 @@ export interface StreamKey {
   readonly newest: string | undefined;
   /** Whether the key is the event's id alone. */
   readonly isId: boolean;
-  /** Whether a stored event can be found by its id: the table has a column for it, and a later event takes no row's place. */
+  /** Whether a stored event is looked up by its id: the id is part of the key, so there is an index, and no later event takes its row. */
   readonly keepsIds: boolean;
 }
 
@@ -24,13 +24,13 @@ export interface DeclaredKey {
 }
 
 /** Reads a declared key; without one it is the event's id. */
-export function keyOf({ key, onConflict }: DeclaredKey, fieldsOfTable: readonly string[]): StreamKey {
+export function keyOf({ key, onConflict }: DeclaredKey): StreamKey {
   const fields = onConflict?.key ?? key ?? [ID];
   const newest = onConflict?.newest;
   return {
     fields,
     newest,
     isId: newest === undefined && fields.length === 1 && fields[0] === ID,
-    keepsIds: newest === undefined && fieldsOfTable.includes(ID),
+    keepsIds: newest === undefined && fields.includes(ID),
   };
 }

@@ -2,13 +2,14 @@
  * A stream is one event type. One file under `lib/streams/` declares all of it: its table, its schema, how an event becomes a
  * row, and when it is answered. `lib/schema/registry.ts` finds the file; no other file needs a change.
  */
-import { getTableColumns, type InferInsertModel } from "drizzle-orm";
+import type { InferInsertModel } from "drizzle-orm";
 import { type PgTable, timestamp, uuid } from "drizzle-orm/pg-core";
 import { z } from "zod";
 import { type CloudEvent, type PathInCloudEvent, pathsInCloudEvent } from "./cloud-event.ts";
 import { type ColumnCheck, checkColumns } from "./column-limits.ts";
 import { EMAIL } from "./email-pattern.ts";
 import { makeRecordset, type Recordset } from "./insert-from-json.ts";
+import { type KeySql, makeKeySql } from "./key-sql.ts";
 import { nullDropper } from "./null-as-absence.ts";
 import { keyOf, type StreamKey } from "./stream-key.ts";
 import { readRfc3339 } from "./timestamp.ts";
@@ -126,6 +127,8 @@ export interface Stream {
   readonly name: string;
   readonly table: PgTable;
   readonly key: StreamKey;
+  /** How an event is compared with stored rows. */
+  readonly keySql: KeySql;
   /** Whether the table is somebody else's: migrations leave it out. */
   readonly existing: boolean;
   readonly schema: z.ZodType;
@@ -173,11 +176,13 @@ export function defineStream(
       `stream "${declaration.name}": expected v to be a whole number from 1 to 999999999, got ${v}`,
     );
   const fromCloudEvent = declaration.fromCloudEvent ?? ((event: CloudEvent) => event.data);
+  const key = keyOf(declaration);
   const dropNulls = nullDropper(declaration.schema);
   return {
     name: declaration.name,
     table: declaration.table,
-    key: keyOf(declaration, Object.keys(getTableColumns(declaration.table))),
+    key,
+    keySql: makeKeySql(declaration.table, key),
     existing: declaration.existing ?? false,
     schema: declaration.schema,
     parse: (event, hasNoNull = false) => declaration.schema.safeParse(hasNoNull ? event : dropNulls(event)),

@@ -4,12 +4,13 @@ import { makeRecordset } from "../schema/insert-from-json.ts";
 import type { Stream } from "../schema/stream.ts";
 import { type Database, statementBound } from "./database.ts";
 import { deadLetters } from "./dead-letters-table.ts";
+import { isStored } from "./is-stored.ts";
 import type { Letter } from "./letter.ts";
 import { pauseAfter } from "./pause.ts";
 import { failureOf } from "./postgres-errors.ts";
-import { idOf, listOf } from "./stream-table.ts";
+import { listOf } from "./stream-table.ts";
 
-const { columns, parametersOf, select } = makeRecordset(deadLetters);
+const { columns, parametersOf, from, values: given } = makeRecordset(deadLetters);
 const names = listOf(columns);
 /** The columns of a letter as given, with the time of its next try by Postgres's own clock. */
 const values = sql.join(
@@ -68,12 +69,13 @@ async function insertLetters(
     db
       .insert(deadLetters)
       .select(
-        sql`select ${values} from (${select(parametersOf(records))}) as q (${names})
-          where not exists (select 1 from ${stream.table} where ${idOf(stream)} = q.id)`,
+        sql`select ${values} from (select ${given} from ${from(parametersOf(records))}) as q (${names})
+          where not ${isStored(stream, { id: sql`q.id`, key: sql`q.key` })}`,
       )
       .onConflictDoUpdate({
         target: [deadLetters.stream, deadLetters.id],
         set: {
+          key: sql`excluded.key`,
           envelope: sql`excluded.envelope`,
           sqlstate: sql`excluded.sqlstate`,
           reason: sql`excluded.reason`,

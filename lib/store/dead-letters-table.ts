@@ -15,6 +15,8 @@ export const deadLetters = pgTable(
   {
     stream: text("stream").notNull(),
     id: uuid("id").notNull(),
+    /** The event's key as JSON, by which its row is found; null: its id. */
+    key: text("key"),
     /** The envelope, unpacked, with its id in lower case; foreign text as it was found. */
     envelope: text("envelope").notNull(),
     /** What Postgres said; null where it was not Postgres that refused. */

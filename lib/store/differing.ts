@@ -3,11 +3,10 @@ import { sql } from "drizzle-orm";
 import type { Row } from "../schema/json-row.ts";
 import type { Stream } from "../schema/stream.ts";
 import { type Database, statementBound } from "./database.ts";
-import { idOf } from "./stream-table.ts";
 
 /**
- * Returns the id of each row that holds another event than the stored row of that id. A row that is not found is not among them. If a
- * trigger changes what is stored, equal events differ, too.
+ * Returns the id of each row that holds another event than the stored row of its key. A row that is not found is not among them, nor one
+ * over which a newer event won. If a trigger changes what is stored, equal events differ, too.
  */
 export async function findDiffering(
   db: Database,
@@ -15,14 +14,14 @@ export async function findDiffering(
   stream: Stream,
   rows: readonly Row[],
 ): Promise<string[]> {
-  const { recordset, table } = stream;
-  const records = recordset.from(recordset.parametersOf(rows.map(({ json }) => json)));
-  const id = sql.identifier(idOf(stream).name);
+  const { recordset, table, keySql } = stream;
+  const records = recordset.numbered(recordset.parametersOf(rows.map(({ json }) => json)));
   const [, { rows: found }] = await db.batch([
     statementBound(db, timeoutMs),
     db.execute(
-      sql`select t.${id}::text as id from ${records} join ${table} as t on t.${id} = x.id where ${recordset.differs}`,
+      sql`select r.ord::int as ord from ${records}, ${table} as t
+        where ${keySql.isSameKey} and ${keySql.isSame} and (${recordset.differs})`,
     ),
   ]);
-  return (found as { id: string }[]).map((one) => one.id);
+  return (found as { ord: number }[]).flatMap(({ ord }) => rows[ord - 1]?.id ?? []);
 }

@@ -158,10 +158,12 @@ export function createHeldLetters(db: Database, timeoutMs: number) {
 
   /**
    * Whether the table took a row within the last `ms` milliseconds but one minute: one that was received since, and whose id is a UUID of
-   * version 7 made since, because that is a range of the primary key's index. It may miss rows, and finds none that is older.
+   * version 7 made since, because that is a range of the primary key's index. It may miss rows, and finds none that is older; of a table
+   * without these it knows nothing.
    */
   async function tookRowWithin(stream: Stream, ms: number): Promise<boolean> {
     const { id, receivedAt } = ownColumnsOf(stream);
+    if (!stream.key.keepsIds || id.getSQLType() !== "uuid" || receivedAt === undefined) return false;
     const since = sql`now() - (${ms}::float8 - 60000) * interval '1 ms'`;
     const firstIdAt = (moment: SQL) =>
       sql`(lpad(to_hex((extract(epoch from ${moment}) * 1000)::bigint), 12, '0') || '70008000000000000000')::uuid`;

@@ -10,16 +10,16 @@ import { PgDialect } from "drizzle-orm/pg-core";
 import type { Row } from "../schema/json-row.ts";
 import type { Stream } from "../schema/stream.ts";
 import { type Database, statementBound } from "./database.ts";
+import { insertOf } from "./insert-sql.ts";
 import type { Names } from "./postgres-errors.ts";
-import { idOf, listOf } from "./stream-table.ts";
 
 /** The verdict on one row. */
 export type Verdict =
   | { kind: "stored" }
   /** Nothing was inserted: the row is there already, or the table swallowed it. */
   | { kind: "not-inserted" }
-  /** Only in a trial: it would be stored under another id, because a trigger changes it. */
-  | { kind: "other-id" }
+  /** Only in a trial: it would be stored under another key, because a trigger changes it. */
+  | { kind: "other-key" }
   /** `isWitnessed`: it was refused, another row was stored, and it was refused again. */
   | { kind: "refused"; sqlstate: string; names: Names; isWitnessed: boolean };
 
@@ -83,17 +83,17 @@ export async function isolateRows(
   // A row without a verdict would count as settled, and its event would be lost.
   if (verdicts.length !== rows.length)
     throw new Error(`expected a verdict for each of ${rows.length} rows, got ${verdicts.length}`);
-  return verdicts.map((raw, i) => verdictOf(raw, rows[i] as Row));
+  return verdicts.map(verdictOf);
 }
 
-/** `1`, `0`, the id that came back (in a trial), or the diagnostics of a refusal. */
+/** `1`, `0`, whether the key that came back is the one that was given (in a trial), or the diagnostics of a refusal. */
 type RawVerdict =
   | number
-  | string
+  | boolean
   | [sqlstate: string, table: string, column: string, constraint: string, type: string, isWitnessed: boolean];
 
-function verdictOf(raw: RawVerdict, { id }: Row): Verdict {
-  if (typeof raw === "string") return { kind: raw === id.toLowerCase() ? "stored" : "other-id" };
+function verdictOf(raw: RawVerdict): Verdict {
+  if (typeof raw === "boolean") return { kind: raw ? "stored" : "other-key" };
   if (typeof raw === "number") return { kind: raw > 0 ? "stored" : "not-inserted" };
   const [sqlstate, table, column, constraint, dataType, isWitnessed] = raw;
   const given = (name: string) => name || undefined;
@@ -113,18 +113,20 @@ function verdictOf(raw: RawVerdict, { id }: Row): Verdict {
  *     2  if the witness is stored, each refused row is tried once more
  */
 function blockOf(stream: Stream, { caught, isStrict = false, isTrial = false }: IsolateOptions): string {
-  const { recordset, table } = stream;
-  const id = sql.identifier(idOf(stream).name);
-  const conflict = isStrict ? sql`` : sql` on conflict (${id}) do nothing`;
-  const insertOf = (select: SQL) =>
-    textOf(sql`insert into ${table} (${listOf(recordset.columns)}) ${select}${conflict}`);
+  const { recordset, keySql } = stream;
+  const insert = (select: SQL) => textOf(insertOf(stream, select, { isStrict }));
   const unlessCaught = caught === undefined ? "" : ` and spw_state <> '${caught.replaceAll("'", "''")}'`;
-  const returning = isTrial ? textOf(sql` returning ${id}::text into spw_id`) : "";
+  const given = keySql.fromOne(sql.raw("spw_line"));
+  const returning = isTrial
+    ? textOf(sql` returning exists (select 1 from ${given} where ${keySql.isSameKey}) into spw_is_same`)
+    : "";
   const [begin, rollBack] = isTrial ? BOUNDS_OF_TRIAL : ["", ""];
   const hasRounds = !isStrict && !isTrial;
   // A subtransaction that is rolled back gives up its lock, and between two rows somebody could change the table. This lock lasts as long
   // as the block.
-  const lockTable = insertOf(recordset.select(recordset.parametersOf([])));
+  const lockTable = insert(
+    sql`select ${recordset.values} from ${recordset.from(recordset.parametersOf([]))}`,
+  );
   return `do $spillway$
 #variable_conflict use_column
 declare
@@ -134,19 +136,19 @@ declare
   spw_refused integer[] := '{}';
   spw_round integer := ${hasRounds ? 0 : 1};
   spw_todo integer[] := array(select generate_series(${hasRounds ? "spw_count, 1, -1" : "1, spw_count"}));
-  spw_at integer := 1; spw_i integer; spw_line text; spw_n integer; spw_id text; spw_witness integer := 0;
+  spw_at integer := 1; spw_i integer; spw_line text; spw_n integer; spw_is_same boolean; spw_witness integer := 0;
   spw_state text; spw_table text; spw_column text; spw_constraint text; spw_type text;
 begin
   ${begin}
   ${lockTable};
   set constraints all immediate;
   while spw_at <= cardinality(spw_todo) loop
-    spw_i := spw_todo[spw_at]; spw_line := spw_lines[spw_i]; spw_n := 0; spw_id := null;
+    spw_i := spw_todo[spw_at]; spw_line := spw_lines[spw_i]; spw_n := 0; spw_is_same := null;
     begin
-      ${insertOf(recordset.selectOne(sql.raw("spw_line")))}${returning};
+      ${insert(recordset.selectOne(sql.raw("spw_line")))}${returning};
       get diagnostics spw_n = row_count;
       if spw_round = 0 and spw_n > 0 then raise exception using errcode = '${WITNESS_WAITS}'; end if;
-      spw_verdicts[spw_i] := ${isTrial ? "coalesce(to_json(spw_id)::text, '0')" : "spw_n::text"};
+      spw_verdicts[spw_i] := ${isTrial ? "coalesce(spw_is_same::text, '0')" : "spw_n::text"};
     exception
       when sqlstate '${WITNESS_WAITS}' then spw_witness := spw_i;
       when assert_failure or others then

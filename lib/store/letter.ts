@@ -1,10 +1,13 @@
 /** A letter: an event that is set aside in `dead_letters`, held or dead. */
 import { type Envelope, encodeEnvelope } from "../schema/envelope.ts";
+import { keyRecordOfEnvelope } from "../schema/key-record.ts";
 import type { Stream } from "../schema/stream.ts";
 
 export interface Letter {
   stream: string;
   id: string;
+  /** Its key record; undefined: its id is its key. */
+  key?: string | undefined;
   envelope: string;
   sqlstate: string | undefined;
   reason: string;
@@ -33,6 +36,7 @@ export const letterOf = (
 ): Letter => ({
   stream: stream.name,
   id: envelope.id,
+  key: keyRecordOfEnvelope(stream, envelope),
   envelope: encodeEnvelope(envelope),
   sqlstate,
   reason,

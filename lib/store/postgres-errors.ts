@@ -49,8 +49,8 @@ export interface Names {
 }
 
 /** The table changes the ids of rows, so no row is stored in it. */
-export class OtherIds extends Error {
-  override name = "OtherIds";
+export class OtherKeys extends Error {
+  override name = "OtherKeys";
 
   constructor(table: string) {
     super(`a trigger of table ${table} changes the ids of rows`);
@@ -93,7 +93,7 @@ export function reasonOf(sqlstate: string, given: Names, ofTable?: string): stri
 export function failureOf(thrown: unknown, ofTable?: string): Failure {
   const error = causeOf(thrown);
   if (error instanceof ProxyRefused) return proxyFailure(error);
-  if (error instanceof OtherIds) return failed("misconfigured", error.message);
+  if (error instanceof OtherKeys) return failed("misconfigured", error.message);
   if (error instanceof NeonDbError && error.code) {
     const { code: sqlstate, table = ofTable, column, constraint, dataType, routine, severity } = error;
     const names = { table, column, constraint, dataType };

@@ -4,16 +4,19 @@
  * Every statement runs in one round trip under the bound of database.ts. Errors pass through; `postgres-errors.ts`
  * reads them.
  */
-import { and, eq, fillPlaceholders, inArray, isNotNull, isNull, notExists, type SQL, sql } from "drizzle-orm";
+import { and, eq, inArray, isNotNull, isNull, not, type SQL, sql } from "drizzle-orm";
 import type { Row } from "../schema/json-row.ts";
 import type { Stream } from "../schema/stream.ts";
 import { buryLetters } from "./bury.ts";
 import { type Database, statementBound } from "./database.ts";
 import { deadLetters } from "./dead-letters-table.ts";
 import { findDiffering } from "./differing.ts";
+import { findSettled } from "./find-settled.ts";
 import { createHeldLetters } from "./held-letters.ts";
-import { createIdCheck } from "./id-check.ts";
+import { createInsert } from "./insert.ts";
+import { isStored } from "./is-stored.ts";
 import { type IsolateOptions, isolateRows } from "./isolate.ts";
+import { createKeyCheck } from "./key-check.ts";
 import type { Letter } from "./letter.ts";
 import { PartSizes } from "./part-sizes.ts";
 import { idOf } from "./stream-table.ts";
@@ -38,16 +41,12 @@ export const isLive = (stream: Stream): SQL | undefined =>
   and(
     eq(deadLetters.stream, stream.name),
     isNull(deadLetters.redrivenAt),
-    notExists(sql`(select 1 from ${stream.table} where ${idOf(stream)} = ${deadLetters.id})`),
+    not(isStored(stream, { id: sql`${deadLetters.id}`, key: sql`${deadLetters.key}` })),
   );
-
-/** Parameters up to which an insert's text is kept. */
-const KEPT_MAX = 500;
 
 /** Makes a store on an open database whose client gives up after `timeoutMs`. */
 export function createStore(db: Database, timeoutMs: number) {
   const bound = () => statementBound(db, timeoutMs);
-  const boundQuery = bound().getQuery();
   /**
    * Tries what `isolate` would do, and rolls it back: nothing is changed, but sequences may advance. Throws, too, what Postgres
    * says of the same insert without rows.
@@ -56,46 +55,8 @@ export function createStore(db: Database, timeoutMs: number) {
     isolateRows(db, timeoutMs, stream, rows, { isTrial: true });
   /** How many rows an insert may have, after one timed out. */
   const sizes = new PartSizes(timeoutMs);
-  const checkIds = createIdCheck(trial);
-  const inserts = new Map<string, { text: string; params: unknown[] }>();
-
-  /** A stream's insert of rows in so many parameters, which Drizzle writes once, with a placeholder for each. */
-  function insertOf(stream: Stream, count: number, isNaming: boolean) {
-    const name = `${stream.name}:${count}:${isNaming}`;
-    const known = inserts.get(name);
-    if (known !== undefined) return known;
-    const insert = db
-      .insert(stream.table)
-      .select(stream.recordset.select(Array.from({ length: count }, (_, i) => sql.placeholder(String(i)))))
-      .onConflictDoNothing({ target: idOf(stream) });
-    const id = sql<string>`${idOf(stream)}::text`.as("id");
-    const { sql: text, params } = isNaming ? insert.returning({ id }).toSQL() : insert.toSQL();
-    const made = { text, params };
-    if (count <= KEPT_MAX) inserts.set(name, made);
-    return made;
-  }
-
-  /**
-   * Inserts rows in their order with one statement, and returns how many were new, or with `isNaming` the ids of those (that takes
-   * a third longer): a row whose id is there already is left as it is. All or nothing. May be repeated. Throws OtherIds if the table
-   * changes their ids.
-   */
-  async function insert(
-    stream: Stream,
-    rows: readonly Row[],
-    { isNaming = false } = {},
-  ): Promise<number | ReadonlySet<string>> {
-    await checkIds(stream, rows);
-    const { query, transaction } = db.$client;
-    const parameters = stream.recordset.parametersOf(rows.map(({ json }) => json));
-    const { text, params } = insertOf(stream, parameters.length, isNaming);
-    const given = fillPlaceholders(params, { ...parameters });
-    const [, result] = await transaction([query(boundQuery.sql, boundQuery.params), query(text, given)], {
-      fullResults: true,
-    });
-    if (!isNaming) return result?.rowCount ?? 0;
-    return new Set((result?.rows as { id: string }[] | undefined)?.map(({ id }) => id));
-  }
+  const checkKeys = createKeyCheck(trial);
+  const insert = createInsert(db, timeoutMs, checkKeys);
 
   /** Runs the same statement without rows: if that is refused too, no row is at fault. */
   const probe = (stream: Stream): Promise<unknown> => insert(stream, []);
@@ -105,11 +66,13 @@ export function createStore(db: Database, timeoutMs: number) {
     await db.batch([bound(), db.execute(sql`select 1`)]);
   };
 
-  const storedAmong = (stream: Stream, ids: readonly string[]) =>
-    db
-      .select({ id: sql<string>`${idOf(stream)}::text` })
+  const storedAmong = (stream: Stream, ids: readonly string[]) => {
+    const id = idOf(stream);
+    return db
+      .select({ id: sql<string>`${id}::text` })
       .from(stream.table)
-      .where(inArray(idOf(stream), [...ids]));
+      .where(inArray(id, [...ids]));
+  };
 
   const deadLettersAmong = (stream: Stream, ids: readonly string[]) =>
     db
@@ -117,11 +80,9 @@ export function createStore(db: Database, timeoutMs: number) {
       .from(deadLetters)
       .where(and(inArray(deadLetters.id, [...ids]), isNull(deadLetters.retryAt), isLive(stream)));
 
-  /** The ids among these that are stored. */
-  async function present(stream: Stream, ids: readonly string[]): Promise<Set<string>> {
-    const [, rows] = await db.batch([bound(), storedAmong(stream, ids)]);
-    return new Set(rows.map(({ id }) => id));
-  }
+  /** See `findSettled`. */
+  const settledAmong = <R extends Row>(stream: Stream, rows: readonly R[]) =>
+    findSettled(db, timeoutMs, stream, rows);
 
   /** See `findDiffering`. */
   const differing = (stream: Stream, rows: readonly Row[]) => findDiffering(db, timeoutMs, stream, rows);
@@ -139,8 +100,13 @@ export function createStore(db: Database, timeoutMs: number) {
    */
   const bury = (stream: Stream, letters: readonly Letter[]) => buryLetters(db, timeoutMs, stream, letters);
 
-  /** Finds events by their ids; stored wins over dead. Held ones, and those still buffered, are not found. */
+  /**
+   * Finds events by their ids; stored wins over dead. Held ones, and those still buffered, are not found, nor stored ones of a stream
+   * that keeps no ids.
+   */
   async function find(stream: Stream, ids: readonly string[]): Promise<Found> {
+    if (!stream.key.keepsIds)
+      return new Map([...(await deadAmong(stream, ids))].map((id) => [id, "dead"] as const));
     const [, stored, dead] = await db.batch([
       bound(),
       storedAmong(stream, ids),
@@ -185,7 +151,7 @@ export function createStore(db: Database, timeoutMs: number) {
     insert,
     probe,
     ping,
-    present,
+    settledAmong,
     differing,
     isolate,
     trial,

@@ -5,9 +5,9 @@ import type { Stream } from "../schema/stream.ts";
 
 /** The columns of a stream's table that Spillway itself reads. */
 export const ownColumnsOf = (stream: Stream) =>
-  stream.table as PgTable & { id: PgColumn; receivedAt: PgColumn };
+  stream.table as PgTable & { id: PgColumn; receivedAt?: PgColumn };
 
-/** The id column of a stream's table. */
+/** The id column of a stream's table, if it has one: its key says so. */
 export const idOf = (stream: Stream): PgColumn => ownColumnsOf(stream).id;
 
 /** Names of columns, as an insert lists them. */

@@ -12,12 +12,13 @@ import { SWALLOWED } from "./verdicts.ts";
 /** What would become of a row. */
 export type TrialOutcome =
   | { kind: "stored" }
+  /** It is there, or a newer event of its key. */
   | { kind: "there" }
-  /** A trigger changes its id, so Spillway would not find it again. */
-  | { kind: "other-id" }
+  /** A trigger changes its key, so Spillway would not find it again. */
+  | { kind: "other-key" }
   | { kind: "refused"; sqlstate: string | undefined; reason: string };
 
-type TrialStore = Pick<Store, "trial" | "present">;
+type TrialStore = Pick<Store, "trial" | "settledAmong">;
 
 /**
  * Returns what would become of each row, in their order; rows that are tried together meet each other's keys. May be repeated.
@@ -29,10 +30,10 @@ export async function tryRows(
   rows: readonly Row[],
 ): Promise<TrialOutcome[]> {
   const outcomes = await tryPart(store, stream, rows);
-  const unstored = rows.filter((_, i) => outcomes[i]?.kind === "refused").map(({ id }) => id);
+  const unstored = rows.filter((_, i) => outcomes[i]?.kind === "refused");
   if (unstored.length === 0) return outcomes;
-  const present = await store.present(stream, unstored);
-  return outcomes.map((outcome, i) => (present.has(rows[i]?.id ?? "") ? { kind: "there" } : outcome));
+  const settled = await store.settledAmong(stream, unstored);
+  return outcomes.map((outcome, i) => (settled.has(rows[i] as Row) ? { kind: "there" } : outcome));
 }
 
 async function tryPart(store: TrialStore, stream: Stream, rows: readonly Row[]): Promise<TrialOutcome[]> {

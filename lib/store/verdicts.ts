@@ -4,6 +4,7 @@
  */
 import type { Row } from "../schema/json-row.ts";
 import type { Stream } from "../schema/stream.ts";
+import type { Inserted } from "./insert.ts";
 import type { Verdict } from "./isolate.ts";
 import { judgesData, speaksOfTable } from "./judge.ts";
 import { type Failure, failureOf, reasonOf } from "./postgres-errors.ts";
@@ -11,7 +12,7 @@ import type { Store } from "./store.ts";
 import { type Refused, type Step, stoppedBy } from "./written.ts";
 
 /** The statements that give verdicts. */
-export type VerdictStore = Pick<Store, "present" | "isolate">;
+export type VerdictStore = Pick<Store, "settledAmong" | "isolate">;
 
 /**
  * Gives each row its verdict, in one round trip; or returns the failure of the block itself. `sqlstate` is a verdict on a row, too, if
@@ -35,13 +36,14 @@ export async function isolate<R extends Row>(
     refusedBy(stream, row, verdicts[i], isRaised ? sqlstate : undefined),
   );
   const missing = rows.filter((_, i) => verdicts[i]?.kind === "not-inserted");
-  const there = missing.length > 0 ? await resolveMissing(store, stream, missing, 0) : {};
+  const there = missing.length > 0 ? await resolveMissing(store, stream, missing, { count: 0 }) : {};
   const looked = there.stopped || refused.length === 0 ? {} : await lookUp(store, stream, refused);
   const stopped = there.stopped ?? looked.stopped;
   return {
     stored: stored + (there.stored ?? 0),
     duplicates: (there.duplicates ?? 0) + (looked.duplicates ?? 0),
     there: [...(there.there ?? []), ...(looked.there ?? [])],
+    superseded: [...(there.superseded ?? []), ...(looked.superseded ?? [])],
     refused: [...besideStored(stored, there.refused ?? []), ...(looked.refused ?? [])],
     ...(stopped ? { stopped } : {}),
   };
@@ -81,13 +83,12 @@ export async function lookUp<R extends Row>(
   refused: readonly Refused<R>[],
 ): Promise<Step<R>> {
   try {
-    const present = await store.present(
-      stream,
-      refused.map(({ row }) => row.id),
-    );
-    const absent = refused.filter(({ row }) => !present.has(row.id));
-    const there = refused.flatMap(({ row }) => (present.has(row.id) ? [row] : []));
-    return { duplicates: there.length, there, refused: absent };
+    const rows = refused.map(({ row }) => row);
+    const settled = await store.settledAmong(stream, rows);
+    const there = rows.filter((row) => settled.get(row) === "stored");
+    const superseded = rows.filter((row) => settled.get(row) === "superseded");
+    const open = refused.filter(({ row }) => !settled.has(row));
+    return { duplicates: there.length, there, superseded, refused: open };
   } catch (error) {
     return { stopped: stoppedBy(error, stream.name) };
   }
@@ -95,26 +96,23 @@ export async function lookUp<R extends Row>(
 
 /**
  * Tells duplicates from rows that the table swallowed. A row that is not found may be hidden by a policy or a view, so the first
- * of its copies is inserted once more without ON CONFLICT: 23505 says that it is there. A refusal is every copy's. `inserted`: how many
- * rows were new, or their ids.
+ * of its copies is inserted once more without ON CONFLICT: 23505 says that it is there. A refusal is every copy's.
  */
 export async function resolveMissing<R extends Row>(
   store: VerdictStore,
   stream: Stream,
   rows: readonly R[],
-  inserted: number | ReadonlySet<string>,
+  { count, written, settled: known }: Inserted<R>,
 ): Promise<Step<R>> {
   try {
-    const count = typeof inserted === "number" ? inserted : inserted.size;
+    const settled = known ?? (await store.settledAmong(stream, rows));
+    const superseded = rows.filter((row) => settled.get(row) === "superseded" && !written?.has(row));
     const firstById = new Map<string, R>();
-    for (const row of rows) if (!firstById.has(row.id)) firstById.set(row.id, row);
-    const present = await store.present(stream, [...firstById.keys()]);
-    const absent = [...firstById.values()].filter(({ id }) => !present.has(id));
-    /** Of the copies of a row that was new, the first is the one that is stored. */
-    const isNew = (row: R) =>
-      typeof inserted !== "number" && inserted.has(row.id) && firstById.get(row.id) === row;
-    const there = rows.filter((row) => !isNew(row));
-    if (absent.length === 0) return { stored: count, duplicates: rows.length - count, there };
+    for (const row of rows) if (!settled.has(row) && !firstById.has(row.id)) firstById.set(row.id, row);
+    const absent = [...firstById.values()];
+    const there = rows.filter((row) => settled.get(row) !== "superseded" && !written?.has(row));
+    if (absent.length === 0)
+      return { stored: count, duplicates: rows.length - count - superseded.length, there, superseded };
     const verdicts = await store.isolate(stream, absent, { isStrict: true });
     const storedNow = new Set(absent.filter((_, i) => verdicts[i]?.kind === "stored"));
     const stored = count + storedNow.size;
@@ -122,13 +120,14 @@ export async function resolveMissing<R extends Row>(
       absent.flatMap((row, i) => notThere(stream, row, verdicts[i]).map((one) => [row.id, one])),
     );
     const refused = rows.flatMap((row) => {
-      const one = refusedById.get(row.id);
+      const one = settled.has(row) ? undefined : refusedById.get(row.id);
       return one === undefined ? [] : [{ ...one, row }];
     });
     return {
       stored,
-      duplicates: rows.length - stored - refused.length,
+      duplicates: rows.length - stored - superseded.length - refused.length,
       there: there.filter((row) => !storedNow.has(row) && !refusedById.has(row.id)),
+      superseded,
       refused: besideStored(stored, refused),
     };
   } catch (error) {
@@ -143,5 +142,8 @@ export const SWALLOWED = { sqlstate: undefined, reason: "the table swallowed the
 function notThere<R extends Row>(stream: Stream, row: R, verdict: Verdict | undefined): Refused<R>[] {
   if (verdict?.kind === "not-inserted") return [{ row, ...SWALLOWED, judgesData: false, isWitnessed: false }];
   const isThere = verdict?.kind === "refused" && verdict.sqlstate === "23505";
+  // Where the newest wins, an older event of the key is there, and the table does not let it be replaced.
+  if (isThere && stream.key.newest !== undefined)
+    return [{ row, ...SWALLOWED, judgesData: false, isWitnessed: false }];
   return isThere ? [] : refusedBy(stream, row, verdict).map((one) => ({ ...one, judgesData: false }));
 }

@@ -4,7 +4,7 @@
  *
  *     refused       ─▶ is the same insert without rows refused, too? Then stop: no row is at fault.
  *                      Else isolate: each row's verdict, in one round trip
- *     fewer stored  ─▶ look the ids up; insert missing rows once more, without ON CONFLICT
+ *     fewer stored  ─▶ look the keys up; insert missing rows once more, without ON CONFLICT
  *     conflict      ─▶ three tries, then stop
  *     too large     ─▶ halve; a row alone is refused
  *     timeout       ─▶ halve, but only if the insert without rows succeeds; a row alone is refused
@@ -27,7 +27,7 @@ import { type Part, type Step, type Stopped, stop, stoppedBy, type Written } fro
 const CONFLICT_TRIES = 3;
 const CONFLICT_PAUSE_MS = 100;
 
-export type WritingStore = Pick<Store, "insert" | "probe" | "ping" | "present" | "isolate" | "sizes">;
+export type WritingStore = Pick<Store, "insert" | "probe" | "ping" | "settledAmong" | "isolate" | "sizes">;
 
 interface Options<R extends Row> {
   stream: Stream;
@@ -44,7 +44,14 @@ interface Options<R extends Row> {
 /** Writes rows in their order; see the module's head. Throws an error that is neither Postgres's nor the network's. */
 export async function writeRows<R extends Row>(options: Options<R>): Promise<Written<R>> {
   const { stream, store, canContinue, isSuspected = false, isNaming = false } = options;
-  let written: Written<R> = { stored: 0, duplicates: 0, there: [], refused: [], stopped: undefined };
+  let written: Written<R> = {
+    stored: 0,
+    duplicates: 0,
+    there: [],
+    superseded: [],
+    refused: [],
+    stopped: undefined,
+  };
   const outage = isSuspected ? await findOutage(stream, () => store.ping()) : undefined;
   if (outage) return { ...written, ...outage };
   let open: Part<R>[] = options.rows.length > 0 ? [{ rows: options.rows, tries: 0 }] : [];
@@ -67,11 +74,12 @@ function firstWithin<R>(limit: number, [first, ...rest]: [Part<R>, ...Part<R>[]]
 }
 
 function sumOf<R extends Row>(written: Written<R>, step: Step<R>): Written<R> {
-  const { stored = 0, duplicates = 0, there = [], refused = [], stopped } = step;
+  const { stored = 0, duplicates = 0, there = [], superseded = [], refused = [], stopped } = step;
   return {
     stored: written.stored + stored,
     duplicates: written.duplicates + duplicates,
     there: [...written.there, ...there],
+    superseded: [...written.superseded, ...superseded],
     refused: [...written.refused, ...refused],
     stopped,
   };
@@ -87,8 +95,7 @@ async function writePart<R extends Row>(
     const startedAtMs = performance.now();
     const inserted = await store.insert(stream, part.rows, { isNaming });
     store.sizes.worked(stream.name, part.rows.length, performance.now() - startedAtMs);
-    const count = typeof inserted === "number" ? inserted : inserted.size;
-    if (count === part.rows.length) return { stored: count };
+    if (inserted.count === part.rows.length) return { stored: inserted.count };
     return await resolveMissing(store, stream, part.rows, inserted);
   } catch (error) {
     return afterFailure(store, stream, part, failureOf(error, stream.name));
@@ -162,8 +169,7 @@ async function afterSilence<R extends Row>(
   let areThere = false;
   const outage = await findOutage(stream, async () => {
     await store.ping();
-    const ids = new Set(rows.map(({ id }) => id));
-    areThere = (await store.present(stream, [...ids])).size === ids.size;
+    areThere = (await store.settledAmong(stream, rows)).size === rows.length;
   });
   if (areThere) return { duplicates: rows.length }; // most are there since just now, and nobody knows which were before
   const { stopped } = outage ?? stop("busy", failure);

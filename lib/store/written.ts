@@ -37,6 +37,8 @@ export interface Written<R extends Row = Row> {
   duplicates: number;
   /** The rows among which the duplicates are: these alone, if the insert names what is new. After a lost reply there are none. */
   there: R[];
+  /** The rows over which a newer event of their key won. */
+  superseded: R[];
   refused: Refused<R>[];
   stopped: Stopped | "abandoned" | undefined;
 }
@@ -52,6 +54,7 @@ export interface Step<R extends Row> {
   stored?: number;
   duplicates?: number;
   there?: R[];
+  superseded?: R[];
   refused?: Refused<R>[];
   /** Parts to write instead, in their order. */
   next?: Part<R>[];

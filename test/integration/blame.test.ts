@@ -15,6 +15,7 @@ import { type Ingest, serveIngest } from "./test-ingest.ts";
 import {
   envelopeOf,
   expectConserved,
+  isInsert,
   letPausesEnd,
   openWorld,
   pushEvents,
@@ -56,7 +57,7 @@ function storeAt(databaseUrl: string) {
 const refuseInserts = (code: string, routine: string) =>
   world.neon.setFault(({ queries }) =>
     queries.some(({ query, params }) =>
-      query.startsWith('insert into "checked"')
+      isInsert(query, "checked")
         ? params.some((one) => one !== "[]")
         : query.startsWith("do ") && query.includes('"checked"'),
     )
@@ -130,7 +131,7 @@ describe("an answer that speaks of the server blames nobody", () => {
     }
     let inserts = 0;
     world.neon.setFault(({ queries }) => {
-      if (!queries.some(({ query }) => query.startsWith('insert into "checked"'))) return undefined;
+      if (!queries.some(({ query }) => isInsert(query, "checked"))) return undefined;
       inserts += 1;
       const body = JSON.stringify({ message: "no", severity: "ERROR", code: "53100", routine: "mdextend" });
       return { kind: "answer", status: 400, body };
@@ -317,7 +318,7 @@ describe("a table that is slow", () => {
     const first = await push(good(1)); // its ids are checked by now
     await tick({ store });
     world.neon.setFault(({ queries }) => {
-      const insert = queries.find(({ query }) => query.startsWith('insert into "checked"'));
+      const insert = queries.find(({ query }) => isInsert(query, "checked"));
       const rows = (insert?.params ?? []).reduce<number>(
         (sum, one) => sum + (JSON.parse(String(one)) as unknown[]).length,
         0,
@@ -421,8 +422,7 @@ describe("a row that is there was stored, whatever the error says", () => {
     const cutOnce = () => {
       let isCut = false;
       world.neon.setFault(({ queries }) => {
-        if (isCut || !queries.some(({ query }) => query.startsWith('insert into "checked"')))
-          return undefined;
+        if (isCut || !queries.some(({ query }) => isInsert(query, "checked"))) return undefined;
         isCut = true;
         return { kind: "cut-after" };
       });

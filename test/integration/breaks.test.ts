@@ -12,6 +12,7 @@ import { FairSlots } from "../../lib/flow/fair-slots.ts";
 import {
   envelopeOf,
   expectConserved,
+  isInsert,
   letPausesEnd,
   openWorld,
   type World,
@@ -92,7 +93,7 @@ describe("a row that breaks the connection", () => {
       const ids = await push(0, 5, 1);
       let inserts: string[] = [];
       world.neon.setFault(({ queries }) => {
-        const insert = queries.find(({ query }) => query.startsWith("insert into"));
+        const insert = queries.find(({ query }) => isInsert(query));
         if (insert?.params.some((one) => one !== "[]"))
           inserts.push(insert.params.some((one) => String(one).includes(NOTE)) ? "killer" : "good");
         return undefined;
@@ -152,7 +153,7 @@ describe("an outage is no suspicion", () => {
   test("429 asks for patience, and suspects nobody", async () => {
     const ids = await push(0, 5);
     world.neon.setFault(({ queries }) =>
-      queries.some(({ query }) => query.startsWith("insert")) ? { kind: "status-429" } : undefined,
+      queries.some(({ query }) => isInsert(query)) ? { kind: "status-429" } : undefined,
     );
     await drain(world.supervisor(), {});
     world.neon.setFault(undefined);

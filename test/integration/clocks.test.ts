@@ -9,7 +9,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi 
 import { openDoor, type Served } from "../../functions/front-door.ts";
 import { environment, wireIngest, wireSupervisor } from "../../functions/wiring.ts";
 import { drain } from "../../lib/drain/drain.ts";
-import { expectConserved, openWorld, pushEvents, type World } from "./test-stack.ts";
+import { expectConserved, isInsert, openWorld, pushEvents, type World } from "./test-stack.ts";
 
 const KEY = "clock-key";
 const HOUR_MS = 3_600_000;
@@ -154,7 +154,7 @@ describe.each([
     const ids = await pushEvents(world, { stream: "checked", index: 0 }, events);
     let inserts = 0;
     world.neon.setFault(({ queries }) => {
-      if (!queries.some(({ query }) => query.startsWith("insert into"))) return undefined;
+      if (!queries.some(({ query }) => isInsert(query))) return undefined;
       inserts += 1;
       if (inserts === 1) setWallClock(byMs);
       else letPass(50_000);

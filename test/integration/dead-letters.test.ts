@@ -463,7 +463,7 @@ describe("a dry run of a redrive", () => {
       expect((await dryRun({}, ALL)).found).toEqual({
         [stored]: { kind: "there" },
         [swallowed]: refused(undefined, "the table swallowed the row"),
-        [renamed]: { kind: "other-id" },
+        [renamed]: { kind: "other-key" },
         [good]: { kind: "stored" },
       });
     } finally {

@@ -8,7 +8,14 @@ import { drain } from "../../lib/drain/drain.ts";
 import { registryOf } from "../../lib/schema/registry.ts";
 import { defineStream, eventColumns, timestampText } from "../../lib/schema/stream.ts";
 import { type Ingest, serveIngest } from "./test-ingest.ts";
-import { envelopeOf, expectConserved, openWorld, type World, whileTriggered } from "./test-stack.ts";
+import {
+  envelopeOf,
+  expectConserved,
+  isInsert,
+  openWorld,
+  type World,
+  whileTriggered,
+} from "./test-stack.ts";
 
 let world: World;
 let ingest: Ingest;
@@ -61,7 +68,7 @@ describe("ack=stored", () => {
     const contested = randomUUID();
     let inserts = 0;
     world.neon.setFault(({ queries }) => {
-      if (queries.some(({ query }) => query.startsWith("insert"))) inserts += 1;
+      if (queries.some(({ query }) => isInsert(query))) inserts += 1;
       return { kind: "slow", delayMs: 50 };
     });
     const answers = await Promise.all([

@@ -12,6 +12,7 @@ import { type Ingest, serveIngest } from "./test-ingest.ts";
 import {
   envelopeOf,
   expectConserved,
+  isInsert,
   letPausesEnd,
   openWorld,
   pushEvents,
@@ -133,7 +134,7 @@ describe("proof", () => {
     const ids = await push([...good(4), BAD, BAD, BAD, BAD]);
     let inserts = 0;
     world.neon.setFault(({ queries }) => {
-      const insert = queries.find(({ query }) => query.startsWith('insert into "checked"'));
+      const insert = queries.find(({ query }) => isInsert(query, "checked"));
       if (insert === undefined || insert.params.every((one) => one === "[]") || inserts++ > 0)
         return undefined;
       const body = JSON.stringify({ message: "no", severity: "ERROR", code: "57014", routine: "x" });

@@ -87,7 +87,7 @@ describe("the store inserts what Drizzle's own insert would", () => {
   async function expectSame(stream: Stream, values: Record<string, unknown>): Promise<void> {
     const ours = rowOfFields(stream, { id: newId(), receivedAt }, values);
     const theirs = { ...values, id: newId(), receivedAt };
-    expect(await world.store.insert(stream, [ours])).toBe(1);
+    expect(await world.store.insert(stream, [ours])).toEqual({ count: 1 });
     await drizzle(world.sql)
       .insert(stream.table)
       .values(theirs as never);
@@ -230,7 +230,7 @@ describe("the store inserts what Drizzle's own insert would", () => {
     const rows = Array.from({ length: 100 }, (_, i) =>
       rowOfFields(everyType, { id: newId(), receivedAt }, i % 2 === 0 ? { text: `t${i}` } : { integer: i }),
     );
-    expect(await world.store.insert(everyType, rows)).toBe(100);
+    expect(await world.store.insert(everyType, rows)).toEqual({ count: 100 });
     const stored = await drizzle(world.sql).select().from(everyTypeTable);
     const byId = new Map(stored.map((row) => [row.id, row]));
     for (const [i, { id }] of rows.entries())

@@ -33,7 +33,14 @@ import checked from "../streams/checked.ts";
 import everyType from "../streams/every_type.ts";
 import { migrateForTests } from "../streams/run/test-streams.ts";
 import { CREATE_ODD_TABLES, oddStreams } from "./odd-streams.ts";
-import { createDatabase, envelopeOf, expectConserved, openWorld, type World } from "./test-stack.ts";
+import {
+  createDatabase,
+  envelopeOf,
+  expectConserved,
+  isInsert,
+  openWorld,
+  type World,
+} from "./test-stack.ts";
 
 let world: World;
 beforeAll(async () => {
@@ -387,7 +394,7 @@ test("a drain that has to wait for its table asks nothing of the catalog", async
     alter("checked", "alter note drop not null"),
     async () => {
       world.neon.setFault(({ queries }) =>
-        queries.some(({ query }) => query.startsWith('insert into "checked"'))
+        queries.some(({ query }) => isInsert(query, "checked"))
           ? { kind: "answer", status: 400, body: JSON.stringify(full) }
           : undefined,
       );

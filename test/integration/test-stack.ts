@@ -254,3 +254,7 @@ export function isAlive(pid: number): boolean {
     return false;
   }
 }
+
+/** Whether a statement is the insert of a part's rows, into this table. */
+export const isInsert = (query: string, table = ""): boolean =>
+  /^(?:with t as \()?insert into/.test(query) && query.includes(`insert into "${table}`);
