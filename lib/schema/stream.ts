@@ -26,16 +26,19 @@ export const eventColumns = () => ({
 
 /**
  * A point in time as RFC 3339 text, from 0001-01-01T00:00:00Z to 9999-12-31T23:59:59.999999Z. It is buffered as it came, and Postgres
- * rounds it to the microsecond.
+ * rounds it to the microsecond. `aheadMaxMs`: how far it may be ahead of the clock of ingest, in milliseconds. @default no bound
  */
-export const timestampText = () =>
-  z.stringFormat("datetime", (text) => typeof readRfc3339(text) !== "string", {
-    error: ({ input }) => errorOfRfc3339(input),
+export const timestampText = ({ aheadMaxMs = Number.POSITIVE_INFINITY } = {}) =>
+  z.stringFormat("datetime", (text) => errorOfInstant(text, aheadMaxMs) === undefined, {
+    error: ({ input }) => errorOfInstant(input, aheadMaxMs),
   });
 
-function errorOfRfc3339(value: unknown): string | undefined {
-  const read = typeof value === "string" ? readRfc3339(value) : "expected an RFC 3339 date-time, got no text";
-  return typeof read === "string" ? read : undefined;
+function errorOfInstant(value: unknown, aheadMaxMs: number): string | undefined {
+  if (typeof value !== "string") return "expected an RFC 3339 date-time, got no text";
+  const read = readRfc3339(value);
+  if (typeof read === "string") return read;
+  const isAhead = read.seconds * 1000 + read.micros / 1000 > Date.now() + aheadMaxMs;
+  return isAhead ? `expected a time at most ${aheadMaxMs / 1000} seconds from now` : undefined;
 }
 
 /** An e-mail address, also with letters beyond ASCII (RFC 6531). */

@@ -4,7 +4,7 @@
  * a numeric, whatever a client library would make of it.
  */
 import { getTableColumns, is, SQL } from "drizzle-orm";
-import type { PgColumn } from "drizzle-orm/pg-core";
+import { getTableConfig, type PgColumn } from "drizzle-orm/pg-core";
 import { expect } from "vitest";
 import { fieldsOf } from "../../lib/schema/json-row.ts";
 import type { Stream } from "../../lib/schema/stream.ts";
@@ -12,12 +12,18 @@ import type { World } from "./test-stack.ts";
 
 type Row = Record<string, string | null>;
 
-const EVENT_COLUMNS = ["id", "received_at", "stored_at"];
+const EVENT_FIELDS = ["id", "receivedAt", "storedAt"];
+
+/** The table as SQL names it. */
+export function tableOf({ table }: Stream): string {
+  const { schema, name } = getTableConfig(table);
+  return schema === undefined ? quoted(name) : `${quoted(schema)}.${quoted(name)}`;
+}
 
 /** The columns that the stream itself fills, by the field of its rows; Postgres makes generated ones. */
 export const ownColumns = (stream: Stream): [field: string, column: PgColumn][] =>
   Object.entries(getTableColumns(stream.table)).filter(
-    ([, column]) => !EVENT_COLUMNS.includes(column.name) && column.generated === undefined,
+    ([field, column]) => !EVENT_FIELDS.includes(field) && stream.recordset.columns.includes(column.name),
   );
 
 /** The fields that an accepted event gives its row: those of `toRow`, else its own. */
@@ -26,13 +32,13 @@ export function fieldsOfEvent(stream: Stream, event: unknown): Record<string, un
   return fieldsOf(stream, data, stream.v);
 }
 
-/** The stored rows by id, every column of the stream's own as text. */
-export async function storedRows({ sql }: Pick<World, "sql">, stream: Stream): Promise<Map<string, Row>> {
+/** The stored rows, every column of the stream's own as text. */
+export async function storedRows({ sql }: Pick<World, "sql">, stream: Stream): Promise<Row[]> {
   const list = ownColumns(stream).map(
     ([, column]) => `${asText(column, quoted(column.name))} as ${quoted(column.name)}`,
   );
-  const { rows } = await sql.query(`select ${["id", ...list].join(", ")} from ${quoted(stream.name)}`);
-  return new Map(rows.map(({ id, ...own }) => [id, own]));
+  const { rows } = await sql.query(`select ${list.join(", ")} from ${tableOf(stream)}`);
+  return rows;
 }
 
 /** The row of an accepted event, as `storedRows` reads it. Nothing sent: the column's default, else null. */
