@@ -15,6 +15,7 @@ import {
   type DeadLetterStore,
   type LetterFilter,
 } from "../../lib/store/dead-letter-store.ts";
+import type { NotCompared } from "../../lib/store/letter-comparison.ts";
 import { createStore } from "../../lib/store/store.ts";
 import {
   CommandFailed,
@@ -181,6 +182,7 @@ async function listGroups({ filter, limit = LIST_LIMIT, loadStreams }: CommandOp
     ]),
   );
   if (groups.length === limit) console.log(`\n… and perhaps more: --limit ${limit * 10}`);
+  sayNotCompared(notComparedOf(groups));
   console.log(`\nOne of them whole, with its data: npm run dead-letters -- show ${groups[0]?.exampleId}`);
   return 0;
 }
@@ -188,15 +190,30 @@ async function listGroups({ filter, limit = LIST_LIMIT, loadStreams }: CommandOp
 async function listEach({ filter, limit = LIST_LIMIT, loadStreams }: CommandOptions): Promise<number> {
   const { letters, config } = await open({ loadStreams });
   const rows: (string | number | null)[][] = [];
-  for await (const letter of readAll(letters, filter, limit, config.batchMaxRows))
+  const notCompared: NotCompared[] = [];
+  for await (const letter of readAll(letters, filter, limit, config.batchMaxRows)) {
     rows.push([
       ...[letter.id, letter.stream, letter.sqlstate, letter.burials, toSecond(letter.diedAt)],
       ...[stateOf(letter), letter.reason],
     ]);
+    notCompared.push(...notComparedOf([letter]));
+  }
   if (rows.length === 0) return nothing(filter);
   printTable(["id", "stream", "sqlstate", "burials", "died", "state", "reason"], rows);
   if (rows.length === limit) console.log(`\n… and perhaps more: --limit ${limit * 10}`);
+  sayNotCompared(notCompared);
   return 0;
+}
+
+const notComparedOf = (letters: readonly Pick<DeadLetter, "stream" | "notCompared">[]): NotCompared[] =>
+  letters.flatMap(({ stream, notCompared: why }) => (why === null ? [] : [{ stream, why }]));
+
+/** Says of which streams letters are shown that may be stored since. */
+function sayNotCompared(found: readonly NotCompared[]): void {
+  for (const [stream, why] of new Map(found.map((one) => [one.stream, one.why])))
+    console.log(
+      `\nLetters of ${stream} were not compared with its table, so some of them may be stored: ${why}.`,
+    );
 }
 
 /** Reads letters in pages that one answer of Postgres can hold. */
@@ -232,6 +249,7 @@ async function show({ filter, loadStreams }: CommandOptions): Promise<number> {
     ["died", letter.diedAt],
     ["next try", letter.retryAt],
     ["redriven", letter.redrivenAt],
+    ...(letter.notCompared === null ? [] : [["stored?", letter.notCompared] as [string, string]]),
   ];
   for (const [name, value] of fields) console.log(`${name.padEnd(9)} ${printable(String(value ?? "–"))}`);
   console.log("\nThe envelope, which holds the event's data:");
@@ -250,6 +268,7 @@ async function redriveLetters(request: CommandOptions): Promise<number> {
   const { letters, config, streams, store } = await open(request);
   const found = await letters.count(filter, limit);
   if (found.letters === 0) return nothing(filter);
+  sayNotCompared(found.notCompared);
   const some = countOf(found.letters, "letter");
   if (values["dry-run"]) {
     console.error(`${some} to try …`);
@@ -306,11 +325,13 @@ async function purge({ filter: given, limit, values, loadStreams }: CommandOptio
     throw new UsageError("purge loses events on purpose: expected --dry-run first, then --yes");
   const { letters } = await open({ loadStreams });
   if (values["dry-run"]) {
-    const { live, letters: all } = await letters.count(filter, limit);
+    const { live, letters: all, notCompared } = await letters.count(filter, limit);
+    sayNotCompared(notCompared);
     console.log(`${countOf(all, "letter")} would be purged, ${live} of them live; nothing was changed.`);
     return 0;
   }
-  const { live, letters: all } = await letters.purge(filter, limit);
+  const { live, letters: all, notCompared } = await letters.purge(filter, limit);
+  sayNotCompared(notCompared);
   console.log(`${countOf(all, "letter")} purged.`);
   if (live > 0) console.log(`${countOf(live, "event")} ${live === 1 ? "is" : "are"} lost, on purpose.`);
   if (all > live)

@@ -28,7 +28,7 @@ export async function printTrial(pages: AsyncIterable<TrialProgress>): Promise<n
   if (count("other-key") !== "0")
     console.log(`${count("other-key")} would be stored under another key, because a trigger changes it.`);
   if (skipped > 0) console.log(`${countOf(skipped, "letter")} can't be redriven, see above.`);
-  if (stopped !== undefined) console.log(`Stopped early. ${stopped}.`);
+  if (stopped !== undefined) console.log(`Not all were tried. ${stopped}.`);
   console.log("Nothing was changed, but sequences of the tables may have advanced.");
   return stopped !== undefined || skipped > 0 ? 1 : 0;
 }

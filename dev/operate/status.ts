@@ -65,6 +65,11 @@ function print({ streams }: StatusReport): void {
       console.log(
         `\n${countOf(one.heldLetters, "letter")} of ${one.stream} held, the oldest for ${describeSeconds(one.heldLettersForSeconds ?? 0)}, tried again by themselves. Most for: ${one.heldLettersReason}`,
       );
+  for (const { stream, lettersNotCompared } of streams)
+    if (lettersNotCompared)
+      console.log(
+        `\nLetters of ${stream} were not compared with its table, so some of them may be stored: ${lettersNotCompared}.`,
+      );
   const blind = streams.filter(({ deadLetters }) => deadLetters === null).map(({ stream }) => stream);
   if (blind.length > 0)
     console.log(

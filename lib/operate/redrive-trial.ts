@@ -7,8 +7,9 @@ import { split } from "../flow/split-by-size.ts";
 import { type Row, rowOf } from "../schema/json-row.ts";
 import type { Stream } from "../schema/stream.ts";
 import type { DeadLetter, LetterFilter } from "../store/dead-letter-store.ts";
-import { failureOf } from "../store/postgres-errors.ts";
+import { type Failure, failureOf } from "../store/postgres-errors.ts";
 import type { Store } from "../store/store.ts";
+import { tableNameOf } from "../store/stream-table.ts";
 import { type TrialOutcome, tryRows } from "../store/trial.ts";
 import { envelopeOf, pagesOf, type RedriveDeps, type Skipped } from "./redrive.ts";
 
@@ -21,7 +22,7 @@ export interface TriedLetter {
 export interface TrialProgress {
   tried: readonly TriedLetter[];
   skipped: readonly Skipped[];
-  /** Why it ended early, in a sentence: letters after this page were not tried. */
+  /** Why letters were not tried so far, in a sentence for each stream; undefined: all were. If Postgres gives no answer, it ends. */
   stopped: string | undefined;
 }
 
@@ -45,18 +46,36 @@ export async function* tryRedrive(
   filter: LetterFilter,
   limit: number | undefined,
 ): AsyncGenerator<TrialProgress> {
+  const untried = new Map<Stream, Untried>();
   for await (const page of pagesOf(deps, filter, { rate: Number.POSITIVE_INFINITY, limit })) {
     const { byStream, tried, skipped } = sortPage(deps, page);
-    let stopped: string | undefined;
     for (const [stream, triables] of byStream) {
-      const result = await tryStream(deps, stream, triables);
+      // A table at fault is asked once, and not again with each page.
+      const known = untried.get(stream);
+      const result = known ? { tried: [], why: known.why } : await tryStream(deps, stream, triables);
       tried.push(...result.tried);
-      stopped ??= result.stopped;
+      if (result.why === undefined) continue;
+      const letters = (known?.letters ?? 0) + triables.length - result.tried.length;
+      untried.set(stream, { letters, why: result.why });
     }
-    yield { tried, skipped, stopped };
-    if (stopped !== undefined) return;
+    yield { tried, skipped, stopped: untried.size > 0 ? sentenceOf(untried) : undefined };
+    if ([...untried.values()].some(({ why }) => why.kind === "no-answer")) return;
   }
 }
+
+/** Letters of one stream that Postgres did not try. */
+interface Untried {
+  letters: number;
+  why: Failure;
+}
+
+const sentenceOf = (untried: ReadonlyMap<Stream, Untried>): string =>
+  [...untried]
+    .map(([stream, { letters, why }]) => {
+      const some = `${letters} letter${letters === 1 ? "" : "s"} of ${stream.name}`;
+      return `Postgres did not try ${some} (${why.reason}): no letter is at fault`;
+    })
+    .join(". ");
 
 /** Sorts a page into rows by stream, letters whose event makes no row, and letters that can't be redriven. */
 function sortPage({ streams }: TrialDeps, page: readonly DeadLetter[]) {
@@ -81,7 +100,7 @@ function sortPage({ streams }: TrialDeps, page: readonly DeadLetter[]) {
   return { byStream, tried, skipped };
 }
 
-/** Tries the rows of one stream, in parts that one request can carry. */
+/** Tries the rows of one stream, in parts that one request can carry. `why`: a failure that left letters untried. */
 async function tryStream({ store }: TrialDeps, stream: Stream, triables: readonly Triable[]) {
   const tried: TriedLetter[] = [];
   const parts = split(triables, ({ row }) => Buffer.byteLength(row.json), PUSH_LIMITS);
@@ -92,10 +111,8 @@ async function tryStream({ store }: TrialDeps, stream: Stream, triables: readonl
       for (const [i, outcome] of outcomes.entries())
         tried.push({ letter: (items[i] as Triable).letter, outcome });
     } catch (error) {
-      const some = `${items.length} letter${items.length === 1 ? "" : "s"} of ${stream.name}`;
-      const { reason } = failureOf(error, stream.name);
-      return { tried, stopped: `Postgres did not try ${some} (${reason}): no letter is at fault` };
+      return { tried, why: failureOf(error, tableNameOf(stream)) };
     }
   }
-  return { tried, stopped: undefined };
+  return { tried, why: undefined };
 }

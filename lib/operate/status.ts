@@ -14,7 +14,7 @@ export interface StatusReport {
     claimed: number;
     /** Age of the event received first, null if nothing waits. */
     oldestAgeSeconds: number | null;
-    /** Null when Postgres does not answer, as the three that follow. */
+    /** Null when Postgres does not answer, as the four that follow. */
     deadLetters: number | null;
     /** Letters that are tried again by themselves. */
     heldLetters: number | null;
@@ -22,6 +22,8 @@ export interface StatusReport {
     heldLettersForSeconds: number | null;
     /** The reason that most of them have; null if there is none. */
     heldLettersReason: string | null;
+    /** Why letters were not compared with the stream's table, so that some of them may be stored; null: they were, or not counted. */
+    lettersNotCompared: string | null;
     partitions: {
       partition: number;
       depth: number;
@@ -91,5 +93,6 @@ async function lettersOf(store: Deps["store"], stream: Stream) {
     heldLetters: counts?.held ?? null,
     heldLettersForSeconds: seconds(counts?.heldForMs ?? undefined),
     heldLettersReason: counts?.heldReason ?? null,
+    lettersNotCompared: counts?.notCompared ?? null,
   };
 }

@@ -5,11 +5,12 @@
  * Timestamps are text here, RFC 3339 in UTC with microseconds: a JavaScript date would round the `died_at` by which a
  * redrive recognises the burial it read. Errors pass through; `postgres-errors.ts` reads them.
  */
-import { and, asc, eq, inArray, isNotNull, isNull, not, notInArray, or, type SQL, sql } from "drizzle-orm";
+import { and, asc, eq, inArray, isNotNull, isNull, not, or, type SQL, sql } from "drizzle-orm";
 import type { PgColumn } from "drizzle-orm/pg-core";
 import type { Registry } from "../schema/registry.ts";
 import { type Database, statementBound } from "./database.ts";
 import { deadLetters } from "./dead-letters-table.ts";
+import { type Comparison, createLetterComparison, type NotCompared } from "./letter-comparison.ts";
 import { isLive } from "./store.ts";
 
 /** Which letters. An empty list asks for nothing in particular. */
@@ -42,6 +43,8 @@ export interface DeadLetter {
   isLive: boolean;
   /** Whether it is tried again by itself, and when. */
   retryAt: string | null;
+  /** Why it was not compared with its stream's table, so that its event may be stored; null: it was. */
+  notCompared: string | null;
 }
 
 /** Letters that died alike. */
@@ -55,12 +58,16 @@ export interface LetterGroup {
   firstDiedAt: string;
   lastDiedAt: string;
   exampleId: string;
+  /** Why they were not compared with their stream's table, so that some may be stored; null: they were. */
+  notCompared: string | null;
 }
 
 /** How many letters a filter finds, and how many of them are live. */
 export interface LetterCount {
   letters: number;
   live: number;
+  /** Streams whose letters all count as live, because they were not compared with their table. */
+  notCompared: readonly NotCompared[];
 }
 
 /** Where a page begins: after this letter. */
@@ -72,19 +79,16 @@ export type DeadLetterStore = ReturnType<typeof createDeadLetterStore>;
 export function createDeadLetterStore(db: Database, streams: Registry, timeoutMs: number) {
   const bound = () => statementBound(db, timeoutMs);
 
-  /**
-   * Live, of the streams asked for, so that the trouble of another stream's table is not met; none: of all. A stream that is not
-   * registered has no table in which its letters might be stored.
-   */
-  const liveOf = ({ streams: asked }: LetterFilter): SQL =>
-    or(
-      ...[...streams.values()]
-        .filter(({ name }) => asked.length === 0 || asked.includes(name))
-        .map((stream) => isLive(stream)),
-      and(isNull(deadLetters.redrivenAt), notInArray(deadLetters.stream, [...streams.keys()])),
-    ) as SQL;
+  const compared = createLetterComparison({ db, timeoutMs, isLiveOf: isLive });
 
-  const matching = (filter: LetterFilter): SQL | undefined =>
+  /** Runs a statement that compares the letters that are asked for with the tables of their streams, and with no others. */
+  const withLive = <T>({ streams: asked }: LetterFilter, run: (comparison: Comparison) => Promise<T>) =>
+    compared(
+      [...streams.values()].filter(({ name }) => asked.length === 0 || asked.includes(name)),
+      run,
+    );
+
+  const matching = (filter: LetterFilter, { isLive: live }: Comparison): SQL | undefined =>
     and(
       filter.streams.length > 0 ? inArray(deadLetters.stream, [...filter.streams]) : undefined,
       filter.ids.length > 0 ? inArray(deadLetters.id, [...filter.ids]) : undefined,
@@ -92,7 +96,7 @@ export function createDeadLetterStore(db: Database, streams: Registry, timeoutMs
       filter.since === undefined ? undefined : sql`${deadLetters.diedAt} >= ${filter.since}::timestamptz`,
       filter.until === undefined ? undefined : sql`${deadLetters.diedAt} < ${filter.until}::timestamptz`,
       filter.state === "held" ? isHeld : filter.state === "dead" ? not(isHeld) : undefined,
-      filter.isAll ? undefined : liveOf(filter),
+      filter.isAll ? undefined : live,
     );
 
   /** Postgres's own clock, by which letters die. */
@@ -105,75 +109,81 @@ export function createDeadLetterStore(db: Database, streams: Registry, timeoutMs
   }
 
   /** Groups letters by stream, SQLSTATE and reason, the largest group first. */
-  async function group(filter: LetterFilter, limit: number): Promise<LetterGroup[]> {
-    const letters = sql<number>`count(*)::int`;
-    const [, groups] = await db.batch([
-      bound(),
-      db
-        .select({
-          stream: deadLetters.stream,
-          sqlstate: deadLetters.sqlstate,
-          reason: deadLetters.reason,
-          isHeld: sql<boolean>`${isHeld}`,
-          letters,
-          live: sql<number>`(count(*) filter (where ${liveOf(filter)}))::int`,
-          firstDiedAt: exactly<string>(sql`min(${deadLetters.diedAt})`),
-          lastDiedAt: exactly<string>(sql`max(${deadLetters.diedAt})`),
-          exampleId: sql<string>`max(${deadLetters.id}::text)`,
-        })
-        .from(deadLetters)
-        .where(matching(filter))
-        .groupBy(deadLetters.stream, deadLetters.sqlstate, deadLetters.reason, sql`${isHeld}`)
-        .orderBy(sql`${letters} desc`, asc(deadLetters.stream), asc(deadLetters.reason))
-        .limit(limit),
-    ]);
-    return groups;
-  }
+  const group = (filter: LetterFilter, limit: number): Promise<LetterGroup[]> =>
+    withLive(filter, async (comparison) => {
+      const letters = sql<number>`count(*)::int`;
+      const [, groups] = await db.batch([
+        bound(),
+        db
+          .select({
+            stream: deadLetters.stream,
+            sqlstate: deadLetters.sqlstate,
+            reason: deadLetters.reason,
+            isHeld: sql<boolean>`${isHeld}`,
+            letters,
+            live: sql<number>`(count(*) filter (where ${comparison.isLive}))::int`,
+            firstDiedAt: exactly<string>(sql`min(${deadLetters.diedAt})`),
+            lastDiedAt: exactly<string>(sql`max(${deadLetters.diedAt})`),
+            exampleId: sql<string>`max(${deadLetters.id}::text)`,
+          })
+          .from(deadLetters)
+          .where(matching(filter, comparison))
+          .groupBy(deadLetters.stream, deadLetters.sqlstate, deadLetters.reason, sql`${isHeld}`)
+          .orderBy(sql`${letters} desc`, asc(deadLetters.stream), asc(deadLetters.reason))
+          .limit(limit),
+      ]);
+      return groups.map((one) => ({ ...one, notCompared: comparison.whyNot(one.stream) }));
+    });
+
+  /** Runs a statement that returns letters with `is_live`, and counts them. */
+  const countLetters = (filter: LetterFilter, letters: (comparison: Comparison) => SQL) =>
+    withLive(filter, async (comparison): Promise<LetterCount> => {
+      const [, { rows }] = await db.batch([bound(), db.execute(countOf(letters(comparison)))]);
+      const counts = rows[0] as unknown as Omit<LetterCount, "notCompared">;
+      return { ...counts, notCompared: comparison.notCompared };
+    });
 
   /** Counts the letters that a purge under the same terms would delete. */
-  async function count(filter: LetterFilter, limit: number | undefined): Promise<LetterCount> {
-    const [, { rows }] = await db.batch([
-      bound(),
-      db.execute(
-        countOf(sql`select ${liveOf(filter)} as is_live from ${deadLetters}
-          where ${matching(filter) ?? sql`true`} limit ${limit ?? null}`),
-      ),
-    ]);
-    return rows[0] as unknown as LetterCount;
-  }
+  const count = (filter: LetterFilter, limit: number | undefined): Promise<LetterCount> =>
+    countLetters(
+      filter,
+      (comparison) => sql`select ${comparison.isLive} as is_live from ${deadLetters}
+        where ${matching(filter, comparison) ?? sql`true`} limit ${limit ?? null}`,
+    );
 
   /** Reads letters with their envelopes, those that died first first. */
-  async function read(filter: LetterFilter, limit: number, after?: Cursor): Promise<DeadLetter[]> {
-    const { stream, id, diedAt } = deadLetters;
-    const [, letters] = await db.batch([
-      bound(),
-      db
-        .select({
-          stream,
-          id,
-          envelope: deadLetters.envelope,
-          sqlstate: deadLetters.sqlstate,
-          reason: deadLetters.reason,
-          burials: deadLetters.burials,
-          receivedAt: exactly<string | null>(deadLetters.receivedAt),
-          diedAt: exactly<string>(diedAt),
-          redrivenAt: exactly<string | null>(deadLetters.redrivenAt),
-          retryAt: exactly<string | null>(deadLetters.retryAt),
-          isLive: sql<boolean>`${liveOf(filter)}`,
-        })
-        .from(deadLetters)
-        .where(
-          and(
-            matching(filter),
-            after &&
-              sql`(${diedAt}, ${stream}, ${id}) > (${after.diedAt}::timestamptz, ${after.stream}, ${after.id}::uuid)`,
-          ),
-        )
-        .orderBy(asc(diedAt), asc(stream), asc(id))
-        .limit(limit),
-    ]);
-    return letters;
-  }
+  const read = (filter: LetterFilter, limit: number, after?: Cursor): Promise<DeadLetter[]> =>
+    withLive(filter, async (comparison) => {
+      const { stream, id, diedAt } = deadLetters;
+      const [, letters] = await db.batch([
+        bound(),
+        db
+          .select({
+            stream,
+            id,
+            envelope: deadLetters.envelope,
+            sqlstate: deadLetters.sqlstate,
+            reason: deadLetters.reason,
+            burials: deadLetters.burials,
+            receivedAt: exactly<string | null>(deadLetters.receivedAt),
+            diedAt: exactly<string>(diedAt),
+            redrivenAt: exactly<string | null>(deadLetters.redrivenAt),
+            retryAt: exactly<string | null>(deadLetters.retryAt),
+            isLive: sql<boolean>`${comparison.isLive}`,
+          })
+          .from(deadLetters)
+          .where(
+            and(
+              matching(filter, comparison),
+              after &&
+                sql`(${diedAt}, ${stream}, ${id}) > (${after.diedAt}::timestamptz, ${after.stream}, ${after.id}::uuid)`,
+            ),
+          )
+          .orderBy(asc(diedAt), asc(stream), asc(id))
+          .limit(limit),
+      ]);
+      return letters.map((letter) => ({ ...letter, notCompared: comparison.whyNot(letter.stream) }));
+    });
 
   /**
    * Marks letters of one stream as redriven, each only if it is still the burial that was read: one that was buried
@@ -202,18 +212,17 @@ export function createDeadLetterStore(db: Database, streams: Registry, timeoutMs
   }
 
   /** Deletes letters, all or nothing, and says how many of them were live: those events are lost. */
-  async function purge(filter: LetterFilter, limit: number | undefined): Promise<LetterCount> {
-    const matches = matching(filter) ?? sql`true`;
-    // The filter stands twice: a letter that changed since the inner select must still match when it is deleted.
-    const isChosen =
-      limit === undefined
-        ? sql`true`
-        : sql`(${deadLetters.stream}, ${deadLetters.id}) in
-            (select stream, id from ${deadLetters} where ${matches} order by died_at, stream, id limit ${limit})`;
-    const gone = sql`delete from ${deadLetters} where ${matches} and ${isChosen} returning ${liveOf(filter)} as is_live`;
-    const [, { rows }] = await db.batch([bound(), db.execute(countOf(gone))]);
-    return rows[0] as unknown as LetterCount;
-  }
+  const purge = (filter: LetterFilter, limit: number | undefined): Promise<LetterCount> =>
+    countLetters(filter, (comparison) => {
+      const matches = matching(filter, comparison) ?? sql`true`;
+      // The filter stands twice: a letter that changed since the inner select must still match when it is deleted.
+      const isChosen =
+        limit === undefined
+          ? sql`true`
+          : sql`(${deadLetters.stream}, ${deadLetters.id}) in
+              (select stream, id from ${deadLetters} where ${matches} order by died_at, stream, id limit ${limit})`;
+      return sql`delete from ${deadLetters} where ${matches} and ${isChosen} returning ${comparison.isLive} as is_live`;
+    });
 
   return { now, group, count, read, markRedriven, purge };
 }

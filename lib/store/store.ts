@@ -4,7 +4,7 @@
  * Every statement runs in one round trip under the bound of database.ts. Errors pass through; `postgres-errors.ts`
  * reads them.
  */
-import { and, eq, inArray, isNotNull, isNull, not, type SQL, sql } from "drizzle-orm";
+import { and, eq, inArray, isNull, not, type SQL, sql } from "drizzle-orm";
 import type { Row } from "../schema/json-row.ts";
 import type { Stream } from "../schema/stream.ts";
 import { buryLetters } from "./bury.ts";
@@ -18,18 +18,9 @@ import { isStored } from "./is-stored.ts";
 import { type IsolateOptions, isolateRows } from "./isolate.ts";
 import { createKeyCheck } from "./key-check.ts";
 import type { Letter } from "./letter.ts";
+import { createLetterCounts } from "./letter-counts.ts";
 import { PartSizes } from "./part-sizes.ts";
 import { idOf } from "./stream-table.ts";
-
-/** The live letters of a stream. */
-export interface LetterCounts {
-  dead: number;
-  held: number;
-  /** How long the oldest held one has been, in milliseconds. */
-  heldForMs: number | null;
-  /** The reason that most held ones have. */
-  heldReason: string | null;
-}
 
 /** Where events are, by their ids. An id that is not in it is unknown to Postgres. */
 export type Found = ReadonlyMap<string, "stored" | "dead">;
@@ -124,27 +115,7 @@ export function createStore(db: Database, timeoutMs: number) {
     return new Set(rows.map(({ id }) => id));
   }
 
-  /** How many letters of a stream are dead and wait for somebody to look, and how many are held, and why. */
-  async function countLetters(stream: Stream): Promise<LetterCounts> {
-    const [, rows] = await db.batch([
-      bound(),
-      db
-        .select({
-          dead: sql<number>`(count(*) filter (where ${isNull(deadLetters.retryAt)}))::int`,
-          held: sql<number>`(count(*) filter (where ${isNotNull(deadLetters.retryAt)}))::int`,
-          heldForMs: sql<
-            number | null
-          >`(extract(epoch from now() - min(${deadLetters.diedAt}) filter (where ${isNotNull(deadLetters.retryAt)})) * 1000)::float8`,
-          heldReason: sql<
-            string | null
-          >`mode() within group (order by ${deadLetters.reason}) filter (where ${isNotNull(deadLetters.retryAt)})`,
-        })
-        .from(deadLetters)
-        .where(isLive(stream)),
-    ]);
-    return rows[0] ?? { dead: 0, held: 0, heldForMs: null, heldReason: null };
-  }
-
+  const countLetters = createLetterCounts(db, timeoutMs, isLive);
   const held = createHeldLetters(db, timeoutMs);
   return {
     sizes,

@@ -1,6 +1,6 @@
 /** What the store needs to know of a table. */
 import { type SQL, sql } from "drizzle-orm";
-import type { PgColumn, PgTable } from "drizzle-orm/pg-core";
+import { getTableConfig, type PgColumn, type PgTable } from "drizzle-orm/pg-core";
 import type { Stream } from "../schema/stream.ts";
 
 /** The columns of a stream's table that Spillway itself reads. */
@@ -16,3 +16,9 @@ export const listOf = (columns: readonly string[]): SQL =>
     columns.map((name) => sql.identifier(name)),
     sql`, `,
   );
+
+/** The table's name as sentences have it: with its schema, if the declaration names one. */
+export function tableNameOf({ table }: Pick<Stream, "table">): string {
+  const { schema, name } = getTableConfig(table);
+  return schema === undefined ? name : `${schema}.${name}`;
+}
