@@ -188,7 +188,7 @@ async function outcomeOf(
     return call.noteStop(stream.name, stopped);
   }
   const doubted = judged.filter(
-    ({ why, letter }) => !why.isWitnessed && (pointsAtTable(why) || letter.heldForMs > DOUBTED_AFTER_MS),
+    ({ why, letter }) => pointsAtTable(why) || (!why.isWitnessed && letter.heldForMs > DOUBTED_AFTER_MS),
   );
   const [first] = doubted;
   if (first === undefined) return "empty";

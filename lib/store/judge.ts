@@ -21,13 +21,25 @@ export function judgesData(stream: Stream, sqlstate: string, names: Names): bool
   return OF_DATA.some((prefix) => sqlstate.startsWith(prefix)) || !isOfPostgres(sqlstate);
 }
 
+/** Only a check of a table has a constraint's name: a partition that is missing has none, nor has a user's RAISE. */
+const CHECK = "23514";
+
+/** Whether the table can't take rows such as this one, until somebody mends it: no partition for it, a sequence that ran out. */
+export const isForSomebodyToMend = ({
+  sqlstate,
+  speaksOfTable,
+}: {
+  sqlstate?: string | undefined;
+  speaksOfTable?: boolean;
+}) => speaksOfTable === true && (sqlstate === CHECK || sqlstate === SEQUENCE_EXHAUSTED);
+
 /**
  * Whether the code speaks of the table, or of the server, even while other rows are stored: no partition for this row (23514 without a
  * constraint), a sequence that ran out, no room, an internal error. However often it comes, it proves nothing.
  */
 export const speaksOfTable = (sqlstate: string, { constraint }: Names): boolean =>
   sqlstate === SEQUENCE_EXHAUSTED ||
-  (sqlstate === "23514" && constraint === undefined) ||
+  (sqlstate === CHECK && constraint === undefined) ||
   ["08", "53", "58", "XX"].includes(sqlstate.slice(0, 2));
 
 /**

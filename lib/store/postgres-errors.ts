@@ -83,7 +83,11 @@ export function reasonOf(sqlstate: string, given: Names, ofTable?: string): stri
     constraint && `constraint ${constraint}`,
     dataType && `type ${dataType}`,
   ].filter(Boolean);
-  return `${conditionOf(sqlstate)} (SQLSTATE ${sqlstate})${names.length > 0 ? `: ${names.join(", ")}` : ""}`;
+  const isUnnamedCheck = sqlstate === "23514" && constraint === undefined;
+  const condition = isUnnamedCheck
+    ? "no partition for the row, or a check without a name"
+    : conditionOf(sqlstate);
+  return `${condition} (SQLSTATE ${sqlstate})${names.length > 0 ? `: ${names.join(", ")}` : ""}`;
 }
 
 /**

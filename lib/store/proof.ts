@@ -3,7 +3,7 @@
  * Proof is a *witness*: the row was refused, another row of its stream was newly stored, and it was refused again, in one statement
  * (isolate.ts). For a held letter a row that was stored since it was set aside is a weak witness.
  */
-import { POLICY } from "./judge.ts";
+import { isForSomebodyToMend, POLICY } from "./judge.ts";
 import type { Refused } from "./written.ts";
 
 /** Refusals from which on a witness is proof though the code does not judge the row's data, or the witness is weak. */
@@ -40,7 +40,9 @@ export function isProven(
 
 /**
  * Whether a refusal speaks of the table rather than of the row: nothing was stored beside it, and its code does not judge data, or
- * may be a policy that forbids every row.
+ * may be a policy that forbids every row; or the table has no place for such rows, whatever was stored beside it.
  */
-export const pointsAtTable = ({ isWitnessed, judgesData, sqlstate }: Omit<Refused, "row">): boolean =>
-  !isWitnessed && (!judgesData || sqlstate === POLICY);
+export const pointsAtTable = (refused: Omit<Refused, "row">): boolean => {
+  const { isWitnessed, judgesData, sqlstate } = refused;
+  return isForSomebodyToMend(refused) || (!isWitnessed && (!judgesData || sqlstate === POLICY));
+};
