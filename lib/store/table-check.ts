@@ -1,139 +1,98 @@
 /**
- * The table check: compares the table that a stream declares with the table that Postgres has, in one query on the catalog.
- * Postgres gives no column's name with SQLSTATE 42703, so whoever was refused asks here what differs.
+ * The table check: compares the tables that streams declare with those that Postgres has, in one query on the catalog. Postgres gives no
+ * column's name with SQLSTATE 42703, so whoever was refused asks here what differs.
  *
  * A difference is a plain sentence with names of the schema, and never data. A difference that is not certain is not told.
  */
-import { sql } from "drizzle-orm";
+import { getTableColumns } from "drizzle-orm";
 import { getTableConfig, type PgColumn } from "drizzle-orm/pg-core";
 import type { Stream } from "../schema/stream.ts";
+import { ID } from "../schema/stream-key.ts";
 import { isSameType } from "./column-types.ts";
-import { type Database, statementBound } from "./database.ts";
+import type { Database } from "./database.ts";
 import { failureOf } from "./postgres-errors.ts";
-import { idOf } from "./stream-table.ts";
+import { tableNameOf } from "./stream-table.ts";
+import { type ActualTable, readTables } from "./table-catalog.ts";
 
 /** How long an answer is kept, in milliseconds: a refusal comes from many partitions at once, and with each tick again. */
 const KEPT_MS = 60_000;
 
 export type TableCheck = ReturnType<typeof createTableCheck>;
 
-/** The table as the catalog has it. */
-interface ActualTable {
-  exists: boolean;
-  columns: ActualColumn[];
-  /** Whether ON CONFLICT (id) finds an index, or it is not a table of which one can tell. */
-  hasIdIndex: boolean;
-}
-
-interface ActualColumn {
-  name: string;
-  /** As format_type writes it; null for a domain and for other types of which one can't tell what they take. */
-  type: string | null;
-  isNotNull: boolean;
-  /** Postgres fills it: default, identity or generated. */
-  isFilled: boolean;
-  isGeneratedAlways: boolean;
-}
+/** How a table differs, in sentences; undefined: Postgres gave no answer. */
+type Differences = readonly string[] | undefined;
 
 /** Makes a table check on an open database whose client gives up after `timeoutMs`. `monotonicMs`: a clock that is never set back. */
 export function createTableCheck(db: Database, timeoutMs: number, monotonicMs: () => number) {
-  const kept = new Map<Stream, { atMs: number; differences: Promise<string[]> }>();
-
-  async function readTable(stream: Stream): Promise<ActualTable> {
-    const [, { rows }] = await db.batch([
-      statementBound(db, timeoutMs),
-      db.execute(catalogOf(quotedName(stream), idOf(stream).name)),
-    ]);
-    return rows[0] as unknown as ActualTable;
-  }
+  const kept = new Map<Stream, { atMs: number; differences: Promise<Differences> }>();
 
   /** Throws an error that is neither Postgres's nor the network's. */
-  async function compare(stream: Stream): Promise<string[]> {
+  async function compare(streams: readonly Stream[]): Promise<Differences[]> {
     try {
-      return differencesBetween(stream, await readTable(stream));
+      const tables = await readTables(
+        db,
+        timeoutMs,
+        streams.map(({ table }) => table),
+      );
+      return streams.map((stream, i) => differencesBetween(stream, tables[i] ?? null));
     } catch (error) {
-      failureOf(error, stream.name);
-      return [];
+      failureOf(error);
+      return streams.map(() => undefined);
     }
   }
 
   /**
-   * Returns how the stream's table differs from its declaration; first the differences that make Postgres refuse every row.
-   * Asks Postgres at most once a minute for each stream. Returns none if Postgres gives no answer: a check is never a second
+   * Returns how each stream's table differs from its declaration; first the differences that make Postgres refuse every row. Asks Postgres
+   * once, and at most once a minute for each stream. A stream of which Postgres gives no answer is undefined: a check is never a second
    * failure. Throws an error that is neither Postgres's nor the network's.
    */
-  function differencesOf(stream: Stream): Promise<string[]> {
+  function differencesOfAll(streams: readonly Stream[]): Promise<Differences[]> {
     const atMs = monotonicMs();
-    const known = kept.get(stream);
-    const isFresh = known !== undefined && atMs < known.atMs + KEPT_MS;
-    if (isFresh) return known.differences;
-    const differences = compare(stream);
-    kept.set(stream, { atMs, differences });
-    return differences;
+    const isFresh = (stream: Stream) => atMs < (kept.get(stream)?.atMs ?? Number.NEGATIVE_INFINITY) + KEPT_MS;
+    const asked = [...new Set(streams)].filter((stream) => !isFresh(stream));
+    const answers = asked.length > 0 ? compare(asked) : Promise.resolve([]);
+    for (const [i, stream] of asked.entries())
+      kept.set(stream, { atMs, differences: answers.then((all) => all[i]) });
+    return Promise.all(streams.map((stream) => kept.get(stream)?.differences));
   }
 
-  return { differencesOf };
+  /** The same for one stream; none if Postgres gives no answer. */
+  async function differencesOf(stream: Stream): Promise<readonly string[]> {
+    const [differences] = await differencesOfAll([stream]);
+    return differences ?? [];
+  }
+
+  return { differencesOf, differencesOfAll };
 }
 
-/** As SQL names it: without a schema, the search path finds the table. */
-function quotedName(stream: Stream): string {
-  const { schema, name } = getTableConfig(stream.table);
-  const quoted = (part: string) => `"${part.replaceAll('"', '""')}"`;
-  return schema === undefined ? quoted(name) : `${quoted(schema)}.${quoted(name)}`;
+type ActualColumn = ActualTable["columns"][number];
+
+/** A column that both have. */
+interface Pair {
+  column: PgColumn;
+  found: ActualColumn;
+  /** As a sentence names it. */
+  named: string;
 }
 
-/** As sentences name it. */
-function plainName(stream: Stream): string {
-  const { schema, name } = getTableConfig(stream.table);
-  return schema === undefined ? name : `${schema}.${name}`;
-}
-
-/**
- * One row, ActualTable. ON CONFLICT takes a whole, valid unique index that is checked at once; columns that an index only
- * includes do not count. Through a view it takes the index of the table behind, so only tables are asked for theirs.
- */
-const catalogOf = (table: string, idColumn: string) => sql`
-  select c.oid is not null as "exists",
-    (select coalesce(json_agg(json_build_object(
-        'name', a.attname,
-        'type', case when t.typnamespace = 'pg_catalog'::regnamespace or t.typtype = 'e'
-          then format_type(a.atttypid, a.atttypmod) end,
-        'isNotNull', a.attnotnull,
-        'isFilled', d.oid is not null or a.attidentity <> '' or t.typdefault is not null,
-        'isGeneratedAlways', a.attgenerated <> '' or a.attidentity = 'a'
-      ) order by a.attnum), '[]')
-      from pg_attribute a join pg_type t on t.oid = a.atttypid
-        left join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
-      where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped) as columns,
-    coalesce(c.relkind not in ('r', 'p'), false) or exists (
-      select from pg_index i join pg_attribute a on a.attrelid = i.indrelid and a.attnum = i.indkey[0]
-      where i.indrelid = c.oid and i.indisunique and i.indisvalid and i.indimmediate and i.indpred is null
-        and i.indnkeyatts = 1 and a.attname = ${idColumn}) as "hasIdIndex"
-  from (select to_regclass(${table}) as oid) named left join pg_class c on c.oid = named.oid`;
-
-function differencesBetween(stream: Stream, actual: ActualTable): string[] {
-  const table = `table ${plainName(stream)}`;
-  if (!actual.exists) return [`${table} is missing`];
+function differencesBetween(stream: Stream, actual: ActualTable | null): string[] {
+  const table = `table ${tableNameOf(stream)}`;
+  if (actual === null) return [`${table} is missing`];
   const { columns: declared } = getTableConfig(stream.table);
-  const declaredNames = new Set(declared.map(({ name }) => name));
   const byName = new Map(actual.columns.map((column) => [column.name, column]));
-  const pairs = declared.flatMap((column) => {
+  const pairs = declared.flatMap((column): Pair[] => {
     const found = byName.get(column.name);
     return found === undefined ? [] : [{ column, found, named: `column ${column.name} of ${table}` }];
   });
   const inserted = new Set(stream.recordset.columns);
   return [
+    ...missingRights(stream, actual).map((right) => `this role may not ${right} ${table}`),
     ...declared.filter(({ name }) => !byName.has(name)).map(({ name }) => `${table} lacks column ${name}`),
     ...pairs
       .filter(({ column, found }) => found.isGeneratedAlways && inserted.has(column.name))
       .map(({ named }) => `${named} is GENERATED ALWAYS, and the insert names it`),
-    ...(actual.hasIdIndex ? [] : [`${table} has no unique index on exactly its column ${idOf(stream).name}`]),
-    ...actual.columns
-      .filter(({ name, isNotNull, isFilled }) => isNotNull && !isFilled && !declaredNames.has(name))
-      .map(
-        ({ name }) =>
-          `column ${name} of ${table} is NOT NULL without a default, and the stream does not declare it`,
-      ),
+    ...differencesOfKey(stream, actual, table),
+    ...unfilled(stream, actual, table),
     ...pairs
       .filter(({ column, found }) => found.type !== null && !isSameType(column.getSQLType(), found.type))
       .map(
@@ -141,9 +100,53 @@ function differencesBetween(stream: Stream, actual: ActualTable): string[] {
           `${named} is ${found.type}, and the stream declares ${column.getSQLType()}`,
       ),
     ...pairs
-      .filter(({ column, found }) => found.isNotNull && mayBeNull(column))
+      .filter(({ column, found }) => inserted.has(column.name) && found.isNotNull && mayBeNull(column))
       .map(({ named }) => `${named} is NOT NULL, and a row may lack it`),
+    ...pairs
+      .filter(
+        ({ column, found }) =>
+          actual.isTable && !inserted.has(column.name) && !found.isFilled && !found.isNotNull,
+      )
+      .map(({ named }) => `${named} has no default, and the stream leaves it to Postgres`),
   ];
+}
+
+/** ON CONFLICT reads the columns of the key, and rows are looked up by them. */
+const missingRights = ({ key }: Stream, { mayInsert, maySelect, mayUpdate }: ActualTable): string[] => [
+  ...(mayInsert ? [] : ["insert into"]),
+  ...(maySelect ? [] : ["select from"]),
+  ...(mayUpdate || key.newest === undefined ? [] : ["update"]),
+];
+
+/** Through a view ON CONFLICT takes the index of the table behind, so only tables are asked for theirs. */
+function differencesOfKey({ table: declared, key }: Stream, actual: ActualTable, table: string): string[] {
+  const columns = getTableColumns(declared);
+  const namesOf = (fields: readonly string[]) =>
+    fields.flatMap((field) => (columns[field] === undefined ? [] : [columns[field].name]));
+  const wanted = new Set(namesOf(key.fields));
+  const isKey = (names: readonly string[]) =>
+    new Set(names).size === wanted.size && names.every((name) => wanted.has(name));
+  const hasIndex = !actual.isTable || actual.uniqueKeys.some(isKey);
+  const noun = wanted.size === 1 ? "column" : "columns";
+  const ranks = key.newest === undefined ? [] : namesOf([key.newest, ID]);
+  return [
+    ...(hasIndex ? [] : [`${table} has no unique index on exactly its ${noun} ${[...wanted].join(", ")}`]),
+    ...actual.columns
+      .filter(({ name, isNotNull }) => actual.isTable && ranks.includes(name) && !isNotNull)
+      .map(({ name }) => `column ${name} of ${table} may be null, and it says which event is the newest`),
+  ];
+}
+
+/** Columns that nobody fills, and that must not be null. */
+function unfilled(stream: Stream, actual: ActualTable, table: string): string[] {
+  const inserted = new Set(stream.recordset.columns);
+  const declared = new Set(getTableConfig(stream.table).columns.map(({ name }) => name));
+  return actual.columns
+    .filter(({ name, isNotNull, isFilled }) => isNotNull && !isFilled && !inserted.has(name))
+    .map(({ name }) => {
+      const why = declared.has(name) ? "leaves it to Postgres" : "does not declare it";
+      return `column ${name} of ${table} is NOT NULL without a default, and the stream ${why}`;
+    });
 }
 
 /** Whether the insert may give null: a declared default takes its place (insert-from-json.ts). */

@@ -160,7 +160,7 @@ describe("what people see", () => {
     await world.sql.query("update dead_letters set redriven_at = now() where id = $1", [redriven]);
     await world.sql.query("insert into checked (id, received_at, n) values ($1, now(), 1)", [stored]);
     expect(await liveIds()).toEqual([waiting]);
-    expect(await letters.count(ALL, undefined)).toEqual({ letters: 3, live: 1 });
+    expect(await letters.count(ALL, undefined)).toMatchObject({ letters: 3, live: 1 });
     expect(await letters.group(ALL, 10)).toMatchObject([{ letters: 3, live: 1 }]);
   });
 });
@@ -249,7 +249,7 @@ describe("a redrive", () => {
     world.upstash.setFault(undefined);
     await tick({ streams: fixed() });
     expect(await redriveAll()).toMatchObject({ redriven: 0, stopped: undefined });
-    expect(await letters.purge(ALL, undefined)).toEqual({ letters: 1, live: 0 }); // it had been stored
+    expect(await letters.purge(ALL, undefined)).toMatchObject({ letters: 1, live: 0 }); // it had been stored
     await expectConserved(world, "checked", ids);
   });
 
@@ -595,13 +595,13 @@ describe("a purge", () => {
       string,
     ];
     const refused = { ...LIVE, sqlstates: ["23514"] };
-    expect(await letters.count(refused, 1)).toEqual({ letters: 1, live: 1, notCompared: [] });
-    expect(await letters.purge(refused, 1)).toEqual({ letters: 1, live: 1, notCompared: [] });
+    expect(await letters.count(refused, 1)).toMatchObject({ letters: 1, live: 1 });
+    expect(await letters.purge(refused, 1)).toMatchObject({ letters: 1, live: 1 });
     expect(await liveIds()).toEqual([b, c]);
     await expectConserved(world, "checked", [b, c]); // a is lost, on purpose
     await world.sql.query("update dead_letters set redriven_at = now() where id = $1", [b]);
-    expect(await letters.purge({ ...LIVE, ids: [a, b] }, undefined)).toEqual({ letters: 0, live: 0 });
-    expect(await letters.purge(ALL, undefined)).toEqual({ letters: 2, live: 1 });
+    expect(await letters.purge({ ...LIVE, ids: [a, b] }, undefined)).toMatchObject({ letters: 0, live: 0 });
+    expect(await letters.purge(ALL, undefined)).toMatchObject({ letters: 2, live: 1 });
     expect(await rows()).toEqual([]);
   });
 });
