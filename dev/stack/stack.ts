@@ -8,7 +8,7 @@
 import { createHash, randomBytes } from "node:crypto";
 import { chmodSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { migrate } from "../../drizzle/migrate.ts";
+import { migrateWithExisting } from "../../drizzle/existing.ts";
 import { type FunctionProcess, startFunction } from "./function-process.ts";
 import { type NeonBridge, startNeonBridge } from "./neon-bridge.ts";
 import { findFreePorts, requireFreePort } from "./ports.ts";
@@ -134,7 +134,7 @@ async function start(options: StackOptions, started: Started): Promise<Stack> {
     launchPostgres().then(() => started.add("server", () => postgres.stop())),
   );
   check();
-  await (options.streams?.migrate ?? migrate)(postgres!.url);
+  await (options.streams?.migrate ?? migrateWithExisting)(postgres!.url);
 
   const restToken = options.restToken ?? randomBytes(16).toString("hex");
   const upstashBridge = await startUpstashBridge({

@@ -9,7 +9,7 @@ import pg from "pg";
 import { expect, inject } from "vitest";
 import { startNeonBridge } from "../../dev/stack/neon-bridge.ts";
 import { startUpstashBridge } from "../../dev/stack/upstash-bridge.ts";
-import { migrate } from "../../drizzle/migrate.ts";
+import { migrateWithExisting } from "../../drizzle/existing.ts";
 import { openDoor } from "../../functions/front-door.ts";
 import type { Handler } from "../../functions/request-url.ts";
 import type { SupervisorDeps } from "../../functions/supervisor.ts";
@@ -56,7 +56,7 @@ export async function createDatabase(name: string, how = ""): Promise<string> {
 /** Opens a world over lib/streams/ and its migrations, in a database of its own. */
 export async function openWorldOfYours() {
   const databaseUrl = await createDatabase("yours");
-  await migrate(databaseUrl);
+  await migrateWithExisting(databaseUrl);
   return openWorld({ DATABASE_URL: databaseUrl }, await loadStreams());
 }
 
