@@ -18,6 +18,7 @@ import { ingest } from "./scenarios/ingest.ts";
 import { steady } from "./scenarios/steady.ts";
 import { surge, surgeSeconds } from "./scenarios/surge.ts";
 import { trouble } from "./scenarios/trouble.ts";
+import { upsert } from "./scenarios/upsert.ts";
 import { readSettings, type ScenarioName, type Settings } from "./settings.ts";
 import { startStack } from "./stack.ts";
 import { tableOf } from "./table.ts";
@@ -31,6 +32,11 @@ const scenarios: Record<ScenarioName, { run: Scenario; title: string; figure: st
     figure: "storedPerSecond",
   },
   drain: { run: drain, title: "Draining a backlog: events stored a second", figure: "storedPerSecond" },
+  upsert: {
+    run: upsert,
+    title: "Newest wins, beside DO NOTHING: milliseconds a batch of 100",
+    figure: "batchMs",
+  },
   trouble: { run: trouble, title: "A table in trouble: events stored a second", figure: "storedPerSecond" },
   hostile: { run: hostile, title: "The worst bodies, in 512 MB: longest stall in ms", figure: "stallMs" },
   steady: {

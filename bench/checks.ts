@@ -144,6 +144,15 @@ export function checkAll(results: Results, settings: { backlogs: readonly number
       "≤",
       1000,
     ),
+    ...["new users", "500 users, each fix newer", "10 users, ten fixes of each in a batch"].map((load) =>
+      ratio(
+        `newest wins: time of a batch against DO NOTHING, ${load}`,
+        ["upsert", `positions: ${load}`, "batchMs"],
+        "≤",
+        3,
+        ["upsert", `locations: ${load}`, "batchMs"],
+      ),
+    ),
     bound(
       "milliseconds for which a refused body stalls the others, at most",
       ["hostile", "beside 200 that are refused, 80 at once", "stallMs"],

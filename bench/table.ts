@@ -10,6 +10,7 @@ const columns: [string, string, number][] = [
   ["errors", "errors", 0],
   ["functionCpuMicrosPerRequest", "CPU µs/req", 0],
   ["storedPerSecond", "events/s stored", 0],
+  ["batchMs", "ms a batch", 2],
   ["drainMs", "drain call ms", 0],
   ["refused", "refused", 0],
   ["lagP50Ms", "lag p50 ms", 0],
