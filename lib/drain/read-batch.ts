@@ -1,7 +1,7 @@
 /**
- * Reads a batch: from envelopes to rows. Three kinds become a dead letter at once: text that is not an envelope, an
- * envelope whose data make no record, and one that was alone in hand when too many drain calls died. One that broke the connection
- * to Postgres alone is held.
+ * Reads a batch: from envelopes to rows. Four kinds become a dead letter at once: text that is not an envelope, an
+ * envelope whose data make no record or have a dropped version, and one that was alone in hand when too many drain calls died. One
+ * that broke the connection to Postgres alone is held.
  */
 import type { Batch } from "../buffer/buffer.ts";
 import { decodeEnvelope, type Envelope } from "../schema/envelope.ts";
@@ -18,7 +18,7 @@ export interface ReadRow extends Row {
   envelope: Envelope;
 }
 
-/** An envelope of which the stream's `toRow` made no row. */
+/** An envelope of which the stream's `upgrade` or `toRow` made no row. */
 export interface Unmade {
   envelope: Envelope;
   reason: string;
@@ -44,7 +44,7 @@ export function readBatch(stream: Stream, batch: Batch) {
     else if (crashedTooOften)
       letters.push(letterOf(stream, envelope, { reason: "killed the drain call that held it" }));
     else {
-      // toRow is not run for an event that crashed drain calls, because it may be the cause.
+      // upgrade and toRow are not run for an event that crashed drain calls, because they may be the cause.
       const row = rowOf(stream, envelope);
       if (!("reason" in row))
         rows.push({ id: row.id, receivedAt: row.receivedAt, json: row.json, envelope }); // a spread costs 1 µs a row

@@ -89,10 +89,6 @@ function sortPage({ streams }: TrialDeps, page: readonly DeadLetter[]) {
       skipped.push({ letter, why: String(envelope) });
       continue;
     }
-    if (envelope.v > stream.v) {
-      skipped.push({ letter, why: "it was buffered by a newer release" });
-      continue;
-    }
     const row = rowOf(stream, envelope);
     if ("json" in row) byStream.set(stream, [...(byStream.get(stream) ?? []), { letter, row }]);
     else tried.push({ letter, outcome: { kind: "refused", sqlstate: undefined, reason: row.reason } });

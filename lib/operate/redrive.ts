@@ -19,6 +19,7 @@ import {
 } from "../schema/envelope.ts";
 import { idOfForeignText } from "../schema/event-ids.ts";
 import type { Registry } from "../schema/registry.ts";
+import { whyUnreadable } from "../schema/versions.ts";
 import type { Cursor, DeadLetter, DeadLetterStore, LetterFilter } from "../store/dead-letter-store.ts";
 import { failureOf } from "../store/postgres-errors.ts";
 
@@ -158,9 +159,12 @@ function sortPage(
 
 /** The envelope of a letter, or the reason why it can't be redriven. */
 export function envelopeOf(streams: Registry, { stream, id, envelope: text }: DeadLetter): Envelope | string {
-  if (!streams.has(stream)) return `no stream is named "${stream}", so nothing would drain it`;
+  const known = streams.get(stream);
+  if (known === undefined) return `no stream is named "${stream}", so nothing would drain it`;
   const envelope = decodeEnvelope(text);
   if (envelope === undefined) return "what was buffered is not an envelope";
+  const unreadable = whyUnreadable(known, envelope.v);
+  if (unreadable !== undefined) return unreadable;
   // An older release could not read it, and buried it under an id made of its text: that id says the text is unchanged.
   if (envelope.id === id || idOfForeignText(stream, text) === id) return envelope;
   // Burying makes text of whatever was pushed into the list by hand, which can make another envelope of it.

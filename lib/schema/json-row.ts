@@ -1,6 +1,8 @@
 /** Makes rows for Postgres. Each row holds its record as JSON text, and an insert passes that text on unchanged. */
 import type { Envelope } from "./envelope.ts";
+import { fieldOf } from "./field-of.ts";
 import type { Stream } from "./stream.ts";
+import { whyUnreadable } from "./versions.ts";
 
 export interface Row {
   id: string;
@@ -19,13 +21,15 @@ export function rowOfFields(
 }
 
 /**
- * Makes the row for one envelope, or says why it cannot, and whether that proves that the event is at fault. If the stream has no
- * `toRow` and its recordset is plain, the data's JSON text is reused and only id and receivedAt are added. That text is not parsed
+ * Makes the row for one envelope, or says why it cannot, and whether that proves that the event is at fault. If the data are the
+ * columns, and the recordset is plain, their JSON text is reused and only id and receivedAt are added. That text is not parsed
  * here; Postgres rejects invalid JSON.
  */
 export function rowOf(stream: Stream, envelope: Envelope): Row | { reason: string; isProven: boolean } {
   const { id, receivedAt, v, dataJson } = envelope;
-  if (stream.toRow === undefined && stream.recordset.isPlain) {
+  const unreadable = v === stream.v ? undefined : whyUnreadable(stream, v);
+  if (unreadable !== undefined) return { reason: unreadable, isProven: v < stream.v };
+  if (stream.toRow === undefined && upgradeOf(stream, v) === undefined && stream.recordset.isPlain) {
     if (!dataJson.startsWith("{") || !dataJson.endsWith("}"))
       return { reason: "its data is no object", isProven: true };
     const own = dataJson.slice(0, -1);
@@ -37,17 +41,44 @@ export function rowOf(stream: Stream, envelope: Envelope): Row | { reason: strin
   }
   const data = parse(dataJson);
   if (data === undefined) return { reason: "its data is no JSON", isProven: true };
+  let step = "upgrade";
   try {
-    return rowOfFields(stream, envelope, fieldsOf(stream, data, v));
+    const today = upgradedData(stream, data, v);
+    step = "toRow";
+    return rowOfFields(stream, envelope, mappedFields(stream, today, v));
   } catch (error) {
-    // The fault may be in toRow, and mended by the next release.
-    return { reason: `toRow threw ${error instanceof Error ? error.name : typeof error}`, isProven: false };
+    // The fault may be in the function, and mended by the next release.
+    return { reason: `${step} threw ${error instanceof Error ? error.name : typeof error}`, isProven: false };
   }
 }
 
-/** Returns the stream's own fields of a row. An error of `toRow` is thrown on. */
+/**
+ * Returns the stream's own fields of a row. The key's fields are those of the data, whatever `upgrade` and `toRow` make of them. An
+ * error of these is thrown on.
+ */
 export const fieldsOf = (stream: Stream, data: unknown, v: number): Record<string, unknown> =>
-  stream.toRow === undefined ? (data as Record<string, unknown>) : stream.toRow(data, v);
+  mappedFields(stream, upgradedData(stream, data, v), v);
+
+/** The function that turns data of a version into today's; undefined: they are, or there is none. */
+const upgradeOf = ({ upgrade, v: today }: Stream, v: number) => (v < today ? upgrade : undefined);
+
+function upgradedData(stream: Stream, data: unknown, v: number): unknown {
+  const upgrade = upgradeOf(stream, v);
+  return upgrade ? withKey(stream, data, upgrade(data, v)) : data;
+}
+
+function mappedFields(stream: Stream, data: unknown, v: number): Record<string, unknown> {
+  if (stream.toRow === undefined) return data as Record<string, unknown>;
+  return withKey(stream, data, stream.toRow(data, stream.upgrade ? stream.v : v));
+}
+
+/** What was made of some data, with the key's fields of the data themselves. */
+function withKey({ key }: Stream, data: unknown, made: unknown): Record<string, unknown> {
+  const fields = made as Record<string, unknown>;
+  if (key.fieldsOfData.length === 0) return fields;
+  const own = key.fieldsOfData.map((field) => [field, fieldOf(data as Record<string, unknown>, field)]);
+  return { ...fields, ...Object.fromEntries(own) };
+}
 
 function parse(json: string): unknown {
   try {

@@ -6,6 +6,8 @@
 export interface StreamKey {
   /** The fields, in the order of the declaration. */
   readonly fields: readonly string[];
+  /** Those of them that are fields of the data: all but the event's `id` and `receivedAt`. */
+  readonly fieldsOfData: readonly string[];
   /** The field by which the newest event of a key wins, ties by the event's id; undefined: the event that is stored first stays. */
   readonly newest: string | undefined;
   /** Whether the key is the event's id alone. */
@@ -16,6 +18,8 @@ export interface StreamKey {
 
 /** The field that holds the event's id, in every stream that has it. */
 export const ID = "id";
+/** The field that holds when ingest received the event. */
+const RECEIVED_AT = "receivedAt";
 
 /** How a declaration names a key. */
 export interface DeclaredKey {
@@ -29,6 +33,7 @@ export function keyOf({ key, onConflict }: DeclaredKey): StreamKey {
   const newest = onConflict?.newest;
   return {
     fields,
+    fieldsOfData: fields.filter((field) => field !== ID && field !== RECEIVED_AT),
     newest,
     isId: newest === undefined && fields.length === 1 && fields[0] === ID,
     keepsIds: newest === undefined && fields.includes(ID),

@@ -13,6 +13,14 @@ import { type KeySql, makeKeySql } from "./key-sql.ts";
 import { nullDropper } from "./null-as-absence.ts";
 import { keyOf, type StreamKey } from "./stream-key.ts";
 import { readRfc3339 } from "./timestamp.ts";
+import {
+  type AreColumns,
+  checkVersions,
+  type EarlierData,
+  type NotUpgraded,
+  type Schemas,
+  type Upgraded,
+} from "./versions.ts";
 
 /** The columns that every stream's table has in addition to its own. */
 export const eventColumns = () => ({
@@ -80,7 +88,12 @@ type OwnColumns<Table extends PgTable> = Omit<InferInsertModel<Table>, Base>;
 /** The fields of a table. */
 type FieldOf<Table extends PgTable> = keyof Table["_"]["columns"] & string;
 
-interface Declaration<Name extends string, Table extends PgTable, Schema extends z.ZodType<Json>> {
+interface Declaration<
+  Name extends string,
+  Table extends PgTable,
+  Schema extends z.ZodType<Json>,
+  V extends number,
+> {
   /** The stream's name in URLs and in Redis. Its table may have another one. */
   name: Name;
   table: Table;
@@ -103,8 +116,13 @@ interface Declaration<Name extends string, Table extends PgTable, Schema extends
   schema: Schema;
   /** The lowest level of its answers; a request may ask for a higher one. @default "buffered" */
   ack?: Ack;
-  /** The version of the data's shape, 1 to 999,999,999. Raise it when the schema changes. @default 1 */
-  v?: number;
+  /**
+   * The version of the data's shape, 1 to 999,999,999. Raise it when the schema changes, and declare the schema that it had in
+   * `versions`. @default 1
+   */
+  v?: V;
+  /** Earlier versions that this release doesn't read. What is still buffered of them becomes dead letters. */
+  droppedVersions?: readonly number[];
   /** Whether ingest refuses new events. Those that are buffered are still drained. @default false */
   retired?: boolean;
   /** Events that a client may send, for docs and tests. Needed only if none can be derived from the schema. */
@@ -116,14 +134,17 @@ interface Declaration<Name extends string, Table extends PgTable, Schema extends
   fromCloudEvent?(event: CloudEvent): unknown;
 }
 
-interface Mapping<Table extends PgTable, Schema extends z.ZodType<Json>> {
+interface Mapping<Table extends PgTable, DataAndVersion extends unknown[]> {
   /**
-   * Turns validated data into the row's own columns. `v` is the version under which the data was buffered. If a column has
-   * a default, undefined and null become that default. Without `toRow`, the data's fields are the columns in every version,
-   * and the drain usually does not parse the data.
+   * Turns validated data into the row's own columns. `v` is the version under which the data was buffered; if there is an `upgrade`,
+   * the data is always today's. If a column has a default, undefined and null become that default. Without `toRow`, the data's
+   * fields are the columns in every version, and the drain usually does not parse the data.
    */
-  toRow(data: z.output<Schema>, v: number): OwnColumns<Table>;
+  toRow(...of: DataAndVersion): OwnColumns<Table>;
 }
+
+/** Today's data, and today's version. NoInfer: else `v === 1` would not tell earlier data from today's. */
+type DataOfToday<Schema extends z.ZodType, V extends number> = [data: z.output<Schema>, v: NoInfer<V>];
 
 /** A stream as the rest of Spillway sees it. */
 export interface Stream {
@@ -138,12 +159,15 @@ export interface Stream {
   /** Checks an event against the schema. Null in a field that may be absent is absence (null-as-absence.ts): it is looked for, unless `hasNoNull`. */
   readonly parse: (event: unknown, hasNoNull?: boolean) => z.ZodSafeParseResult<unknown>;
   readonly toRow: ((data: unknown, v: number) => Record<string, unknown>) | undefined;
+  /** Turns the data of an earlier version into today's. */
+  readonly upgrade: ((data: unknown, v: number) => unknown) | undefined;
   /** Turns rows into the parameters of an insert. */
   readonly recordset: Recordset;
   /** Finds the first column that cannot hold its value; undefined: every column can. */
   readonly checkRow: ColumnCheck;
   readonly ack: Ack;
   readonly v: number;
+  readonly droppedVersions: ReadonlySet<number>;
   readonly retired: boolean;
   /** The declared examples, not yet checked. `exampleOf` checks each one before it returns it. */
   readonly examples: readonly unknown[];
@@ -153,23 +177,60 @@ export interface Stream {
 }
 
 /**
- * Declares a stream. Throws if its name does not fit a URL and a Redis key, if its `v` does not fit an envelope, or if SQL
- * cannot state a column's default.
+ * Declares a stream. Throws if its name does not fit a URL and a Redis key, if its `v` does not fit an envelope, if an earlier version
+ * is neither declared nor dropped, or if SQL cannot state a column's default.
  *
  * @example
  * export const orders = pgTable("orders", { ...eventColumns(), sku: text("sku").notNull() });
  * export default defineStream({ name: "orders", table: orders, schema: z.strictObject({ sku: z.string() }) });
  */
-export function defineStream<Name extends string, Table extends PgTable, Schema extends z.ZodType<Json>>(
-  declaration: Declaration<Name, Table, Schema> & Mapping<Table, Schema>,
+export function defineStream<
+  Name extends string,
+  Table extends PgTable,
+  Schema extends z.ZodType<Json>,
+  V extends number = 1,
+  Versions extends Schemas = Record<never, never>,
+>(
+  declaration: Declaration<Name, Table, Schema, V> &
+    NotUpgraded<Versions> &
+    Mapping<Table, EarlierData<Versions> | DataOfToday<Schema, V>>,
+): Stream;
+export function defineStream<
+  Name extends string,
+  Table extends PgTable,
+  Schema extends z.ZodType<Json>,
+  V extends number,
+  Versions extends Schemas,
+>(
+  declaration: Declaration<Name, Table, Schema, V> &
+    Upgraded<Versions, Schema> &
+    Mapping<Table, DataOfToday<Schema, V>>,
 ): Stream;
 export function defineStream<
   Name extends string,
   Table extends PgTable,
   Schema extends z.ZodType<Json & OwnColumns<Table>>,
->(declaration: Declaration<Name, Table, Schema> & { toRow?: undefined }): Stream;
+  V extends number,
+  Versions extends Schemas,
+>(
+  declaration: Declaration<Name, Table, Schema, V> & Upgraded<Versions, Schema> & { toRow?: undefined },
+): Stream;
+export function defineStream<
+  Name extends string,
+  Table extends PgTable,
+  Schema extends z.ZodType<Json & OwnColumns<Table>>,
+  V extends number = 1,
+  Versions extends Schemas = Record<never, never>,
+>(
+  declaration: Declaration<Name, Table, Schema, V> &
+    NotUpgraded<Versions & AreColumns<Versions, OwnColumns<Table>>> & { toRow?: undefined },
+): Stream;
 export function defineStream(
-  declaration: Declaration<string, PgTable, z.ZodType<Json>> & { toRow?: unknown },
+  declaration: Declaration<string, PgTable, z.ZodType<Json>, number> & {
+    versions?: Schemas;
+    upgrade?: unknown;
+    toRow?: unknown;
+  },
 ): Stream {
   if (!/^[a-z][a-z0-9_]{0,62}$/.test(declaration.name))
     throw new Error(`stream "${declaration.name}": expected a name of a-z, 0-9 and _, got another`);
@@ -179,8 +240,10 @@ export function defineStream(
       `stream "${declaration.name}": expected v to be a whole number from 1 to 999999999, got ${v}`,
     );
   const fromCloudEvent = declaration.fromCloudEvent ?? ((event: CloudEvent) => event.data);
-  const key = keyOf(declaration);
   const dropNulls = nullDropper(declaration.schema);
+  const columns = Object.keys(getTableColumns(declaration.table));
+  const key = keyOf(declaration);
+  checkVersions({ ...declaration, v }, key, columns);
   return {
     name: declaration.name,
     table: declaration.table,
@@ -190,6 +253,8 @@ export function defineStream(
     schema: declaration.schema,
     parse: (event, hasNoNull = false) => declaration.schema.safeParse(hasNoNull ? event : dropNulls(event)),
     toRow: declaration.toRow as Stream["toRow"],
+    upgrade: declaration.upgrade as Stream["upgrade"],
+    droppedVersions: new Set(declaration.droppedVersions),
     recordset: makeRecordset(declaration.table),
     checkRow: checkColumns(declaration.table, ["id", "receivedAt", "storedAt"]),
     ack: declaration.ack ?? "buffered",

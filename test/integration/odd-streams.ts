@@ -145,6 +145,7 @@ const records = defineStream({
 const shapes = defineStream({
   name: "odd_shapes",
   v: 3,
+  droppedVersions: [1, 2],
   table: pgTable("odd_shapes", {
     ...eventColumns(),
     what: text("kind_of_shape").notNull(),

@@ -1,0 +1,134 @@
+/**
+ * Versions of a stream's data. Data wait in the buffer and in letters as the release that accepted them made them, and a later release
+ * reads them. So each version from 1 to v − 1 is declared with the schema that it had, or is named as dropped on purpose.
+ *
+ *     version of the data    this release
+ *     v                      stores it
+ *     earlier, declared      stores it, by `upgrade` or `toRow`
+ *     earlier, dropped       makes a dead letter of it, and does not redrive it
+ *     newer than v           leaves it where it is, for the release that knows it
+ */
+import type { z } from "zod";
+import { fieldsOfSchema } from "./fields-of-schema.ts";
+import type { Json, Stream } from "./stream.ts";
+import type { StreamKey } from "./stream-key.ts";
+
+/** The schemas of earlier versions, by version. */
+export type Schemas = Readonly<Record<number, z.ZodType<Json>>>;
+
+/** Data of an earlier version, and that version. As the arguments of a function, `v === 1` tells which data it is. */
+export type EarlierData<Versions extends Schemas> = {
+  [N in keyof Versions & number]: [data: z.output<Versions[N]>, v: N];
+}[keyof Versions & number];
+
+/** `upgrade` turns earlier data into today's. */
+export interface Upgraded<Versions extends Schemas, Schema extends z.ZodType> {
+  /** The schemas of earlier versions, as they were: `{ 1: schemaV1 }`. */
+  versions: Versions;
+  /**
+   * Turns the data of an earlier version into today's. The key's fields stay as they were in that data. If it throws, the event is
+   * treated as if `toRow` threw.
+   */
+  upgrade(...of: EarlierData<Versions>): z.output<Schema>;
+}
+
+/** Earlier data go to `toRow` as they are, or are the columns. */
+export interface NotUpgraded<Versions> {
+  /** The schemas of earlier versions, as they were: `{ 1: schemaV1 }`. */
+  versions?: Versions;
+  upgrade?: undefined;
+}
+
+/** Earlier versions whose fields are the columns: any other version is a sentence. */
+export type AreColumns<Versions extends Schemas, Columns> = {
+  [N in keyof Versions]: z.output<Versions[N]> extends Columns
+    ? FieldsOf<z.output<Versions[N]>> extends keyof Columns
+      ? Versions[N]
+      : "a field of this version is no column: declare upgrade"
+    : "a column can't have the value of this version: declare upgrade";
+};
+
+/** The fields of each of a union's objects. */
+type FieldsOf<Data> = Data extends unknown ? keyof Data : never;
+
+interface Declared {
+  name: string;
+  v: number;
+  versions?: Readonly<Record<number, z.ZodType>> | undefined;
+  droppedVersions?: readonly number[] | undefined;
+  upgrade?: unknown;
+  toRow?: unknown;
+}
+
+/**
+ * Checks that each earlier version is declared or dropped, and none besides, and that each declared one can be read. Throws one
+ * sentence that says which is not, and what to do.
+ */
+export function checkVersions(declared: Declared, key: StreamKey, columns: readonly string[]): void {
+  const { name, v, versions = {}, droppedVersions = [] } = declared;
+  const known = Object.keys(versions).map(Number);
+  const refuse = (why: string): never => {
+    throw new Error(`stream "${name}": ${why}`);
+  };
+  for (const n of [...known, ...droppedVersions])
+    if (!Number.isInteger(n) || n < 1 || n >= v)
+      refuse(
+        `version ${n} is not earlier than its v, ${v}: take it out of versions and droppedVersions, or raise v`,
+      );
+  const twice = droppedVersions.find((n) => known.includes(n));
+  if (twice !== undefined)
+    refuse(`version ${twice} is in versions and in droppedVersions: take it out of one of them`);
+  const all = new Set([...known, ...droppedVersions]);
+  for (let n = 1; n < v; n++)
+    if (!all.has(n))
+      refuse(
+        `version ${n} is missing: declare the schema that it had in versions, or name it in droppedVersions, and what is left of it becomes dead letters`,
+      );
+  for (const [n, schema] of Object.entries(versions)) checkFields(declared, n, schema, key, columns, refuse);
+}
+
+function checkFields(
+  { upgrade, toRow }: Declared,
+  n: string,
+  schema: z.ZodType,
+  key: StreamKey,
+  columns: readonly string[],
+  refuse: (why: string) => never,
+): void {
+  const fields = fieldsOfSchema(schema);
+  if (fields === undefined) return; // any key may be there
+  const lost = [...fields.keys()].find((field) => !columns.includes(field));
+  if (upgrade === undefined && toRow === undefined && lost !== undefined)
+    refuse(
+      `field "${lost}" of version ${n} is no column: declare upgrade, which turns its data into today's`,
+    );
+  const open = key.fieldsOfData.find((field) => !fields.get(field)?.isRequired);
+  if (open !== undefined)
+    refuse(
+      `version ${n} does not require the key's field "${open}", so its events have no key: name the version in droppedVersions, or choose another key`,
+    );
+}
+
+type Versioned = Pick<Stream, "v" | "droppedVersions">;
+
+/** What a release can do with data of a version. */
+export type VersionState = "today" | "earlier" | "dropped" | "newer";
+
+/** Says what this release can do with data of a version. */
+export function stateOfVersion({ v, droppedVersions }: Versioned, ofData: number): VersionState {
+  if (ofData === v) return "today";
+  if (ofData > v) return "newer";
+  return droppedVersions.has(ofData) ? "dropped" : "earlier";
+}
+
+/** Why this release can't read data of a version; undefined: it can. */
+export function whyUnreadable(stream: Versioned, ofData: number): string | undefined {
+  switch (stateOfVersion(stream, ofData)) {
+    case "newer":
+      return "it was buffered by a newer release";
+    case "dropped":
+      return `its data has version ${ofData}, which is in droppedVersions`;
+    default:
+      return undefined;
+  }
+}
