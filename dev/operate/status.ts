@@ -24,6 +24,14 @@ const TIMEOUT_MS = 60_000;
 type StreamStatus = StatusReport["streams"][number];
 type PartitionStatus = StreamStatus["partitions"][number];
 
+/** What becomes of data of a version. */
+const FATES: Record<NonNullable<StreamStatus["versions"]>["found"][number]["state"], string> = {
+  today: "today's",
+  earlier: "an earlier one, declared in versions",
+  dropped: "dropped: becomes dead letters, and these are not redriven",
+  newer: "of a newer release: waits for that one, and its letters are not redriven",
+};
+
 await runCommand({ name: "status", usage }, async (args) => {
   const { values, positionals } = parseArguments(args, { json: { type: "boolean" } } as const);
   if (positionals.length > 0) throw new UsageError(`expected no words, got ${positionals.join(" ")}`);
@@ -55,6 +63,7 @@ function print({ streams }: StatusReport): void {
       ["partition", "depth", "why it is not drained"],
       busy.map(({ stream, p }) => [`${stream}/${p.partition}`, p.depth, whyNotDrained(p)]),
     );
+  printVersions(streams);
   for (const { stream, deadLetters } of streams)
     if (deadLetters)
       console.log(
@@ -75,6 +84,24 @@ function print({ streams }: StatusReport): void {
     console.log(
       `\nPostgres does not answer the supervisor, or refuses: letters were not counted of ${blind.join(", ")}.`,
     );
+}
+
+/** Prints which versions of the data wait, of the streams that have more than one. */
+function printVersions(streams: readonly StreamStatus[]): void {
+  const all = streams.flatMap(({ stream, versions }) => (versions ? [{ stream, ...versions }] : []));
+  if (all.length === 0) return;
+  console.log("");
+  printTable(
+    ["version", "in the buffer", "letters", ""],
+    all.flatMap(({ stream, found }) =>
+      found.map(({ v, state, buffered, letters }) => [`${stream} v${v}`, buffered, letters, FATES[state]]),
+    ),
+  );
+  for (const { stream, waiting, lookedAt } of all)
+    if (lookedAt < waiting)
+      console.log(
+        `\nIn the buffer of ${stream}, ${lookedAt.toLocaleString("en-US")} of ${waiting.toLocaleString("en-US")} events were looked at.`,
+      );
 }
 
 /** Everything that is known of a partition, the most telling first. */

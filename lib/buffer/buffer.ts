@@ -8,6 +8,7 @@
  * Every move may be repeated. When to drain, what to insert and what to bury is left to others.
  */
 import type { Redis } from "@upstash/redis";
+import { countVersions } from "./count-versions.ts";
 import { BROKEN_NOTE, HELD_FIELDS, type HeldNote, parseHeldNote } from "./held-note.ts";
 import { readScript } from "./lua-scripts.ts";
 import { measurePending } from "./measure.ts";
@@ -211,7 +212,10 @@ export function createBuffer(
     return inspectPartitions(redis, partitions, now());
   }
 
-  return { push, claim, release, handBack, renew, findWork, isEmpty, measure, inspect };
+  /** See `countVersions`. */
+  const versions = (partitions: readonly Partition[]) => countVersions(redis, partitions);
+
+  return { push, claim, release, handBack, renew, findWork, isEmpty, measure, inspect, versions };
 }
 
 const halvesOf = (groups: Partition[][]): Partition[][] =>

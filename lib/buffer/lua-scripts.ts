@@ -1,7 +1,14 @@
 /** Reads the Lua scripts of `lib/buffer/lua/`. Each file is one atomic transition, with its contract at its head. */
 import { readFileSync } from "node:fs";
 
-export type ScriptName = "claim" | "hand-back" | "measure" | "note-held" | "renew" | "settle-held";
+export type ScriptName =
+  | "claim"
+  | "hand-back"
+  | "measure"
+  | "note-held"
+  | "renew"
+  | "settle-held"
+  | "versions";
 
 /** Reads the text of a script. */
 export const readScript = (name: ScriptName): string =>

@@ -1,10 +1,12 @@
 /** Reads the answer of `GET /status`: how much waits where, how old it is, and why it does not drain. */
 import type { Buffer } from "../buffer/buffer.ts";
+import type { BufferedVersions } from "../buffer/count-versions.ts";
 import type { PartitionStatus } from "../buffer/partition-status.ts";
 import { decodeEnvelope } from "../schema/envelope.ts";
 import type { Registry } from "../schema/registry.ts";
 import type { Stream } from "../schema/stream.ts";
-import type { Store } from "../store/store.ts";
+import { stateOfVersion, type VersionState } from "../schema/versions.ts";
+import type { LetterCounts, Store } from "../store/store.ts";
 
 export interface StatusReport {
   streams: {
@@ -24,6 +26,8 @@ export interface StatusReport {
     heldLettersReason: string | null;
     /** Why letters were not compared with the stream's table, so that some of them may be stored; null: they were, or not counted. */
     lettersNotCompared: string | null;
+    /** The versions of the data that waits. Absent if the stream has but one, and no other was found. */
+    versions?: VersionsReport;
     partitions: {
       partition: number;
       depth: number;
@@ -38,9 +42,25 @@ export interface StatusReport {
   }[];
 }
 
+/** The versions of what waits in a stream's buffer and in its letters. */
+interface VersionsReport {
+  /** Events in the buffer, and how many of them were looked at: all, unless a list is long or its events are large. */
+  waiting: number;
+  lookedAt: number;
+  /** Today's version, and each other that was found, in their order. */
+  found: {
+    v: number;
+    state: VersionState;
+    /** Of those that were looked at. */
+    buffered: number;
+    /** Held or dead; null when Postgres does not answer. */
+    letters: number | null;
+  }[];
+}
+
 interface Deps {
-  buffer: Pick<Buffer, "findWork" | "inspect">;
-  store: Pick<Store, "countLetters">;
+  buffer: Pick<Buffer, "findWork" | "inspect" | "versions">;
+  store: Pick<Store, "countLetters" | "letterVersions">;
   streams: Registry;
   now: () => number;
 }
@@ -49,17 +69,19 @@ interface Deps {
 export async function readStatus({ buffer, store, streams, now }: Deps): Promise<StatusReport> {
   const names = [...streams.keys()];
   const { busy } = await buffer.findWork(names);
-  const partitions = await buffer.inspect(busy);
+  const [partitions, buffered] = await Promise.all([buffer.inspect(busy), buffer.versions(busy)]);
   const reports = [...streams.values()].map(async (stream) => {
     const mine = partitions.filter((p) => p.stream === stream.name);
     const sum = (list: "pending" | "sealed" | "claimed") => mine.reduce((total, p) => total + p[list], 0);
+    const letters = await store.countLetters(stream).catch(() => undefined);
     return {
       stream: stream.name,
       pending: sum("pending"),
       sealed: sum("sealed"),
       claimed: sum("claimed"),
       oldestAgeSeconds: oldestAge(mine, now()),
-      ...(await lettersOf(store, stream)),
+      ...describeLetters(letters),
+      ...versionsOf(stream, buffered.get(stream.name), await letterVersionsOf(store, stream, letters)),
       partitions: mine.map(describe),
     };
   });
@@ -86,13 +108,41 @@ function oldestAge(partitions: PartitionStatus[], nowMs: number): number | null 
   return received.length === 0 ? null : Math.max(0, Math.round((nowMs - Math.min(...received)) / 1000));
 }
 
-async function lettersOf(store: Deps["store"], stream: Stream) {
-  const counts = await store.countLetters(stream).catch(() => undefined);
-  return {
-    deadLetters: counts?.dead ?? null,
-    heldLetters: counts?.held ?? null,
-    heldLettersForSeconds: seconds(counts?.heldForMs ?? undefined),
-    heldLettersReason: counts?.heldReason ?? null,
-    lettersNotCompared: counts?.notCompared ?? null,
-  };
+const describeLetters = (counts: LetterCounts | undefined) => ({
+  deadLetters: counts?.dead ?? null,
+  heldLetters: counts?.held ?? null,
+  heldLettersForSeconds: seconds(counts?.heldForMs ?? undefined),
+  heldLettersReason: counts?.heldReason ?? null,
+  lettersNotCompared: counts?.notCompared ?? null,
+});
+
+/** The versions of a stream's letters; undefined: Postgres does not answer. It is not asked if there are no letters. */
+async function letterVersionsOf(
+  store: Deps["store"],
+  stream: Stream,
+  letters: LetterCounts | undefined,
+): Promise<ReadonlyMap<number, number> | undefined> {
+  if (letters === undefined) return undefined;
+  if (letters.dead + letters.held === 0) return new Map();
+  return store.letterVersions(stream).catch(() => undefined);
+}
+
+const NOTHING_BUFFERED: BufferedVersions = { waiting: 0, lookedAt: 0, counts: new Map() };
+
+function versionsOf(
+  stream: Stream,
+  { waiting, lookedAt, counts }: BufferedVersions = NOTHING_BUFFERED,
+  letters: ReadonlyMap<number, number> | undefined,
+): { versions?: VersionsReport } {
+  const all = new Set([stream.v, ...counts.keys(), ...(letters?.keys() ?? [])]);
+  if (stream.v === 1 && all.size === 1) return {};
+  const found = [...all]
+    .sort((a, b) => a - b)
+    .map((v) => ({
+      v,
+      state: stateOfVersion(stream, v),
+      buffered: counts.get(v) ?? 0,
+      letters: letters === undefined ? null : (letters.get(v) ?? 0),
+    }));
+  return { versions: { waiting, lookedAt, found } };
 }

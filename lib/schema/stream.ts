@@ -2,7 +2,7 @@
  * A stream is one event type. One file under `lib/streams/` declares all of it: its table, its schema, how an event becomes a
  * row, and when it is answered. `lib/schema/registry.ts` finds the file; no other file needs a change.
  */
-import type { InferInsertModel } from "drizzle-orm";
+import { getTableColumns, type InferInsertModel } from "drizzle-orm";
 import { type PgTable, timestamp, uuid } from "drizzle-orm/pg-core";
 import { z } from "zod";
 import { type CloudEvent, type PathInCloudEvent, pathsInCloudEvent } from "./cloud-event.ts";

@@ -19,6 +19,7 @@ import { type IsolateOptions, isolateRows } from "./isolate.ts";
 import { createKeyCheck } from "./key-check.ts";
 import type { Letter } from "./letter.ts";
 import { createLetterCounts } from "./letter-counts.ts";
+import { countLetterVersions } from "./letter-versions.ts";
 import { PartSizes } from "./part-sizes.ts";
 import { idOf } from "./stream-table.ts";
 
@@ -116,6 +117,10 @@ export function createStore(db: Database, timeoutMs: number) {
   }
 
   const countLetters = createLetterCounts(db, timeoutMs, isLive);
+
+  /** How many of a stream's live letters have which version. */
+  const letterVersions = (stream: Stream) => countLetterVersions(db, timeoutMs, isLive(stream));
+
   const held = createHeldLetters(db, timeoutMs);
   return {
     sizes,
@@ -130,6 +135,7 @@ export function createStore(db: Database, timeoutMs: number) {
     find,
     deadAmong,
     countLetters,
+    letterVersions,
     ...held,
   };
 }
