@@ -6,7 +6,8 @@ import { decodeEnvelope } from "../schema/envelope.ts";
 import type { Registry } from "../schema/registry.ts";
 import type { Stream } from "../schema/stream.ts";
 import { stateOfVersion, type VersionState } from "../schema/versions.ts";
-import type { LetterCounts, Store } from "../store/store.ts";
+import type { LetterCounts } from "../store/letter-counts.ts";
+import type { Store } from "../store/store.ts";
 
 export interface StatusReport {
   streams: {
