@@ -6,7 +6,7 @@
 export interface StreamKey {
   /** The fields, in the order of the declaration. */
   readonly fields: readonly string[];
-  /** Those of them that are fields of the data: all but the event's `id` and `receivedAt`. */
+  /** The fields of the data that fix an event's place, `newest` included: all but the event's `id` and `receivedAt`. */
   readonly fieldsOfData: readonly string[];
   /** The field by which the newest event of a key wins, ties by the event's id; undefined: the event that is stored first stays. */
   readonly newest: string | undefined;
@@ -33,7 +33,9 @@ export function keyOf({ key, onConflict }: DeclaredKey): StreamKey {
   const newest = onConflict?.newest;
   return {
     fields,
-    fieldsOfData: fields.filter((field) => field !== ID && field !== RECEIVED_AT),
+    fieldsOfData: [...fields, ...(newest === undefined ? [] : [newest])].filter(
+      (field) => field !== ID && field !== RECEIVED_AT,
+    ),
     newest,
     isId: newest === undefined && fields.length === 1 && fields[0] === ID,
     keepsIds: newest === undefined && fields.includes(ID),

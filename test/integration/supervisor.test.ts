@@ -56,6 +56,7 @@ const drained = (more: object) => ({
     stored: 0,
     duplicates: 0,
     differing: 0,
+    superseded: 0,
     dead: 0,
     held: 0,
     remaining: 0,
@@ -212,7 +213,7 @@ describe("GET /status", () => {
     expect(body.streams).toEqual(
       [...world.streams.keys()].map((stream) => ({
         ...{ stream, pending: 0, sealed: 0, claimed: 0, oldestAgeSeconds: null, deadLetters: 0 },
-        ...{ heldLetters: 0, heldLettersForSeconds: null, heldLettersReason: null },
+        ...{ heldLetters: 0, heldLettersForSeconds: null, heldLettersReason: null, lettersNotCompared: null },
         partitions: [],
       })),
     );
@@ -240,6 +241,7 @@ describe("GET /status", () => {
     expect(await status()).toEqual({
       ...{ stream: "checked", pending: 10, sealed: 150, claimed: 100 },
       ...{ oldestAgeSeconds: 90, deadLetters: 1, heldLetters: 1, heldLettersForSeconds: expect.any(Number) },
+      lettersNotCompared: null,
       heldLettersReason:
         "check constraint violated (SQLSTATE 23514): table checked, constraint n_is_positive",
       partitions: [
