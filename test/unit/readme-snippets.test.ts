@@ -1,0 +1,62 @@
+/** README's TypeScript compiles, and the streams that it declares start: each snippet is a file of lib/streams/ in a folder of its own. */
+import { execFileSync } from "node:child_process";
+import {
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { afterAll, beforeAll, expect, test } from "vitest";
+
+const project = fileURLToPath(new URL("../../", import.meta.url));
+const readme = readFileSync(join(project, "README.md"), "utf8");
+const snippets = [...readme.matchAll(/^```ts\n(.*?)^```$/gms)].map(([, text = ""], i) => ({
+  name: `snippet-${i + 1}.ts`,
+  text,
+}));
+const streams = snippets.filter(({ text }) => text.includes("defineStream("));
+
+let folder: string;
+beforeAll(() => {
+  folder = realpathSync(mkdtempSync(join(tmpdir(), "spillway-readme-")));
+  mkdirSync(join(folder, "lib/streams"), { recursive: true });
+  for (const shared of ["node_modules", "lib/schema"])
+    symlinkSync(join(project, shared), join(folder, shared));
+  const config = { extends: join(project, "tsconfig.json"), include: ["lib/streams"] };
+  writeFileSync(join(folder, "tsconfig.json"), JSON.stringify(config));
+  writeFileSync(join(folder, "package.json"), '{"type":"module"}');
+  for (const { name, text } of snippets) writeFileSync(join(folder, "lib/streams", name), text);
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+/** Runs a program of node_modules in the project; returns what it said and its status. */
+function run(args: readonly string[]) {
+  try {
+    return { status: 0, said: execFileSync(process.execPath, args, { cwd: project, encoding: "utf8" }) };
+  } catch (error) {
+    const { status, stdout, stderr } = error as { status: number; stdout: string; stderr: string };
+    return { status, said: stdout + stderr };
+  }
+}
+
+test("there are streams in it", () => expect(streams.length).toBeGreaterThan(1));
+
+test("every snippet compiles", { timeout: 60_000 }, () => {
+  const tsc = join(project, "node_modules/typescript/bin/tsc");
+  expect(run([tsc, "-p", folder])).toEqual({ status: 0, said: "" });
+});
+
+test.each(streams)("$name declares a stream that starts", { timeout: 60_000 }, ({ name }) => {
+  const url = pathToFileURL(join(folder, "lib/streams", name)).href;
+  const script = `const { default: stream } = await import("${url}"); console.log(stream.recordset.columns.length > 0);`;
+  expect(run(["--import", "tsx", "--input-type=module", "-e", script])).toEqual({
+    status: 0,
+    said: "true\n",
+  });
+});
