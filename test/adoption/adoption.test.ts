@@ -26,11 +26,9 @@ import { type PostgresServer, startPostgres } from "../../dev/stack/postgres-ser
 
 const project = fileURLToPath(new URL("../../", import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), "spillway-adoption-"));
-const [ours, newer, fork] = ["ours", "ours, newer", "a fork of ämy"].map((name) => join(folder, name)) as [
-  string,
-  string,
-  string,
-];
+const [ours, newer, fork, own] = ["ours", "ours, newer", "a fork of ämy", "tables of her own"].map((name) =>
+  join(folder, name),
+) as [string, string, string, string];
 let postgres: PostgresServer;
 
 beforeAll(async () => {
@@ -192,3 +190,38 @@ test("whoever deletes the samples, adds a stream and merges a newer version of o
   await checks(fork);
   await run(fork, "npx", "vitest", "run", "test/unit", ...OF_WHAT_IS_YOURS, ...OF_WHAT_IS_NEWER);
 }, 900_000);
+
+/** README's streams on tables of one's own, by their names. */
+const ownStreams = new Map(
+  [...readFileSync(join(project, "README.md"), "utf8").matchAll(/^```ts\n(.*?)^```$/gms)]
+    .map(([, text = ""]): [string, string] => [/^ {2}name: "(\w+)"/m.exec(text)?.[1] ?? "", text])
+    .filter(([, text]) => /existing: true|onConflict/.test(text)),
+);
+
+/** What her database has already. */
+const EXISTING = `
+create schema billing;
+create table billing.invoice (
+  id serial primary key, event_id uuid not null unique, customer_name text not null, amount integer not null);
+create schema shop;
+create table shop.shipments (code text primary key, shipped_at timestamptz not null);
+create table readings (
+  id uuid not null, received_at timestamptz not null, stored_at timestamptz not null default now(),
+  sensor text not null, value float8 not null, recorded_at timestamptz not null,
+  primary key (id, recorded_at)
+) partition by range (recorded_at);
+create table readings_all partition of readings for values from (minvalue) to (maxvalue);
+`;
+
+test("whoever has no streams but on tables of her own passes every check and the contract tests", async () => {
+  expect([...ownStreams.keys()].sort()).toEqual(["devices", "invoices", "readings", "shipments"]);
+  await clone(ours, own);
+  await run(own, "git", "rm", "-r", "--quiet", "lib/streams", "drizzle/migrations");
+  for (const [name, text] of ownStreams) write(join(own, `lib/streams/${name}.ts`), text);
+  write(join(own, "drizzle/existing/tables.sql"), EXISTING);
+  await npm(own, "format");
+  await npm(own, "db:generate", "--", "--name", "devices");
+  await commit(own, "Tables of her own");
+  await checks(own);
+  await run(own, "npx", "vitest", "run", "test/unit", "streams-contract", "artefact", "start", "end-to-end");
+}, 600_000);
