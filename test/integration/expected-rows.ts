@@ -4,21 +4,15 @@
  * a numeric, whatever a client library would make of it.
  */
 import { getTableColumns, is, SQL } from "drizzle-orm";
-import { getTableConfig, type PgColumn } from "drizzle-orm/pg-core";
+import type { PgColumn } from "drizzle-orm/pg-core";
 import { expect } from "vitest";
 import { fieldsOf } from "../../lib/schema/json-row.ts";
 import type { Stream } from "../../lib/schema/stream.ts";
-import type { World } from "./test-stack.ts";
+import { tableOf, type World } from "./test-stack.ts";
 
 type Row = Record<string, string | null>;
 
 const EVENT_FIELDS = ["id", "receivedAt", "storedAt"];
-
-/** The table as SQL names it. */
-export function tableOf({ table }: Stream): string {
-  const { schema, name } = getTableConfig(table);
-  return schema === undefined ? quoted(name) : `${quoted(schema)}.${quoted(name)}`;
-}
 
 /** The columns that the stream itself fills, by the field of its rows; Postgres makes generated ones. */
 export const ownColumns = (stream: Stream): [field: string, column: PgColumn][] =>

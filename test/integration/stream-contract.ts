@@ -10,9 +10,9 @@ import { type Example, errorsOfExample, exampleOf, whyNoExample } from "../../li
 import type { Registry } from "../../lib/schema/registry.ts";
 import type { Stream } from "../../lib/schema/stream.ts";
 import { addUnknownKeys, fieldsThatMustBeThere, minimalOf, UNKNOWN } from "./event-changes.ts";
-import { expectedRow, fieldsOfEvent, ownColumns, storedRows, tableOf } from "./expected-rows.ts";
+import { expectedRow, fieldsOfEvent, ownColumns, storedRows } from "./expected-rows.ts";
 import type { Answer, Ingest } from "./test-ingest.ts";
-import type { World } from "./test-stack.ts";
+import { tableOf, type World } from "./test-stack.ts";
 
 /** What the tests run on; there only once they run. */
 export interface Servers {

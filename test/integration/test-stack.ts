@@ -4,6 +4,7 @@
  */
 import { randomUUID } from "node:crypto";
 import type { AddressInfo } from "node:net";
+import { getTableConfig } from "drizzle-orm/pg-core";
 import { Redis } from "ioredis";
 import pg from "pg";
 import { expect, inject } from "vitest";
@@ -134,7 +135,7 @@ export async function openWorld(env: Record<string, string> = {}, given?: Regist
     neon.setFault(undefined);
     said.length = 0;
     await redis.flushdb();
-    await sql.query(`truncate ${[...streams.keys(), "dead_letters"].map((name) => `"${name}"`).join(", ")}`);
+    await sql.query(`truncate ${["dead_letters", ...[...streams.values()].map(tableOf)].join(", ")}`);
   }
 
   /** Serves a handler over HTTP on a free port. */
@@ -253,6 +254,12 @@ export function isAlive(pid: number): boolean {
   } catch {
     return false;
   }
+}
+
+/** A stream's table as SQL names it. */
+export function tableOf({ table }: Stream): string {
+  const { schema, name } = getTableConfig(table);
+  return schema === undefined ? `"${name}"` : `"${schema}"."${name}"`;
 }
 
 /** Whether a statement is the insert of a part's rows, into this table. */
