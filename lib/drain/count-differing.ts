@@ -2,6 +2,7 @@
 import type { Log } from "../log.ts";
 import type { Stream } from "../schema/stream.ts";
 import type { Store } from "../store/store.ts";
+import { tableNameOf } from "../store/stream-table.ts";
 import { stoppedBy, type Written } from "../store/written.ts";
 
 /**
@@ -22,7 +23,7 @@ export async function countDiffering(
     if (differing > 0) log.warn("duplicate.differed", { ...where, events: differing, example: ids[0] });
     return differing;
   } catch (error) {
-    const { sqlstate, reason } = stoppedBy(error, stream.name);
+    const { sqlstate, reason } = stoppedBy(error, tableNameOf(stream));
     log.warn("duplicate.not-compared", { ...where, events: duplicates, sqlstate, reason });
     return 0;
   }

@@ -10,6 +10,7 @@ import { GroupCommit, Overloaded, type Take } from "../flow/group-commit.ts";
 import { oneAtATime } from "../flow/one-at-a-time.ts";
 import type { Stream } from "../schema/stream.ts";
 import type { Found, Store } from "../store/store.ts";
+import { tableNameOf } from "../store/stream-table.ts";
 import { stoppedBy } from "../store/written.ts";
 
 /** Postgres gave no answer in time, or too many ids wait for it. */
@@ -33,7 +34,7 @@ export function createLookUp(store: Pick<Store, "find">, timeoutMs: number) {
     try {
       return await store.find(stream, [...new Set(ids)]);
     } catch (error) {
-      throw new LookUpUnavailable(stoppedBy(error, stream.name).reason);
+      throw new LookUpUnavailable(stoppedBy(error, tableNameOf(stream)).reason);
     }
   }
 

@@ -137,7 +137,7 @@ declare
   spw_round integer := ${hasRounds ? 0 : 1};
   spw_todo integer[] := array(select generate_series(${hasRounds ? "spw_count, 1, -1" : "1, spw_count"}));
   spw_at integer := 1; spw_i integer; spw_line text; spw_n integer; spw_is_same boolean; spw_witness integer := 0;
-  spw_state text; spw_table text; spw_column text; spw_constraint text; spw_type text;
+  spw_state text; spw_schema text; spw_table text; spw_column text; spw_constraint text; spw_type text;
 begin
   ${begin}
   ${lockTable};
@@ -152,9 +152,10 @@ begin
     exception
       when sqlstate '${WITNESS_WAITS}' then spw_witness := spw_i;
       when assert_failure or others then
-        get stacked diagnostics spw_state = returned_sqlstate, spw_table = table_name, spw_column = column_name,
-          spw_constraint = constraint_name, spw_type = pg_datatype_name;
+        get stacked diagnostics spw_state = returned_sqlstate, spw_schema = schema_name, spw_table = table_name,
+          spw_column = column_name, spw_constraint = constraint_name, spw_type = pg_datatype_name;
         if ${OF_THE_SERVER}${unlessCaught} then raise; end if;
+        ${nameRelation(stream)}
         spw_n := 0;
         if spw_round < 2 then spw_refused := spw_refused || spw_i; end if;
         spw_verdicts[spw_i] := json_build_array(spw_state, spw_table, spw_column, spw_constraint, spw_type,
@@ -171,6 +172,22 @@ begin
   perform set_config('spillway.verdicts', '[' || array_to_string(spw_verdicts, ',') || ']', true);
 end $spillway$`;
 }
+
+/**
+ * Makes a relation's name that of `Names`: none for the stream's own table, or a partition of it, because those come and go. A name that a
+ * RAISE made up stays as it is.
+ */
+const nameRelation = ({ table }: Stream): string => `if spw_table <> '' then
+          spw_table := coalesce((
+            select case
+              when c.oid = to_regclass(${literal(textOf(sql`${table}`))})
+                or to_regclass(${literal(textOf(sql`${table}`))}) in (select pg_partition_ancestors(c.oid)) then ''
+              when n.nspname = 'public' then spw_table else n.nspname || '.' || spw_table end
+            from pg_class c join pg_namespace n on n.oid = c.relnamespace
+            where n.nspname = spw_schema and c.relname = spw_table), spw_table);
+        end if;`;
+
+const literal = (text: string): string => `'${text.replaceAll("'", "''")}'`;
 
 /**
  * The beginning and the end of a trial. Postgres rolls back what a block did whose exception is caught, but it leaves the

@@ -1,5 +1,5 @@
 /** Whether a refusal judges the data of a row, or may be the table's fault (docs/design.md, "Whose fault an error is"). */
-import { getTableColumns, getTableName } from "drizzle-orm";
+import { getTableColumns } from "drizzle-orm";
 import type { Stream } from "../schema/stream.ts";
 import type { Names } from "./postgres-errors.ts";
 import { isOfPostgres } from "./sqlstates.ts";
@@ -43,10 +43,10 @@ export const speaksOfTable = (sqlstate: string, { constraint }: Names): boolean 
   ["08", "53", "58", "XX"].includes(sqlstate.slice(0, 2));
 
 /**
- * A column that only the actual table knows as NOT NULL is the table's fault. So is one of another table, into which a trigger
- * writes, though it may have the name of one of ours.
+ * A column that only the actual table knows as NOT NULL is the table's fault. So is one of another table, into which a trigger writes,
+ * though it may have the name of one of ours.
  */
 function isDeclaredNotNull({ table: own }: Stream, { table, column }: Names): boolean {
-  if (table !== undefined && table !== getTableName(own)) return false;
+  if (table !== undefined) return false;
   return Object.values(getTableColumns(own)).some(({ name, notNull }) => name === column && notNull);
 }

@@ -6,6 +6,7 @@ import type { Row } from "../schema/json-row.ts";
 import type { Stream } from "../schema/stream.ts";
 import type { Verdict } from "./isolate.ts";
 import { failureOf, OtherKeys } from "./postgres-errors.ts";
+import { tableNameOf } from "./stream-table.ts";
 
 type Trial = (stream: Stream, rows: readonly Row[]) => Promise<Verdict[]>;
 
@@ -19,7 +20,7 @@ export function createKeyCheck(trial: Trial) {
     if (rows.length === 0 || checked.has(stream.name)) return;
     try {
       const verdicts = await trial(stream, rows);
-      if (verdicts.some(({ kind }) => kind === "other-key")) throw new OtherKeys(stream.name);
+      if (verdicts.some(({ kind }) => kind === "other-key")) throw new OtherKeys(tableNameOf(stream));
       if (verdicts.some(({ kind }) => kind === "stored")) checked.add(stream.name);
     } catch (error) {
       if (error instanceof OtherKeys || failureOf(error).kind !== "refused") throw error;

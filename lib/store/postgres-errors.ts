@@ -42,18 +42,19 @@ export interface Failure {
 }
 
 export interface Names {
+  /** The relation that refused, with its schema unless that is `public`; undefined: the table of the statement, or none. */
   table?: string | undefined;
   column?: string | undefined;
   constraint?: string | undefined;
   dataType?: string | undefined;
 }
 
-/** The table changes the ids of rows, so no row is stored in it. */
+/** The table changes the keys of rows, so no row is stored in it. */
 export class OtherKeys extends Error {
   override name = "OtherKeys";
 
   constructor(table: string) {
-    super(`a trigger of table ${table} changes the ids of rows`);
+    super(`a trigger of table ${table} changes the keys of rows`);
   }
 }
 
@@ -99,16 +100,23 @@ export function failureOf(thrown: unknown, ofTable?: string): Failure {
   if (error instanceof ProxyRefused) return proxyFailure(error);
   if (error instanceof OtherKeys) return failed("misconfigured", error.message);
   if (error instanceof NeonDbError && error.code) {
-    const { code: sqlstate, table = ofTable, column, constraint, dataType, routine, severity } = error;
-    const names = { table, column, constraint, dataType };
+    const { code: sqlstate, column, constraint, dataType, routine, severity } = error;
+    const names = { table: relationOf(error, ofTable), column, constraint, dataType };
     const isRaised = routine === "exec_stmt_raise";
     // An 08 of severity ERROR comes from a backend that lives on: what it could not reach is a server behind it (a foreign table).
     const isBehind = sqlstate.startsWith("08") && severity === "ERROR";
     const kind = isRaised || isBehind ? "refused" : kindOf(sqlstate);
-    return { kind, sqlstate, reason: reasonOf(sqlstate, names), isRaised, names };
+    return { kind, sqlstate, reason: reasonOf(sqlstate, names, ofTable), isRaised, names };
   }
   if (!(error instanceof NeonDbError)) throw thrown; // an error of our own: nobody's but ours
   return failed("no-answer", "no answer from Postgres");
+}
+
+/** See Names. A declaration without a schema leaves it to the search path, so a table of its name is taken for its own. */
+function relationOf({ schema, table }: NeonDbError, ofTable?: string): string | undefined {
+  if (table === undefined || table === ofTable) return undefined;
+  const whole = schema === undefined || schema === "public" ? table : `${schema}.${table}`;
+  return whole === ofTable ? undefined : whole;
 }
 
 const failed = (kind: FailureKind, reason: string): Failure => ({

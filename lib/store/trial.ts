@@ -7,6 +7,7 @@ import type { Stream } from "../schema/stream.ts";
 import type { Verdict } from "./isolate.ts";
 import { type Failure, failureOf, reasonOf } from "./postgres-errors.ts";
 import type { Store } from "./store.ts";
+import { tableNameOf } from "./stream-table.ts";
 import { SWALLOWED } from "./verdicts.ts";
 
 /** What would become of a row. */
@@ -41,7 +42,7 @@ async function tryPart(store: TrialStore, stream: Stream, rows: readonly Row[]):
     const verdicts = await store.trial(stream, rows);
     return verdicts.map((verdict) => outcomeOf(stream, verdict));
   } catch (error) {
-    const failure = failureOf(error, stream.name);
+    const failure = failureOf(error, tableNameOf(stream));
     if (!mayBeOfARow(failure)) throw error;
     await store.trial(stream, []); // throws, too, if the table is at fault
     const { sqlstate, reason } = failure;
@@ -59,5 +60,5 @@ function outcomeOf(stream: Stream, verdict: Verdict): TrialOutcome {
   if (verdict.kind === "not-inserted") return { kind: "refused", ...SWALLOWED };
   if (verdict.kind !== "refused") return verdict;
   const { sqlstate, names } = verdict;
-  return { kind: "refused", sqlstate, reason: reasonOf(sqlstate, names, stream.name) };
+  return { kind: "refused", sqlstate, reason: reasonOf(sqlstate, names, tableNameOf(stream)) };
 }

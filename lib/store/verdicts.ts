@@ -9,6 +9,7 @@ import type { Verdict } from "./isolate.ts";
 import { judgesData, speaksOfTable } from "./judge.ts";
 import { type Failure, failureOf, reasonOf } from "./postgres-errors.ts";
 import type { Store } from "./store.ts";
+import { tableNameOf } from "./stream-table.ts";
 import { type Refused, type Step, stoppedBy } from "./written.ts";
 
 /** The statements that give verdicts. */
@@ -29,7 +30,7 @@ export async function isolate<R extends Row>(
   try {
     verdicts = await store.isolate(stream, rows, { caught: isRaised || isCaught ? sqlstate : undefined });
   } catch (error) {
-    return failureOf(error, stream.name);
+    return failureOf(error, tableNameOf(stream));
   }
   const stored = verdicts.filter(({ kind }) => kind === "stored").length;
   const refused = rows.flatMap((row, i) =>
@@ -65,7 +66,7 @@ function refusedBy<R extends Row>(
 ): Refused<R>[] {
   if (verdict?.kind !== "refused") return [];
   const { sqlstate, names, isWitnessed } = verdict;
-  const reason = reasonOf(sqlstate, names, stream.name);
+  const reason = reasonOf(sqlstate, names, tableNameOf(stream));
   const isRaised = sqlstate === raised;
   return [
     {
@@ -90,7 +91,7 @@ export async function lookUp<R extends Row>(
     const open = refused.filter(({ row }) => !settled.has(row));
     return { duplicates: there.length, there, superseded, refused: open };
   } catch (error) {
-    return { stopped: stoppedBy(error, stream.name) };
+    return { stopped: stoppedBy(error, tableNameOf(stream)) };
   }
 }
 
@@ -131,7 +132,7 @@ export async function resolveMissing<R extends Row>(
       refused: besideStored(stored, refused),
     };
   } catch (error) {
-    return { stopped: stoppedBy(error, stream.name) };
+    return { stopped: stoppedBy(error, tableNameOf(stream)) };
   }
 }
 

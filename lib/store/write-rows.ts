@@ -20,6 +20,7 @@ import type { Stream } from "../schema/stream.ts";
 import { judgesData, speaksOfTable } from "./judge.ts";
 import { type Failure, failureOf } from "./postgres-errors.ts";
 import type { Store } from "./store.ts";
+import { tableNameOf } from "./stream-table.ts";
 import { isolate, lookUp, resolveMissing } from "./verdicts.ts";
 import { type Part, type Step, type Stopped, stop, stoppedBy, type Written } from "./written.ts";
 
@@ -98,7 +99,7 @@ async function writePart<R extends Row>(
     if (inserted.count === part.rows.length) return { stored: inserted.count };
     return await resolveMissing(store, stream, part.rows, inserted);
   } catch (error) {
-    return afterFailure(store, stream, part, failureOf(error, stream.name));
+    return afterFailure(store, stream, part, failureOf(error, tableNameOf(stream)));
   }
 }
 
@@ -185,7 +186,7 @@ async function findOutage(
     await run();
     return undefined;
   } catch (error) {
-    return { stopped: stoppedBy(error, stream.name) };
+    return { stopped: stoppedBy(error, tableNameOf(stream)) };
   }
 }
 

@@ -36,8 +36,9 @@ beforeAll(async () => {
   const owner = await openWorld({ DATABASE_URL: databaseUrl });
   await owner.sql.query(`
     do $$ begin create role ${ROLE} login password 'p'; exception when duplicate_object then null; end $$;
-    grant select, insert, update, delete, truncate on all tables in schema public to ${ROLE};
-    grant usage on all sequences in schema public to ${ROLE}`);
+    grant usage on schema "warehouse 2" to ${ROLE};
+    grant select, insert, update, delete, truncate on all tables in schema public, "warehouse 2" to ${ROLE};
+    grant usage on all sequences in schema public, "warehouse 2" to ${ROLE}`);
   const asRole = new URL(databaseUrl);
   asRole.username = ROLE;
   asRole.password = "p";

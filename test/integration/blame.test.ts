@@ -524,7 +524,7 @@ describe("a trigger that changes ids", () => {
       for (let calls = 0; calls < 2; calls++)
         expect(await tick({ store })).toMatchObject({ stored: 0, dead: 0, outcome: "misconfigured" });
       const said = world.said.find(({ event }) => event === "store.misconfigured");
-      expect(said?.fields.reason).toBe("a trigger of table checked changes the ids of rows");
+      expect(said?.fields.reason).toBe("a trigger of table checked changes the keys of rows");
       expect(await other.post("checked", { n: 1 }, { query: "?ack=stored" })).toMatchObject({ status: 503 });
       expect((await world.sql.query("select 1 from checked")).rows).toEqual([]);
     });

@@ -29,6 +29,7 @@ import { loadStreams, type Registry, registryOf } from "../../lib/schema/registr
 import type { Stream } from "../../lib/schema/stream.ts";
 import { connect } from "../../lib/store/database.ts";
 import { createStore } from "../../lib/store/store.ts";
+import { idOf } from "../../lib/store/stream-table.ts";
 import { createTableCheck } from "../../lib/store/table-check.ts";
 import { loadTestStreams } from "../streams/run/test-streams.ts";
 
@@ -212,14 +213,26 @@ export async function whileTriggered(
   }
 }
 
+/** A stream's table as SQL names it. */
+export function tableOf({ table }: Stream): string {
+  const quoted = (part: string) => `"${part.replaceAll('"', '""')}"`;
+  const { schema, name } = getTableConfig(table);
+  return schema === undefined ? quoted(name) : `${quoted(schema)}.${quoted(name)}`;
+}
+
 /** Where every id is, by reading the servers themselves. */
-export async function whereabouts({ redis, sql }: Pick<World, "redis" | "sql">, stream: string) {
+export async function whereabouts(
+  { redis, sql, streams }: Pick<World, "redis" | "sql"> & Partial<Pick<World, "streams">>,
+  stream: string,
+) {
   const ids = async (query: string) => (await sql.query(query)).rows.map((row: { id: string }) => row.id);
-  const stored = await ids(`select id from "${stream}"`);
+  const declared = streams?.get(stream);
+  const [table, id] = declared ? [tableOf(declared), idOf(declared).name] : [`"${stream}"`, "id"];
+  const stored = await ids(`select "${id}" as id from ${table}`);
   const letters = `select id from dead_letters where stream = '${stream}' and redriven_at is null`;
   const dead = await ids(`${letters} and retry_at is null`);
   // A letter that is tried again may be stored, and not gone yet.
-  const held = await ids(`${letters} and retry_at is not null and id not in (select id from "${stream}")`);
+  const held = await ids(`${letters} and retry_at is not null and id not in (select "${id}" from ${table})`);
   const buffered: string[] = [];
   for (const key of await redis.keys(`{spillway}:${stream}:*`)) {
     if (!/:(pending|sealed|claimed):/.test(key)) continue;
@@ -254,12 +267,6 @@ export function isAlive(pid: number): boolean {
   } catch {
     return false;
   }
-}
-
-/** A stream's table as SQL names it. */
-export function tableOf({ table }: Stream): string {
-  const { schema, name } = getTableConfig(table);
-  return schema === undefined ? `"${name}"` : `"${schema}"."${name}"`;
 }
 
 /** Whether a statement is the insert of a part's rows, into this table. */

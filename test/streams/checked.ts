@@ -10,8 +10,7 @@ const table = pgTable(
   (own) => [check("n_is_positive", sql`${own.n} > 0`)],
 );
 
-/** What its table does beside its constraint: SQL that follows its CREATE TABLE. */
-export const CHECKED_TRIGGER = `
+export const ddl = `
   create or replace function checked_trigger() returns trigger language plpgsql as $$
     begin
       if new.note = 'sleeps' then perform pg_sleep(30); end if;
