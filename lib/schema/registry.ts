@@ -1,26 +1,39 @@
 /**
  * The registry finds the streams: every .ts or .js file of `lib/streams/` declares one as its default export. It is loaded
- * once, when the process starts. The process does not start if a file declares no stream, if two streams share a name, or if
- * a stream has a name that is reserved for our tables. An empty or missing folder gives a registry without streams.
+ * once, when the process starts. The process does not start if a file declares no stream, if two streams share a name or a
+ * table, or if a table has a name that is reserved for ours. An empty or missing folder gives a registry without streams.
  */
 import { readdir } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
+import { getTableConfig } from "drizzle-orm/pg-core";
 import type { Stream } from "./stream.ts";
 
 export type Registry = ReadonlyMap<string, Stream>;
 
-/** Names that are reserved for Spillway's own tables and indexes, now and later. A stream's table may not take one. */
+/** Names that are reserved for Spillway's own tables and indexes, now and later, in the schema in which they are. */
 const OUR_NAMES = /^(?:(?:dead_letters|spillway)(?:_|$)|pg_)/;
 
-/** Makes a registry of the given streams. Throws if two share a name, or if one has a reserved name. */
+/**
+ * Makes a registry of the given streams. Throws if two share a name; if two share a table, unless it is somebody else's to both; or if a
+ * table has a reserved name.
+ */
 export function registryOf(streams: readonly Stream[]): Registry {
   const registry = new Map<string, Stream>();
+  const byTable = new Map<string, Stream>();
   for (const stream of streams) {
-    if (OUR_NAMES.test(stream.name))
+    const { schema, name } = getTableConfig(stream.table);
+    if (schema === undefined && OUR_NAMES.test(name))
       throw new Error(
-        `stream "${stream.name}": expected a name that does not begin with dead_letters or spillway, as Spillway's own tables do, or with pg_, as Postgres's do`,
+        `stream "${stream.name}": expected a table whose name does not begin with dead_letters or spillway, as Spillway's own tables do, or with pg_, as Postgres's do, got ${name}`,
       );
     if (registry.has(stream.name)) throw new Error(`two streams are named "${stream.name}"`);
+    const table = JSON.stringify([schema, name]);
+    const other = byTable.get(table);
+    if (other !== undefined && !(other.existing && stream.existing))
+      throw new Error(
+        `streams "${other.name}" and "${stream.name}" share the table ${name}: expected a table for each, or existing: true in both`,
+      );
+    byTable.set(table, stream);
     registry.set(stream.name, stream);
   }
   return registry;
