@@ -4,12 +4,13 @@
  *
  * Ranges are those of PostgreSQL's documentation, chapter 8 (numeric, character and date/time types).
  */
-import { getTableColumns, is } from "drizzle-orm";
+import { is } from "drizzle-orm";
 import { PgArray, type PgColumn, type PgTable } from "drizzle-orm/pg-core";
 import { decimalBeyond } from "./decimal-limits.ts";
 import { fieldOf } from "./field-of.ts";
 import type { InputError } from "./input-error.ts";
 import { errorOfTime } from "./timestamp.ts";
+import { valueTypeOf, writtenColumns } from "./written-columns.ts";
 
 export type ColumnCheck = (row: Record<string, unknown>) => InputError | undefined;
 
@@ -72,7 +73,7 @@ const charactersWithin =
       : undefined;
 
 function checkOf(column: PgColumn): ValueCheck | undefined {
-  const type = column.getSQLType();
+  const type = valueTypeOf(column);
   const length = /^(?:var)?char\((\d+)\)$/.exec(type)?.[1];
   if (length !== undefined) return charactersWithin(Number(length));
   if (type === "smallint") return integerWithin(-32_768, 32_767);
@@ -124,17 +125,31 @@ function itemsCheckOf(item: PgColumn): PathCheck | undefined {
 export const takesJsonNull = (column: PgColumn): boolean =>
   ["json", "jsonb"].includes(column.getSQLType()) && column.notNull && !column.hasDefault;
 
-/** Makes the check of a table's columns, without the fields in `except`. An error's path begins with the field of its column. */
-export function checkColumns(table: PgTable, except: readonly string[]): ColumnCheck {
-  const checks = Object.entries(getTableColumns(table))
-    .filter(([field]) => !except.includes(field))
-    .map(([field, column]) => ({
+interface Rows {
+  /** The fields whose values the data always give; see written-columns.ts. */
+  given?: ReadonlySet<string>;
+  /** Whether a row may have fields that are not the table's: each row's fields are looked at. @default false */
+  areOpen?: boolean;
+}
+
+/**
+ * Makes the check of the columns that an insert writes, without the fields in `except`. An error's path begins with the field of its
+ * column, or is a field that has no such column.
+ */
+export function checkColumns(
+  table: PgTable,
+  except: readonly string[],
+  { given, areOpen = false }: Rows = {},
+): ColumnCheck {
+  const checks = writtenColumns(table, given)
+    .filter(({ field }) => !except.includes(field))
+    .map(({ field, column }) => ({
       field,
       required: column.notNull && !column.hasDefault,
       takesNull: takesJsonNull(column),
       check: pathCheckOf(column),
     }));
-  return (row) => {
+  const checkValues: ColumnCheck = (row) => {
     for (const { field, required, takesNull, check } of checks) {
       const value = fieldOf(row, field);
       if (value === null && takesNull) continue;
@@ -147,4 +162,15 @@ export function checkColumns(table: PgTable, except: readonly string[]): ColumnC
     }
     return undefined;
   };
+  if (!areOpen) return checkValues;
+  const known = new Set(checks.map(({ field }) => field));
+  return (row) => checkValues(row) ?? errorOfOthers(row, known);
+}
+
+/** Refuses a field whose value would be lost: the insert reads the fields of columns only. */
+function errorOfOthers(row: Record<string, unknown>, known: ReadonlySet<string>): InputError | undefined {
+  for (const field of Object.keys(row))
+    if (!known.has(field) && row[field] !== undefined)
+      return { path: field, message: "has no column that an event fills" };
+  return undefined;
 }

@@ -9,9 +9,10 @@
  * value from the record itself (`record -> 'field'`).
  */
 import { Column, is, type Placeholder, SQL, sql } from "drizzle-orm";
-import { getTableConfig, type PgColumn, type PgTable } from "drizzle-orm/pg-core";
+import type { PgTable } from "drizzle-orm/pg-core";
 import { takesJsonNull } from "./column-limits.ts";
 import { fieldOf } from "./field-of.ts";
+import { BASE_FIELDS, OF_INGEST, sqlTypeOf, type WrittenColumn, writtenColumns } from "./written-columns.ts";
 
 export interface Recordset {
   /** The columns that an insert names, in the order in which `select` gives them. */
@@ -40,13 +41,16 @@ export interface Recordset {
   isPlain: boolean;
 }
 
-/** Makes a table's recordset. Throws if SQL cannot state a column's default. */
-export function makeRecordset(table: PgTable): Recordset {
-  const fields = writableFields(table);
+/** Makes a table's recordset. `given`: the fields whose values the data always give; see written-columns.ts. */
+export function makeRecordset(table: PgTable, given?: ReadonlySet<string>): Recordset {
+  const fields: Field[] = writtenColumns(table, given).map((written) => ({
+    ...written,
+    keepsNull: takesJsonNull(written.column),
+  }));
   const types = sql.join(
     fields
       .filter(({ keepsNull }) => !keepsNull)
-      .map(({ field, column }) => sql`${sql.identifier(field)} ${sql.raw(column.getSQLType())}`),
+      .map(({ field, column }) => sql`${sql.identifier(field)} ${sqlTypeOf(column)}`),
     sql`, `,
   );
   const values = sql.join(fields.map(selected), sql`, `);
@@ -54,7 +58,7 @@ export function makeRecordset(table: PgTable): Recordset {
   const columnTypes = fields.map(({ column }) => column.getSQLType());
   const isJsonb = columnTypes.includes("jsonb") && !columnTypes.includes("json");
   const type = sql.raw(isJsonb ? "jsonb" : "json");
-  const writers = fields.map((field) => ({ ...field, write: writerOf(field.column) }));
+  const writers = fields.map((field) => ({ ...field, write: writerOf(field) }));
   const listOf = (parameters: readonly (string | Placeholder)[]) =>
     sql.join(
       parameters.map((parameter) => sql`${parameter}`),
@@ -98,41 +102,18 @@ function encodeRecord(writers: readonly Writer[], row: Record<string, unknown>):
   return JSON.stringify(record);
 }
 
-interface Field {
-  column: PgColumn;
-  /** The column's name in rows and in records. */
-  field: string;
+interface Field extends WrittenColumn {
   /** Whether JSON's null is a value of the column. */
   keepsNull: boolean;
 }
 
-/** The columns that an insert may name, in Drizzle's order. */
-function writableFields(table: PgTable): Field[] {
-  const writable = getTableConfig(table).columns.filter(
-    ({ generated }) => generated === undefined || generated.type === "byDefault",
-  );
-  const names = new Map(Object.entries(table).map(([field, column]) => [column, field]));
-  return writable.map((column) => ({
-    column,
-    field: names.get(column) ?? column.name,
-    keepsNull: takesJsonNull(column),
-  }));
-}
-
-/** The SQL for a column's value. If the record has no value, the column takes its default. */
+/** The SQL for a column's value. If the record has no value, the column takes its default, if SQL can state it. */
 function selected({ field, column, keepsNull }: Field): SQL {
   if (keepsNull) return sql`(r.record -> ${sql.raw(quoted(field))})::${sql.raw(column.getSQLType())}`;
   const given = sql`x.${sql.identifier(field)}`;
-  if (!column.hasDefault) return given;
-  if (column.default === undefined)
-    throw new Error(
-      `column ${column.name}: expected a default that SQL can state (default, defaultNow), got serial, identity or $defaultFn`,
-    );
+  if (column.default === undefined || OF_INGEST.includes(field)) return given;
   return sql`coalesce(${given}, ${is(column.default, SQL) ? column.default : sql.param(column.default, column)})`;
 }
-
-/** The fields that say nothing of what the event holds. */
-const ABOUT_THE_EVENT = ["id", "receivedAt", "storedAt"];
 
 /**
  * Makes the condition that a column's value differs; none if the column is not compared. It compares texts: json and some other
@@ -140,7 +121,7 @@ const ABOUT_THE_EVENT = ["id", "receivedAt", "storedAt"];
  * not compared.
  */
 function differing(field: Field): SQL[] {
-  if (ABOUT_THE_EVENT.includes(field.field)) return [];
+  if (BASE_FIELDS.includes(field.field)) return [];
   const stored = sql`t.${sql.identifier(field.column.name)}`;
   const differs = sql`${selected(field)}::text is distinct from ${stored}::text`;
   if (!is(field.column.default, SQL)) return [differs];
@@ -151,11 +132,11 @@ const quoted = (text: string): string => `'${text.replaceAll("'", "''")}'`;
 
 /**
  * Returns the function that makes a column's value ready for JSON; undefined: the value needs no change. The value of a json
- * or jsonb column stays as it is. Any other column takes the value from Drizzle's `mapToDriverValue`. JSON has no type for a
+ * or jsonb column stays as it is, and so do the texts that ingest makes. Any other column takes the value from Drizzle's `mapToDriverValue`. JSON has no type for a
  * bigint or for bytes, so they become text.
  */
-function writerOf(column: PgColumn): ((value: unknown) => unknown) | undefined {
-  if (column.dataType === "json") return undefined;
+function writerOf({ field, column }: WrittenColumn): ((value: unknown) => unknown) | undefined {
+  if (column.dataType === "json" || OF_INGEST.includes(field)) return undefined;
   const isPlain = ["string", "number", "boolean"].includes(column.dataType);
   if (isPlain && column.mapToDriverValue === Column.prototype.mapToDriverValue) return undefined;
   return (value) => {

@@ -2,25 +2,30 @@
  * A stream is one event type. One file under `lib/streams/` declares all of it: its table, its schema, how an event becomes a
  * row, and when it is answered. `lib/schema/registry.ts` finds the file; no other file needs a change.
  */
-import { getTableColumns, type InferInsertModel } from "drizzle-orm";
+import { getTableColumns } from "drizzle-orm";
 import { type PgTable, timestamp, uuid } from "drizzle-orm/pg-core";
 import { z } from "zod";
 import { type CloudEvent, type PathInCloudEvent, pathsInCloudEvent } from "./cloud-event.ts";
 import { type ColumnCheck, checkColumns } from "./column-limits.ts";
+import type { FieldOf, KeyOf, Refusal, RowOf } from "./declared-types.ts";
 import { EMAIL } from "./email-pattern.ts";
+import { fieldErrors, fieldsGiven } from "./field-errors.ts";
 import { makeRecordset, type Recordset } from "./insert-from-json.ts";
+import { keyErrors } from "./key-errors.ts";
 import { type KeySql, makeKeySql } from "./key-sql.ts";
 import { nullDropper } from "./null-as-absence.ts";
+import { fieldsOfSchema } from "./schema-fields.ts";
 import { keyOf, type StreamKey } from "./stream-key.ts";
 import { readRfc3339 } from "./timestamp.ts";
 import {
-  type AreColumns,
   checkVersions,
   type EarlierData,
   type NotUpgraded,
+  type RefusalOfVersions,
   type Schemas,
   type Upgraded,
 } from "./versions.ts";
+import { BASE_FIELDS } from "./written-columns.ts";
 
 /** The columns that every stream's table has in addition to its own. */
 export const eventColumns = () => ({
@@ -80,18 +85,12 @@ export const json = () =>
 /** The level of an answer: buffered (202, Redis has the event) or stored (201, Postgres has it). */
 export type Ack = "buffered" | "stored";
 
-type Base = "id" | "receivedAt" | "storedAt";
-
-/** The row's own columns. */
-type OwnColumns<Table extends PgTable> = Omit<InferInsertModel<Table>, Base>;
-
-/** The fields of a table. */
-type FieldOf<Table extends PgTable> = keyof Table["_"]["columns"] & string;
-
 interface Declaration<
   Name extends string,
   Table extends PgTable,
   Schema extends z.ZodType<Json>,
+  Key,
+  Conflict,
   V extends number,
 > {
   /** The stream's name in URLs and in Redis. Its table may have another one. */
@@ -101,15 +100,12 @@ interface Declaration<
    * The fields that identify a row: `id` (the event's) or fields of the data, which the schema requires. The table has a unique index on
    * exactly these. @default ["id"]
    */
-  key?: readonly [FieldOf<NoInfer<Table>>, ...FieldOf<NoInfer<Table>>[]];
+  key?: Key;
   /**
    * Keeps one row for each key, the newest event's: of two, the one whose `newest` is greater, or whose id is if those are equal.
    * In place of `key`.
    */
-  onConflict?: {
-    key: readonly [FieldOf<NoInfer<Table>>, ...FieldOf<NoInfer<Table>>[]];
-    newest: FieldOf<NoInfer<Table>>;
-  };
+  onConflict?: Conflict;
   /** Whether the table is there already, and somebody else's: migrations leave it out. @default false */
   existing?: boolean;
   /** The events that a client may send, without `id`. Unknown keys are rejected: use z.strictObject. */
@@ -134,17 +130,26 @@ interface Declaration<
   fromCloudEvent?(event: CloudEvent): unknown;
 }
 
-interface Mapping<Table extends PgTable, DataAndVersion extends unknown[]> {
+interface Mapping<DataAndVersion extends unknown[], Row> {
   /**
    * Turns validated data into the row's own columns. `v` is the version under which the data was buffered; if there is an `upgrade`,
    * the data is always today's. If a column has a default, undefined and null become that default. Without `toRow`, the data's
    * fields are the columns in every version, and the drain usually does not parse the data.
    */
-  toRow(...of: DataAndVersion): OwnColumns<Table>;
+  toRow?: ((...of: DataAndVersion) => Row) | undefined;
 }
 
 /** Today's data, and today's version. NoInfer: else `v === 1` would not tell earlier data from today's. */
 type DataOfToday<Schema extends z.ZodType, V extends number> = [data: z.output<Schema>, v: NoInfer<V>];
+
+type AnyDeclaration = Declaration<
+  string,
+  PgTable,
+  z.ZodType<Json>,
+  readonly string[] | undefined,
+  { key: readonly string[]; newest: string } | undefined,
+  number
+> & { versions?: Schemas; upgrade?: unknown; toRow?: unknown };
 
 /** A stream as the rest of Spillway sees it. */
 export interface Stream {
@@ -158,6 +163,7 @@ export interface Stream {
   readonly schema: z.ZodType;
   /** Checks an event against the schema. Null in a field that may be absent is absence (null-as-absence.ts): it is looked for, unless `hasNoNull`. */
   readonly parse: (event: unknown, hasNoNull?: boolean) => z.ZodSafeParseResult<unknown>;
+  /** Makes a row's own columns of data. undefined: the data are the row. */
   readonly toRow: ((data: unknown, v: number) => Record<string, unknown>) | undefined;
   /** Turns the data of an earlier version into today's. */
   readonly upgrade: ((data: unknown, v: number) => unknown) | undefined;
@@ -177,8 +183,9 @@ export interface Stream {
 }
 
 /**
- * Declares a stream. Throws if its name does not fit a URL and a Redis key, if its `v` does not fit an envelope, if an earlier version
- * is neither declared nor dropped, or if SQL cannot state a column's default.
+ * Declares a stream. What can't work does not compile, or throws an error of one sentence here: a name that does not fit a URL and a
+ * Redis key, a `v` that does not fit an envelope, a key that the event does not determine (key-errors.ts), fields and columns that do
+ * not fit each other (field-errors.ts).
  *
  * @example
  * export const orders = pgTable("orders", { ...eventColumns(), sku: text("sku").notNull() });
@@ -188,12 +195,17 @@ export function defineStream<
   Name extends string,
   Table extends PgTable,
   Schema extends z.ZodType<Json>,
+  const Key extends KeyOf<Table> | undefined = undefined,
+  const Conflict extends { key: KeyOf<Table>; newest: FieldOf<Table> } | undefined = undefined,
   V extends number = 1,
   Versions extends Schemas = Record<never, never>,
+  Row extends RowOf<Table, Key, Conflict> | undefined = undefined,
 >(
-  declaration: Declaration<Name, Table, Schema, V> &
+  declaration: Declaration<Name, Table, Schema, Key, Conflict, V> &
     NotUpgraded<Versions> &
-    Mapping<Table, EarlierData<Versions> | DataOfToday<Schema, V>>,
+    Mapping<EarlierData<Versions> | DataOfToday<Schema, V>, Row> &
+    Refusal<NoInfer<Table>, NoInfer<Schema>, NoInfer<Key>, NoInfer<Conflict>, NoInfer<Row>> &
+    RefusalOfVersions<NoInfer<Versions>, NoInfer<Table>, NoInfer<Row>>,
 ): Stream;
 export function defineStream<
   Name extends string,
@@ -201,62 +213,40 @@ export function defineStream<
   Schema extends z.ZodType<Json>,
   V extends number,
   Versions extends Schemas,
+  const Key extends KeyOf<Table> | undefined = undefined,
+  const Conflict extends { key: KeyOf<Table>; newest: FieldOf<Table> } | undefined = undefined,
+  Row extends RowOf<Table, Key, Conflict> | undefined = undefined,
 >(
-  declaration: Declaration<Name, Table, Schema, V> &
+  declaration: Declaration<Name, Table, Schema, Key, Conflict, V> &
     Upgraded<Versions, Schema> &
-    Mapping<Table, DataOfToday<Schema, V>>,
+    Mapping<DataOfToday<Schema, V>, Row> &
+    Refusal<NoInfer<Table>, NoInfer<Schema>, NoInfer<Key>, NoInfer<Conflict>, NoInfer<Row>>,
 ): Stream;
-export function defineStream<
-  Name extends string,
-  Table extends PgTable,
-  Schema extends z.ZodType<Json & OwnColumns<Table>>,
-  V extends number,
-  Versions extends Schemas,
->(
-  declaration: Declaration<Name, Table, Schema, V> & Upgraded<Versions, Schema> & { toRow?: undefined },
-): Stream;
-export function defineStream<
-  Name extends string,
-  Table extends PgTable,
-  Schema extends z.ZodType<Json & OwnColumns<Table>>,
-  V extends number = 1,
-  Versions extends Schemas = Record<never, never>,
->(
-  declaration: Declaration<Name, Table, Schema, V> &
-    NotUpgraded<Versions & AreColumns<Versions, OwnColumns<Table>>> & { toRow?: undefined },
-): Stream;
-export function defineStream(
-  declaration: Declaration<string, PgTable, z.ZodType<Json>, number> & {
-    versions?: Schemas;
-    upgrade?: unknown;
-    toRow?: unknown;
-  },
-): Stream {
-  if (!/^[a-z][a-z0-9_]{0,62}$/.test(declaration.name))
-    throw new Error(`stream "${declaration.name}": expected a name of a-z, 0-9 and _, got another`);
-  const { v = 1 } = declaration;
-  if (!Number.isInteger(v) || v < 1 || v > 999_999_999)
-    throw new Error(
-      `stream "${declaration.name}": expected v to be a whole number from 1 to 999999999, got ${v}`,
-    );
-  const fromCloudEvent = declaration.fromCloudEvent ?? ((event: CloudEvent) => event.data);
-  const dropNulls = nullDropper(declaration.schema);
-  const columns = Object.keys(getTableColumns(declaration.table));
+export function defineStream(declaration: AnyDeclaration): Stream {
+  const { name, table, schema, v = 1, existing = false } = declaration;
   const key = keyOf(declaration);
-  checkVersions({ ...declaration, v }, key, columns);
+  const hasToRow = declaration.toRow !== undefined;
+  const declared = { table, key, schemaFields: fieldsOfSchema(schema), hasToRow, existing };
+  for (const errors of [namingErrors(declaration), keyErrors(declared), fieldErrors(declared)])
+    for (const error of errors) throw new Error(`stream "${name}": ${error}`);
+  checkVersions({ ...declaration, v }, key, Object.keys(getTableColumns(table)));
+  const given = fieldsGiven(declared);
+  const areOpen = hasToRow || declared.schemaFields.isUnknown;
+  const fromCloudEvent = declaration.fromCloudEvent ?? ((event: CloudEvent) => event.data);
+  const dropNulls = nullDropper(schema);
   return {
-    name: declaration.name,
-    table: declaration.table,
+    name,
+    table,
     key,
-    keySql: makeKeySql(declaration.table, key),
-    existing: declaration.existing ?? false,
-    schema: declaration.schema,
-    parse: (event, hasNoNull = false) => declaration.schema.safeParse(hasNoNull ? event : dropNulls(event)),
+    keySql: makeKeySql(table, key),
+    existing,
+    schema,
+    parse: (event, hasNoNull = false) => schema.safeParse(hasNoNull ? event : dropNulls(event)),
     toRow: declaration.toRow as Stream["toRow"],
     upgrade: declaration.upgrade as Stream["upgrade"],
     droppedVersions: new Set(declaration.droppedVersions),
-    recordset: makeRecordset(declaration.table),
-    checkRow: checkColumns(declaration.table, ["id", "receivedAt", "storedAt"]),
+    recordset: makeRecordset(table, given),
+    checkRow: checkColumns(table, BASE_FIELDS, { given, areOpen }),
     ack: declaration.ack ?? "buffered",
     v,
     retired: declaration.retired ?? false,
@@ -264,4 +254,15 @@ export function defineStream(
     fromCloudEvent,
     pathInCloudEvent: pathsInCloudEvent(fromCloudEvent),
   };
+}
+
+/** Yields what is wrong with what types can't bound. */
+function* namingErrors({ name, v = 1, key, onConflict }: AnyDeclaration): Generator<string> {
+  if (!/^[a-z][a-z0-9_]{0,62}$/.test(name)) yield "expected a name of a-z, 0-9 and _, got another";
+  if (!Number.isInteger(v) || v < 1 || v > 999_999_999)
+    yield `expected v to be a whole number from 1 to 999999999, got ${v}`;
+  if (key !== undefined && onConflict !== undefined)
+    yield "onConflict names a key of its own: expected key or onConflict, got both";
+  if (onConflict !== undefined && onConflict.newest === undefined)
+    yield "onConflict names no newest: expected the field that says which of two events is newer";
 }

@@ -8,7 +8,9 @@
  *     earlier, dropped       makes a dead letter of it, and does not redrive it
  *     newer than v           leaves it where it is, for the release that knows it
  */
+import type { PgTable } from "drizzle-orm/pg-core";
 import type { z } from "zod";
+import type { OwnColumns, Refused } from "./declared-types.ts";
 import { fieldsOfSchema } from "./fields-of-schema.ts";
 import type { Json, Stream } from "./stream.ts";
 import type { StreamKey } from "./stream-key.ts";
@@ -39,14 +41,24 @@ export interface NotUpgraded<Versions> {
   upgrade?: undefined;
 }
 
-/** Earlier versions whose fields are the columns: any other version is a sentence. */
-export type AreColumns<Versions extends Schemas, Columns> = {
+/** Earlier versions whose data are no columns. */
+type NoColumns<Versions extends Schemas, Columns> = {
   [N in keyof Versions]: z.output<Versions[N]> extends Columns
     ? FieldsOf<z.output<Versions[N]>> extends keyof Columns
-      ? Versions[N]
-      : "a field of this version is no column: declare upgrade"
-    : "a column can't have the value of this version: declare upgrade";
-};
+      ? never
+      : N
+    : N;
+}[keyof Versions] &
+  number;
+
+/** Without `toRow` and `upgrade`, the data of each version are the columns. See `Refused` in declared-types.ts. */
+export type RefusalOfVersions<Versions extends Schemas, Table extends PgTable, Row> = [Row] extends [never]
+  ? unknown
+  : [Row] extends [undefined]
+    ? [NoColumns<Versions, OwnColumns<Table>>] extends [never]
+      ? unknown
+      : Refused<`the data of version ${NoColumns<Versions, OwnColumns<Table>>} are not the columns: declare upgrade, or toRow`>
+    : unknown;
 
 /** The fields of each of a union's objects. */
 type FieldsOf<Data> = Data extends unknown ? keyof Data : never;

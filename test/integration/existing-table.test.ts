@@ -150,7 +150,7 @@ describe("a partitioned table", () => {
   const parcels = defineStream({
     ...{ name: "parcels", table, existing: true, key: ["id", "at"] },
     schema: z.strictObject({ at: z.string(), n: z.int32().optional() }),
-    toRow: ({ at, n }) => ({ at, n: n as number }),
+    toRow: ({ n }) => ({ n: n as number }),
   });
 
   test("is what is named, and judged by, not the partition that refused", async () => {

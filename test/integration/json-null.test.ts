@@ -120,6 +120,7 @@ describe.each([
     const { must: _, ...rest } = VALUES;
     await expect(world.store.insert(stream, [made(stream, rest)])).rejects.toMatchObject({ code: "23502" });
     expect(stream.checkRow(rest)).toEqual({ path: "must", message: "expected a value" });
-    expect(stream.checkRow(NULLS)).toBeUndefined();
+    const { asText: __, ...withoutJson } = NULLS;
+    expect(stream.checkRow(stream === withJson ? NULLS : withoutJson)).toBeUndefined();
   });
 });

@@ -150,7 +150,7 @@ describe("at start", () => {
   });
 
   test("a version must require the fields of the key, whatever upgrade and toRow make", () => {
-    const keyed = { v: 2, key: ["sku"], upgrade: () => ({}) };
+    const keyed = { v: 2, existing: true, key: ["sku"], upgrade: () => ({}) };
     expect(start({ ...keyed, versions: { 1: v1 } })).toThrow(
       'version 1 does not require the key\'s field "sku"',
     );
@@ -164,14 +164,14 @@ describe("at start", () => {
 describe("rows of an earlier version", () => {
   test("the key's fields are those of the data, whatever upgrade and toRow make of them", () => {
     const keyed = defineStream({
-      ...{ name: "orders", table, schema, v: 2, key: ["sku"], versions: narrow },
+      ...{ name: "orders", table, existing: true, schema, v: 2, key: ["sku"], versions: narrow },
       upgrade: ({ sku }) => ({ sku: `${sku} upgraded`, quantity: 1 }),
     });
     expect(storedBy(keyed, 1, { sku: "a" })).toEqual({ sku: "a", quantity: 1 });
     const mapped = defineStream({
-      ...{ name: "orders", table, schema, v: 2, key: ["sku"], versions: narrow },
+      ...{ name: "orders", table, existing: true, schema, v: 2, key: ["sku"], versions: narrow },
       upgrade: ({ sku }) => ({ sku: `${sku} upgraded`, quantity: 1 }),
-      toRow: ({ sku }) => ({ sku: `${sku} mapped`, note: sku }),
+      toRow: ({ sku }) => ({ note: sku }),
     });
     expect(storedBy(mapped, 1, { sku: "a" })).toEqual({ sku: "a", note: "a" });
     expect(fieldsOf(mapped, { sku: "b", quantity: 1 }, 2)).toEqual({ sku: "b", note: "b" });
