@@ -1,8 +1,11 @@
 /** What a schema tells of its output's fields. */
 import { describe, expect, test } from "vitest";
 import { z } from "zod";
+import { exampleOf } from "../../lib/schema/example.ts";
+import { loadStreams } from "../../lib/schema/registry.ts";
 import { fieldsOfSchema } from "../../lib/schema/schema-fields.ts";
 import { json, timestampText, unsetIf } from "../../lib/schema/stream.ts";
+import { oddStreams } from "../integration/odd-streams.ts";
 
 const told = (schema: z.ZodType) => {
   const { fields, isOpen, isUnknown } = fieldsOfSchema(schema);
@@ -99,4 +102,18 @@ test("a field may be of a schema that stands within itself", () => {
     up: z.lazy(() => tree).optional(),
   });
   expect(told(tree)).toEqual({ kids: "always", up: "maybe" });
+});
+
+test("what it tells is so for each example of every kind of stream", async () => {
+  const streams = [...(await loadStreams()).values(), ...oddStreams];
+  for (const stream of streams) {
+    const { fields, isOpen, isUnknown } = fieldsOfSchema(stream.schema);
+    for (let i = 0; i < 30; i++) {
+      const { data } = stream.parse(exampleOf(stream, i)) as { data: Record<string, unknown> };
+      const others = Object.keys(data).filter((field) => !fields.has(field));
+      if (!isOpen && !isUnknown) expect([stream.name, others]).toEqual([stream.name, []]);
+      for (const [field, presence] of fields)
+        if (presence === "always") expect([stream.name, field, data[field] ?? null]).not.toContain(null);
+    }
+  }
 });
