@@ -156,7 +156,11 @@ test.each([
     () => writeFileSync(at("lib/streams/bad.ts"), "export const x = 1;\n"),
     "default export made by defineStream",
   ],
-  ["has a name of ours", () => declare("dead_letters", ["a"]), 'stream "dead_letters": expected a name'],
+  [
+    "has a name of ours",
+    () => declare("dead_letters", ["a"]),
+    'stream "dead_letters": expected a table whose name',
+  ],
   [
     "keeps its table to itself",
     () => declare("bad", ["a"], { isExported: false }),

@@ -100,7 +100,7 @@ describe.each([
   const rows = () => [made(stream, NULLS), made(stream, VALUES)];
 
   test("is inserted", async () => {
-    expect(await world.store.insert(stream, rows())).toBe(2);
+    expect(await world.store.insert(stream, rows())).toEqual({ count: 2 });
     expect(await stored()).toEqual([
       { ...STORED_NULLS, ...moreNulls },
       { ...STORED_VALUES, ...moreValues },
