@@ -11,7 +11,7 @@
 import type { PgTable } from "drizzle-orm/pg-core";
 import type { z } from "zod";
 import type { OwnColumns, Refused } from "./declared-types.ts";
-import { fieldsOfSchema } from "./fields-of-schema.ts";
+import { fieldsOfSchema } from "./schema-fields.ts";
 import type { Json, Stream } from "./stream.ts";
 import type { StreamKey } from "./stream-key.ts";
 
@@ -107,14 +107,15 @@ function checkFields(
   columns: readonly string[],
   refuse: (why: string) => never,
 ): void {
-  const fields = fieldsOfSchema(schema);
-  if (fields === undefined) return; // any key may be there
+  const { fields, isUnknown } = fieldsOfSchema(schema);
   const lost = [...fields.keys()].find((field) => !columns.includes(field));
   if (upgrade === undefined && toRow === undefined && lost !== undefined)
     refuse(
       `field "${lost}" of version ${n} is no column: declare upgrade, which turns its data into today's`,
     );
-  const open = key.fieldsOfData.find((field) => !fields.get(field)?.isRequired);
+  const open = key.fieldsOfData.find(
+    (field) => (fields.get(field) ?? (isUnknown ? "unknown" : "maybe")) === "maybe",
+  );
   if (open !== undefined)
     refuse(
       `version ${n} does not require the key's field "${open}", so its events have no key: name the version in droppedVersions, or choose another key`,

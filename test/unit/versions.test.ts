@@ -5,7 +5,6 @@
 import { integer, pgTable, text } from "drizzle-orm/pg-core";
 import { describe, expect, test } from "vitest";
 import { z } from "zod";
-import { fieldsOfSchema } from "../../lib/schema/fields-of-schema.ts";
 import { fieldsOf, rowOf } from "../../lib/schema/json-row.ts";
 import { defineStream, eventColumns } from "../../lib/schema/stream.ts";
 
@@ -191,30 +190,4 @@ describe("rows of an earlier version", () => {
     expect(storedBy(stream, 2, {})).toEqual({ reason: "upgrade threw RangeError", isProven: false });
     expect(storedBy(stream, 3, { sku: "c" })).toEqual({ sku: "c" });
   });
-});
-
-test("the fields of a schema are those of its output, with those that each event has", () => {
-  const fieldsIn = (one: z.ZodType) => {
-    const fields = fieldsOfSchema(one);
-    return fields && Object.fromEntries([...fields].map(([name, { isRequired }]) => [name, isRequired]));
-  };
-  const object = z.object({
-    ...{ a: z.string(), b: z.int().optional(), c: z.int().default(1), d: z.string().nullish() },
-  });
-  const expected = { a: true, b: false, c: true, d: false };
-  expect(fieldsIn(object)).toEqual(expected);
-  expect(fieldsIn(object.readonly().refine(() => true))).toEqual(expected);
-  expect(fieldsIn(z.lazy(() => object))).toEqual(expected);
-  expect(fieldsIn(z.preprocess((one) => one, object))).toEqual(expected);
-  const other = z.object({ b: z.int(), e: z.int() });
-  expect(fieldsIn(z.union([object, other]))).toEqual({ a: false, b: false, c: false, d: false, e: false });
-  expect(fieldsIn(z.union([object, z.object({ a: z.int() })]))).toMatchObject({ a: true, c: false });
-  expect(fieldsIn(z.intersection(object, other))).toEqual({ ...expected, b: true, e: true });
-  for (const open of [
-    z.looseObject({}),
-    z.record(z.string(), z.int()),
-    object.transform((one) => one),
-    z.any(),
-  ])
-    expect(fieldsIn(open)).toBeUndefined();
 });
