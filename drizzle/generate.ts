@@ -5,7 +5,7 @@
  *   --allow-drop NAME   a table, or TABLE.COLUMN, that the migration may drop; may be given several times
  *   anything else       is for Drizzle Kit, which compares and writes: --name NAME, --custom
  *
- * Drizzle Kit alone writes DROP TABLE if a stream's file is gone, and exits with 0 even if it failed. So it works on a copy of
+ * Tables of `existing` streams are left out (handover.ts). Drizzle Kit alone writes DROP TABLE if a stream's file is gone, and exits with 0 even if it failed. So it works on a copy of
  * the folder, and only a migration that passed is copied back. Exit status 0: a migration was written, or none was needed.
  * Exit status 1: one sentence says why, and the folder is unchanged.
  */
@@ -15,7 +15,9 @@ import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { loadStreams, type Registry } from "../lib/schema/registry.ts";
+import { keyOfTable, readDeclared } from "./declared.ts";
 import { dropsIn } from "./drops.ts";
+import { handOver } from "./handover.ts";
 import { keepInOrder, readJournal, tablesOfLastSnapshot } from "./journal.ts";
 
 const projectRoot = fileURLToPath(new URL("..", import.meta.url));
@@ -55,16 +57,24 @@ const tagsOf = (folder: string) => readJournal(folder).entries.map(({ tag }) => 
 async function generate({ isOurs, allowed, rest }: Options): Promise<string> {
   const place = isOurs ? OURS : YOURS;
   const streams: Registry = isOurs ? new Map() : await loadStreams(); // a broken declaration ends it here
+  const declared = isOurs ? undefined : await readDeclared();
   const workplace = mkdtempSync(join(tmpdir(), "spillway-generate-"));
   try {
     const copy = join(workplace, "migrations");
     if (existsSync(place.folder)) cpSync(place.folder, copy, { recursive: true });
     const before = tagsOf(copy).length;
-    const { stdout, stderr } = runDrizzleKit(place.config, workplace, copy, rest);
-    const added = tagsOf(copy).slice(before);
-    if (added.length === 0 && !stdout.includes("No schema changes"))
+    const said = declared ? handOver(copy, declared) : [];
+    const handedOver = tagsOf(copy).length;
+    const { stdout, stderr } = runDrizzleKit(
+      place.config,
+      { workplace, copy, source: declared?.source },
+      rest,
+    );
+    const written = tagsOf(copy).slice(handedOver);
+    if (written.length === 0 && !stdout.includes("No schema changes"))
       throw new Refused(`Drizzle Kit wrote no migration: ${stderr.trim() || stdout.trim()}`);
-    for (const tag of added) refuseDrops(readFileSync(join(copy, `${tag}.sql`), "utf8"), allowed);
+    for (const tag of written) checkSql(join(copy, `${tag}.sql`), allowed);
+    const added = tagsOf(copy).slice(before);
     if (!rest.includes("--custom")) refuseHiddenTables(streams, tablesOfLastSnapshot(copy));
     if (added.length === 0)
       return !isOurs && streams.size === 0
@@ -73,7 +83,7 @@ async function generate({ isOurs, allowed, rest }: Options): Promise<string> {
     keepInOrder(copy, before);
     cpSync(copy, place.folder, { recursive: true });
     const files = added.map((tag) => `${place.folder}/${tag}.sql`);
-    return `${files.join("\n")}\nRead it and commit the folder; npm start and a deployment apply it.`;
+    return `${[...said, ...files].join("\n")}\nRead it and commit the folder; npm start and a deployment apply it.`;
   } finally {
     rmSync(workplace, { recursive: true, force: true });
   }
@@ -83,12 +93,19 @@ async function generate({ isOurs, allowed, rest }: Options): Promise<string> {
  * Lets Drizzle Kit work on the copy: first without a terminal, so that its words can be read, and again with ours where it
  * has a question. Returns its words; its exit status tells nothing.
  */
-function runDrizzleKit(config: string, workplace: string, copy: string, rest: readonly string[]) {
+function runDrizzleKit(
+  config: string,
+  { workplace, copy, source }: { workplace: string; copy: string; source: string | undefined },
+  rest: readonly string[],
+) {
   const own = join(workplace, "drizzle.config.ts");
+  const tables = join(workplace, "tables.ts");
+  if (source !== undefined) writeFileSync(tables, source);
   const out = relative(process.cwd(), copy); // it puts "./" before whatever it is given
+  const changed = { out, ...(source === undefined ? {} : { schema: [tables] }) };
   writeFileSync(
     own,
-    `import config from ${JSON.stringify(join(projectRoot, config))};\nexport default { ...config, out: ${JSON.stringify(out)} };\n`,
+    `import config from ${JSON.stringify(join(projectRoot, config))};\nexport default { ...config, ...${JSON.stringify(changed)} };\n`,
   );
   const args = ["node_modules/drizzle-kit/bin.cjs", "generate", "--config", own, ...rest];
   const said = spawnSync(process.execPath, args, { stdio: ["ignore", "pipe", "pipe"], encoding: "utf8" });
@@ -99,6 +116,13 @@ function runDrizzleKit(config: string, workplace: string, copy: string, rest: re
     );
   spawnSync(process.execPath, args, { stdio: "inherit" });
   return { stdout: "", stderr: "it was not answered" };
+}
+
+/** Refuses a migration that drops what it may not. A schema may be there already, if somebody else has tables in it. */
+function checkSql(file: string, allowed: ReadonlySet<string>): void {
+  const sql = readFileSync(file, "utf8");
+  refuseDrops(sql, allowed);
+  writeFileSync(file, sql.replaceAll(/^CREATE SCHEMA (?=")/gm, "CREATE SCHEMA IF NOT EXISTS "));
 }
 
 function refuseDrops(sql: string, allowed: ReadonlySet<string>): void {
@@ -112,10 +136,12 @@ function refuseDrops(sql: string, allowed: ReadonlySet<string>): void {
 
 /** Drizzle Kit sees the tables that a file exports, and no others. */
 function refuseHiddenTables(streams: Registry, tables: readonly string[]): void {
-  const hidden = [...streams.keys()].find((name) => !tables.includes(name));
+  const hidden = [...streams.values()].find(
+    ({ existing, table }) => !existing && !tables.includes(keyOfTable(table)),
+  );
   if (hidden !== undefined)
     throw new Refused(
-      `stream "${hidden}": expected its file to export its table, or no migration can make it`,
+      `stream "${hidden.name}": expected its file to export its table, or no migration can make it`,
     );
 }
 

@@ -3,8 +3,24 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
 interface Journal {
-  entries: { idx: number; tag: string; when: number }[];
+  entries: JournalEntry[];
 }
+
+interface JournalEntry {
+  idx: number;
+  version: string;
+  when: number;
+  tag: string;
+  breakpoints: boolean;
+}
+
+/** The tables after a migration, and what they need, as Drizzle Kit notes them: by their keys. */
+export interface Snapshot extends Partial<Record<"tables" | "enums" | "sequences" | "schemas", Section>> {
+  id: string;
+  prevId: string;
+}
+
+type Section = Record<string, unknown>;
 
 const fileOf = (folder: string) => join(folder, "meta/_journal.json");
 
@@ -29,11 +45,30 @@ export function keepInOrder(folder: string, from: number): void {
   writeFileSync(fileOf(folder), JSON.stringify(journal, null, 2));
 }
 
-/** The tables that the folder's migrations make, as Drizzle Kit noted them. */
+/** Adds a migration after the last one; there must be one. `snapshot`: the tables after it. */
+export function addMigration(folder: string, name: string, sql: string, snapshot: Snapshot): void {
+  const journal = readJournal(folder);
+  const last = journal.entries.at(-1) as JournalEntry;
+  const idx = last.idx + 1;
+  const entry = { ...last, idx, when: Date.now(), tag: `${numberOf(idx)}_${name}` };
+  writeFileSync(join(folder, `${entry.tag}.sql`), sql);
+  writeFileSync(snapshotOf(folder, entry), JSON.stringify(snapshot, null, 2));
+  writeFileSync(
+    fileOf(folder),
+    JSON.stringify({ ...journal, entries: [...journal.entries, entry] }, null, 2),
+  );
+}
+
+/** The snapshot of a migration. */
+export const readSnapshot = (folder: string, entry: JournalEntry): Snapshot =>
+  JSON.parse(readFileSync(snapshotOf(folder, entry), "utf8")) as Snapshot;
+
+const numberOf = (idx: number): string => String(idx).padStart(4, "0");
+const snapshotOf = (folder: string, { idx }: JournalEntry): string =>
+  join(folder, `meta/${numberOf(idx)}_snapshot.json`);
+
+/** The keys of the tables that the folder's migrations make: `public.visits`. */
 export function tablesOfLastSnapshot(folder: string): string[] {
   const last = readJournal(folder).entries.at(-1);
-  if (last === undefined) return [];
-  const file = join(folder, `meta/${String(last.idx).padStart(4, "0")}_snapshot.json`);
-  const { tables } = JSON.parse(readFileSync(file, "utf8")) as { tables: Record<string, { name: string }> };
-  return Object.values(tables).map(({ name }) => name);
+  return last === undefined ? [] : Object.keys(readSnapshot(folder, last).tables ?? {});
 }
