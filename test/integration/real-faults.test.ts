@@ -49,7 +49,11 @@ const faults: Fault[] = [
       "create table checked_old partition of checked for values from (minvalue) to ('01000000-0000-0000-0000-000000000000')",
     ),
     mend: "create table checked_new partition of checked default",
-    ...{ wait: "held", outcome: "misconfigured", reason: /^no partition for the row, or a check without a name \(SQLSTATE 23514\)/ },
+    ...{
+      wait: "held",
+      outcome: "misconfigured",
+      reason: /^no partition for the row, or a check without a name \(SQLSTATE 23514\)/,
+    },
   },
   {
     name: "an identity column that ran out (2200H)",
