@@ -7,6 +7,7 @@
 import { getTableColumns, type Placeholder, type SQL, sql } from "drizzle-orm";
 import type { PgColumn, PgTable } from "drizzle-orm/pg-core";
 import { ID, type StreamKey } from "./stream-key.ts";
+import { sqlTypeOf } from "./written-columns.ts";
 
 export interface KeySql {
   /** The fields of a key record. */
@@ -51,9 +52,7 @@ export function makeKeySql(table: PgTable, key: StreamKey): KeySql {
   const rank = key.newest === undefined ? [] : [key.newest, ID];
   const [storedRank, givenRank] = [rank.map(stored), rank.map(given)];
   const fields = [...new Set([...key.fields, ...rank, ...(ID in columns ? [ID] : [])])];
-  const types = list(
-    fields.map((field) => sql`${sql.identifier(field)} ${sql.raw(column(field).getSQLType())}`),
-  );
+  const types = list(fields.map((field) => sql`${sql.identifier(field)} ${sqlTypeOf(column(field))}`));
   const isRanked = rank.length > 0;
   const target = named(key.fields);
   return {

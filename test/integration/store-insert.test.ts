@@ -276,36 +276,58 @@ describe("columns that are left to Postgres, in a schema with types of its own",
   beforeEach(() => world.sql.query(`truncate "Odd Shop"."Orders of Today" restart identity`));
   afterAll(() => world.sql.query(`drop schema "Odd Shop" cascade`));
 
-  /** Inserts data as the recordset says, and returns the rows. */
-  async function insert(schema: z.ZodObject, data: readonly object[]): Promise<unknown[]> {
-    const { recordset, table } = defineStream({
-      name: "orders",
-      table: orders,
-      schema: schema as z.ZodType<Json>,
-      existing: true,
-    });
-    const records = data.map((one, i) => recordset.encode({ id: `e${i}`, receivedAt: "2026-01-01", ...one }));
-    const columns = sql.join(
-      recordset.columns.map((name) => sql.identifier(name)),
-      sql`, `,
+  /** Inserts data as rows of a stream with this schema, and returns what is stored. */
+  async function insert(name: string, schema: z.ZodObject, data: readonly object[]): Promise<unknown[]> {
+    const columns = schema as z.ZodType<Json>;
+    const stream = defineStream({ name, table: orders, schema: columns, existing: true });
+    const rows = data.map((one) =>
+      rowOfFields(stream, { id: newId(), receivedAt: "2026-01-01" }, { ...one }),
     );
-    const db = drizzle(world.sql);
-    await db.execute(
-      sql`insert into ${table} (${columns}) select ${recordset.values} from ${recordset.from(recordset.parametersOf(records))} on conflict do nothing`,
-    );
-    return (await db.execute(sql`select * from ${table} order by "No"`)).rows;
+    expect(await world.store.insert(stream, rows)).toEqual({ count: rows.length });
+    expect(await world.store.differing(stream, rows)).toEqual([]);
+    return (await world.sql.query(`select * from "Odd Shop"."Orders of Today" order by "No"`)).rows;
   }
 
   test("get Postgres's values", async () => {
-    const made = { identity: 1, always: 1, code: "of Postgres", touched: "of SQL" };
-    expect(await insert(z.strictObject(required), [{ state: "in work", states: ["open"] }])).toEqual([
-      { No: "1", Event: "e0", state: "in work", states: "{open}", serial: 1, doubled: 2, ...made },
-    ]);
+    const made = {
+      No: expect.any(String),
+      code: "of Postgres",
+      touched: "of SQL",
+      always: expect.any(Number),
+    };
+    const [row] = await insert("filled", z.strictObject(required), [{ state: "in work", states: ["open"] }]);
+    expect(row).toMatchObject({ ...made, state: "in work", states: "{open}", identity: expect.any(Number) });
+    const { serial, doubled } = row as { serial: number; doubled: number };
+    expect(doubled).toBe(2 * serial);
   });
 
   test("get the data's, if the schema requires them", async () => {
-    expect(await insert(given, [{ state: "open", serial: 7, identity: 8 }])).toMatchObject([
-      { No: "1", state: "open", states: null, serial: 7, doubled: 14, identity: 8, always: 1 },
-    ]);
+    const [row] = await insert("given", given, [{ state: "open", serial: 7, identity: 8 }]);
+    expect(row).toMatchObject({ state: "open", states: null, serial: 7, doubled: 14, identity: 8 });
+  });
+
+  test("a key and newest may be of such types", async () => {
+    const table = shop.table("States", {
+      id: uuid("id").notNull(),
+      state: state("state").primaryKey(),
+      rank: state("rank").notNull(),
+    });
+    const states = z.enum(["open", "in work"]);
+    const schema = z.strictObject({ state: states, rank: states });
+    const stream = defineStream({
+      name: "states",
+      table,
+      schema,
+      onConflict: { key: ["state"], newest: "rank" },
+    });
+    await world.sql.query(
+      `create table "Odd Shop"."States" (id uuid not null, state "Odd Shop"."Odd State" primary key, rank "Odd Shop"."Odd State" not null)`,
+    );
+    const row = (rank: string) =>
+      rowOfFields(stream, { id: newId(), receivedAt: "2026-01-01" }, { state: "open", rank });
+    await world.store.insert(stream, [row("open"), row("in work")]);
+    await world.store.insert(stream, [row("open")]);
+    const stored = await world.sql.query(`select state, rank from "Odd Shop"."States"`);
+    expect(stored.rows).toEqual([{ state: "open", rank: "in work" }]);
   });
 });
