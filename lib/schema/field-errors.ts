@@ -4,7 +4,7 @@
  */
 import { getTableColumns } from "drizzle-orm";
 import type { PgColumn, PgTable } from "drizzle-orm/pg-core";
-import type { SchemaFields } from "./schema-fields.ts";
+import { presenceIn, type SchemaFields } from "./schema-fields.ts";
 import {
   BASE_FIELDS,
   hasDefaultInJavaScript,
@@ -16,23 +16,34 @@ import {
 
 export interface FieldsDeclaration {
   table: PgTable;
+  /** The fields of today's data. */
   schemaFields: SchemaFields;
+  /** The fields of earlier versions' data, by version. */
+  earlierFields: ReadonlyMap<string, SchemaFields>;
+  /** Whether earlier data are turned into today's before anything else. */
+  areUpgraded: boolean;
   /** Whether `toRow` makes the row; else the data are the row. */
   hasToRow: boolean;
   /** Whether the table is somebody else's: it may have defaults that are not declared. */
   existing: boolean;
 }
 
-/** The fields whose values the data always give. */
-export const fieldsGiven = ({ schemaFields, hasToRow }: FieldsDeclaration): ReadonlySet<string> =>
-  new Set(hasToRow ? [] : [...schemaFields.fields].flatMap(([field, is]) => (is === "always" ? field : [])));
+/** The fields whose values the data always give, in every version that is stored as it is. None if `toRow` makes the row. */
+export function fieldsGiven(declaration: FieldsDeclaration): ReadonlySet<string> {
+  const { schemaFields, earlierFields, areUpgraded, hasToRow } = declaration;
+  if (hasToRow) return new Set();
+  const versions = [schemaFields, ...(areUpgraded ? [] : earlierFields.values())];
+  const always = (field: string) => versions.every((fields) => presenceIn(fields, field) === "always");
+  return new Set([...schemaFields.fields.keys()].filter(always));
+}
 
 /** Yields what is wrong, each as a sentence; the first is the one to mend. */
 export function* fieldErrors(declaration: FieldsDeclaration): Generator<string> {
   const { table, schemaFields, hasToRow } = declaration;
   const columns = new Map<string, PgColumn>(Object.entries(getTableColumns(table)));
-  if (!hasToRow) yield* errorsOfData(schemaFields, columns);
-  const written = new Set(writtenColumns(table, fieldsGiven(declaration)).map(({ field }) => field));
+  const given = fieldsGiven(declaration);
+  if (!hasToRow) yield* errorsOfData(schemaFields, columns, given);
+  const written = new Set(writtenColumns(table, given).map(({ field }) => field));
   for (const [field, column] of columns) {
     const isFilled = written.has(field) && (hasToRow || mayFill(field, column, schemaFields));
     if (column.notNull && !isFilled) yield* errorsOfUnfilled(declaration, field, column);
@@ -57,10 +68,11 @@ function* errorsOfUnfilled(
 function* errorsOfData(
   { fields, isOpen }: SchemaFields,
   columns: ReadonlyMap<string, PgColumn>,
+  given: ReadonlySet<string>,
 ): Generator<string> {
   if (isOpen)
     yield `the schema takes any field, and the insert knows columns only: expected z.strictObject, or toRow`;
-  for (const [field, presence] of fields) {
+  for (const field of fields.keys()) {
     const column = columns.get(field);
     const named = `field "${field}" of the schema`;
     if (BASE_FIELDS.includes(field))
@@ -69,8 +81,8 @@ function* errorsOfData(
       yield `${named} has no column: expected one in the table; else leave the field out of the schema, or declare toRow`;
     else if (isComputed(column))
       yield `${named} has a column that Postgres computes: leave the field out of the schema`;
-    else if (isLeftToPostgres(column) && presence !== "always")
-      yield `${named} has a column that is left to Postgres (serial, identity, $defaultFn, $onUpdate): expected the schema to require it, or leave the field out`;
+    else if (isLeftToPostgres(column) && !given.has(field))
+      yield `${named} has a column that is left to Postgres (serial, identity, $defaultFn, $onUpdate): expected the schema of every version to require it, or leave the field out`;
   }
 }
 

@@ -4,7 +4,7 @@
  */
 import { getTableColumns, is } from "drizzle-orm";
 import { type PgColumn, PgEnumColumn, PgEnumObjectColumn, type PgTable } from "drizzle-orm/pg-core";
-import type { SchemaFields } from "./schema-fields.ts";
+import { presenceIn, type SchemaFields } from "./schema-fields.ts";
 import { ID, type StreamKey } from "./stream-key.ts";
 import { primaryColumns, uniqueColumns } from "./unique-columns.ts";
 import { isComputed, isLeftToPostgres, OF_INGEST } from "./written-columns.ts";
@@ -80,8 +80,7 @@ function* errorsOfField(
     yield `${named} has a default: expected none, because the data give its value; leave the default out of the declaration`;
   if (!["string", "number", "boolean", "custom"].includes(column.dataType))
     yield `${named} is of a type that JSON does not have (${column.dataType}): expected a text, a number or a boolean, as timestamp with mode: "string" or bigint with mode: "number"`;
-  const presence = schemaFields.fields.get(field) ?? (schemaFields.isUnknown ? "unknown" : "maybe");
-  if (presence === "maybe")
+  if (presenceIn(schemaFields, field) === "maybe")
     yield `${named} is not required by the schema: expected a field of the data that is neither optional nor nullable, because toRow does not make it`;
 }
 

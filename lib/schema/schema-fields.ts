@@ -90,8 +90,7 @@ const namesOf = (parts: readonly SchemaFields[]) =>
 
 /** The output is one of the options': a field is always there only if each of them has it. */
 function fieldsOfUnion(options: readonly SchemaFields[]): SchemaFields {
-  const presence = (name: string): Presence =>
-    worst(options.map(({ fields, isUnknown }) => fields.get(name) ?? (isUnknown ? "unknown" : "maybe")));
+  const presence = (name: string): Presence => worst(options.map((option) => presenceIn(option, name)));
   return {
     fields: new Map([...namesOf(options)].map((name) => [name, presence(name)])),
     isOpen: options.some(({ isOpen }) => isOpen),
@@ -102,8 +101,7 @@ function fieldsOfUnion(options: readonly SchemaFields[]): SchemaFields {
 /** The output is both: a field is always there if one of them has it. */
 function fieldsOfBoth(left: SchemaFields, right: SchemaFields): SchemaFields {
   const parts = [left, right];
-  const presence = (name: string): Presence =>
-    best(parts.map(({ fields, isUnknown }) => fields.get(name) ?? (isUnknown ? "unknown" : "maybe")));
+  const presence = (name: string): Presence => best(parts.map((part) => presenceIn(part, name)));
   return {
     fields: new Map([...namesOf(parts)].map((name) => [name, presence(name)])),
     isOpen: left.isOpen || right.isOpen,
@@ -116,3 +114,7 @@ const worst = (all: readonly Presence[]): Presence =>
 
 const best = (all: readonly Presence[]): Presence =>
   all.includes("always") ? "always" : all.includes("unknown") ? "unknown" : "maybe";
+
+/** Says whether an output of such a schema always has a value for a field. */
+export const presenceIn = ({ fields, isUnknown }: SchemaFields, field: string): Presence =>
+  fields.get(field) ?? (isUnknown ? "unknown" : "maybe");

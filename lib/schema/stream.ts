@@ -2,7 +2,6 @@
  * A stream is one event type. One file under `lib/streams/` declares all of it: its table, its schema, how an event becomes a
  * row, and when it is answered. `lib/schema/registry.ts` finds the file; no other file needs a change.
  */
-import { getTableColumns } from "drizzle-orm";
 import { type PgTable, timestamp, uuid } from "drizzle-orm/pg-core";
 import { z } from "zod";
 import { type CloudEvent, type PathInCloudEvent, pathsInCloudEvent } from "./cloud-event.ts";
@@ -18,12 +17,12 @@ import { fieldsOfSchema } from "./schema-fields.ts";
 import { keyOf, type StreamKey } from "./stream-key.ts";
 import { readRfc3339 } from "./timestamp.ts";
 import {
-  checkVersions,
   type EarlierData,
   type NotUpgraded,
   type RefusalOfVersions,
   type Schemas,
   type Upgraded,
+  versionErrors,
 } from "./versions.ts";
 import { BASE_FIELDS } from "./written-columns.ts";
 
@@ -223,13 +222,22 @@ export function defineStream<
     Refusal<NoInfer<Table>, NoInfer<Schema>, NoInfer<Key>, NoInfer<Conflict>, NoInfer<Row>>,
 ): Stream;
 export function defineStream(declaration: AnyDeclaration): Stream {
-  const { name, table, schema, v = 1, existing = false } = declaration;
+  const { name, table, schema, v = 1, versions = {}, droppedVersions = [], existing = false } = declaration;
   const key = keyOf(declaration);
   const hasToRow = declaration.toRow !== undefined;
-  const declared = { table, key, schemaFields: fieldsOfSchema(schema), hasToRow, existing };
-  for (const errors of [namingErrors(declaration), keyErrors(declared), fieldErrors(declared)])
-    for (const error of errors) throw new Error(`stream "${name}": ${error}`);
-  checkVersions({ ...declaration, v }, key, Object.keys(getTableColumns(table)));
+  const declared = {
+    ...{ v, table, key, existing, droppedVersions, hasToRow },
+    areUpgraded: declaration.upgrade !== undefined,
+    schemaFields: fieldsOfSchema(schema),
+    earlierFields: new Map(Object.entries(versions).map(([n, one]) => [n, fieldsOfSchema(one)])),
+  };
+  const checks = [
+    namingErrors(declaration),
+    keyErrors(declared),
+    fieldErrors(declared),
+    versionErrors(declared),
+  ];
+  for (const errors of checks) for (const error of errors) throw new Error(`stream "${name}": ${error}`);
   const given = fieldsGiven(declared);
   const areOpen = hasToRow || declared.schemaFields.isUnknown;
   const fromCloudEvent = declaration.fromCloudEvent ?? ((event: CloudEvent) => event.data);
@@ -244,7 +252,7 @@ export function defineStream(declaration: AnyDeclaration): Stream {
     parse: (event, hasNoNull = false) => schema.safeParse(hasNoNull ? event : dropNulls(event)),
     toRow: declaration.toRow as Stream["toRow"],
     upgrade: declaration.upgrade as Stream["upgrade"],
-    droppedVersions: new Set(declaration.droppedVersions),
+    droppedVersions: new Set(droppedVersions),
     recordset: makeRecordset(table, given),
     checkRow: checkColumns(table, BASE_FIELDS, { given, areOpen }),
     ack: declaration.ack ?? "buffered",

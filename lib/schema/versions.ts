@@ -11,9 +11,11 @@
 import type { PgTable } from "drizzle-orm/pg-core";
 import type { z } from "zod";
 import type { OwnColumns, Refused } from "./declared-types.ts";
-import { fieldsOfSchema } from "./schema-fields.ts";
+import { type FieldsDeclaration, fieldsGiven } from "./field-errors.ts";
+import { presenceIn, type SchemaFields } from "./schema-fields.ts";
 import type { Json, Stream } from "./stream.ts";
 import type { StreamKey } from "./stream-key.ts";
+import { BASE_FIELDS, writtenColumns } from "./written-columns.ts";
 
 /** The schemas of earlier versions, by version. */
 export type Schemas = Readonly<Record<number, z.ZodType<Json>>>;
@@ -63,63 +65,49 @@ export type RefusalOfVersions<Versions extends Schemas, Table extends PgTable, R
 /** The fields of each of a union's objects. */
 type FieldsOf<Data> = Data extends unknown ? keyof Data : never;
 
-interface Declared {
-  name: string;
+export interface VersionsDeclaration extends FieldsDeclaration {
   v: number;
-  versions?: Readonly<Record<number, z.ZodType>> | undefined;
-  droppedVersions?: readonly number[] | undefined;
-  upgrade?: unknown;
-  toRow?: unknown;
+  key: StreamKey;
+  droppedVersions: readonly number[];
 }
 
 /**
- * Checks that each earlier version is declared or dropped, and none besides, and that each declared one can be read. Throws one
- * sentence that says which is not, and what to do.
+ * Yields which earlier version is neither declared nor dropped, and which declared one can't be read: each as a sentence that says what
+ * to do. The first is the one to mend.
  */
-export function checkVersions(declared: Declared, key: StreamKey, columns: readonly string[]): void {
-  const { name, v, versions = {}, droppedVersions = [] } = declared;
-  const known = Object.keys(versions).map(Number);
-  const refuse = (why: string): never => {
-    throw new Error(`stream "${name}": ${why}`);
-  };
+export function* versionErrors(declaration: VersionsDeclaration): Generator<string> {
+  const { v, earlierFields, droppedVersions } = declaration;
+  const known = [...earlierFields.keys()].map(Number);
   for (const n of [...known, ...droppedVersions])
     if (!Number.isInteger(n) || n < 1 || n >= v)
-      refuse(
-        `version ${n} is not earlier than its v, ${v}: take it out of versions and droppedVersions, or raise v`,
-      );
+      yield `version ${n} is not earlier than its v, ${v}: take it out of versions and droppedVersions, or raise v`;
   const twice = droppedVersions.find((n) => known.includes(n));
   if (twice !== undefined)
-    refuse(`version ${twice} is in versions and in droppedVersions: take it out of one of them`);
+    yield `version ${twice} is in versions and in droppedVersions: take it out of one of them`;
   const all = new Set([...known, ...droppedVersions]);
   for (let n = 1; n < v; n++)
     if (!all.has(n))
-      refuse(
-        `version ${n} is missing: declare the schema that it had in versions, or name it in droppedVersions, and what is left of it becomes dead letters`,
-      );
-  for (const [n, schema] of Object.entries(versions)) checkFields(declared, n, schema, key, columns, refuse);
+      yield `version ${n} is missing: declare the schema that it had in versions, or name it in droppedVersions, and what is left of it becomes dead letters`;
+  for (const [n, fields] of earlierFields) yield* errorsOfEarlier(declaration, n, fields);
 }
 
-function checkFields(
-  { upgrade, toRow }: Declared,
+/** Of a version whose data are read. */
+function* errorsOfEarlier(
+  declaration: VersionsDeclaration,
   n: string,
-  schema: z.ZodType,
-  key: StreamKey,
-  columns: readonly string[],
-  refuse: (why: string) => never,
-): void {
-  const { fields, isUnknown } = fieldsOfSchema(schema);
-  const lost = [...fields.keys()].find((field) => !columns.includes(field));
-  if (upgrade === undefined && toRow === undefined && lost !== undefined)
-    refuse(
-      `field "${lost}" of version ${n} is no column: declare upgrade, which turns its data into today's`,
-    );
-  const open = key.fieldsOfData.find(
-    (field) => (fields.get(field) ?? (isUnknown ? "unknown" : "maybe")) === "maybe",
-  );
+  earlier: SchemaFields,
+): Generator<string> {
+  const { fields, isOpen } = earlier;
+  const { key, table, hasToRow, areUpgraded } = declaration;
+  if (!hasToRow && !areUpgraded) {
+    const written = writtenColumns(table, fieldsGiven(declaration)).map(({ field }) => field);
+    const lost = [...fields.keys()].find((field) => !written.includes(field) || BASE_FIELDS.includes(field));
+    if (isOpen || lost !== undefined)
+      yield `${isOpen ? "any field" : `field "${lost}"`} of version ${n} is no column: declare upgrade, which turns its data into today's`;
+  }
+  const open = key.fieldsOfData.find((field) => presenceIn(earlier, field) === "maybe");
   if (open !== undefined)
-    refuse(
-      `version ${n} does not require the key's field "${open}", so its events have no key: name the version in droppedVersions, or choose another key`,
-    );
+    yield `version ${n} does not require the key's field "${open}", so its events have no key: name the version in droppedVersions, or choose another key`;
 }
 
 type Versioned = Pick<Stream, "v" | "droppedVersions">;

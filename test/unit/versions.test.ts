@@ -2,7 +2,7 @@
  * Versions of a stream's data: what a declaration may not say is a compile error, which `npm run typecheck` proves, or a sentence when
  * the process starts.
  */
-import { integer, pgTable, text } from "drizzle-orm/pg-core";
+import { integer, pgTable, serial, text } from "drizzle-orm/pg-core";
 import { describe, expect, test } from "vitest";
 import { z } from "zod";
 import { fieldsOf, rowOf } from "../../lib/schema/json-row.ts";
@@ -146,6 +146,22 @@ describe("at start", () => {
     expect(start({ versions: { 2: v2 }, droppedVersions: [1] })).not.toThrow();
     expect(start({ droppedVersions: [2, 1, 1] })).not.toThrow();
     expect(start({ toRow: undefined, upgrade: () => ({}), versions })).not.toThrow();
+  });
+
+  test("a version that takes any field is a sentence, if its data are the row", () => {
+    const open = { v: 2, versions: { 1: z.looseObject({ sku: z.string() }) } };
+    expect(start({ ...open, toRow: undefined })).toThrow("any field of version 1 is no column");
+    expect(start(open)).not.toThrow();
+    expect(start({ ...open, toRow: undefined, upgrade: () => ({}) })).not.toThrow();
+  });
+
+  test("a column that is left to Postgres is in the insert if every version that is the row gives it", () => {
+    const coded = pgTable("orders", { ...eventColumns(), sku: text("sku").notNull(), no: serial("no") });
+    const today = z.strictObject({ sku: z.string(), no: z.int() });
+    const of = (more: object) => defineStream({ name: "orders", table: coded, schema: today, v: 2, ...more });
+    expect(of({ versions: { 1: today } }).recordset.columns).toContain("no");
+    expect(of({ versions: narrow, upgrade: () => ({}) }).recordset.columns).toContain("no");
+    expect(() => of({ versions: narrow })).toThrow("the schema of every version to require it");
   });
 
   test("a version must require the fields of the key, whatever upgrade and toRow make", () => {
