@@ -12,6 +12,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, inject, test } from "vitest";
 import { findFreePorts } from "../../dev/stack/ports.ts";
+import type { StreamReport } from "../../lib/drain/drain-report.ts";
 import { exampleOf } from "../../lib/schema/example.ts";
 import { loadStreams } from "../../lib/schema/registry.ts";
 import type { Stream } from "../../lib/schema/stream.ts";
@@ -87,7 +88,9 @@ test("the image's files start both functions by the image's command, and an even
   );
 
   const streams = [...(await loadStreams()).values()];
-  const stream = streams.find((one) => !one.retired && exampleOf(one) !== undefined);
+  const stream = streams.find(
+    (one) => !one.retired && !one.existing && exampleOf(one) !== undefined, // migrations make its table
+  );
   if (stream) await sendTheWholeWay(stream, ingest, supervisor);
   expect((await post(ingest, "no_such_stream", {})).status).toBe(404);
   const drained = await fetch(`http://127.0.0.1:${supervisor}/drain`, { method: "POST" });
@@ -111,11 +114,12 @@ async function sendTheWholeWay(stream: Stream, ingest: number, supervisor: numbe
     ...((await stored.json()) as { ids: string[] }).ids,
   ];
   const drained = await fetch(`http://127.0.0.1:${supervisor}/drain`, { method: "POST" });
-  expect(await drained.json()).toMatchObject({
-    streams: expect.arrayContaining([
-      expect.objectContaining({ stream: stream.name, stored: isStored ? 0 : 2 }),
-    ]),
-  });
+  const report = (await drained.json()) as { streams: StreamReport[] };
+  const own = report.streams.find((one) => one.stream === stream.name);
+  // Two examples may have one key.
+  const settled = (own?.stored ?? 0) + (own?.superseded ?? 0) + (own?.duplicates ?? 0);
+  expect([settled, own?.outcome]).toEqual([isStored ? 0 : 2, "empty"]);
+  if (!stream.key.keepsIds) return;
   for (const id of ids) {
     const found = await fetch(`http://127.0.0.1:${ingest}/v1/${stream.name}/${id}`, { headers });
     expect(await found.json()).toEqual({ id, status: "stored" });
