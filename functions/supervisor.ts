@@ -7,6 +7,7 @@ import { PARTITION_COUNT } from "../lib/buffer/redis-keys.ts";
 import { drain } from "../lib/drain/drain.ts";
 import type { DrainDeps } from "../lib/drain/drain-call.ts";
 import { withFields } from "../lib/log.ts";
+import { createStartCheck } from "../lib/operate/start-check.ts";
 import { readStatus } from "../lib/operate/status.ts";
 import { Problem, sendJson, tryAgain } from "./answer.ts";
 import { requestIdOf } from "./request-id.ts";
@@ -20,18 +21,21 @@ export type SupervisorDeps = DrainDeps &
 
 /** Makes the handler. It throws a Problem for each error; the front door answers it. */
 export function createSupervisor(deps: SupervisorDeps): Handler {
+  const checkTables = createStartCheck(deps);
   return async (req, res) => {
     const url = requestUrlOf(req);
     if (answerHealth(req, res, url)) return;
     const [what, name, ...rest] = url.path;
-    if (what === "drain" && rest.length === 0) await answerDrain(deps, req, res, url, name);
+    if (what === "drain" && rest.length === 0)
+      await answerDrain({ ...deps, checkTables }, req, res, url, name);
     else if (what === "status" && name === undefined) await answerStatus(deps, req, res);
     else throw new Problem(404, "expected /drain, /drain/{stream} or /status");
   };
 }
 
+/** The answer waits for the check at start, but no event does: nothing may be left running after an answer. */
 async function answerDrain(
-  deps: SupervisorDeps,
+  deps: SupervisorDeps & { checkTables: () => Promise<void> },
   req: IncomingMessage,
   res: ServerResponse,
   { query }: RequestUrl,
@@ -43,7 +47,7 @@ async function answerDrain(
     throw new Problem(404, `no stream is named "${stream.slice(0, 64)}"`);
   const request = { stream, partition: partitionOf(query, stream), wait: query.get("wait") === "1" };
   const log = withFields(deps.log, { ...requestIdOf(req), ...deps.traceOf(req.headers) });
-  const report = await drain({ ...deps, log }, request);
+  const [report] = await Promise.all([drain({ ...deps, log }, request), deps.checkTables()]);
   const isBad = report.streams.some(
     ({ outcome }) => outcome === "unavailable" || outcome === "misconfigured",
   );

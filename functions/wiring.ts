@@ -23,6 +23,7 @@ import { type Flush, httpFlush, noFlush, tasksFlush } from "../lib/ingest/eager-
 import { createLookUp } from "../lib/ingest/look-up.ts";
 import { PartitionChoice } from "../lib/ingest/partition-choice.ts";
 import { createPusher } from "../lib/ingest/push.ts";
+import { createSayRefused } from "../lib/ingest/say-refused.ts";
 import { createSetAside } from "../lib/ingest/set-aside.ts";
 import { createWriteThrough } from "../lib/ingest/write-through.ts";
 import { createLog, type Log } from "../lib/log.ts";
@@ -40,7 +41,7 @@ const PUSH_TIMEOUT_MS = 4000;
 const ANSWER_WITHIN_MS = 45_000;
 /** How long a drain waits for a script, in milliseconds. A lease should be more than twice as long. */
 const CLAIM_TIMEOUT_MS = 5000;
-/** How long a refused drain waits for the catalog, in milliseconds: it holds a lease meanwhile. */
+/** How long whoever was refused waits for the catalog, in milliseconds: a drain holds a lease meanwhile, and senders wait. */
 const TABLE_CHECK_TIMEOUT_MS = 2000;
 /**
  * What all large bodies under way in an instance may hold together, in bytes: as sent, inflated, or as their events' texts. They
@@ -149,7 +150,12 @@ export async function wireIngest(streams: Registry): Promise<Served> {
     isShedding,
     accepting: {
       push,
-      writeThrough: createWriteThrough(store, config.writeThroughConcurrency, monotonicMs),
+      writeThrough: createWriteThrough(
+        store,
+        config.writeThroughConcurrency,
+        monotonicMs,
+        createSayRefused({ tables: openTableCheck(config), log, monotonicMs }),
+      ),
       setAside: createSetAside({ store, buffer, heldNotes, streams, log }),
     },
     lookUp: openLookUp(config),

@@ -74,6 +74,11 @@ function print({ streams }: StatusReport): void {
       console.log(
         `\n${countOf(one.heldLetters, "letter")} of ${one.stream} held, the oldest for ${describeSeconds(one.heldLettersForSeconds ?? 0)}, tried again by themselves. Most for: ${one.heldLettersReason}`,
       );
+  for (const { stream, tableDifferences } of streams)
+    if (tableDifferences?.length)
+      console.log(
+        `\nThe table of ${stream} is not as the stream declares it: ${tableDifferences.join("; ")}.`,
+      );
   for (const { stream, lettersNotCompared } of streams)
     if (lettersNotCompared)
       console.log(

@@ -7,12 +7,12 @@
  */
 import type { HeldNote } from "../buffer/held-note.ts";
 import type { Stream } from "../schema/stream.ts";
+import { sayStopped } from "../store/say-stopped.ts";
 import { stoppedBy } from "../store/written.ts";
 import type { DrainCall, DrainDeps } from "./drain-call.ts";
 import { type DrainOutcome, outcomeOfStop } from "./drain-report.ts";
 import { retryNextAlone } from "./retry-alone.ts";
 import { NO_LETTER, type PageResult, retryPage } from "./retry-page.ts";
-import { sayStopped } from "./say-stopped.ts";
 
 /** Letters of streams that are not drained now are looked at again after so many milliseconds. */
 const LOOK_AGAIN_MS = 3_600_000;

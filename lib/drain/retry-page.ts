@@ -9,11 +9,11 @@ import type { Stream } from "../schema/stream.ts";
 import type { HeldLetter, HeldVerdict } from "../store/held-letters.ts";
 import { BREAKS } from "../store/letter.ts";
 import { isProven, pointsAtTable } from "../store/proof.ts";
+import { sayStopped } from "../store/say-stopped.ts";
 import { writeRows } from "../store/write-rows.ts";
 import { isBlockedBy, type Refused, type Stopped, stoppedBy } from "../store/written.ts";
 import type { DrainCall, DrainDeps } from "./drain-call.ts";
 import type { DrainOutcome } from "./drain-report.ts";
-import { sayStopped } from "./say-stopped.ts";
 
 /** If a letter is held for longer, and nothing witnesses against it, its table is said to be at fault. In milliseconds. */
 const DOUBTED_AFTER_MS = 600_000;

@@ -11,6 +11,7 @@ import type { Stream } from "../schema/stream.ts";
 import { type Letter, letterOf } from "../store/letter.ts";
 import { logLetters } from "../store/letter-log.ts";
 import { FIRST, isProven, pointsAtTable } from "../store/proof.ts";
+import { sayStopped } from "../store/say-stopped.ts";
 import { setLettersAside } from "../store/set-aside.ts";
 import type { Store } from "../store/store.ts";
 import type { TableCheck } from "../store/table-check.ts";
@@ -18,7 +19,6 @@ import { type WritingStore, writeRows } from "../store/write-rows.ts";
 import { type Refused, type Stopped as StoppedWriting, stoppedBy, type Written } from "../store/written.ts";
 import { countDiffering } from "./count-differing.ts";
 import { type ReadRow, readBatch, type Unmade } from "./read-batch.ts";
-import { sayStopped } from "./say-stopped.ts";
 
 /** The failure that stopped a batch, or "abandoned": the time is over or the lease is lost. */
 export type Stopped = NonNullable<Written["stopped"]>;

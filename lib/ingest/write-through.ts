@@ -11,6 +11,7 @@ import type { Stream } from "../schema/stream.ts";
 import { FIRST, isProven } from "../store/proof.ts";
 import { type WritingStore, writeRows } from "../store/write-rows.ts";
 import { isBlockedBy, type Refused, type Written } from "../store/written.ts";
+import type { createSayRefused } from "./say-refused.ts";
 
 /** Postgres gave no answer, or too much waits for it: some of it may have been stored. */
 export class StoreUnavailable extends Error {
@@ -47,6 +48,7 @@ export function createWriteThrough(
   store: WritingStore,
   concurrency: number,
   monotonicMs: () => number = () => performance.now(),
+  sayRefused: ReturnType<typeof createSayRefused> = async () => {},
 ) {
   const slots = new FairSlots(concurrency);
   const groups = new Map<string, GroupCommit<Item, Written>>();
@@ -64,6 +66,7 @@ export function createWriteThrough(
     const written = await slots.run(stream.name, async () => write(stream, take()));
     if (written === "blocked")
       throw new StoreUnavailable("its table is locked, or Postgres has no room for it");
+    await sayRefused(stream, written.stopped);
     return written;
   }
 

@@ -8,6 +8,7 @@ import type { Stream } from "../schema/stream.ts";
 import { stateOfVersion, type VersionState } from "../schema/versions.ts";
 import type { LetterCounts } from "../store/letter-counts.ts";
 import type { Store } from "../store/store.ts";
+import type { TableCheck } from "../store/table-check.ts";
 
 export interface StatusReport {
   streams: {
@@ -27,6 +28,8 @@ export interface StatusReport {
     heldLettersReason: string | null;
     /** Why letters were not compared with the stream's table, so that some of them may be stored; null: they were, or not counted. */
     lettersNotCompared: string | null;
+    /** How the table differs from what the stream declares, in sentences; null when Postgres does not answer. */
+    tableDifferences: readonly string[] | null;
     /** The versions of the data that waits. Absent if the stream has but one, and no other was found. */
     versions?: VersionsReport;
     partitions: {
@@ -62,16 +65,19 @@ interface VersionsReport {
 interface Deps {
   buffer: Pick<Buffer, "findWork" | "inspect" | "versions">;
   store: Pick<Store, "countLetters" | "letterVersions">;
+  tables: Pick<TableCheck, "differencesOfAll">;
   streams: Registry;
   now: () => number;
 }
 
 /** Looks at everything once. Throws what Redis's client throws. */
-export async function readStatus({ buffer, store, streams, now }: Deps): Promise<StatusReport> {
+export async function readStatus({ buffer, store, tables, streams, now }: Deps): Promise<StatusReport> {
   const names = [...streams.keys()];
   const { busy } = await buffer.findWork(names);
   const [partitions, buffered] = await Promise.all([buffer.inspect(busy), buffer.versions(busy)]);
-  const reports = [...streams.values()].map(async (stream) => {
+  const all = [...streams.values()];
+  const differences = tables.differencesOfAll(all);
+  const reports = all.map(async (stream, i) => {
     const mine = partitions.filter((p) => p.stream === stream.name);
     const sum = (list: "pending" | "sealed" | "claimed") => mine.reduce((total, p) => total + p[list], 0);
     const letters = await store.countLetters(stream).catch(() => undefined);
@@ -82,6 +88,7 @@ export async function readStatus({ buffer, store, streams, now }: Deps): Promise
       claimed: sum("claimed"),
       oldestAgeSeconds: oldestAge(mine, now()),
       ...describeLetters(letters),
+      tableDifferences: (await differences)[i] ?? null,
       ...versionsOf(stream, buffered.get(stream.name), await letterVersionsOf(store, stream, letters)),
       partitions: mine.map(describe),
     };

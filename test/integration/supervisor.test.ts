@@ -214,6 +214,7 @@ describe("GET /status", () => {
       [...world.streams.keys()].map((stream) => ({
         ...{ stream, pending: 0, sealed: 0, claimed: 0, oldestAgeSeconds: null, deadLetters: 0 },
         ...{ heldLetters: 0, heldLettersForSeconds: null, heldLettersReason: null, lettersNotCompared: null },
+        tableDifferences: [],
         partitions: [],
       })),
     );
@@ -242,6 +243,7 @@ describe("GET /status", () => {
       ...{ stream: "checked", pending: 10, sealed: 150, claimed: 100 },
       ...{ oldestAgeSeconds: 90, deadLetters: 1, heldLetters: 1, heldLettersForSeconds: expect.any(Number) },
       lettersNotCompared: null,
+      tableDifferences: [],
       heldLettersReason:
         "check constraint violated (SQLSTATE 23514): table checked, constraint n_is_positive",
       partitions: [

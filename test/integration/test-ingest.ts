@@ -13,9 +13,12 @@ import { type Flush, noFlush } from "../../lib/ingest/eager-flush.ts";
 import { createLookUp } from "../../lib/ingest/look-up.ts";
 import { PartitionChoice } from "../../lib/ingest/partition-choice.ts";
 import { createPusher, type Pusher } from "../../lib/ingest/push.ts";
+import { createSayRefused } from "../../lib/ingest/say-refused.ts";
 import { createSetAside } from "../../lib/ingest/set-aside.ts";
 import { createWriteThrough } from "../../lib/ingest/write-through.ts";
+import { connect } from "../../lib/store/database.ts";
 import type { Store } from "../../lib/store/store.ts";
+import { createTableCheck } from "../../lib/store/table-check.ts";
 import { KEY, type World } from "./test-stack.ts";
 
 /** Keys beside the world's own: one that may use `leads` only, one of another sender. */
@@ -78,6 +81,7 @@ export async function serveIngest(world: World, overrides: Overrides = {}) {
   const config = { ...world.config, ...settings };
   const redis = connectRedis(config, pushTimeoutMs);
   const buffer = createBuffer(redis);
+  const database = connect(config.databaseUrl, 2000, config.neonHttpUrl);
   const store = overrides.store ?? world.storeWithin(config.insertTimeoutMs);
   const partitionChoice = new PartitionChoice({
     ...{ partitions: config.partitions, bufferMaxBytes: config.bufferMaxBytes },
@@ -92,7 +96,12 @@ export async function serveIngest(world: World, overrides: Overrides = {}) {
     apiKeys: [...config.apiKeys, apiKey("leads", LEADS_KEY, new Set(["leads"])), apiKey("other", OTHER_KEY)],
     accepting: {
       push: overrides.push ?? pusher.push,
-      writeThrough: createWriteThrough(store, config.writeThroughConcurrency),
+      writeThrough: createWriteThrough(
+        store,
+        config.writeThroughConcurrency,
+        undefined,
+        createSayRefused({ tables: createTableCheck(database, 2000, now), log: world.log, monotonicMs: now }),
+      ),
       setAside: createSetAside({
         ...{ store, buffer, heldNotes: createHeldNotes(redis) },
         ...{ streams: world.streams, log: world.log },

@@ -1,8 +1,8 @@
 /** Says why nothing more of a stream is written, or that its table is at fault: in the log, and in the reason that is kept. */
 import type { Log } from "../log.ts";
 import type { Stream } from "../schema/stream.ts";
-import type { TableCheck } from "../store/table-check.ts";
-import type { Stopped } from "../store/written.ts";
+import type { TableCheck } from "./table-check.ts";
+import type { Stopped } from "./written.ts";
 
 interface Deps {
   tables: Pick<TableCheck, "differencesOf">;
