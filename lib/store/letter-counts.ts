@@ -1,9 +1,9 @@
 /** Counts the letters of a stream that wait for something. */
-import { and, eq, isNotNull, isNull, type SQL, sql } from "drizzle-orm";
+import { and, eq, isNotNull, isNull, sql } from "drizzle-orm";
 import type { Stream } from "../schema/stream.ts";
 import { type Database, statementBound } from "./database.ts";
 import { deadLetters } from "./dead-letters-table.ts";
-import { createLetterComparison } from "./letter-comparison.ts";
+import type { Comparison } from "./letter-comparison.ts";
 
 /** The live letters of a stream. */
 export interface LetterCounts {
@@ -19,34 +19,29 @@ export interface LetterCounts {
 
 const isHeld = isNotNull(deadLetters.retryAt);
 
-/** Makes the count. `isLiveOf`: the condition that a letter is one of the stream's, and live. */
-export function createLetterCounts(
+/** Counts the letters of a stream that are dead and wait for somebody to look, and those that are held, and why. */
+export async function countLettersOf(
   db: Database,
   timeoutMs: number,
-  isLiveOf: (stream: Stream) => SQL | undefined,
-) {
-  const compared = createLetterComparison({ db, timeoutMs, isLiveOf });
-
-  /** Counts the letters of a stream that are dead and wait for somebody to look, and those that are held, and why. */
-  return (stream: Stream): Promise<LetterCounts> =>
-    compared([stream], async ({ isLive, whyNot }) => {
-      const [, rows] = await db.batch([
-        statementBound(db, timeoutMs),
-        db
-          .select({
-            dead: sql<number>`(count(*) filter (where ${isNull(deadLetters.retryAt)}))::int`,
-            held: sql<number>`(count(*) filter (where ${isHeld}))::int`,
-            heldForMs: sql<
-              number | null
-            >`(extract(epoch from now() - min(${deadLetters.diedAt}) filter (where ${isHeld})) * 1000)::float8`,
-            heldReason: sql<
-              string | null
-            >`mode() within group (order by ${deadLetters.reason}) filter (where ${isHeld})`,
-          })
-          .from(deadLetters)
-          .where(and(eq(deadLetters.stream, stream.name), isLive)),
-      ]);
-      const counts = rows[0] ?? { dead: 0, held: 0, heldForMs: null, heldReason: null };
-      return { ...counts, notCompared: whyNot(stream.name) };
-    });
+  stream: Stream,
+  { isLive, whyNot }: Comparison,
+): Promise<LetterCounts> {
+  const [, rows] = await db.batch([
+    statementBound(db, timeoutMs),
+    db
+      .select({
+        dead: sql<number>`(count(*) filter (where ${isNull(deadLetters.retryAt)}))::int`,
+        held: sql<number>`(count(*) filter (where ${isHeld}))::int`,
+        heldForMs: sql<
+          number | null
+        >`(extract(epoch from now() - min(${deadLetters.diedAt}) filter (where ${isHeld})) * 1000)::float8`,
+        heldReason: sql<
+          string | null
+        >`mode() within group (order by ${deadLetters.reason}) filter (where ${isHeld})`,
+      })
+      .from(deadLetters)
+      .where(and(eq(deadLetters.stream, stream.name), isLive)),
+  ]);
+  const counts = rows[0] ?? { dead: 0, held: 0, heldForMs: null, heldReason: null };
+  return { ...counts, notCompared: whyNot(stream.name) };
 }

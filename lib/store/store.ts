@@ -18,7 +18,8 @@ import { isStored } from "./is-stored.ts";
 import { type IsolateOptions, isolateRows } from "./isolate.ts";
 import { createKeyCheck } from "./key-check.ts";
 import type { Letter } from "./letter.ts";
-import { createLetterCounts } from "./letter-counts.ts";
+import { createLetterComparison } from "./letter-comparison.ts";
+import { countLettersOf } from "./letter-counts.ts";
 import { countLetterVersions } from "./letter-versions.ts";
 import { PartSizes } from "./part-sizes.ts";
 import { idOf } from "./stream-table.ts";
@@ -116,10 +117,17 @@ export function createStore(db: Database, timeoutMs: number) {
     return new Set(rows.map(({ id }) => id));
   }
 
-  const countLetters = createLetterCounts(db, timeoutMs, isLive);
+  const compared = createLetterComparison({ db, timeoutMs, isLiveOf: isLive });
+
+  /** See `countLettersOf`. */
+  const countLetters = (stream: Stream) =>
+    compared([stream], (comparison) => countLettersOf(db, timeoutMs, stream, comparison));
 
   /** How many of a stream's live letters have which version. */
-  const letterVersions = (stream: Stream) => countLetterVersions(db, timeoutMs, isLive(stream));
+  const letterVersions = (stream: Stream) =>
+    compared([stream], (comparison) =>
+      countLetterVersions(db, timeoutMs, and(eq(deadLetters.stream, stream.name), comparison.isLive)),
+    );
 
   const held = createHeldLetters(db, timeoutMs);
   return {

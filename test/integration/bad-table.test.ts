@@ -214,6 +214,7 @@ describe.each(cases)("if a table %s", (_, during, why) => {
       const of = (name: string) => streams.find(({ stream }) => stream === name);
       expect(of("checked")).toMatchObject({ deadLetters: 2, lettersNotCompared: why });
       expect(of("events")).toMatchObject({ deadLetters: 1, lettersNotCompared: null });
+      expect(await store.letterVersions(world.streams.get("checked")!)).toEqual(new Map([[1, 2]]));
     });
     await served.close();
   });

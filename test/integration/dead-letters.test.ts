@@ -587,6 +587,36 @@ describe("a dry run of a redrive", () => {
   });
 });
 
+test("on the command line a table that is missing is said beside the letters, of all streams", async () => {
+  const ids = await bury(1);
+  const [other] = await bury(1, "events", { type: "t", payload: {} });
+  await world.sql.query("alter table checked rename to gone");
+  try {
+    const why =
+      "Letters of checked were not compared with its table, so some of them may be stored: undefined table (SQLSTATE 42P01): table checked; table checked is missing.";
+    for (const words of [
+      ["list"],
+      ["list", "--each"],
+      ["list", "--all"],
+      ["purge", "--dry-run", "--all-letters"],
+    ])
+      expect(await run("dead-letters", words)).toMatchObject({ code: 0, out: expect.stringContaining(why) });
+    const each = await run("dead-letters", ["list", "--each"]);
+    expect(each.out).toMatch(new RegExp(`${ids[0]} +checked[\\s\\S]*${other} +events`));
+    const alone = await run("dead-letters", ["list", "--stream", "events"]);
+    expect(alone).toMatchObject({ code: 0, out: expect.not.stringContaining("compared") });
+    const tried = await run("dead-letters", ["redrive", "--dry-run"]);
+    expect(tried.code).toBe(1);
+    expect(tried.out).toMatch(
+      /1 would be stored, 0 would die again\.\nNot all were tried\. Postgres did not try 1 letter of checked \(/,
+    );
+  } finally {
+    await world.sql.query("alter table gone rename to checked");
+  }
+  await expectConserved(world, "checked", ids);
+  await expectConserved(world, "events", [other!]);
+});
+
 describe("a purge", () => {
   test("deletes what its filter finds, the oldest first, and counts what is lost", async () => {
     const [a, b, c] = (await die([{ n: -1 }, { n: 1, note: "raises" }, { n: -2 }])) as [

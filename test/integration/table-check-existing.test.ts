@@ -149,9 +149,15 @@ test("a newest that may be null, and an id that may be, are named", async () => 
 });
 
 test("a column left to Postgres that Postgres does not fill is named", async () => {
-  const more = { no: integer("no").notNull(), made: text("made").notNull(), mark: text("mark") };
+  const more = {
+    no: integer("no").notNull().generatedByDefaultAsIdentity(),
+    made: text("made")
+      .notNull()
+      .$defaultFn(() => "here"),
+    mark: text("mark").$defaultFn(() => "here"),
+  };
   const table = shop.table("device scans", { ...columns(), ...more });
-  const stream: Stream = { ...byId, table }; // its insert names only the first three
+  const stream = defineStream({ name: "scans", existing: true, table, schema });
   const unfilled = make(
     "",
     `${COLUMNS}, no integer not null, made text not null, mark text, extra text not null, unique (event_id)`,

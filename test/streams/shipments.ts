@@ -2,15 +2,19 @@
  * Writes into a table that is there already: in a schema of its own, with a serial primary key, the event's id in another column, and
  * neither of the two times. The table refuses a shipment of 0 g, and one without a carrier.
  */
-import { integer, pgSchema, text, uuid } from "drizzle-orm/pg-core";
+import { boolean, integer, pgSchema, serial, text, uuid } from "drizzle-orm/pg-core";
 import { z } from "zod";
 import { defineStream } from "../../lib/schema/stream.ts";
 
 const table = pgSchema("warehouse 2").table("Old shipments", {
+  no: serial("no").primaryKey(),
   id: uuid("event_id").notNull(),
   orderNumber: text("order no").notNull(),
   grams: integer("g").notNull(),
   carrier: text("carrier").notNull(),
+  seen: boolean("seen")
+    .notNull()
+    .$defaultFn(() => true),
 });
 
 export const ddl = `
