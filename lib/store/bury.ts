@@ -8,6 +8,7 @@ import { isStored } from "./is-stored.ts";
 import type { Letter } from "./letter.ts";
 import { pauseAfter } from "./pause.ts";
 import { failureOf } from "./postgres-errors.ts";
+import { escapeNonAscii, isOfData, readableKeys } from "./readable-keys.ts";
 import { listOf } from "./stream-table.ts";
 
 const { columns, parametersOf, from, values: given } = makeRecordset(deadLetters);
@@ -47,15 +48,27 @@ export async function buryLetters(
   try {
     await insertLetters(db, timeoutMs, stream, all);
   } catch (error) {
-    if (!NOT_IN_ENCODING.includes(failureOf(error).sqlstate ?? "")) throw error;
-    const asAscii = all.map((letter) => ({ ...letter, envelope: escapeNonAscii(letter.envelope) }));
-    await insertLetters(db, timeoutMs, stream, asAscii);
+    if (!isOfData(error)) throw error;
+    const isEncoding = NOT_IN_ENCODING.includes(failureOf(error).sqlstate ?? "");
+    const readable = await withReadableKeys(db, timeoutMs, stream, all);
+    const letters = isEncoding
+      ? readable.map((letter) => ({ ...letter, envelope: escapeNonAscii(letter.envelope) }))
+      : readable;
+    await insertLetters(db, timeoutMs, stream, letters);
   }
 }
 
-/** The same JSON in characters that every encoding has. */
-const escapeNonAscii = (json: string): string =>
-  json.replaceAll(/[^\0-\x7f]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`);
+/** A letter whose key can't be read has none: its event is not stored. */
+async function withReadableKeys(
+  db: Database,
+  timeoutMs: number,
+  stream: Stream,
+  letters: readonly Letter[],
+): Promise<Letter[]> {
+  const records = letters.map(({ key }) => key ?? "{}");
+  const areReadable = await readableKeys(db, timeoutMs, stream, records);
+  return letters.map((letter, i) => (areReadable[i] ? letter : { ...letter, key: undefined }));
+}
 
 async function insertLetters(
   db: Database,

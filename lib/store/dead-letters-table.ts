@@ -15,7 +15,7 @@ export const deadLetters = pgTable(
   {
     stream: text("stream").notNull(),
     id: uuid("id").notNull(),
-    /** The event's key as JSON, by which its row is found; null: its id. */
+    /** The event's key as JSON, by which its row is found; null: its id, or it has none that Postgres can read. */
     key: text("key"),
     /** The envelope, unpacked, with its id in lower case; foreign text as it was found. */
     envelope: text("envelope").notNull(),

@@ -6,7 +6,7 @@ import type { Stream } from "../schema/stream.ts";
 export interface Letter {
   stream: string;
   id: string;
-  /** Its key record; undefined: its id is its key. */
+  /** Its key record; undefined: its id is its key, or it has none that Postgres can read. */
   key?: string | undefined;
   envelope: string;
   sqlstate: string | undefined;

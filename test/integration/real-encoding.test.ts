@@ -1,7 +1,8 @@
 /** A database whose encoding is not UTF-8: it can't hold every character that an event may have. */
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
+import { drain } from "../../lib/drain/drain.ts";
 import { good, openRealDatabase, type RealDatabase, STORED } from "./real-database.ts";
-import { expectConserved, whereabouts } from "./test-stack.ts";
+import { expectConserved, pushEvents, whereabouts } from "./test-stack.ts";
 
 let db: RealDatabase;
 beforeAll(async () => {
@@ -54,4 +55,13 @@ test("text of somebody else's that it can't hold is buried, too", async () => {
   const { stored, dead } = await whereabouts(db.world, "checked");
   expect(stored.sort()).toEqual(ids.sort());
   await expectConserved(db.world, "checked", [...ids, ...dead]);
+});
+
+test("an event whose key it can't hold is set aside, beside those whose key it can", async () => {
+  const recordedAt = "2026-01-01T00:00:00Z";
+  const fixes = ["größer", "größer \u{1F600}", "u"].map((userId) => ({ userId, lat: 1, lng: 1, recordedAt }));
+  const ids = await pushEvents(db.world, { stream: "positions", index: 0 }, fixes);
+  const { streams } = await drain(db.world.supervisor(), { stream: "positions" });
+  expect(streams[0]).toMatchObject({ stored: 2, held: 1, outcome: "empty" });
+  await expectConserved(db.world, "positions", ids);
 });
