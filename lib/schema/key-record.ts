@@ -6,7 +6,9 @@ import type { Stream } from "./stream.ts";
 
 /** The key record of a row. */
 export function keyRecordOf({ key, keySql }: Stream, { id, json }: Pick<Row, "id" | "json">): string {
-  return key.isId ? `{"id":"${id}"}` : pick(JSON.parse(json) as Record<string, unknown>, keySql.fields);
+  return key.isId
+    ? `{"id":"${id}"}`
+    : JSON.stringify(fieldsOf(JSON.parse(json) as Record<string, unknown>, keySql.fields));
 }
 
 /** The key records of rows, as the JSON array that SQL reads. */
@@ -18,18 +20,18 @@ export const keyRecordsOf = (stream: Stream, rows: readonly Pick<Row, "id" | "js
  * event.
  */
 export function keyRecordOfEnvelope(
-  { key, keySql }: Stream,
+  { key, keySql, recordset }: Stream,
   { id, receivedAt, dataJson }: Envelope,
 ): string | undefined {
   if (key.isId) return undefined;
   try {
     const data: unknown = JSON.parse(dataJson);
     if (typeof data !== "object" || data === null) return undefined;
-    return pick({ ...data, id, receivedAt }, keySql.fields);
+    return recordset.encode(fieldsOf({ ...data, id, receivedAt }, keySql.fields));
   } catch {
     return undefined;
   }
 }
 
-const pick = (record: Record<string, unknown>, fields: readonly string[]): string =>
-  JSON.stringify(Object.fromEntries(fields.map((field) => [field, fieldOf(record, field)])));
+const fieldsOf = (record: Record<string, unknown>, fields: readonly string[]): Record<string, unknown> =>
+  Object.fromEntries(fields.map((field) => [field, fieldOf(record, field)]));
