@@ -42,12 +42,22 @@ export function* fieldErrors(declaration: FieldsDeclaration): Generator<string> 
   const { table, schemaFields, hasToRow } = declaration;
   const columns = new Map<string, PgColumn>(Object.entries(getTableColumns(table)));
   const given = fieldsGiven(declaration);
+  for (const field of columns.keys()) yield* errorsOfName(field);
   if (!hasToRow) yield* errorsOfData(schemaFields, columns, given);
   const written = new Set(writtenColumns(table, given).map(({ field }) => field));
   for (const [field, column] of columns) {
     const isFilled = written.has(field) && (hasToRow || mayFill(field, column, schemaFields));
     if (column.notNull && !isFilled) yield* errorsOfUnfilled(declaration, field, column);
   }
+}
+
+/** Postgres cuts longer names off. It would look for a record's field under the rest of its name, and find null. */
+const NAME_MAX_BYTES = 63;
+
+function* errorsOfName(field: string): Generator<string> {
+  const bytes = Buffer.byteLength(field);
+  if (bytes === 0 || bytes > NAME_MAX_BYTES)
+    yield `field "${field}" of the table has ${bytes} bytes: expected a name of 1 to ${NAME_MAX_BYTES} bytes, because Postgres reads a row's fields by their names; its column may have any name`;
 }
 
 /** Of a column that is NOT NULL and that an insert leaves out. */

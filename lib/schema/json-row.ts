@@ -64,20 +64,20 @@ const upgradeOf = ({ upgrade, v: today }: Stream, v: number) => (v < today ? upg
 
 function upgradedData(stream: Stream, data: unknown, v: number): unknown {
   const upgrade = upgradeOf(stream, v);
-  return upgrade ? withKey(stream, data, upgrade(data, v)) : data;
+  return upgrade ? withKey(stream, data, () => upgrade(data, v)) : data;
 }
 
 function mappedFields(stream: Stream, data: unknown, v: number): Record<string, unknown> {
-  if (stream.toRow === undefined) return data as Record<string, unknown>;
-  return withKey(stream, data, stream.toRow(data, stream.upgrade ? stream.v : v));
+  const { toRow } = stream;
+  if (toRow === undefined) return data as Record<string, unknown>;
+  return withKey(stream, data, () => toRow(data, stream.upgrade ? stream.v : v));
 }
 
-/** What was made of some data, with the key's fields of the data themselves. */
-function withKey({ key }: Stream, data: unknown, made: unknown): Record<string, unknown> {
-  const fields = made as Record<string, unknown>;
-  if (key.fieldsOfData.length === 0) return fields;
+/** What is made of some data, with the key's fields of the data as they were before: whoever makes it may change them. */
+function withKey({ key }: Stream, data: unknown, make: () => unknown): Record<string, unknown> {
   const own = key.fieldsOfData.map((field) => [field, fieldOf(data as Record<string, unknown>, field)]);
-  return { ...fields, ...Object.fromEntries(own) };
+  const fields = make() as Record<string, unknown>;
+  return own.length === 0 ? fields : { ...fields, ...Object.fromEntries(own) };
 }
 
 function parse(json: string): unknown {

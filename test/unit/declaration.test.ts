@@ -180,6 +180,20 @@ describe("the key", () => {
     expect(fieldsOf(stream, { orderId: 1, sku: "a" }, 1)).toEqual({ orderId: 1, sku: "b" });
     expect(fieldsOf(stream, { sku: "a" }, 1)).toEqual({ orderId: undefined, sku: "b" });
   });
+
+  test("comes from the data as it was, whatever toRow and upgrade do to the data", () => {
+    const change = (data: { orderId: number }) => {
+      data.orderId = 2;
+      return { orderId: 3, sku: "b" };
+    };
+    const given = { name, table: byNumber, schema: numbered, key: ["orderId"] };
+    expect(fieldsOf(declare({ ...given, toRow: change }), { orderId: 1, sku: "a" }, 1)).toEqual({
+      orderId: 1,
+      sku: "b",
+    });
+    const upgraded = declare({ ...given, v: 2, versions: { 1: numbered }, upgrade: change });
+    expect(fieldsOf(upgraded, { orderId: 1, sku: "a" }, 1)).toEqual({ orderId: 1, sku: "b" });
+  });
 });
 
 describe("the id", () => {
@@ -367,6 +381,17 @@ describe("without toRow each field of the schema has a column", () => {
   test("a schema without fields has a table without columns", () => {
     const empty = pgTable("orders", eventColumns());
     expect(defineStream({ name, table: empty, schema: z.strictObject({}) }).recordset.isPlain).toBe(true);
+  });
+
+  test("and a name that Postgres would not cut off: it reads a record's fields by names of 63 bytes", () => {
+    const named = (field: string) => () =>
+      declare({
+        table: pgTable("orders", { ...eventColumns(), [field]: text("sku") }),
+        schema: z.strictObject({ [field]: z.string() }),
+      });
+    expect(named("f".repeat(63))().name).toBe(name);
+    for (const field of ["f".repeat(64), "ö".repeat(32), ""])
+      refuses("expected a name of 1 to 63 bytes", named(field));
   });
 
   test("one that ingest or Postgres makes is refused", () => {
