@@ -3,6 +3,7 @@
  * A failure of Postgres in these statements is not a row's fault: it stops the write, or is returned.
  */
 import type { Row } from "../schema/json-row.ts";
+import { keyRecordOf } from "../schema/key-record.ts";
 import type { Stream } from "../schema/stream.ts";
 import type { Inserted } from "./insert.ts";
 import type { Verdict } from "./isolate.ts";
@@ -108,32 +109,46 @@ export async function resolveMissing<R extends Row>(
   try {
     const settled = known ?? (await store.settledAmong(stream, rows));
     const superseded = rows.filter((row) => settled.get(row) === "superseded" && !written?.has(row));
-    const firstById = new Map<string, R>();
-    for (const row of rows) if (!settled.has(row) && !firstById.has(row.id)) firstById.set(row.id, row);
-    const absent = [...firstById.values()];
+    const missing = rows.filter((row) => !settled.has(row) && !written?.has(row));
+    const firstOf = firstCopies(stream, missing);
+    const absent = [...new Set(firstOf.values())];
     const there = rows.filter((row) => settled.get(row) !== "superseded" && !written?.has(row));
     if (absent.length === 0)
       return { stored: count, duplicates: rows.length - count - superseded.length, there, superseded };
     const verdicts = await store.isolate(stream, absent, { isStrict: true });
     const storedNow = new Set(absent.filter((_, i) => verdicts[i]?.kind === "stored"));
     const stored = count + storedNow.size;
-    const refusedById = new Map(
-      absent.flatMap((row, i) => notThere(stream, row, verdicts[i]).map((one) => [row.id, one])),
+    const notStored = new Map(
+      absent.flatMap((row, i) => notThere(stream, row, verdicts[i]).map((one) => [row, one])),
     );
-    const refused = rows.flatMap((row) => {
-      const one = settled.has(row) ? undefined : refusedById.get(row.id);
+    const refused = missing.flatMap((row) => {
+      const one = notStored.get(firstOf.get(row) as R);
       return one === undefined ? [] : [{ ...one, row }];
     });
+    const isRefused = new Set(refused.map(({ row }) => row));
     return {
       stored,
       duplicates: rows.length - stored - superseded.length - refused.length,
-      there: there.filter((row) => !storedNow.has(row) && !refusedById.has(row.id)),
+      there: there.filter((row) => !storedNow.has(row) && !isRefused.has(row)),
       superseded,
       refused: besideStored(stored, refused),
     };
   } catch (error) {
     return { stopped: stoppedBy(error, tableNameOf(stream)) };
   }
+}
+
+/** The first copy of each row's event. Under one id there may be two events, if they have two keys. */
+function firstCopies<R extends Row>(stream: Stream, rows: readonly R[]): Map<R, R> {
+  const first = new Map<string, R>();
+  return new Map(
+    rows.map((row) => {
+      const event = `${row.id} ${keyRecordOf(stream, row)}`;
+      const copy = first.get(event) ?? row;
+      first.set(event, copy);
+      return [row, copy];
+    }),
+  );
 }
 
 /** The insert succeeded, and the row is nowhere. */

@@ -1,0 +1,86 @@
+/** Tables that hide rows, swallow them or change them: each event is stored, superseded, held or dead, and counted as one of these. */
+import { integer, pgSchema, text, uuid } from "drizzle-orm/pg-core";
+import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
+import { z } from "zod";
+import { drain } from "../../lib/drain/drain.ts";
+import { newId } from "../../lib/schema/event-ids.ts";
+import { registryOf } from "../../lib/schema/registry.ts";
+import { defineStream } from "../../lib/schema/stream.ts";
+import { type Ingest, serveIngest } from "./test-ingest.ts";
+import { openWorld, type World } from "./test-stack.ts";
+
+const columns = { id: uuid("id").notNull(), k: text("k").notNull(), n: integer("n").notNull() };
+const declared = { existing: true, schema: z.strictObject({ k: z.string(), n: z.int32() }) } as const;
+const streams = [
+  defineStream({
+    ...declared,
+    name: "both",
+    table: pgSchema("shown").table("both", columns),
+    key: ["id", "k"],
+  }),
+  defineStream({
+    ...{ ...declared, name: "latest", table: pgSchema("shown").table("latest", columns) },
+    onConflict: { key: ["k"], newest: "n" },
+  }),
+];
+
+let world: World;
+let ingest: Ingest;
+beforeAll(async () => {
+  world = await openWorld({}, registryOf(streams));
+});
+/** Each test has tables, triggers and a process of its own. */
+beforeEach(async () => {
+  await world.sql.query(`
+    drop schema if exists hidden, shown cascade; create schema hidden; create schema shown;
+    create table shown.both (id uuid, k text, n integer not null, primary key (id, k));
+    create table shown.latest (id uuid not null, k text primary key, n integer not null)`);
+  await world.reset();
+  await ingest?.close();
+  ingest = await serveIngest(world);
+});
+afterAll(async () => {
+  await world.sql.query("drop schema hidden, shown cascade");
+  await ingest.close();
+  await world.close();
+});
+
+const event = (k: string, n: number, id = newId()) => ({ id, k, n });
+const tick = async (stream: string) =>
+  (await drain(world.supervisor({ store: world.storeWithin(5000) }), { stream })).streams[0];
+const rowsOf = async (query: string) => (await world.sql.query(query)).rows;
+const triggered = (table: string, body: string) =>
+  world.sql.query(`
+    create function hidden.change() returns trigger language plpgsql as $$ begin ${body} end $$;
+    create trigger change before insert on shown.${table} for each row execute function hidden.change()`);
+
+test("two events under one id, with two keys, are two: both are stored after the table swallowed them", async () => {
+  await world.sql.query("create table hidden.seen (k text primary key)");
+  await triggered(
+    "both",
+    `insert into hidden.seen values (new.k) on conflict do nothing;
+     if found then return null; end if; return new;`,
+  );
+  const id = newId();
+  await ingest.post("both", [event("a", 1, id), event("b", 2, id)]);
+  expect(await tick("both")).toMatchObject({ stored: 2, duplicates: 0, held: 0, dead: 0, outcome: "empty" });
+  expect(await rowsOf("select k, n from shown.both order by k")).toEqual([
+    { k: "a", n: 1 },
+    { k: "b", n: 2 },
+  ]);
+});
+
+test("a row that is written, and that a view hides, is stored once, and not tried again", async () => {
+  await world.sql.query(`
+    alter table shown.latest set schema hidden;
+    create view shown.latest as select id, k, n from hidden.latest where n < 100`);
+  await ingest.post("latest", [event("a", 1), event("b", 200)]);
+  expect(await tick("latest")).toMatchObject({ stored: 2, duplicates: 0, held: 0, outcome: "empty" });
+  await ingest.post("latest", [event("a", 2), event("a", 3), event("b", 201)]);
+  const second = await tick("latest");
+  expect(second).toMatchObject({ stored: 2, duplicates: 0, superseded: 1, held: 0, outcome: "empty" });
+  expect(await rowsOf("select k, n from hidden.latest order by k")).toEqual([
+    { k: "a", n: 3 },
+    { k: "b", n: 201 },
+  ]);
+});
