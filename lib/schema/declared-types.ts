@@ -87,7 +87,7 @@ type RefusalOfKey<
     : "id" extends FieldOf<Table>
       ? unknown
       : {
-          key: "the table has no field id: declare a key of fields of the data, or spread ...eventColumns() into the table";
+          table: "the table has no field id: declare a key of fields of the data, or spread ...eventColumns() into the table";
         };
 
 type RefusalOfKeyField<Table extends PgTable, Field extends string, Property extends string> = [

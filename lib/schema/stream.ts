@@ -182,6 +182,25 @@ export interface Stream {
 }
 
 /**
+ * Declares a stream whose earlier data `upgrade` turns into today's. The rest is as below: this signature stands first, because the
+ * compiler's error speaks of the last one.
+ */
+export function defineStream<
+  Name extends string,
+  Table extends PgTable,
+  Schema extends z.ZodType<Json>,
+  V extends number,
+  Versions extends Schemas,
+  const Key extends KeyOf<Table> | undefined = undefined,
+  const Conflict extends { key: KeyOf<Table>; newest: FieldOf<Table> } | undefined = undefined,
+  Row extends RowOf<Table, Key, Conflict> | undefined = undefined,
+>(
+  declaration: Declaration<Name, Table, Schema, Key, Conflict, V> &
+    Upgraded<Versions, Schema> &
+    Mapping<DataOfToday<Schema, V>, Row> &
+    Refusal<NoInfer<Table>, NoInfer<Schema>, NoInfer<Key>, NoInfer<Conflict>, NoInfer<Row>>,
+): Stream;
+/**
  * Declares a stream. What can't work does not compile, or throws an error of one sentence here: a name that does not fit a URL and a
  * Redis key, a `v` that does not fit an envelope, a key that the event does not determine (key-errors.ts), fields and columns that do
  * not fit each other (field-errors.ts).
@@ -201,25 +220,10 @@ export function defineStream<
   Row extends RowOf<Table, Key, Conflict> | undefined = undefined,
 >(
   declaration: Declaration<Name, Table, Schema, Key, Conflict, V> &
-    NotUpgraded<Versions> &
+    NotUpgraded<Versions, Schema> &
     Mapping<EarlierData<Versions> | DataOfToday<Schema, V>, Row> &
     Refusal<NoInfer<Table>, NoInfer<Schema>, NoInfer<Key>, NoInfer<Conflict>, NoInfer<Row>> &
     RefusalOfVersions<NoInfer<Versions>, NoInfer<Table>, NoInfer<Row>>,
-): Stream;
-export function defineStream<
-  Name extends string,
-  Table extends PgTable,
-  Schema extends z.ZodType<Json>,
-  V extends number,
-  Versions extends Schemas,
-  const Key extends KeyOf<Table> | undefined = undefined,
-  const Conflict extends { key: KeyOf<Table>; newest: FieldOf<Table> } | undefined = undefined,
-  Row extends RowOf<Table, Key, Conflict> | undefined = undefined,
->(
-  declaration: Declaration<Name, Table, Schema, Key, Conflict, V> &
-    Upgraded<Versions, Schema> &
-    Mapping<DataOfToday<Schema, V>, Row> &
-    Refusal<NoInfer<Table>, NoInfer<Schema>, NoInfer<Key>, NoInfer<Conflict>, NoInfer<Row>>,
 ): Stream;
 export function defineStream(declaration: AnyDeclaration): Stream {
   const { name, table, schema, v = 1, versions = {}, droppedVersions = [], existing = false } = declaration;

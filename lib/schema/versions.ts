@@ -36,11 +36,14 @@ export interface Upgraded<Versions extends Schemas, Schema extends z.ZodType> {
   upgrade(...of: EarlierData<Versions>): z.output<Schema>;
 }
 
-/** Earlier data go to `toRow` as they are, or are the columns. */
-export interface NotUpgraded<Versions> {
+/**
+ * Earlier data go to `toRow` as they are, or are the columns. `upgrade` is here only for the compiler's errors: it speaks of the last
+ * signature of `defineStream`, also if the declaration has an `upgrade`.
+ */
+export interface NotUpgraded<Versions extends Schemas, Schema extends z.ZodType> {
   /** The schemas of earlier versions, as they were: `{ 1: schemaV1 }`. */
   versions?: Versions;
-  upgrade?: undefined;
+  upgrade?: [keyof Versions] extends [never] ? undefined : Upgraded<Versions, Schema>["upgrade"] | undefined;
 }
 
 /** Earlier versions whose data are no columns. */
