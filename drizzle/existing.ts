@@ -2,7 +2,8 @@
  * Makes, in a database of this machine's own, the tables that your database has already. drizzle/existing/*.sql says how they look, as
  * `pg_dump --schema-only --no-owner --no-privileges --table=NAME` writes it. `npm start` and the tests read it; no deployment does.
  *
- * Each file runs once, in one transaction, in the order of the names, before the migrations: those may refer to its tables.
+ * Each file runs once, in one transaction, in the order of the names, before the migrations: those may refer to its tables. A file that
+ * is changed afterwards is not run again.
  */
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -43,6 +44,9 @@ async function makeOne(client: pg.Client, folder: string, file: string): Promise
     await client.query("insert into drizzle.existing values ($1)", [file]);
     await client.query("commit");
   } catch (error) {
-    throw new Error(`Postgres refused drizzle/existing/${file}: ${(error as Error).message}`);
+    const { message, code } = error as Error & { code?: string };
+    const cure =
+      code === "3F000" ? " (pg_dump --table leaves it out: begin the file with create schema)" : "";
+    throw new Error(`Postgres refused drizzle/existing/${file}: ${message}${cure}`);
   }
 }

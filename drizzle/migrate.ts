@@ -103,7 +103,7 @@ async function refuseForeignTables(client: pg.Client): Promise<void> {
   const names = rows.map(({ name }) => name).join(" and ");
   if (names !== "")
     throw new Error(
-      `This database holds ${names} from an earlier layout of Spillway or from another program: use an empty database (for npm start, delete the folder .local/ with the events in it).`,
+      `This database holds ${names} from an earlier layout of Spillway or from another program: use a database without it (for npm start, delete the folder .local/ with the events in it).`,
     );
 }
 

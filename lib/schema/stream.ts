@@ -270,7 +270,8 @@ export function defineStream(declaration: AnyDeclaration): Stream {
 
 /** Yields what is wrong with what types can't bound. */
 function* namingErrors({ name, v = 1, key, onConflict }: AnyDeclaration): Generator<string> {
-  if (!/^[a-z][a-z0-9_]{0,62}$/.test(name)) yield "expected a name of a-z, 0-9 and _, got another";
+  if (!/^[a-z][a-z0-9_]{0,62}$/.test(name))
+    yield "expected a name that begins with a letter and has only a-z, 0-9 and _, at most 63";
   if (!Number.isInteger(v) || v < 1 || v > 999_999_999)
     yield `expected v to be a whole number from 1 to 999999999, got ${v}`;
   if (key !== undefined && onConflict !== undefined)

@@ -30,7 +30,7 @@ const CONDITIONS: Record<string, string> = {
   "42804": "column of another type",
   "42883": "undefined function",
   "42P01": "undefined table",
-  "42P10": "no unique index on the id column",
+  "42P10": "no unique index on exactly the key's columns",
   "42P17": "object defined wrongly",
   "428C9": "column that Postgres generates itself",
   "44000": "view's check option violated",

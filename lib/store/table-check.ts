@@ -133,7 +133,10 @@ function differencesOfKey({ table: declared, key }: Stream, actual: ActualTable,
     ...(hasIndex ? [] : [`${table} has no unique index on exactly its ${noun} ${[...wanted].join(", ")}`]),
     ...actual.columns
       .filter(({ name, isNotNull }) => actual.isTable && ranks.includes(name) && !isNotNull)
-      .map(({ name }) => `column ${name} of ${table} may be null, and it says which event is the newest`),
+      .map(
+        ({ name }) =>
+          `column ${name} of ${table} may be null, and it says which event is the newest: a row in which it is null is never replaced`,
+      ),
   ];
 }
 

@@ -56,3 +56,10 @@ test("a file that Postgres refuses is named, and leaves nothing", async () => {
   );
   expect(await tables()).toEqual([]);
 });
+
+test("a dump of one table lacks the table's schema, and that is said", async () => {
+  write("orders.sql", DUMP.replace("CREATE SCHEMA shop;\n", ""));
+  await expect(migrateWithExisting(databaseUrl, folder)).rejects.toThrow(
+    'drizzle/existing/orders.sql: schema "shop" does not exist (pg_dump --table leaves it out: begin the file with create schema)',
+  );
+});

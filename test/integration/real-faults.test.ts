@@ -206,7 +206,7 @@ const faults: Fault[] = [
     ...{
       wait: "in place",
       outcome: "misconfigured",
-      reason: /^no unique index on the id column \(SQLSTATE 42P10\)/,
+      reason: /^no unique index on exactly the key's columns \(SQLSTATE 42P10\)/,
     },
   },
   {

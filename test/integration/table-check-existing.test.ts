@@ -140,8 +140,8 @@ test.each<[what: string, create: string, stream: Stream, expected: string[]]>([
 test("a newest that may be null, and an id that may be, are named", async () => {
   const create = make("", "event_id uuid, scanned_at timestamp, device text primary key");
   expect(await differencesAfter(create, newest)).toEqual([
-    `column event_id of ${NAME} may be null, and it says which event is the newest`,
-    `column scanned_at of ${NAME} may be null, and it says which event is the newest`,
+    `column event_id of ${NAME} may be null, and it says which event is the newest: a row in which it is null is never replaced`,
+    `column scanned_at of ${NAME} may be null, and it says which event is the newest: a row in which it is null is never replaced`,
   ]);
   expect(
     await differencesAfter(make("", "event_id uuid unique, scanned_at timestamp, device text"), byId),
