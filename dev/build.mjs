@@ -1,6 +1,6 @@
 // Compiles what runs in production (functions, lib, the migrator) to dist/, with the Lua scripts and the migrations
 // beside it; with the argument dist-test, the functions over the tests' streams to dist-test/, which no image holds.
-import { execFileSync } from "node:child_process";
+import { spawnSync } from "node:child_process";
 import { cpSync, existsSync, rmSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
@@ -10,7 +10,8 @@ if (project === undefined) throw new Error(`expected dist or dist-test, got "${f
 
 process.chdir(fileURLToPath(new URL("..", import.meta.url)));
 rmSync(folder, { recursive: true, force: true });
-execFileSync("node_modules/.bin/tsc", ["--project", project], { stdio: "inherit" });
+const { status } = spawnSync("node_modules/.bin/tsc", ["--project", project], { stdio: "inherit" });
+if (status !== 0) process.exit(status ?? 1); // the compiler has said why
 cpSync("lib/buffer/lua", `${folder}/lib/buffer/lua`, { recursive: true });
 if (folder === "dist")
   for (const migrations of ["drizzle/spillway", "drizzle/migrations"])
