@@ -56,12 +56,16 @@ function print({ streams }: StatusReport): void {
       one.deadLetters,
     ]),
   );
-  const busy = streams.flatMap(({ stream, partitions }) => partitions.map((p) => ({ stream, p })));
+  const busy = streams.flatMap((one) => one.partitions.map((p) => ({ ...one, p })));
   console.log(busy.length === 0 ? "\nThe buffer is empty." : "");
   if (busy.length > 0)
     printTable(
       ["partition", "depth", "why it is not drained"],
-      busy.map(({ stream, p }) => [`${stream}/${p.partition}`, p.depth, whyNotDrained(p)]),
+      busy.map(({ stream, isPaused, p }) => [
+        `${stream}/${p.partition}`,
+        p.depth,
+        whyNotDrained(p, isPaused),
+      ]),
     );
   printVersions(streams);
   for (const { stream, deadLetters } of streams)
@@ -110,16 +114,15 @@ function printVersions(streams: readonly StreamStatus[]): void {
 }
 
 /** Everything that is known of a partition, the most telling first. */
-function whyNotDrained(p: PartitionStatus): string {
+function whyNotDrained(p: PartitionStatus, isPaused: boolean): string {
   const code =
     p.lastSqlstate !== null && !p.lastReason?.includes(p.lastSqlstate) ? ` (${p.lastSqlstate})` : "";
   const why = [
+    isPaused && "the stream is in DRAIN_PAUSED",
     p.lastReason !== null && `the last try ended with: ${p.lastReason}${code}`,
     p.crashes > 0 && `${countOf(p.crashes, "drain call")} died with the batch in hand`,
     p.heldForSeconds !== null && `a drain call has held it for ${describeSeconds(p.heldForSeconds)}`,
     p.batchAgeSeconds !== null && `its batch was first claimed ${describeSeconds(p.batchAgeSeconds)} ago`,
-  ].filter((reason) => reason !== false);
-  return why.length > 0
-    ? why.join("; ")
-    : "nothing in its way: the next tick takes it, unless it is in DRAIN_PAUSED";
+  ].filter((reason) => typeof reason === "string");
+  return why.length > 0 ? why.join("; ") : "nothing in its way: the next tick takes it";
 }

@@ -18,6 +18,8 @@ export interface StatusReport {
     claimed: number;
     /** Age of the event received first, null if nothing waits. */
     oldestAgeSeconds: number | null;
+    /** Whether it is in DRAIN_PAUSED. */
+    isPaused: boolean;
     /** Null when Postgres does not answer, as the four that follow. */
     deadLetters: number | null;
     /** Letters that are tried again by themselves. */
@@ -67,11 +69,14 @@ interface Deps {
   store: Pick<Store, "countLetters" | "letterVersions">;
   tables: Pick<TableCheck, "differencesOfAll">;
   streams: Registry;
+  /** Streams that are not drained. */
+  paused: ReadonlySet<string>;
   now: () => number;
 }
 
 /** Looks at everything once. Throws what Redis's client throws. */
-export async function readStatus({ buffer, store, tables, streams, now }: Deps): Promise<StatusReport> {
+export async function readStatus(deps: Deps): Promise<StatusReport> {
+  const { buffer, store, tables, streams, paused, now } = deps;
   const names = [...streams.keys()];
   const { busy } = await buffer.findWork(names);
   const [partitions, buffered] = await Promise.all([buffer.inspect(busy), buffer.versions(busy)]);
@@ -87,6 +92,7 @@ export async function readStatus({ buffer, store, tables, streams, now }: Deps):
       sealed: sum("sealed"),
       claimed: sum("claimed"),
       oldestAgeSeconds: oldestAge(mine, now()),
+      isPaused: paused.has(stream.name),
       ...describeLetters(letters),
       tableDifferences: (await differences)[i] ?? null,
       ...versionsOf(stream, buffered.get(stream.name), await letterVersionsOf(store, stream, letters)),

@@ -785,7 +785,13 @@ describe("the commands", () => {
       { ...waits, partition: 1, depth: 1200, heldForSeconds: 12, batchAgeSeconds: 300, crashes: 2 },
       { ...waits, partition: 2, depth: 7, lastSqlstate: "42P01", lastReason: "SQLSTATE 42P01" },
     ];
-    const report = { streams: [{ ...none, stream: "events", partitions }] };
+    const paused = {
+      ...none,
+      stream: "checked",
+      isPaused: true,
+      partitions: [{ ...waits, partition: 3, depth: 4 }],
+    };
+    const report = { streams: [{ ...none, stream: "events", partitions }, paused] };
     const { url, close } = await world.serve(async (_, res) => void res.end(JSON.stringify(report)));
     const { out } = await run("status", [], { SUPERVISOR_URL: url });
     await close();
@@ -794,6 +800,7 @@ describe("the commands", () => {
       /events\/1 +1,200 +2 drain calls died with the batch in hand; a drain call has held it for 12 s; .* 5 min ago/,
     );
     expect(out).toMatch(/events\/2 +7 +the last try ended with: SQLSTATE 42P01\n/);
+    expect(out).toMatch(/checked\/3 +4 +the stream is in DRAIN_PAUSED\n/);
     expect(out).toContain("Postgres does not answer the supervisor");
   });
 });

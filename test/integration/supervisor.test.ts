@@ -215,6 +215,7 @@ describe("GET /status", () => {
         ...{ stream, pending: 0, sealed: 0, claimed: 0, oldestAgeSeconds: null, deadLetters: 0 },
         ...{ heldLetters: 0, heldLettersForSeconds: null, heldLettersReason: null, lettersNotCompared: null },
         tableDifferences: [],
+        isPaused: false,
         partitions: [],
       })),
     );
@@ -244,6 +245,7 @@ describe("GET /status", () => {
       ...{ oldestAgeSeconds: 90, deadLetters: 1, heldLetters: 1, heldLettersForSeconds: expect.any(Number) },
       lettersNotCompared: null,
       tableDifferences: [],
+      isPaused: false,
       heldLettersReason:
         "check constraint violated (SQLSTATE 23514): table checked, constraint n_is_positive",
       partitions: [
