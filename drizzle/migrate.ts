@@ -29,19 +29,22 @@ const folderOf = (name: string, migrationsTable: string): Folder => ({
 });
 const OURS = folderOf("spillway", "spillway_migrations");
 const YOURS = folderOf("migrations", "__drizzle_migrations");
+/** The same beside another program's journal of Drizzle's default name: its entries would pass for ours. */
+const YOURS_BESIDE = folderOf("migrations", "spillway_stream_migrations");
 
 /** Brings the database at `databaseUrl` to the newest migrations. Throws what Postgres says, or why it refuses the database. */
-export const migrate = (databaseUrl: string): Promise<void> => apply(databaseUrl, [OURS, YOURS]);
+export const migrate = (databaseUrl: string): Promise<void> => apply(databaseUrl, true);
 
 /** Makes our tables only. */
-export const migrateOurs = (databaseUrl: string): Promise<void> => apply(databaseUrl, [OURS]);
+export const migrateOurs = (databaseUrl: string): Promise<void> => apply(databaseUrl, false);
 
-async function apply(databaseUrl: string, folders: readonly Folder[]): Promise<void> {
+async function apply(databaseUrl: string, withYours: boolean): Promise<void> {
   const client = new pg.Client({ connectionString: databaseUrl, application_name: "spillway-migrate" });
   await client.connect().catch(tellNoConnection);
   try {
     await client.query("select pg_advisory_lock($1)", [LOCK]);
     await refuseForeignTables(client);
+    const folders = withYours ? [OURS, await findYours(client)] : [OURS];
     // Whoever has no stream has no migration either.
     for (const folder of folders)
       if (hasMigrations(folder.migrationsFolder)) await applyFolder(client, folder);
@@ -90,20 +93,30 @@ async function fileOf(client: pg.Client, folder: Folder, done: number, statement
   return isThere ? `${folder.name}/${tag}.sql` : undefined;
 }
 
-/**
- * Throws where a table or a journal stands in the way that our migrations did not make. Drizzle compares nothing but
- * the journal's newest time: it would pass over migrations that are older, or fail half-way with "already exists".
- */
+/** Your migrations with their journal: Drizzle's default, unless another program had one here before our first migration. */
+async function findYours(client: pg.Client): Promise<Folder> {
+  const { rows } = await client.query<{ beside: boolean }>(
+    `select to_regclass($1) is not null
+       or (to_regclass($2) is null and to_regclass($3) is not null) as beside`,
+    [YOURS_BESIDE, OURS, YOURS].map(({ migrationsTable }) => `drizzle.${migrationsTable}`),
+  );
+  if (!rows[0]?.beside) return YOURS;
+  // As Drizzle makes it. It is there from the first run on, also if that has no migration of yours: so the next run finds it.
+  await client.query(
+    `create table if not exists drizzle."${YOURS_BESIDE.migrationsTable}" (id serial primary key, hash text not null, created_at bigint)`,
+  );
+  return YOURS_BESIDE;
+}
+
+/** Throws where a table stands in the way that our migrations did not make: Drizzle would fail half-way with "already exists". */
 async function refuseForeignTables(client: pg.Client): Promise<void> {
-  const { rows } = await client.query<{ name: string }>(
-    `select name from unnest(array['dead_letters', 'drizzle.__drizzle_migrations']) as name
-     where to_regclass(name) is not null and to_regclass($1) is null`,
+  const { rows } = await client.query<{ isForeign: boolean }>(
+    `select to_regclass('dead_letters') is not null and to_regclass($1) is null as "isForeign"`,
     [`drizzle.${OURS.migrationsTable}`],
   );
-  const names = rows.map(({ name }) => name).join(" and ");
-  if (names !== "")
+  if (rows[0]?.isForeign)
     throw new Error(
-      `This database holds ${names} from an earlier layout of Spillway or from another program: use a database without it (for npm start, delete the folder .local/ with the events in it).`,
+      "This database holds dead_letters from an earlier layout of Spillway or from another program: use a database without it (for npm start, delete the folder .local/ with the events in it).",
     );
 }
 

@@ -185,28 +185,36 @@ describe("the database is that of the environment, or else of a running npm star
   });
 });
 
-test.each([
-  [
-    "dead_letters",
-    "create table dead_letters (id uuid); insert into dead_letters values (gen_random_uuid())",
-  ],
-  [
-    "drizzle.__drizzle_migrations",
-    "create schema drizzle; create table drizzle.__drizzle_migrations (id int)",
-  ],
-])(
-  "a database whose %s our migrations did not make is refused in one sentence, and stays as it is",
-  async (name, before) => {
-    await sql.query(before);
-    const was = await tables();
-    write("create table visits (id uuid)");
-    const { code, out, err } = await migrate();
-    expect([code, out, err.trim().split("\n").length]).toEqual([1, "", 1]);
-    expect(err).toContain(`This database holds ${name} from an earlier layout`);
-    expect(err).toContain("delete the folder .local/");
-    expect(await tables()).toEqual(was);
-  },
-);
+test("a database whose dead_letters our migrations did not make is refused in one sentence, and stays as it is", async () => {
+  await sql.query("create table dead_letters (id uuid); insert into dead_letters values (gen_random_uuid())");
+  const was = await tables();
+  write("create table visits (id uuid)");
+  const { code, out, err } = await migrate();
+  expect([code, out, err.trim().split("\n").length]).toEqual([1, "", 1]);
+  expect(err).toContain("This database holds dead_letters from an earlier layout");
+  expect(err).toContain("delete the folder .local/");
+  expect(await tables()).toEqual(was);
+});
+
+test("another program's journal of Drizzle's is left alone: yours has one of its own, from the first run on", async () => {
+  // Its last migration is newer than any of ours: in one journal, ours would be passed over.
+  await sql.query(
+    `create schema drizzle; create table drizzle.__drizzle_migrations (id serial primary key, hash text not null, created_at bigint);
+     insert into drizzle.__drizzle_migrations (hash, created_at) values ('theirs', 9999999999999)`,
+  );
+  expect(await migrate()).toMatchObject({ code: 0, err: "" });
+  write("create table visits (id uuid)");
+  await Promise.all([migrate(), migrate()]);
+  write("create table visits (id uuid)", "create table calls (id uuid)");
+  expect(await migrate()).toMatchObject({ code: 0, err: "" });
+  expect(await tables()).toEqual({
+    ...OURS,
+    "drizzle.__drizzle_migrations": 1,
+    "drizzle.spillway_stream_migrations": 2,
+    "public.visits": 0,
+    "public.calls": 0,
+  });
+});
 
 test("every table of ours has a name that no stream's table may have", async () => {
   await migrate();
