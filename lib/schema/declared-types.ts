@@ -104,7 +104,11 @@ type RefusalOfNewest<Table extends PgTable, Newest extends string> =
       ? Newest extends LeftToPostgres<Table> | "storedAt" | "id"
         ? { onConflict: `newest is ${Newest}, which is no field of the data` }
         : "id" extends FieldOf<Table>
-          ? unknown
+          ? ColumnsOf<Table>["id"]["_"]["notNull"] extends true
+            ? unknown
+            : {
+                onConflict: "field id may be null: declare it with .notNull(), because newest needs it where two events are equally new";
+              }
           : {
               onConflict: "the table has no field id: newest needs it, because it decides between two events that are equally new";
             }

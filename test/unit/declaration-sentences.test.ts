@@ -47,6 +47,12 @@ const mistakes = [
     says: "the column of newest may be null: declare at with .notNull()",
   },
   {
+    mistake: "the newest, beside an id that may be null",
+    declaration:
+      'schema: schema.extend({ at: timestampText() }), table: nullableId, onConflict: { key: ["code"], newest: "at" }',
+    says: "field id may be null: declare it with .notNull(), because newest needs it where two events are equally new",
+  },
+  {
     mistake: "an earlier version that nothing upgrades",
     declaration: `v: 2, schema, ${VERSIONS}`,
     says: "the data of version 1 are not the columns: declare upgrade, or toRow",
@@ -75,6 +81,12 @@ const calls = pgTable("calls", {
   at: timestamp("at", { withTimezone: true, mode: "string" }),
 });
 export const byCode = pgTable("by_code", { code: text("code").primaryKey(), length: integer("length").notNull() });
+export const nullableId = pgTable("nullable_id", {
+  id: uuid("id"),
+  code: text("code").primaryKey(),
+  length: integer("length").notNull(),
+  at: timestamp("at", { withTimezone: true, mode: "string" }).notNull(),
+});
 export const time = timestampText();
 const schema = z.strictObject({ code: z.string(), length: z.int() });
 const table = calls;
