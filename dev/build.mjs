@@ -10,7 +10,8 @@ if (project === undefined) throw new Error(`expected dist or dist-test, got "${f
 
 process.chdir(fileURLToPath(new URL("..", import.meta.url)));
 rmSync(folder, { recursive: true, force: true });
-const { status } = spawnSync("node_modules/.bin/tsc", ["--project", project], { stdio: "inherit" });
+const { status, error } = spawnSync("node_modules/.bin/tsc", ["--project", project], { stdio: "inherit" });
+if (error !== undefined) throw error; // there is no compiler: npm ci was not run
 if (status !== 0) process.exit(status ?? 1); // the compiler has said why
 cpSync("lib/buffer/lua", `${folder}/lib/buffer/lua`, { recursive: true });
 if (folder === "dist")
