@@ -7,7 +7,7 @@ import { decodeEnvelope } from "../schema/envelope.ts";
 import { type Row, rowOf } from "../schema/json-row.ts";
 import type { Stream } from "../schema/stream.ts";
 import type { HeldLetter, HeldVerdict } from "../store/held-letters.ts";
-import { BREAKS } from "../store/letter.ts";
+import { BREAKS, isLetterOf } from "../store/letter.ts";
 import { isProven, pointsAtTable } from "../store/proof.ts";
 import { sayStopped } from "../store/say-stopped.ts";
 import { writeRows } from "../store/write-rows.ts";
@@ -59,7 +59,7 @@ export async function retryPage(
   if (written.stored > 0) witnesses.note(stream.name, startedAtMs);
 
   const whys = new Map<string, Why>(unmade);
-  for (const { row, ...why } of written.refused) whys.set(row.id, why);
+  for (const { row, ...why } of written.refused) whys.set(row.letterId, why);
   const judged = await judge(deps, stream, letters, whys, { takenAtMs, isAlone });
   const verdicts = judged.map(({ letter: { id, tries }, why, isDead }): HeldVerdict => {
     const { sqlstate, reason } = why;
@@ -67,7 +67,7 @@ export async function retryPage(
   });
   // Of a page that stopped it is not known which rows are stored: they are found in their table at the next try.
   const undecided = letters.filter(({ id }) => !whys.has(id));
-  const tried = new Set(written.stopped ? [] : rows.map(({ id }) => id));
+  const tried = new Set(written.stopped ? [] : rows.map(({ letterId }) => letterId));
   const stored = undecided.filter(({ id }) => tried.has(id));
   const all = [...verdicts, ...afterStop(written.stopped, isAlone, undecided)];
   const storedIds = stored.map(({ id }) => id);
@@ -152,15 +152,21 @@ async function patiently(note: () => Promise<void>): Promise<void> {
   }
 }
 
+/** A row, and the id of its letter, which may be another than its own. */
+interface LetterRow extends Row {
+  letterId: string;
+}
+
 /** The letters' rows, and the refusals of those of which no row can be made. Those of a newer release are in neither. */
 function rowsOf(stream: Stream, letters: readonly HeldLetter[]) {
-  const rows: Row[] = [];
+  const rows: LetterRow[] = [];
   const refused = new Map<string, Why>();
   for (const letter of letters) {
     const envelope = decodeEnvelope(letter.envelope);
     if (envelope !== undefined && envelope.v > stream.v) continue;
-    const row = envelope?.id === letter.id ? rowOf(stream, envelope) : undefined;
-    if (row !== undefined && !("reason" in row)) rows.push(row);
+    const isItsEnvelope = envelope !== undefined && isLetterOf(stream, letter.id, envelope);
+    const row = isItsEnvelope ? rowOf(stream, envelope) : undefined;
+    if (row !== undefined && !("reason" in row)) rows.push({ ...row, letterId: letter.id });
     else {
       const { reason, isProven: isItsOwn } = row ?? { reason: "its envelope is not its own", isProven: true };
       refused.set(letter.id, { sqlstate: undefined, reason, judgesData: true, isWitnessed: isItsOwn });

@@ -21,6 +21,7 @@ import { idOfForeignText } from "../schema/event-ids.ts";
 import type { Registry } from "../schema/registry.ts";
 import { whyUnreadable } from "../schema/versions.ts";
 import type { Cursor, DeadLetter, DeadLetterStore, LetterFilter } from "../store/dead-letter-store.ts";
+import { isLetterOf } from "../store/letter.ts";
 import { failureOf } from "../store/postgres-errors.ts";
 
 /** What became of the letters so far. */
@@ -166,7 +167,7 @@ export function envelopeOf(streams: Registry, { stream, id, envelope: text }: De
   const unreadable = whyUnreadable(known, envelope.v);
   if (unreadable !== undefined) return unreadable;
   // An older release could not read it, and buried it under an id made of its text: that id says the text is unchanged.
-  if (envelope.id === id || idOfForeignText(stream, text) === id) return envelope;
+  if (isLetterOf({ name: stream }, id, envelope) || idOfForeignText(stream, text) === id) return envelope;
   // Burying makes text of whatever was pushed into the list by hand, which can make another envelope of it.
   return `its envelope bears another id, ${envelope.id}`;
 }

@@ -39,6 +39,10 @@ export const idFromRaw = (stream: string, keyName: string, raw: string): string 
 /** Returns the id of a text that was in a buffer and is no envelope. No event of a key has such an id, because no key has an empty name. */
 export const idOfForeignText = (stream: string, text: string): string => derive(stream, "", text);
 
+/** Returns the id of the letter of an event whose own id another event's letter has: its key tells the two apart. */
+export const idOfNamesake = (stream: string, { id, dataJson }: { id: string; dataJson: string }): string =>
+  derive(stream, "", id, dataJson);
+
 /**
  * Returns the row ids under which an event may be that somebody asks for: the id as given, if it is a UUID (Spillway gave it
  * out), and the one that an event of this key with this id has.

@@ -1,5 +1,7 @@
 /** Buries events: sets them aside in `dead_letters`, held or dead, unless they are stored. */
-import { sql } from "drizzle-orm";
+import { and, eq, inArray, type SQL, sql } from "drizzle-orm";
+import { decodeEnvelope } from "../schema/envelope.ts";
+import { idOfNamesake } from "../schema/event-ids.ts";
 import { makeRecordset } from "../schema/insert-from-json.ts";
 import type { Stream } from "../schema/stream.ts";
 import { type Database, statementBound } from "./database.ts";
@@ -36,17 +38,13 @@ export async function buryLetters(
   stream: Stream,
   letters: readonly Letter[],
 ): Promise<void> {
-  // Of copies of one event in one batch, the one with most burials, else the first.
-  const byId = new Map<string, Letter>();
-  for (const letter of letters)
-    if (letter.burials > (byId.get(letter.id)?.burials ?? 0)) byId.set(letter.id, letter);
-  const all = [...byId.values()].map((letter) => ({
+  const all = copiesLeftOut(letters).map((letter) => ({
     ...letter,
     // Text that Postgres can hold, whatever somebody may have pushed into the list.
     envelope: letter.envelope.replaceAll("\0", "\ufffd").toWellFormed(),
   }));
   try {
-    await insertLetters(db, timeoutMs, stream, all);
+    await insertApart(db, timeoutMs, stream, all);
   } catch (error) {
     if (!isOfData(error)) throw error;
     const isEncoding = NOT_IN_ENCODING.includes(failureOf(error).sqlstate ?? "");
@@ -54,8 +52,57 @@ export async function buryLetters(
     const letters = isEncoding
       ? readable.map((letter) => ({ ...letter, envelope: escapeNonAscii(letter.envelope) }))
       : readable;
-    await insertLetters(db, timeoutMs, stream, letters);
+    await insertApart(db, timeoutMs, stream, letters);
   }
+}
+
+/** Of copies of one event in one batch, the one with most burials, else the first. */
+function copiesLeftOut(letters: readonly Letter[]): Letter[] {
+  const kept = new Map<string, Letter>();
+  for (const letter of letters) {
+    const event = `${letter.id} ${letter.key ?? ""}`;
+    if (letter.burials > (kept.get(event)?.burials ?? 0)) kept.set(event, letter);
+  }
+  return [...kept.values()];
+}
+
+/**
+ * Inserts the letters of different events. Two of them may have one id, if their keys differ; dead_letters has one letter of an id. So the
+ * second gets an id that is made of its data.
+ */
+async function insertApart(
+  db: Database,
+  timeoutMs: number,
+  stream: Stream,
+  letters: readonly Letter[],
+): Promise<void> {
+  const firstById = new Map([...letters].reverse().map((letter) => [letter.id, letter]));
+  const first = [...firstById.values()];
+  await insertLetters(db, timeoutMs, stream, first);
+  if (stream.key.isId) return;
+  const keys = await keysUnder(db, timeoutMs, stream, [...firstById.keys()]);
+  const isUnderItsId = ({ id, key }: Letter) => keys.get(id) === (key ?? null);
+  const others = letters
+    .filter((letter) => firstById.get(letter.id) !== letter || (keys.has(letter.id) && !isUnderItsId(letter)))
+    .map((letter) => (isUnderItsId(letter) ? letter : namesakeOf(letter)));
+  if (others.length > 0) await insertLetters(db, timeoutMs, stream, others);
+}
+
+function namesakeOf(letter: Letter): Letter {
+  const envelope = decodeEnvelope(letter.envelope);
+  return envelope === undefined ? letter : { ...letter, id: idOfNamesake(letter.stream, envelope) };
+}
+
+/** The keys of the letters that have these ids. */
+async function keysUnder(db: Database, timeoutMs: number, stream: Stream, ids: readonly string[]) {
+  const [, found] = await db.batch([
+    statementBound(db, timeoutMs),
+    db
+      .select({ id: deadLetters.id, key: deadLetters.key })
+      .from(deadLetters)
+      .where(and(eq(deadLetters.stream, stream.name), inArray(deadLetters.id, [...ids]))),
+  ]);
+  return new Map(found.map(({ id, key }) => [id, key]));
 }
 
 /** A letter whose key can't be read has none: its event is not stored. */
@@ -98,7 +145,10 @@ async function insertLetters(
           diedAt: sql`excluded.died_at`,
           redrivenAt: null,
         },
-        setWhere: sql`${deadLetters.burials} < excluded.burials`,
+        setWhere: and(
+          sql`${deadLetters.burials} < excluded.burials`,
+          stream.key.isId ? undefined : sql`${deadLetters.key} is not distinct from excluded.key`,
+        ) as SQL,
       }),
   ]);
 }

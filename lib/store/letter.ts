@@ -1,10 +1,12 @@
 /** A letter: an event that is set aside in `dead_letters`, held or dead. */
 import { type Envelope, encodeEnvelope } from "../schema/envelope.ts";
+import { idOfNamesake } from "../schema/event-ids.ts";
 import { keyRecordOfEnvelope } from "../schema/key-record.ts";
 import type { Stream } from "../schema/stream.ts";
 
 export interface Letter {
   stream: string;
+  /** Its event's id; or, beside a letter of another event under that id, one that is made of its data. */
   id: string;
   /** Its key record; undefined: its id is its key, or it has none that Postgres can read. */
   key?: string | undefined;
@@ -17,6 +19,10 @@ export interface Letter {
   tries: number;
   receivedAt: string | undefined;
 }
+
+/** Whether a letter's id is its event's, or the one that it has beside another event's letter under that id (bury.ts). */
+export const isLetterOf = (stream: Pick<Stream, "name">, id: string, envelope: Envelope): boolean =>
+  envelope.id === id || idOfNamesake(stream.name, envelope) === id;
 
 /** The reason of a letter whose insert, or one beside it, broke the connection to Postgres: it is tried alone. */
 export const BREAKS = "its insert breaks the connection to Postgres";
