@@ -118,7 +118,9 @@ function blockOf(stream: Stream, { caught, isStrict = false, isTrial = false }: 
   const unlessCaught = caught === undefined ? "" : ` and spw_state <> '${caught.replaceAll("'", "''")}'`;
   const given = keySql.fromOne(sql.raw("spw_line"));
   const returning = isTrial
-    ? textOf(sql` returning exists (select 1 from ${given} where ${keySql.isSameKey}) into spw_is_same`)
+    ? textOf(
+        sql` returning exists (select 1 from ${given} where ${keySql.isSameKey} and ${keySql.isSame}) into spw_is_same`,
+      )
     : "";
   const [begin, rollBack] = isTrial ? BOUNDS_OF_TRIAL : ["", ""];
   const hasRounds = !isStrict && !isTrial;

@@ -1,6 +1,6 @@
 /**
  * Finds out whether rows get the keys that were given: a trigger may change them, and then the same event would be stored again with
- * each try, and no look-up would find it. The first insert of a stream in a process is tried first, and rolled back.
+ * each try, and no look-up would find it. Where the newest wins, the same goes for what says how new an event is. The first insert of a stream in a process is tried first, and rolled back.
  */
 import type { Row } from "../schema/json-row.ts";
 import type { Stream } from "../schema/stream.ts";
@@ -20,7 +20,8 @@ export function createKeyCheck(trial: Trial) {
     if (rows.length === 0 || checked.has(stream.name)) return;
     try {
       const verdicts = await trial(stream, rows);
-      if (verdicts.some(({ kind }) => kind === "other-key")) throw new OtherKeys(tableNameOf(stream));
+      if (verdicts.some(({ kind }) => kind === "other-key"))
+        throw new OtherKeys(tableNameOf(stream), { isRanked: stream.key.newest !== undefined });
       if (verdicts.some(({ kind }) => kind === "stored")) checked.add(stream.name);
     } catch (error) {
       if (error instanceof OtherKeys || failureOf(error).kind !== "refused") throw error;

@@ -49,12 +49,14 @@ export interface Names {
   dataType?: string | undefined;
 }
 
-/** The table changes the keys of rows, so no row is stored in it. */
+/** The table changes the keys of rows, or, if the newest wins, what says how new they are: so no row is stored in it. */
 export class OtherKeys extends Error {
   override name = "OtherKeys";
 
-  constructor(table: string) {
-    super(`a trigger of table ${table} changes the keys of rows`);
+  constructor(table: string, { isRanked }: { isRanked: boolean }) {
+    super(
+      `a trigger of table ${table} changes the keys of rows${isRanked ? ", or which of them is the newest" : ""}`,
+    );
   }
 }
 

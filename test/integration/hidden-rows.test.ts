@@ -84,3 +84,26 @@ test("a row that is written, and that a view hides, is stored once, and not trie
     { k: "b", n: 201 },
   ]);
 });
+
+test.each([
+  ["later", "new.n := new.n + 1000"],
+  ["earlier", "new.n := new.n - 1"],
+  ["another's", "new.id := gen_random_uuid()"],
+])(
+  "a trigger that makes an event's rank %s is said, and nothing is stored or set aside",
+  async (_, change) => {
+    await triggered("latest", `${change}; return new;`);
+    await ingest.post("latest", [event("a", 1), event("b", 2)]);
+    expect(await tick("latest")).toMatchObject({
+      stored: 0,
+      superseded: 0,
+      held: 0,
+      outcome: "misconfigured",
+    });
+    expect(world.said.find(({ event }) => event === "store.misconfigured")?.fields.reason).toMatch(
+      /^a trigger of table shown.latest changes the keys of rows, or which of them is the newest/,
+    );
+    await world.sql.query("drop trigger change on shown.latest");
+    expect(await tick("latest")).toMatchObject({ stored: 2, outcome: "empty" });
+  },
+);
