@@ -176,14 +176,18 @@ end $spillway$`;
 }
 
 /**
- * Makes a relation's name that of `Names`: none for the stream's own table, or a partition of it, because those come and go. A name that a
- * RAISE made up stays as it is.
+ * Makes a relation's name that of `Names`: none for the stream's own table, for a partition of it, because those come and go, and for the
+ * tables behind it if it is a view. A name that a RAISE made up stays as it is.
  */
 const nameRelation = ({ table }: Stream): string => `if spw_table <> '' then
           spw_table := coalesce((
+            with recursive own(oid) as (
+              select to_regclass(${literal(textOf(sql`${table}`))})::oid
+              union select d.refobjid from own
+                join pg_rewrite w on w.ev_class = own.oid and w.rulename = '_RETURN'
+                join pg_depend d on d.classid = 'pg_rewrite'::regclass and d.objid = w.oid and d.refclassid = 'pg_class'::regclass)
             select case
-              when c.oid = to_regclass(${literal(textOf(sql`${table}`))})
-                or to_regclass(${literal(textOf(sql`${table}`))}) in (select pg_partition_ancestors(c.oid)) then ''
+              when exists (select from own where own.oid = c.oid or own.oid in (select pg_partition_ancestors(c.oid))) then ''
               when n.nspname = 'public' then spw_table else n.nspname || '.' || spw_table end
             from pg_class c join pg_namespace n on n.oid = c.relnamespace
             where n.nspname = spw_schema and c.relname = spw_table), spw_table);

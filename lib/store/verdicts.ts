@@ -98,7 +98,7 @@ export async function lookUp<R extends Row>(
 
 /**
  * Tells duplicates from rows that the table swallowed. A row that is not found may be hidden by a policy or a view, so the first
- * of its copies is inserted once more without ON CONFLICT: 23505 says that it is there. A refusal is every copy's.
+ * of its copies is inserted once more without ON CONFLICT: 23505 of its own table says that it is there. A refusal is every copy's.
  */
 export async function resolveMissing<R extends Row>(
   store: VerdictStore,
@@ -157,7 +157,9 @@ export const SWALLOWED = { sqlstate: undefined, reason: "the table swallowed the
 /** The refusal of a row by the strict insert; none if it was stored now, or is there (23505). */
 function notThere<R extends Row>(stream: Stream, row: R, verdict: Verdict | undefined): Refused<R>[] {
   if (verdict?.kind === "not-inserted") return [{ row, ...SWALLOWED, judgesData: false, isWitnessed: false }];
-  const isThere = verdict?.kind === "refused" && verdict.sqlstate === "23505";
+  // A key of another table, into which a trigger writes, says nothing of this one.
+  const isThere =
+    verdict?.kind === "refused" && verdict.sqlstate === "23505" && verdict.names.table === undefined;
   // Where the newest wins, an older event of the key is there, and the table does not let it be replaced.
   if (isThere && stream.key.newest !== undefined)
     return [{ row, ...SWALLOWED, judgesData: false, isWitnessed: false }];

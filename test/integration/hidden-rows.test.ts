@@ -107,3 +107,30 @@ test.each([
     expect(await tick("latest")).toMatchObject({ stored: 2, outcome: "empty" });
   },
 );
+
+test("a row that a trigger swallows after it wrote its key elsewhere is held, and not taken for stored", async () => {
+  await world.sql.query("create table hidden.seen (k text primary key)");
+  await triggered(
+    "both",
+    "insert into hidden.seen values (new.k); if new.n > 100 then return null; end if; return new;",
+  );
+  await ingest.post("both", [event("a", 200), event("b", 1)]);
+  expect(await tick("both")).toMatchObject({ stored: 1, duplicates: 0, held: 1, dead: 0 });
+  const answer = await ingest.post("both", [event("c", 201)], { query: "?ack=stored" });
+  expect(answer.status).toBe(503);
+});
+
+test("a row that a view hides is there, whatever table of whatever name is behind", async () => {
+  await world.sql.query(`
+    alter table shown.both set schema hidden; alter table hidden.both rename to behind;
+    create view hidden.between as select * from hidden.behind;
+    create view shown.both as select * from hidden.between where n < 100`);
+  const hidden = event("a", 200);
+  await ingest.post("both", [hidden]);
+  expect(await tick("both")).toMatchObject({ stored: 1 });
+  await ingest.post("both", [hidden, event("b", 1)]);
+  expect(await tick("both")).toMatchObject({ stored: 1, duplicates: 1, held: 0 });
+  expect((await ingest.post("both", [hidden], { query: "?ack=stored" })).body.duplicates).toEqual([
+    hidden.id,
+  ]);
+});
