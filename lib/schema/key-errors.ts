@@ -52,6 +52,8 @@ function* errorsOfId(
     yield `expected a key of at least one field, and each once, got ${JSON.stringify(fields)}`;
   if (id === undefined && fields.includes(ID))
     yield `the table has no field id: expected ...eventColumns() in it, or a key of fields of the data (key: ["orderId"])`;
+  if (fields.includes("receivedAt") && !fields.includes(ID))
+    yield `key field "receivedAt" tells no events apart, because all events of one request share it: expected id beside it, or fields of the data only`;
   if (id === undefined && newest !== undefined)
     yield `the table has no field id: newest needs it, because the id decides between two events that are equally new`;
   if (id === undefined) return;

@@ -140,6 +140,8 @@ describe("the key", () => {
     const columns = (more: object) => more as Record<string, never>;
     refuses("storedAt", () => of(columns({}), ["storedAt"]));
     expect(of(columns({}), ["id", "receivedAt"]).key.fields).toEqual(["id", "receivedAt"]);
+    for (const key of [["receivedAt"], ["receivedAt", "at"]])
+      refuses("events of one request share it", () => of(columns({ at: time("at").notNull() }), key));
     expect(of(columns({ at: time("at").notNull() }), ["at"]).key.fields).toEqual(["at"]);
     refuses("has a default", () => of(columns({ at: time("at").notNull().defaultNow() }), ["at"]));
     refuses("left to Postgres", () =>
