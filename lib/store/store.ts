@@ -22,6 +22,7 @@ import { createLetterComparison } from "./letter-comparison.ts";
 import { countLettersOf } from "./letter-counts.ts";
 import { countLetterVersions } from "./letter-versions.ts";
 import { PartSizes } from "./part-sizes.ts";
+import { isOfData } from "./readable-keys.ts";
 import { idOf } from "./stream-table.ts";
 
 /** Where events are, by their ids. An id that is not in it is unknown to Postgres. */
@@ -29,11 +30,13 @@ export type Found = ReadonlyMap<string, "stored" | "dead">;
 
 export type Store = ReturnType<typeof createStore>;
 
+const isNotRedriven = (stream: Stream): SQL | undefined =>
+  and(eq(deadLetters.stream, stream.name), isNull(deadLetters.redrivenAt));
+
 /** A live letter, held or dead: not redriven, and not stored since (a stored event wins). */
 export const isLive = (stream: Stream): SQL | undefined =>
   and(
-    eq(deadLetters.stream, stream.name),
-    isNull(deadLetters.redrivenAt),
+    isNotRedriven(stream),
     not(isStored(stream, { id: sql`${deadLetters.id}`, key: sql`${deadLetters.key}` })),
   );
 
@@ -67,11 +70,24 @@ export function createStore(db: Database, timeoutMs: number) {
       .where(inArray(id, [...ids]));
   };
 
-  const deadLettersAmong = (stream: Stream, ids: readonly string[]) =>
+  const deadLettersAmong = (stream: Stream, ids: readonly string[], isLiveOf: typeof isLive) =>
     db
       .select({ id: deadLetters.id })
       .from(deadLetters)
-      .where(and(inArray(deadLetters.id, [...ids]), isNull(deadLetters.retryAt), isLive(stream)));
+      .where(and(inArray(deadLetters.id, [...ids]), isNull(deadLetters.retryAt), isLiveOf(stream)));
+
+  /**
+   * Runs a query on letters. If one of them has a key that Postgres can't read, because the column had another type when it was set
+   * aside, then none of them is compared with the table.
+   */
+  async function comparing<T>(run: (isLiveOf: typeof isLive) => Promise<T>): Promise<T> {
+    try {
+      return await run(isLive);
+    } catch (error) {
+      if (!isOfData(error)) throw error;
+      return run(isNotRedriven);
+    }
+  }
 
   /** See `findSettled`. */
   const settledAmong = <R extends Row>(stream: Stream, rows: readonly R[]) =>
@@ -100,11 +116,9 @@ export function createStore(db: Database, timeoutMs: number) {
   async function find(stream: Stream, ids: readonly string[]): Promise<Found> {
     if (!stream.key.keepsIds)
       return new Map([...(await deadAmong(stream, ids))].map((id) => [id, "dead"] as const));
-    const [, stored, dead] = await db.batch([
-      bound(),
-      storedAmong(stream, ids),
-      deadLettersAmong(stream, ids),
-    ]);
+    const [, stored, dead] = await comparing((isLiveOf) =>
+      db.batch([bound(), storedAmong(stream, ids), deadLettersAmong(stream, ids, isLiveOf)]),
+    );
     return new Map([
       ...dead.map(({ id }) => [id, "dead"] as const),
       ...stored.map(({ id }) => [id, "stored"] as const),
@@ -113,7 +127,9 @@ export function createStore(db: Database, timeoutMs: number) {
 
   /** The ids among these that are live dead letters. */
   async function deadAmong(stream: Stream, ids: readonly string[]): Promise<Set<string>> {
-    const [, rows] = await db.batch([bound(), deadLettersAmong(stream, ids)]);
+    const [, rows] = await comparing((isLiveOf) =>
+      db.batch([bound(), deadLettersAmong(stream, ids, isLiveOf)]),
+    );
     return new Set(rows.map(({ id }) => id));
   }
 

@@ -324,3 +324,25 @@ describe.each(bads)("%s: a value that the type can't read", (stream, bad, good) 
     expect([answer.status, answer.body.accepted, answer.body.rejected?.length]).toEqual([201, 1, 1]);
   });
 });
+
+test.each(["kuuid", "kuuid_id", "kuuid_newest"])(
+  "a letter of %s whose key an earlier release could read is found, and hides no other",
+  async (stream) => {
+    const k = () => newId();
+    const [one, two, good] = [13, 13, 1].map((n) => ({ id: newId(), k: k(), n }));
+    await ingest.post(stream, [one, two, good]);
+    expect(await tick(stream)).toMatchObject({ stored: 1, dead: 2 });
+    const old = JSON.stringify({ id: one?.id, k: "a text", n: 13 });
+    await world.sql.query(`update dead_letters set key = '${old}' where id = '${one?.id}'`);
+    const { status, body } = await ingest.whereAll(
+      stream,
+      [one, two].map((event) => event?.id ?? ""),
+    );
+    expect([status, body.events?.map(({ status: is }: { status: string }) => is)]).toEqual([
+      200,
+      ["dead", "dead"],
+    ]);
+    await ingest.post(stream, [{ ...one, id: newId(), k: k() }]);
+    expect(await tick(stream)).toMatchObject({ held: 1 });
+  },
+);
