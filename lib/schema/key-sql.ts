@@ -74,6 +74,9 @@ export function makeKeySql(table: PgTable, key: StreamKey): KeySql {
       const set = inserted
         .filter((name) => !keyColumns.includes(name))
         .map((name) => sql`${sql.identifier(name)} = excluded.${sql.identifier(name)}`);
+      const { storedAt } = columns; // if Postgres fills it, it would stay that of the key's first event
+      if (storedAt !== undefined && !inserted.includes(storedAt.name))
+        set.push(sql`${sql.identifier(storedAt.name)} = default`);
       const excluded = rank.map((field) => sql`excluded.${sql.identifier(column(field).name)}`);
       return sql`on conflict (${target}) do update set ${list(set)} where (${list(storedRank)}) < (${list(excluded)})`;
     },

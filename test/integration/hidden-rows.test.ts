@@ -1,5 +1,5 @@
 /** Tables that hide rows, swallow them or change them: each event is stored, superseded, held or dead, and counted as one of these. */
-import { integer, pgSchema, text, uuid } from "drizzle-orm/pg-core";
+import { integer, pgSchema, text, timestamp, uuid } from "drizzle-orm/pg-core";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { z } from "zod";
 import { drain } from "../../lib/drain/drain.ts";
@@ -19,6 +19,11 @@ const streams = [
     key: ["id", "k"],
   }),
   defineStream({
+    ...{ ...declared, name: "stamped" },
+    table: pgSchema("shown").table("stamped", { ...columns, storedAt: timestamp("at", { mode: "string" }) }),
+    onConflict: { key: ["k"], newest: "n" },
+  }),
+  defineStream({
     ...{ ...declared, name: "latest", table: pgSchema("shown").table("latest", columns) },
     onConflict: { key: ["k"], newest: "n" },
   }),
@@ -34,6 +39,8 @@ beforeEach(async () => {
   await world.sql.query(`
     drop schema if exists hidden, shown cascade; create schema hidden; create schema shown;
     create table shown.both (id uuid, k text, n integer not null, primary key (id, k));
+    create table shown.stamped (id uuid not null, k text primary key, n integer not null,
+      at timestamp default clock_timestamp());
     create table shown.latest (id uuid not null, k text primary key, n integer not null)`);
   await world.reset();
   await ingest?.close();
@@ -133,4 +140,15 @@ test("a row that a view hides is there, whatever table of whatever name is behin
   expect((await ingest.post("both", [hidden], { query: "?ack=stored" })).body.duplicates).toEqual([
     hidden.id,
   ]);
+});
+
+test("the time of storage that a table fills itself is the newest event's, too", async () => {
+  await ingest.post("stamped", event("a", 1));
+  expect(await tick("stamped")).toMatchObject({ stored: 1 });
+  const [{ at: first }] = await rowsOf("select at from shown.stamped");
+  await ingest.post("stamped", event("a", 2));
+  expect(await tick("stamped")).toMatchObject({ stored: 1 });
+  const [{ at: second, n }] = await rowsOf("select at, n from shown.stamped");
+  expect(n).toBe(2);
+  expect(second.getTime()).toBeGreaterThan(first.getTime());
 });
