@@ -1,6 +1,7 @@
 /**
  * Finds out whether rows get the keys that were given: a trigger may change them, and then the same event would be stored again with
- * each try, and no look-up would find it. Where the newest wins, the same goes for what says how new an event is. The first insert of a stream in a process is tried first, and rolled back.
+ * each try, and no look-up would find it. Where the newest wins, the same goes for what says how new an event is. The first insert of a
+ * stream in a process is tried first, and rolled back.
  */
 import type { Row } from "../schema/json-row.ts";
 import type { Stream } from "../schema/stream.ts";
