@@ -90,18 +90,21 @@ type RefusalOfKey<
           table: "the table has no field id: declare a key of fields of the data, or spread ...eventColumns() into the table";
         };
 
+/** The fields that are others with each try of an event. */
+type NotOfTheEvent<Table extends PgTable> = LeftToPostgres<Table> | "storedAt" | "receivedAt";
+
 type RefusalOfKeyField<Table extends PgTable, Field extends string, Property extends string> = [
-  Exclude<Field & (LeftToPostgres<Table> | "storedAt"), "id" | "receivedAt">,
+  Exclude<Field & NotOfTheEvent<Table>, "id">,
 ] extends [never]
   ? unknown
   : {
-      [_ in Property]: `Postgres makes ${Field & (LeftToPostgres<Table> | "storedAt")}, so it can't be in the key: each try of an event would have another key`;
+      [_ in Property]: `Postgres or ingest makes ${Field & NotOfTheEvent<Table>}, so it can't be in the key: each try of an event would have another key`;
     };
 
 type RefusalOfNewest<Table extends PgTable, Newest extends string> =
   Newest extends FieldOf<Table>
     ? ColumnsOf<Table>[Newest]["_"]["notNull"] extends true
-      ? Newest extends LeftToPostgres<Table> | "storedAt" | "id"
+      ? Newest extends NotOfTheEvent<Table> | "id"
         ? { onConflict: `newest is ${Newest}, which is no field of the data` }
         : "id" extends FieldOf<Table>
           ? ColumnsOf<Table>["id"]["_"]["notNull"] extends true

@@ -52,8 +52,10 @@ function* errorsOfId(
     yield `expected a key of at least one field, and each once, got ${JSON.stringify(fields)}`;
   if (id === undefined && fields.includes(ID))
     yield `the table has no field id: expected ...eventColumns() in it, or a key of fields of the data (key: ["orderId"])`;
-  if (fields.includes("receivedAt") && !fields.includes(ID))
-    yield `key field "receivedAt" tells no events apart, because all events of one request share it: expected id beside it, or fields of the data only`;
+  if (fields.includes("receivedAt"))
+    yield `key field "receivedAt" is another with each try of its sender, and the same for all events of one request: expected id, or fields of the data`;
+  if (newest === "receivedAt")
+    yield `newest is "receivedAt", by which an old event that its sender sends again would win: expected a field of the data`;
   if (id === undefined && newest !== undefined)
     yield `the table has no field id: newest needs it, because the id decides between two events that are equally new`;
   if (id === undefined) return;

@@ -6,7 +6,7 @@
 export interface StreamKey {
   /** The fields, in the order of the declaration. */
   readonly fields: readonly string[];
-  /** The fields of the data that fix an event's place, `newest` included: all but the event's `id` and `receivedAt`. */
+  /** The fields of the data that fix an event's place, `newest` included: all but the event's `id`. */
   readonly fieldsOfData: readonly string[];
   /** The field by which the newest event of a key wins, ties by the event's id; undefined: the event that is stored first stays. */
   readonly newest: string | undefined;
@@ -18,8 +18,6 @@ export interface StreamKey {
 
 /** The field that holds the event's id, in every stream that has it. */
 export const ID = "id";
-/** The field that holds when ingest received the event. */
-const RECEIVED_AT = "receivedAt";
 
 /** How a declaration names a key. */
 export interface DeclaredKey {
@@ -33,9 +31,7 @@ export function keyOf({ key, onConflict }: DeclaredKey): StreamKey {
   const newest = onConflict?.newest;
   return {
     fields,
-    fieldsOfData: [...fields, ...(newest === undefined ? [] : [newest])].filter(
-      (field) => field !== ID && field !== RECEIVED_AT,
-    ),
+    fieldsOfData: [...fields, ...(newest === undefined ? [] : [newest])].filter((field) => field !== ID),
     newest,
     isId: newest === undefined && fields.length === 1 && fields[0] === ID,
     keepsIds: newest === undefined && fields.includes(ID),
