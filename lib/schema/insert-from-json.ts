@@ -12,6 +12,7 @@ import { Column, is, type Placeholder, SQL, sql } from "drizzle-orm";
 import type { PgTable } from "drizzle-orm/pg-core";
 import { takesJsonNull } from "./column-limits.ts";
 import { fieldOf } from "./field-of.ts";
+import { sqlLiteral } from "./sql-literal.ts";
 import { BASE_FIELDS, OF_INGEST, sqlTypeOf, type WrittenColumn, writtenColumns } from "./written-columns.ts";
 
 export interface Recordset {
@@ -109,7 +110,7 @@ interface Field extends WrittenColumn {
 
 /** The SQL for a column's value. If the record has no value, the column takes its default, if SQL can state it. */
 function selected({ field, column, keepsNull }: Field): SQL {
-  if (keepsNull) return sql`(r.record -> ${sql.raw(quoted(field))})::${sql.raw(column.getSQLType())}`;
+  if (keepsNull) return sql`(r.record -> ${sql.raw(sqlLiteral(field))})::${sql.raw(column.getSQLType())}`;
   const given = sql`x.${sql.identifier(field)}`;
   if (column.default === undefined || OF_INGEST.includes(field)) return given;
   return sql`coalesce(${given}, ${is(column.default, SQL) ? column.default : sql.param(column.default, column)})`;
@@ -128,12 +129,10 @@ function differing(field: Field): SQL[] {
   return [sql`(x.${sql.identifier(field.field)} is not null and ${differs})`];
 }
 
-const quoted = (text: string): string => `'${text.replaceAll("'", "''")}'`;
-
 /**
  * Returns the function that makes a column's value ready for JSON; undefined: the value needs no change. The value of a json
- * or jsonb column stays as it is, and so do the texts that ingest makes. Any other column takes the value from Drizzle's `mapToDriverValue`. JSON has no type for a
- * bigint or for bytes, so they become text.
+ * or jsonb column stays as it is, and so do the texts that ingest makes. Any other column takes the value from Drizzle's
+ * `mapToDriverValue`. JSON has no type for a bigint or for bytes, so they become text.
  */
 function writerOf({ field, column }: WrittenColumn): ((value: unknown) => unknown) | undefined {
   if (column.dataType === "json" || OF_INGEST.includes(field)) return undefined;

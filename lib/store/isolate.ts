@@ -2,16 +2,16 @@
  * Isolates rows in one round trip: a DO block inserts each in a subtransaction of its own, and tells each one's verdict. The same
  * insert without rows comes first.
  * Bisecting 100 bad rows takes 199 statements; this takes one, and needs plpgsql and no right beside those of the insert.
- *
- * Rows go in, and verdicts come out, by settings that are local to the transaction (a DO block takes no parameters).
  */
 import { type SQL, sql } from "drizzle-orm";
 import { PgDialect } from "drizzle-orm/pg-core";
 import type { Row } from "../schema/json-row.ts";
+import { sqlLiteral } from "../schema/sql-literal.ts";
 import type { Stream } from "../schema/stream.ts";
-import { type Database, statementBound } from "./database.ts";
+import type { Database } from "./database.ts";
 import { insertOf } from "./insert-sql.ts";
 import type { Names } from "./postgres-errors.ts";
+import { runBlock } from "./run-block.ts";
 
 /** The verdict on one row. */
 export type Verdict =
@@ -47,7 +47,7 @@ class LiteralDialect extends PgDialect {
   override escapeParam(_number: number, value?: unknown): string {
     if (value === null) return "null";
     const text = typeof value === "object" ? JSON.stringify(value) : String(value);
-    return `'${text.replaceAll("'", "''")}'`;
+    return sqlLiteral(text);
   }
 }
 
@@ -66,20 +66,12 @@ export async function isolateRows(
   rows: readonly Row[],
   options: IsolateOptions,
 ): Promise<Verdict[]> {
-  const bound = statementBound(db, timeoutMs).getQuery();
-  const { query, transaction } = db.$client;
-  const lines = JSON.stringify(rows.map(({ json }) => json));
-  const results = await transaction(
-    [
-      query(bound.sql, bound.params),
-      query("select set_config('spillway.rows', $1, true)", [lines]),
-      query(blockOf(stream, options), []),
-      query("select current_setting('spillway.verdicts') as verdicts", []),
-    ],
-    { fullResults: true },
-  );
-  const [found] = (results[3]?.rows ?? []) as { verdicts: string }[];
-  const verdicts = JSON.parse(found?.verdicts ?? "[]") as RawVerdict[];
+  const found = await runBlock(db, timeoutMs, {
+    text: blockOf(stream, options),
+    given: { setting: "spillway.rows", value: JSON.stringify(rows.map(({ json }) => json)) },
+    result: "spillway.verdicts",
+  });
+  const verdicts = (found ?? []) as RawVerdict[];
   // A row without a verdict would count as settled, and its event would be lost.
   if (verdicts.length !== rows.length)
     throw new Error(`expected a verdict for each of ${rows.length} rows, got ${verdicts.length}`);
@@ -115,7 +107,7 @@ function verdictOf(raw: RawVerdict): Verdict {
 function blockOf(stream: Stream, { caught, isStrict = false, isTrial = false }: IsolateOptions): string {
   const { recordset, keySql } = stream;
   const insert = (select: SQL) => textOf(insertOf(stream, select, { isStrict }));
-  const unlessCaught = caught === undefined ? "" : ` and spw_state <> '${caught.replaceAll("'", "''")}'`;
+  const unlessCaught = caught === undefined ? "" : ` and spw_state <> ${sqlLiteral(caught)}`;
   const given = keySql.fromOne(sql.raw("spw_line"));
   const returning = isTrial
     ? textOf(
@@ -182,7 +174,7 @@ end $spillway$`;
 const nameRelation = ({ table }: Stream): string => `if spw_table <> '' then
           spw_table := coalesce((
             with recursive own(oid) as (
-              select to_regclass(${literal(textOf(sql`${table}`))})::oid
+              select to_regclass(${sqlLiteral(textOf(sql`${table}`))})::oid
               union select d.refobjid from own
                 join pg_rewrite w on w.ev_class = own.oid and w.rulename = '_RETURN'
                 join pg_depend d on d.classid = 'pg_rewrite'::regclass and d.objid = w.oid and d.refclassid = 'pg_class'::regclass)
@@ -192,8 +184,6 @@ const nameRelation = ({ table }: Stream): string => `if spw_table <> '' then
             from pg_class c join pg_namespace n on n.oid = c.relnamespace
             where n.nspname = spw_schema and c.relname = spw_table), spw_table);
         end if;`;
-
-const literal = (text: string): string => `'${text.replaceAll("'", "''")}'`;
 
 /**
  * The beginning and the end of a trial. Postgres rolls back what a block did whose exception is caught, but it leaves the

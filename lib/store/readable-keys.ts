@@ -5,8 +5,9 @@
 import { sql } from "drizzle-orm";
 import { PgDialect } from "drizzle-orm/pg-core";
 import type { Stream } from "../schema/stream.ts";
-import { type Database, statementBound } from "./database.ts";
+import type { Database } from "./database.ts";
 import { failureOf } from "./postgres-errors.ts";
+import { runBlock } from "./run-block.ts";
 
 const dialect = new PgDialect();
 
@@ -26,16 +27,12 @@ export async function readableKeys(
   stream: Stream,
   records: readonly string[],
 ): Promise<boolean[]> {
-  const bound = statementBound(db, timeoutMs).getQuery();
-  const { query, transaction } = db.$client;
-  const results = await transaction([
-    query(bound.sql, bound.params),
-    query("select set_config('spillway.keys', $1, true)", [`[${records.map(escapeNonAscii).join(",")}]`]),
-    query(blockOf(stream), []),
-    query("select current_setting('spillway.readable') as readable", []),
-  ]);
-  const [found] = (results[3] ?? []) as { readable: string }[];
-  return JSON.parse(found?.readable ?? "[]") as boolean[];
+  const found = await runBlock(db, timeoutMs, {
+    text: blockOf(stream),
+    given: { setting: "spillway.keys", value: `[${records.map(escapeNonAscii).join(",")}]` },
+    result: "spillway.readable",
+  });
+  return (found ?? []) as boolean[];
 }
 
 /** The same JSON in characters that every encoding has. */
