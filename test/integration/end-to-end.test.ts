@@ -1,31 +1,18 @@
 /** The whole system through HTTP: real servers, both functions in processes of their own, tick and eager flush. */
-import { chmodSync, mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { Redis } from "ioredis";
-import pg from "pg";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { type Stack, startStack } from "../../dev/stack/stack.ts";
-import { testStreams } from "../streams/run/test-streams.ts";
 import { isAlive, whereabouts } from "./test-stack.ts";
+import { openWholeStack, type WholeStack } from "./whole-stack.ts";
 
-const dataDir = mkdtempSync(join(tmpdir(), "spillway-e2e-"));
-chmodSync(dataDir, 0o755); // Postgres's user has to get through
-let stack: Stack;
-let servers: { redis: Redis; sql: pg.Pool };
+let whole: WholeStack;
+let stack: WholeStack["stack"];
+let servers: WholeStack["servers"];
 
 beforeAll(async () => {
-  stack = await startStack({ dataDir, streams: testStreams, drainEveryMs: 5000, env: { LEASE_MS: "2000" } });
-  servers = { redis: new Redis(stack.redisUrl), sql: new pg.Pool({ connectionString: stack.databaseUrl }) };
+  whole = await openWholeStack(5000);
+  ({ stack, servers } = whole);
 }, 120_000);
-
-afterAll(async () => {
-  await servers?.redis.quit();
-  await servers?.sql.end();
-  await stack?.stop();
-  rmSync(dataDir, { recursive: true, force: true });
-});
+afterAll(() => whole?.close());
 
 /** Posts events, and returns the acknowledged ids; undefined when there was no answer. */
 async function post(events: unknown, stream = "events", more: Record<string, string> = {}) {
@@ -38,32 +25,6 @@ async function post(events: unknown, stream = "events", more: Record<string, str
   return { status: response.status, ids: body.ids ?? [] };
 }
 const event = (n: number) => ({ type: "test", payload: { n } });
-
-/** Resolves when another process than `before` answers in its place. */
-async function untilRestarted(which: "ingest" | "supervisor", before: number): Promise<void> {
-  for (let tries = 0; tries < 400; tries++) {
-    const isUp = await fetch(`${stack[which].url}/health`).then(
-      ({ ok }) => ok,
-      () => false,
-    );
-    if (isUp && stack[which].pid() !== before) return;
-    await sleep(50);
-  }
-  throw new Error(`expected ${which} to be started again`);
-}
-
-/** Drains until nothing is left. */
-async function drainAll(): Promise<void> {
-  for (let calls = 0; calls < 100; calls++) {
-    const response = await fetch(`${stack.supervisorUrl}/drain?wait=1`, { method: "POST" }).catch(
-      () => undefined,
-    );
-    const report = (await response?.json()) as { streams: { outcome: string }[] } | undefined;
-    if (report?.streams.every(({ outcome }) => outcome === "empty")) return;
-    await sleep(100);
-  }
-  throw new Error("expected the buffer to be empty after 100 drains");
-}
 
 async function expectStoredOnce(ids: readonly string[], stream = "events"): Promise<void> {
   const found = await whereabouts(servers, stream);
@@ -106,13 +67,11 @@ test("10,000 events with tick and eager flush, the supervisor killed five times:
   const killer = async () => {
     for (let kills = 0; kills < 5; kills++) {
       await sleep(300);
-      const dead = stack.supervisor.pid();
-      stack.supervisor.kill("SIGKILL");
-      await untilRestarted("supervisor", dead);
+      await whole.killSupervisor();
     }
   };
   await Promise.all([...Array.from({ length: 4 }, sender), killer()]);
-  await drainAll();
+  await whole.drainAll();
   expect(new Set(acknowledged).size).toBe(10_000);
   await expectStoredOnce(acknowledged);
 });
@@ -134,11 +93,11 @@ test("ingest that is told to end answers every request in flight, and loses none
   await sleep(300);
   const before = stack.ingest.pid();
   stack.ingest.kill("SIGTERM");
-  await untilRestarted("ingest", before);
+  await whole.untilRestarted("ingest", before);
   isOn = false;
   await Promise.all(senders);
   expect([...statuses.keys()].filter((status) => ![202, 503, "refused"].includes(status))).toEqual([]);
-  await drainAll();
+  await whole.drainAll();
   await expectStoredOnce(acknowledged);
 });
 
@@ -155,14 +114,14 @@ test("a supervisor that is told to end in the middle of a drain leaves no lease 
   while (isAlive(before)) await sleep(5); // eager flushes that were under way have ended too
   expect(await servers.redis.keys("{spillway}:events:lease:*")).toEqual([]);
   expect(await servers.redis.keys("{spillway}:events:claimed:*")).toEqual([]);
-  await untilRestarted("supervisor", before);
+  await whole.untilRestarted("supervisor", before);
   stack.neonBridge.setFault(undefined);
-  await drainAll();
+  await whole.drainAll();
   await expectStoredOnce(ids);
 });
 
 test("at a steady pace with eager flushes the average batch is at least 90 rows", async () => {
-  await drainAll();
+  await whole.drainAll();
   const ids: string[] = [];
   for (let i = 0; i < 150; i++) {
     // ten posts of two at a time: 20 events every 20 ms, about a thousand a second
@@ -177,7 +136,7 @@ test("at a steady pace with eager flushes the average batch is at least 90 rows"
     for (const answer of answers) ids.push(...answer.ids);
     await sleep(20);
   }
-  await drainAll();
+  await whole.drainAll();
   await expectStoredOnce(ids, "activities");
   const { rows } = await servers.sql.query(
     "select count(*)::int as rows, count(distinct xmin::text)::int as batches from activities",

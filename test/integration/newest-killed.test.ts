@@ -1,32 +1,19 @@
 /** Newest wins under load: 100,000 fixes in random order, four senders, and a supervisor that is killed ten times. */
 import { randomUUID } from "node:crypto";
-import { chmodSync, mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { Redis } from "ioredis";
-import pg from "pg";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { type Stack, startStack } from "../../dev/stack/stack.ts";
-import { testStreams } from "../streams/run/test-streams.ts";
 import { type Fix, settlePositions } from "./conserved-positions.ts";
+import { openWholeStack, type WholeStack } from "./whole-stack.ts";
 
-const dataDir = mkdtempSync(join(tmpdir(), "spillway-newest-"));
-chmodSync(dataDir, 0o755); // Postgres's user has to get through
-let stack: Stack;
-let servers: { redis: Redis; sql: pg.Pool };
+let whole: WholeStack;
+let stack: WholeStack["stack"];
+let servers: WholeStack["servers"];
 
 beforeAll(async () => {
-  stack = await startStack({ dataDir, streams: testStreams, drainEveryMs: 2000, env: { LEASE_MS: "2000" } });
-  servers = { redis: new Redis(stack.redisUrl), sql: new pg.Pool({ connectionString: stack.databaseUrl }) };
+  whole = await openWholeStack(2000);
+  ({ stack, servers } = whole);
 }, 120_000);
-
-afterAll(async () => {
-  await servers?.redis.quit();
-  await servers?.sql.end();
-  await stack?.stop();
-  rmSync(dataDir, { recursive: true, force: true });
-});
+afterAll(() => whole?.close());
 
 const USERS = 300;
 const EVENTS = 100_000;
@@ -59,32 +46,6 @@ async function post(fixes: readonly Fix[], ack: "buffered" | "stored"): Promise<
   throw new Error("expected the fixes to be accepted within 50 tries");
 }
 
-async function killSupervisor(): Promise<void> {
-  const before = stack.supervisor.pid();
-  stack.supervisor.kill("SIGKILL");
-  for (let tries = 0; tries < 400; tries++) {
-    const isUp = await fetch(`${stack.supervisorUrl}/health`).then(
-      ({ ok }) => ok,
-      () => false,
-    );
-    if (isUp && stack.supervisor.pid() !== before) return;
-    await sleep(50);
-  }
-  throw new Error("expected the supervisor to be started again");
-}
-
-async function drainAll(): Promise<void> {
-  for (let calls = 0; calls < 200; calls++) {
-    const response = await fetch(`${stack.supervisorUrl}/drain?wait=1`, { method: "POST" }).catch(
-      () => undefined,
-    );
-    const report = (await response?.json()) as { streams: { outcome: string }[] } | undefined;
-    if (report?.streams.every(({ outcome }) => outcome === "empty")) return;
-    await sleep(100);
-  }
-  throw new Error("expected the buffer to be empty after 200 drains");
-}
-
 test("each user's row is its newest fix, and every accepted fix is stored or superseded", async () => {
   const fixes = makeFixes(EVENTS);
   const repeated = fixes.slice(0, EVENTS / 10);
@@ -100,11 +61,11 @@ test("each user's row is its newest fix, and every accepted fix is stored or sup
   const killer = async () => {
     for (let kills = 0; kills < 10; kills++) {
       await sleep(300);
-      await killSupervisor();
+      await whole.killSupervisor();
     }
   };
   await Promise.all([sender("buffered"), sender("buffered"), sender("buffered"), sender("stored"), killer()]);
-  await drainAll();
+  await whole.drainAll(200);
 
   const places = await settlePositions(servers, fixes);
   const count = (place: string) => places.filter((one) => one === place).length;
