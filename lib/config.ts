@@ -7,13 +7,35 @@
 import { z } from "zod";
 import { problemOfOrigin } from "./cors-origin.ts";
 
-/** Who may post, and to which streams. Only the key's SHA-256 is known here. */
+/** Who may post, to which streams, and how much. Only the key's SHA-256 is known here. */
 export interface ApiKey {
   name: string;
   sha256: Buffer;
   /** The streams it may use; undefined: all. */
   streams: ReadonlySet<string> | undefined;
+  /** A public key is in pages and apps, so it is known to everybody. */
+  kind: "secret" | "public";
+  /** How many events a second it may send over all instances; undefined: no limit. */
+  eventsPerSecond: number | undefined;
+  /** How many events a second one client address may send with it; undefined: the default of public keys. */
+  perAddressPerSecond: number | undefined;
+  /** The origins from which pages may use a public key; none: every origin. */
+  origins: readonly string[];
+  /** The moment from which it is refused, RFC 3339; undefined: never. */
+  expiresAt: string | undefined;
 }
+
+/** A secret key without limit and expiry, as keys of the environment are. */
+export const plainKey = (name: string, sha256: Buffer, streams?: ReadonlySet<string>): ApiKey => ({
+  name,
+  sha256,
+  streams,
+  kind: "secret",
+  eventsPerSecond: undefined,
+  perAddressPerSecond: undefined,
+  origins: [],
+  expiresAt: undefined,
+});
 
 const whole = (fallback: number, min: number, max: number) =>
   z.coerce
@@ -156,7 +178,7 @@ function parseApiKey(entry: string, before: readonly ApiKey[]): ApiKey | string 
   const names = streams?.split("|").map((stream) => stream.trim());
   if (names?.some((stream) => !/^[a-z][a-z0-9_]{0,62}$/.test(stream)))
     return `expected names of streams with "|" between them after the second ":", or no second ":" for all streams`;
-  return { name, sha256, streams: names && new Set(names) };
+  return plainKey(name, sha256, names && new Set(names));
 }
 
 export interface Config {

@@ -5,7 +5,7 @@ import { TokenBuckets } from "../../lib/access/token-bucket.ts";
 import { createBuffer } from "../../lib/buffer/buffer.ts";
 import { createHeldNotes } from "../../lib/buffer/held-note.ts";
 import { connectRedis } from "../../lib/buffer/redis-client.ts";
-import type { Config } from "../../lib/config.ts";
+import { type Config, plainKey } from "../../lib/config.ts";
 import { CpuTurns } from "../../lib/flow/cpu-turns.ts";
 import { Room } from "../../lib/flow/room.ts";
 import { AnswerCounts } from "../../lib/ingest/answer-counts.ts";
@@ -61,11 +61,8 @@ export interface Sending {
 
 export type Ingest = Awaited<ReturnType<typeof serveIngest>>;
 
-const apiKey = (name: string, key: string, streams?: Set<string>) => ({
-  name,
-  sha256: createHash("sha256").update(key).digest(),
-  streams,
-});
+const apiKey = (name: string, key: string, streams?: Set<string>) =>
+  plainKey(name, createHash("sha256").update(key).digest(), streams);
 
 /** Serves an ingest instance of its own, which begins with partition 0; `close` it after its last test. */
 export async function serveIngest(world: World, overrides: Overrides = {}) {
