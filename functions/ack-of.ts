@@ -10,11 +10,12 @@ export function ackOf(query: URLSearchParams): Ack {
   for (const [name, value] of query)
     if (name !== "ack" && (isNearAck(name) || isLevel(value.trim().toLowerCase())))
       throw new Problem(
-        400,
+        "invalid-query",
         `expected ack=buffered or ack=stored, got the parameter ${JSON.stringify(name.slice(0, 64))}`,
       );
   const [ack = "buffered", ...others] = query.getAll("ack");
-  if (!isLevel(ack) || others.length > 0) throw new Problem(400, "expected ack=buffered or ack=stored, once");
+  if (!isLevel(ack) || others.length > 0)
+    throw new Problem("invalid-query", "expected ack=buffered or ack=stored, once");
   return ack;
 }
 

@@ -69,8 +69,8 @@ export async function admitBody(deps: AdmitBodyDeps, post: Post): Promise<Admitt
     const waiting = turns.run(work, admitNext);
     if (waiting) await waiting;
   } catch (error) {
-    if (error instanceof TooMany) throw new Problem(413, error.message);
-    throw error instanceof BodySyntaxError ? new Problem(400, error.message) : error;
+    if (error instanceof TooMany) throw new Problem("too-many-events", error.message);
+    throw error instanceof BodySyntaxError ? new Problem("invalid-body", error.message) : error;
   }
   return { admission: admitting.admission, isBatch: parser.isBatch };
 }

@@ -6,6 +6,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { TokenBuckets } from "../lib/access/token-bucket.ts";
 import type { ApiKey } from "../lib/config.ts";
+import type { RejectedCode } from "../lib/contract/problems.ts";
 import { deadlineIn } from "../lib/flow/deadline.ts";
 import type { Room } from "../lib/flow/room.ts";
 import { type Accepted, accept } from "../lib/ingest/accept.ts";
@@ -96,7 +97,7 @@ async function refuseUnkept(deps: PostDeps, post: Post): Promise<never> {
   const count = admitted?.admission.envelopes.length ?? 0;
   deps.counts.add(stream.name, { shed: count });
   if (admitted && count > 0) throw notAccepted("shed", admitted.admission);
-  throw tryAgain(503, "the buffer is full; nothing was kept: send the same request again later");
+  throw tryAgain("buffer-full", "the buffer is full; nothing was kept: send the same request again later");
 }
 
 /** Throws if no event was admitted: a 413 if the body is a single event that is too large, otherwise a 422. */
@@ -109,21 +110,29 @@ function rejectWhenNoneFits(
   if (threw > 0) counts.add(stream.name, { threw });
   if (envelopes.length > 0) return;
   counts.add(stream.name, { rejected: rejected.length });
-  if (isTooLarge && !isBatch) throw new Problem(413, rejected[0]?.errors[0]?.message ?? "too large");
-  throw noneValid("no event is valid", isBatch, rejected);
+  if (isTooLarge && !isBatch)
+    throw new Problem("event-too-large", rejected[0]?.errors[0]?.message ?? "too large");
+  throw noneValid("invalid-event", "no event is valid", isBatch, rejected);
 }
 
 /** Makes a 422 that lists each error with its path, and in a batch also with its event's place. */
-function noneValid(detail: string, isBatch: boolean, rejected: readonly Rejected[]): Problem {
+function noneValid(
+  code: RejectedCode,
+  detail: string,
+  isBatch: boolean,
+  rejected: readonly Rejected[],
+): Problem {
   const more = rejected.reduce((sum, one) => sum + (one.more ?? 0), 0);
-  const errors = rejected.flatMap(({ index, line, errors }) =>
-    errors.map((error) => (isBatch ? { index, ...(line === undefined ? {} : { line }), ...error } : error)),
+  const errors = rejected.flatMap(({ index, line, code, errors }) =>
+    errors.map((error) =>
+      isBatch ? { index, ...(line === undefined ? {} : { line }), code, ...error } : error,
+    ),
   );
-  return new Problem(422, detail, { errors, ...(more > 0 ? { more } : {}) });
+  return new Problem(code, detail, { errors, ...(more > 0 ? { more } : {}) });
 }
 
 const tooFast = (waitSeconds: number) =>
-  tryAgain(429, "this key sends more than it may; nothing was kept", {}, waitSeconds);
+  tryAgain("rate-limited", "this key sends more than it may; nothing was kept", {}, waitSeconds);
 
 function takeTokens({ buckets, counts }: PostDeps, stream: Stream, key: ApiKey, count: number): void {
   const waitSeconds = buckets.take(key.name, count);
@@ -134,10 +143,13 @@ function takeTokens({ buckets, counts }: PostDeps, stream: Stream, key: ApiKey, 
 
 /** Why nothing is promised, for the sender. */
 const NOT_ACCEPTED = {
-  shed: "the buffer is full",
-  unanswered: "neither the buffer nor the database answered in time",
-  unproven: "the database refuses some of it, and nothing proves that these events are at fault",
-};
+  shed: ["buffer-full", "the buffer is full"],
+  unanswered: ["servers-away", "neither the buffer nor the database answered in time"],
+  unproven: [
+    "database-refuses",
+    "the database refuses some of it, and nothing proves that these events are at fault",
+  ],
+} as const;
 
 /**
  * Says how to send a request again, so that nothing of it is stored twice. Ids that follow from the Idempotency-Key cannot be sent
@@ -152,7 +164,8 @@ function notAccepted(
     ? "send the same request again later, with the same Idempotency-Key"
     : "send it again later with these ids, each as the `id` of its event";
   const ids = isDerived ? {} : { ids: resendIds };
-  return tryAgain(503, `${NOT_ACCEPTED[why]}; ${how}`, { ...ids, ...rejectedOf(rejected) });
+  const [code, reason] = NOT_ACCEPTED[why];
+  return tryAgain(code, `${reason}; ${how}`, { ...ids, ...rejectedOf(rejected) });
 }
 
 function answer(
@@ -177,7 +190,7 @@ function answer(
     rejected: all.length,
     ...(ack === "stored" && stream.ack === "buffered" ? { storedThrough: ids.length } : {}),
   });
-  if (ids.length === 0) throw noneValid("Postgres refused every event", isBatch, all);
+  if (ids.length === 0) throw noneValid(codeOfAll(all), "Postgres refused every event", isBatch, all);
   const body: Record<string, unknown> = { accepted: ids.length, ids, ack };
   if (duplicates.length > 0) body.duplicates = duplicates;
   if (superseded.length > 0) body.superseded = superseded;
@@ -189,6 +202,14 @@ function answer(
 const itemOf = (
   indexes: readonly number[],
   { place, reason }: { place: number; reason: string },
-): Rejected => ({ index: indexes[place] ?? place, errors: [{ path: "", message: reason }] });
+): Rejected => ({
+  index: indexes[place] ?? place,
+  code: "refused-by-database",
+  errors: [{ path: "", message: reason }],
+});
+
+/** The code of a 422: it is the database's if the database refused at least one of the events. */
+const codeOfAll = (rejected: readonly Rejected[]): RejectedCode =>
+  rejected.some(({ code }) => code === "refused-by-database") ? "refused-by-database" : "invalid-event";
 
 const rejectedOf = (rejected: readonly Rejected[]) => (rejected.length > 0 ? { rejected } : {});

@@ -6,6 +6,7 @@
 import type { ServerResponse } from "node:http";
 import type { TokenBuckets } from "../lib/access/token-bucket.ts";
 import type { ApiKey } from "../lib/config.ts";
+import { IDS_MAX } from "../lib/contract/limits.ts";
 import { cloudEventRawId } from "../lib/ingest/cloud-event.ts";
 import { type LookUp, LookUpUnavailable } from "../lib/ingest/look-up.ts";
 import { findUnsafeValue } from "../lib/ingest/unsafe-json.ts";
@@ -19,8 +20,6 @@ export interface WhereaboutsDeps {
   buckets: Pick<TokenBuckets, "take">;
 }
 
-/** The most ids in one request. */
-const IDS_MAX = 100;
 /** The period of the scheduler's tick: after that, an event that was buffered is usually stored. */
 const TICK_SECONDS = 60;
 
@@ -46,7 +45,7 @@ export async function answerWhereabouts(
   const source = sourceOf(query);
   takeTokens(deps, key, 1);
   const candidates = candidatesOf(stream, key, rawId, source);
-  if (candidates.length === 0) throw new Problem(404, "no event can have this id");
+  if (candidates.length === 0) throw new Problem("impossible-id", "no event can have this id");
   const where = whereIn(await find(deps, stream, candidates), candidates, rawId);
   if (where.status !== "unknown") sendJson(res, 200, where);
   else if (!stream.key.keepsIds) sendJson(res, 404, { ...where, detail: keepsNoIds(stream) });
@@ -63,7 +62,7 @@ export async function answerWhereaboutsOfMany(
 ): Promise<void> {
   const rawIds = query.getAll("id");
   if (rawIds.length === 0 || rawIds.length > IDS_MAX)
-    throw new Problem(400, `expected 1 to ${IDS_MAX} ids as ?id=A&id=B, got ${rawIds.length}`);
+    throw new Problem("invalid-query", `expected 1 to ${IDS_MAX} ids as ?id=A&id=B, got ${rawIds.length}`);
   const source = sourceOf(query);
   takeTokens(deps, key, rawIds.length);
   const asked = rawIds.map((rawId) => ({ rawId, candidates: candidatesOf(stream, key, rawId, source) }));
@@ -78,13 +77,13 @@ export async function answerWhereaboutsOfMany(
 
 function takeTokens({ buckets }: WhereaboutsDeps, key: ApiKey, count: number): void {
   const waitSeconds = buckets.take(key.name, count);
-  if (waitSeconds > 0) throw tryAgain(429, "this key asks for more than it may", {}, waitSeconds);
+  if (waitSeconds > 0) throw tryAgain("rate-limited", "this key asks for more than it may", {}, waitSeconds);
 }
 
 /** The source of the CloudEvents that are asked for; undefined: no CloudEvents. Throws a 400 for more than one. */
 function sourceOf(query: URLSearchParams): string | undefined {
   const [source, ...others] = query.getAll("source");
-  if (others.length > 0) throw new Problem(400, `expected one source, got ${others.length + 1}`);
+  if (others.length > 0) throw new Problem("invalid-query", `expected one source, got ${others.length + 1}`);
   return source;
 }
 
@@ -103,7 +102,7 @@ async function find({ lookUp }: WhereaboutsDeps, stream: Stream, ids: readonly s
     return await lookUp(stream, ids);
   } catch (error) {
     if (!(error instanceof LookUpUnavailable)) throw error;
-    throw tryAgain(503, "the database does not answer, or too many look-ups wait for it");
+    throw tryAgain("database-away", "the database does not answer, or too many look-ups wait for it");
   }
 }
 

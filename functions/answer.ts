@@ -1,37 +1,45 @@
 /** Sends answers as JSON, and errors as problem+json (RFC 9457). Never sends HTML or a stack trace. */
-import { type IncomingMessage, type ServerResponse, STATUS_CODES } from "node:http";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { RETRY_AFTER_SECONDS } from "../lib/contract/limits.ts";
+import { type ProblemCode, type ProblemKind, problems, typeOf } from "../lib/contract/problems.ts";
 import { headersWithId } from "./request-id.ts";
-
-/** How long a sender is asked to wait if no better time is known, in seconds. */
-export const RETRY_AFTER_SECONDS = 5;
 
 /** An error that is sent to the client as an answer. */
 export class Problem extends Error {
   override name = "Problem";
-  readonly status: number;
+  readonly code: ProblemCode;
   readonly extra: Record<string, unknown>;
   readonly headers: Record<string, string>;
 
   constructor(
-    status: number,
+    code: ProblemCode,
     detail: string,
     extra: Record<string, unknown> = {},
     headers: Record<string, string> = {},
   ) {
     super(detail);
-    this.status = status;
+    this.code = code;
     this.extra = extra;
     this.headers = headers;
   }
+
+  get kind(): ProblemKind {
+    return problems[this.code];
+  }
 }
+
+/** The codes of problems that pass by themselves. */
+type PassingCode = {
+  [Code in ProblemCode]: (typeof problems)[Code]["again"] extends "later" ? Code : never;
+}[ProblemCode];
 
 /** Makes a 429 or 503 that asks the sender to try again after some seconds. */
 export const tryAgain = (
-  status: 429 | 503,
+  code: PassingCode,
   detail: string,
   extra: Record<string, unknown> = {},
   seconds = RETRY_AFTER_SECONDS,
-) => new Problem(status, detail, extra, { "retry-after": String(seconds) });
+) => new Problem(code, detail, extra, { "retry-after": String(seconds) });
 
 /** Sends a JSON body. */
 export function sendJson(
@@ -45,8 +53,9 @@ export function sendJson(
 
 /** Sends a problem. */
 export function sendProblem(res: ServerResponse, problem: Problem): void {
-  const { status, message: detail, extra, headers } = problem;
-  const body = { type: "about:blank", title: STATUS_CODES[status], status, detail, ...extra };
+  const { code, kind, message: detail, extra, headers } = problem;
+  const { status, title } = kind;
+  const body = { type: typeOf(code), title, status, code, detail, ...extra };
   send(res, status, "application/problem+json", body, headers);
 }
 

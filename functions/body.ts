@@ -23,7 +23,10 @@ export function encodingOf(req: IncomingMessage): Encoding {
   const given = (req.headers["content-encoding"] ?? "").trim();
   const encoding = ENCODINGS.get(given.toLowerCase());
   if (encoding) return encoding;
-  throw new Problem(415, `expected Content-Encoding gzip or none, got ${JSON.stringify(given.slice(0, 64))}`);
+  throw new Problem(
+    "unsupported-encoding",
+    `expected Content-Encoding gzip or none, got ${JSON.stringify(given.slice(0, 64))}`,
+  );
 }
 
 /** Throws a 413 if the declared length is over `maxBytes`. */
@@ -131,11 +134,12 @@ class Reading implements Sink {
 
   /** A body that has come in time is waited for, however long its reader takes. */
   readonly #giveUp = (): void => {
-    if (!this.#req.complete) this.fail(new Problem(408, "the body did not come in time"));
+    if (!this.#req.complete) this.fail(new Problem("request-timeout", "the body did not come in time"));
   };
 
   readonly #breakOff = (): void => {
-    if (!this.#req.complete) this.fail(new Problem(400, "the body broke off, or is shorter than declared"));
+    if (!this.#req.complete)
+      this.fail(new Problem("invalid-body", "the body broke off, or is shorter than declared"));
   };
 
   #takeInflated(piece: Buffer): void {
@@ -152,6 +156,8 @@ const LARGE_PIECE_BYTES = 4096;
 /** The most pieces in which a body may come, as chunks or packets: each costs some microseconds, however short it is. */
 const PIECES_MAX = 100_000;
 
-const tooLarge = (maxBytes: number) => new Problem(413, `expected a body of at most ${maxBytes} bytes`);
-const tooManyPieces = () => new Problem(413, `expected a body in at most ${PIECES_MAX} chunks`);
-export const noRoom = () => tryAgain(503, "too many large bodies are under way; nothing was kept");
+const tooLarge = (maxBytes: number) =>
+  new Problem("body-too-large", `expected a body of at most ${maxBytes} bytes`);
+const tooManyPieces = () => new Problem("body-too-large", `expected a body in at most ${PIECES_MAX} chunks`);
+export const noRoom = () =>
+  tryAgain("instance-busy", "too many large bodies are under way; nothing was kept");

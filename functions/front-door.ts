@@ -15,6 +15,7 @@ import http, {
 } from "node:http";
 import type { Socket } from "node:net";
 import { parseArgs } from "node:util";
+import type { ProblemCode } from "../lib/contract/problems.ts";
 import { describeError, type Log } from "../lib/log.ts";
 import { Problem, sendProblem } from "./answer.ts";
 import { Connection } from "./connection.ts";
@@ -87,23 +88,30 @@ const AFTER_CLOSE = "HPE_CLOSED_CONNECTION";
 /** Says that the connection closes after the answer. */
 const CLOSE = { connection: "close" };
 
-const ENDING = new Problem(503, "this instance is ending", {}, { "retry-after": "1", ...CLOSE });
-const UNEXPECTED = new Problem(417, "expected 100-continue or nothing in Expect", {}, CLOSE);
-const HALF = new Problem(400, "expected a whole request, got only its beginning", {}, CLOSE);
-const WITHOUT_HOST = new Problem(400, "expected a Host header", {}, CLOSE);
-const TUNNEL = new Problem(405, "expected POST or GET");
+const ENDING = new Problem(
+  "instance-ending",
+  "this instance is ending",
+  {},
+  { "retry-after": "1", ...CLOSE },
+);
+const UNEXPECTED = new Problem("expectation-failed", "expected 100-continue or nothing in Expect", {}, CLOSE);
+const HALF = new Problem("malformed-request", "expected a whole request, got only its beginning", {}, CLOSE);
+const WITHOUT_HOST = new Problem("malformed-request", "expected a Host header", {}, CLOSE);
+const TUNNEL = new Problem("method-not-allowed", "expected POST or GET");
 
 /** What the errors of Node's parser mean to the sender, if it is more than "this is not HTTP". */
-const PROBLEMS = new Map<string | undefined, [status: number, detail: string]>([
-  ["HPE_HEADER_OVERFLOW", [431, "expected headers of at most 16 KB"]],
-  ["HPE_CHUNK_EXTENSIONS_OVERFLOW", [413, "expected chunk extensions of at most 16 KB"]],
-  ["ERR_HTTP_REQUEST_TIMEOUT", [408, "expected the whole request within a minute"]],
-  ["HPE_INVALID_EOF_STATE", [400, HALF.message]],
+const PROBLEMS = new Map<string | undefined, [code: ProblemCode, detail: string]>([
+  ["HPE_HEADER_OVERFLOW", ["headers-too-large", "expected headers of at most 16 KB"]],
+  ["HPE_CHUNK_EXTENSIONS_OVERFLOW", ["body-too-large", "expected chunk extensions of at most 16 KB"]],
+  ["ERR_HTTP_REQUEST_TIMEOUT", ["request-timeout", "expected the whole request within a minute"]],
+  ["HPE_INVALID_EOF_STATE", ["malformed-request", HALF.message]],
 ]);
 
+const MALFORMED = ["malformed-request", "expected a request of HTTP/1.1"] as const;
+
 function problemOfParser({ code }: NodeJS.ErrnoException): Problem {
-  const [status, detail] = PROBLEMS.get(code) ?? [400, "expected a request of HTTP/1.1"];
-  return new Problem(status, detail, {}, CLOSE);
+  const [problem, detail] = PROBLEMS.get(code) ?? MALFORMED;
+  return new Problem(problem, detail, {}, CLOSE);
 }
 
 /** Node's parser throws away what comes behind such a request in the same piece, though nothing is upgraded. */
@@ -171,7 +179,7 @@ class Door {
     if (error instanceof Problem) return connection.problemOf(req) ?? error;
     const { log, traceOf } = this.#served;
     log.error("request.failed", { ...describeError(error), ...requestIdOf(req), ...traceOf(req.headers) });
-    return new Problem(500, "something unexpected went wrong; it was logged");
+    return new Problem("internal-error", "something unexpected went wrong; it was logged");
   }
 
   /** Replaces the framework's signal listeners, which end the process at once. */

@@ -19,7 +19,7 @@ export class Inflating implements Sink {
     this.#gunzip
       .on("data", (piece: Buffer) => target.add(piece))
       .on("end", () => target.end())
-      .on("error", () => target.fail(new Problem(400, "expected a gzip stream")));
+      .on("error", () => target.fail(new Problem("invalid-body", "expected a gzip stream")));
   }
 
   /** Resolves when the piece is inflated. A failed write is told by the event 'error', too. */

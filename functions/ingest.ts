@@ -31,7 +31,7 @@ export function createIngest(deps: IngestDeps): Handler {
     if (answerHealth(req, res, url)) return;
     const [version, name, rawId, ...rest] = url.path;
     if (version !== "v1" || name === undefined || name === "" || rawId === "" || rest.length > 0)
-      throw new Problem(404, "expected /v1/{stream} or /v1/{stream}/{id}");
+      throw new Problem("unknown-path", "expected /v1/{stream} or /v1/{stream}/{id}");
     if (rawId === undefined && answerHandshake(req, res, deps.keyEventsPerSecond)) return;
     if (req.method === "OPTIONS") {
       res.writeHead(204, headersWithId(res, {})).end();
@@ -50,8 +50,9 @@ export function createIngest(deps: IngestDeps): Handler {
 function keyOf(apiKeys: readonly ApiKey[], req: IncomingMessage): ApiKey {
   const key = authenticate(apiKeys, req.headers.authorization);
   if (key) return key;
+  const isMissing = req.headers.authorization === undefined;
   throw new Problem(
-    401,
+    isMissing ? "missing-key" : "unknown-key",
     "expected a known key in Authorization: Bearer KEY",
     {},
     { "www-authenticate": "Bearer" },
@@ -60,8 +61,10 @@ function keyOf(apiKeys: readonly ApiKey[], req: IncomingMessage): ApiKey {
 
 function streamOf(streams: Registry, key: ApiKey, name: string, isPost: boolean): Stream {
   const stream = streams.get(name);
-  if (isPost && stream?.retired) throw new Problem(404, `the stream ${stream.name} takes no more events`);
-  if (stream === undefined) throw new Problem(404, `no stream is named "${name.slice(0, 64)}"`);
-  if (!mayUse(key, stream.name)) throw new Problem(403, `this key may not use the stream ${stream.name}`);
+  if (isPost && stream?.retired)
+    throw new Problem("retired-stream", `the stream ${stream.name} takes no more events`);
+  if (stream === undefined) throw new Problem("unknown-stream", `no stream is named "${name.slice(0, 64)}"`);
+  if (!mayUse(key, stream.name))
+    throw new Problem("stream-not-allowed", `this key may not use the stream ${stream.name}`);
   return stream;
 }

@@ -1,13 +1,11 @@
 /** Reads a POST's head: what its body is, and which answer its sender wants. So a bad head costs no look at the body. */
 import type { IncomingMessage } from "node:http";
+import { IDEMPOTENCY_KEY_MAX } from "../lib/contract/limits.ts";
 import { type MediaType, mediaTypeOf } from "../lib/ingest/media-type.ts";
 import type { Ack, Stream } from "../lib/schema/stream.ts";
 import { ackOf } from "./ack-of.ts";
 import { Problem } from "./answer.ts";
 import { checkDeclaredLength, type Encoding, encodingOf } from "./body.ts";
-
-/** The most characters of an Idempotency-Key. */
-const IDEMPOTENCY_KEY_MAX = 255;
 
 export interface PostHead {
   encoding: Encoding;
@@ -25,7 +23,7 @@ export function postHeadOf(
 ): PostHead {
   const encoding = encodingOf(req);
   const type = mediaTypeOf(req.headers);
-  if (typeof type === "object") throw new Problem(415, type.problem);
+  if (typeof type === "object") throw new Problem("unsupported-media-type", type.problem);
   checkDeclaredLength(req, bodyMaxBytes);
   const ack = ackOf(query) === "stored" ? "stored" : stream.ack;
   return { encoding, type, ack, idempotencyKey: idempotencyKeyOf(req) };
@@ -35,6 +33,9 @@ function idempotencyKeyOf(req: IncomingMessage): string | undefined {
   const key = req.headers["idempotency-key"];
   if (key === undefined) return undefined;
   if (typeof key !== "string" || key.trim() === "" || key.length > IDEMPOTENCY_KEY_MAX)
-    throw new Problem(400, `expected an Idempotency-Key of 1 to ${IDEMPOTENCY_KEY_MAX} characters`);
+    throw new Problem(
+      "invalid-header",
+      `expected an Idempotency-Key of 1 to ${IDEMPOTENCY_KEY_MAX} characters`,
+    );
   return key.trim();
 }

@@ -22,14 +22,19 @@ export function requestUrlOf(req: IncomingMessage): RequestUrl {
       query: new URLSearchParams(mark === -1 ? "" : url.slice(mark + 1)),
     };
   } catch {
-    throw new Problem(404, "no such path");
+    throw new Problem("unknown-path", "no such path");
   }
 }
 
 /** Throws a 405 if the request's method is not one of these. */
 export function allow(req: IncomingMessage, ...methods: string[]): void {
   if (methods.includes(req.method ?? "")) return;
-  throw new Problem(405, `expected ${methods.join(" or ")}`, {}, { allow: methods.join(", ") });
+  throw new Problem(
+    "method-not-allowed",
+    `expected ${methods.join(" or ")}`,
+    {},
+    { allow: methods.join(", ") },
+  );
 }
 
 /** Answers `GET /health` without asking Redis or Postgres. Returns false for any other path. */

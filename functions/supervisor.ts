@@ -29,7 +29,7 @@ export function createSupervisor(deps: SupervisorDeps): Handler {
     if (what === "drain" && rest.length === 0)
       await answerDrain({ ...deps, checkTables }, req, res, url, name);
     else if (what === "status" && name === undefined) await answerStatus(deps, req, res);
-    else throw new Problem(404, "expected /drain, /drain/{stream} or /status");
+    else throw new Problem("unknown-path", "expected /drain, /drain/{stream} or /status");
   };
 }
 
@@ -44,7 +44,7 @@ async function answerDrain(
   allow(req, "POST");
   req.resume(); // the body is not used
   if (stream !== undefined && !deps.streams.has(stream))
-    throw new Problem(404, `no stream is named "${stream.slice(0, 64)}"`);
+    throw new Problem("unknown-stream", `no stream is named "${stream.slice(0, 64)}"`);
   const request = { stream, partition: partitionOf(query, stream), wait: query.get("wait") === "1" };
   const log = withFields(deps.log, { ...requestIdOf(req), ...deps.traceOf(req.headers) });
   const [report] = await Promise.all([drain({ ...deps, log }, request), deps.checkTables()]);
@@ -58,16 +58,16 @@ function partitionOf(query: URLSearchParams, stream: string | undefined): number
   const text = query.get("partition");
   if (text === null) return undefined;
   const partition = Number(text);
-  if (stream === undefined) throw new Problem(400, "expected a stream with the partition");
+  if (stream === undefined) throw new Problem("invalid-query", "expected a stream with the partition");
   if (!/^\d{1,2}$/.test(text) || partition >= PARTITION_COUNT)
-    throw new Problem(400, `expected a partition from 0 to ${PARTITION_COUNT - 1}`);
+    throw new Problem("invalid-query", `expected a partition from 0 to ${PARTITION_COUNT - 1}`);
   return partition;
 }
 
 async function answerStatus(deps: SupervisorDeps, req: IncomingMessage, res: ServerResponse): Promise<void> {
   allow(req, "GET", "HEAD");
   const report = await readStatus(deps).catch(() => {
-    throw tryAgain(503, "Redis does not answer");
+    throw tryAgain("buffer-away", "Redis does not answer");
   });
   sendJson(res, 200, report);
 }

@@ -3,6 +3,7 @@
  * data fits the schema, and its row fits the table's column limits. Postgres may still refuse it, for example by a constraint.
  */
 import type { ZodError } from "zod";
+import type { RejectedCode } from "../contract/problems.ts";
 import { type Envelope, type PushableEnvelope, packEnvelope } from "../schema/envelope.ts";
 import { idempotentIds, idFromRaw, newId, RAW_ID_MAX } from "../schema/event-ids.ts";
 import type { InputError } from "../schema/input-error.ts";
@@ -18,6 +19,7 @@ export interface Rejected extends Capped {
   index: number;
   /** Its line in the request, in NDJSON. */
   line?: number;
+  code: RejectedCode;
 }
 
 /**
@@ -89,7 +91,13 @@ export class Admitting {
       return;
     }
     const line = event.line === undefined ? {} : { line: event.line };
-    admission.rejected.push({ index, ...line, ...this.#cap.cap(asSent(event, result.errors), result.more) });
+    const code = result.isTooLarge ? "event-too-large" : "invalid-event";
+    admission.rejected.push({
+      index,
+      ...line,
+      code,
+      ...this.#cap.cap(asSent(event, result.errors), result.more),
+    });
     admission.isTooLarge ||= result.isTooLarge ?? false;
     admission.threw += result.threw ? 1 : 0;
   }

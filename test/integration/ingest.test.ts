@@ -44,7 +44,7 @@ function expectProblem(answer: Answer, status: number): void {
     type: "application/problem+json",
   });
   expect(answer.body).toMatchObject({
-    type: "about:blank",
+    type: expect.stringContaining(`/docs/errors.md#${answer.body.code}`),
     title: expect.stringMatching(/./),
     status,
     detail: expect.stringMatching(/./),

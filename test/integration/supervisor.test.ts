@@ -188,7 +188,11 @@ describe("refusals", () => {
     const ids = await push(5, 0);
     const answer = await call(method, path);
     expect([answer.status, answer.headers.get("content-type")]).toEqual([status, "application/problem+json"]);
-    expect(answer.body).toMatchObject({ type: "about:blank", title: expect.any(String), status });
+    expect(answer.body).toMatchObject({
+      type: expect.stringMatching(/\/docs\/errors\.md#[a-z-]+$/),
+      title: expect.any(String),
+      status,
+    });
     expect(await world.redis.llen("{spillway}:checked:pending:0")).toBe(5);
     await expectConserved(world, "checked", ids);
   });

@@ -9,7 +9,7 @@ afterEach(() => void vi.useRealTimers());
 
 test("a client that neither sends its body on nor leaves is left after ten seconds, and not before", async () => {
   vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] }); // Node's own timers go on
-  const server = createServer((_, res) => sendProblem(res, new Problem(404, "no")));
+  const server = createServer((_, res) => sendProblem(res, new Problem("unknown-path", "no")));
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const client = openRawClient((server.address() as AddressInfo).port);
   let isClosed = false;

@@ -16,6 +16,7 @@ const PLACES = {
   access: "lib/access/x.ts",
   buffer: "lib/buffer/x.ts",
   "cloud-run": "lib/cloud-run/x.ts",
+  contract: "lib/contract/x.ts",
   drain: "lib/drain/x.ts",
   flow: "lib/flow/x.ts",
   ingest: "lib/ingest/x.ts",
@@ -39,11 +40,12 @@ const PLACES = {
 type Place = keyof typeof PLACES;
 
 const ROOT = ["log", "config", "http-post"] as const;
-const USE_CASE = [...ROOT, "buffer", "flow", "schema", "store"] as const;
+const USE_CASE = [...ROOT, "buffer", "contract", "flow", "schema", "store"] as const;
 const LIB = [
   "access",
   "buffer",
   "cloud-run",
+  "contract",
   "drain",
   "flow",
   "ingest",
@@ -59,6 +61,7 @@ const MAY: [file: string, own: Place | undefined, may: readonly Place[]][] = [
   ["lib/streams/any.ts", "streams", ["schema", "drizzle-orm"]],
   ["lib/schema/any.ts", "schema", [...ROOT, "drizzle-orm"]],
   ["lib/flow/any.ts", "flow", ["log"]],
+  ["lib/contract/any.ts", "contract", []],
   ["lib/cloud-run/any.ts", "cloud-run", ROOT],
   ["lib/buffer/any.ts", "buffer", [...ROOT, "schema", "@upstash/redis"]],
   ["lib/store/any.ts", "store", [...ROOT, "schema", "drizzle-orm", "@neondatabase/serverless"]],

@@ -1,0 +1,23 @@
+/** The paths of both functions, as OpenAPI writes them. */
+export const ingestPaths = {
+  health: "/health",
+  stream: "/v1/{stream}",
+  event: "/v1/{stream}/{id}",
+  webhook: "/v1/{stream}/from/{source}",
+  openApi: "/v1/openapi.json",
+} as const;
+
+export const supervisorPaths = {
+  health: "/health",
+  drain: "/drain",
+  drainStream: "/drain/{stream}",
+  status: "/status",
+  deadLetters: "/dead-letters",
+  deadLetter: "/dead-letters/{id}",
+  redrive: "/dead-letters/redrive",
+  purge: "/dead-letters/purge",
+  keys: "/keys",
+  usage: "/usage",
+  refusals: "/refusals",
+  doctor: "/doctor",
+} as const;
