@@ -6,7 +6,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { TokenBuckets } from "../lib/access/token-bucket.ts";
 import type { ApiKey } from "../lib/config.ts";
-import type { RejectedCode } from "../lib/contract/problems.ts";
 import { deadlineIn } from "../lib/flow/deadline.ts";
 import type { Room } from "../lib/flow/room.ts";
 import { type Accepted, accept } from "../lib/ingest/accept.ts";
@@ -112,23 +111,20 @@ function rejectWhenNoneFits(
   counts.add(stream.name, { rejected: rejected.length });
   if (isTooLarge && !isBatch)
     throw new Problem("event-too-large", rejected[0]?.errors[0]?.message ?? "too large");
-  throw noneValid("invalid-event", "no event is valid", isBatch, rejected);
+  throw noneValid("no event is valid", isBatch, rejected);
 }
 
 /** Makes a 422 that lists each error with its path, and in a batch also with its event's place. */
-function noneValid(
-  code: RejectedCode,
-  detail: string,
-  isBatch: boolean,
-  rejected: readonly Rejected[],
-): Problem {
+function noneValid(detail: string, isBatch: boolean, rejected: readonly Rejected[]): Problem {
   const more = rejected.reduce((sum, one) => sum + (one.more ?? 0), 0);
-  const errors = rejected.flatMap(({ index, line, code, errors }) =>
-    errors.map((error) =>
-      isBatch ? { index, ...(line === undefined ? {} : { line }), code, ...error } : error,
-    ),
+  const errors = rejected.flatMap(({ errors, more: _, ...item }) =>
+    errors.map((error) => (isBatch ? { ...item, ...error } : error)),
   );
-  return new Problem(code, detail, { errors, ...(more > 0 ? { more } : {}) });
+  const isRefused = rejected.some(({ code }) => code === "refused-by-database");
+  return new Problem(isRefused ? "refused-by-database" : "invalid-event", detail, {
+    errors,
+    ...(more > 0 ? { more } : {}),
+  });
 }
 
 const tooFast = (waitSeconds: number) =>
@@ -190,7 +186,7 @@ function answer(
     rejected: all.length,
     ...(ack === "stored" && stream.ack === "buffered" ? { storedThrough: ids.length } : {}),
   });
-  if (ids.length === 0) throw noneValid(codeOfAll(all), "Postgres refused every event", isBatch, all);
+  if (ids.length === 0) throw noneValid("Postgres refused every event", isBatch, all);
   const body: Record<string, unknown> = { accepted: ids.length, ids, ack };
   if (duplicates.length > 0) body.duplicates = duplicates;
   if (superseded.length > 0) body.superseded = superseded;
@@ -207,9 +203,5 @@ const itemOf = (
   code: "refused-by-database",
   errors: [{ path: "", message: reason }],
 });
-
-/** The code of a 422: it is the database's if the database refused at least one of the events. */
-const codeOfAll = (rejected: readonly Rejected[]): RejectedCode =>
-  rejected.some(({ code }) => code === "refused-by-database") ? "refused-by-database" : "invalid-event";
 
 const rejectedOf = (rejected: readonly Rejected[]) => (rejected.length > 0 ? { rejected } : {});

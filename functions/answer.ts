@@ -1,13 +1,14 @@
 /** Sends answers as JSON, and errors as problem+json (RFC 9457). Never sends HTML or a stack trace. */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { RETRY_AFTER_SECONDS } from "../lib/contract/limits.ts";
-import { type ProblemCode, type ProblemKind, problems, typeOf } from "../lib/contract/problems.ts";
+import { type ProblemCode, problems, typeOf } from "../lib/contract/problems.ts";
 import { headersWithId } from "./request-id.ts";
 
 /** An error that is sent to the client as an answer. */
 export class Problem extends Error {
   override name = "Problem";
   readonly code: ProblemCode;
+  readonly status: number;
   readonly extra: Record<string, unknown>;
   readonly headers: Record<string, string>;
 
@@ -19,12 +20,9 @@ export class Problem extends Error {
   ) {
     super(detail);
     this.code = code;
+    this.status = problems[code].status;
     this.extra = extra;
     this.headers = headers;
-  }
-
-  get kind(): ProblemKind {
-    return problems[this.code];
   }
 }
 
@@ -53,9 +51,8 @@ export function sendJson(
 
 /** Sends a problem. */
 export function sendProblem(res: ServerResponse, problem: Problem): void {
-  const { code, kind, message: detail, extra, headers } = problem;
-  const { status, title } = kind;
-  const body = { type: typeOf(code), title, status, code, detail, ...extra };
+  const { code, status, message: detail, extra, headers } = problem;
+  const body = { type: typeOf(code), title: problems[code].title, status, code, detail, ...extra };
   send(res, status, "application/problem+json", body, headers);
 }
 

@@ -1,5 +1,6 @@
 /** Reads a POST's head: what its body is, and which answer its sender wants. So a bad head costs no look at the body. */
 import type { IncomingMessage } from "node:http";
+import { headerNames } from "../lib/contract/header-names.ts";
 import { IDEMPOTENCY_KEY_MAX } from "../lib/contract/limits.ts";
 import { type MediaType, mediaTypeOf } from "../lib/ingest/media-type.ts";
 import type { Ack, Stream } from "../lib/schema/stream.ts";
@@ -30,7 +31,7 @@ export function postHeadOf(
 }
 
 function idempotencyKeyOf(req: IncomingMessage): string | undefined {
-  const key = req.headers["idempotency-key"];
+  const key = req.headers[headerNames.idempotencyKey];
   if (key === undefined) return undefined;
   if (typeof key !== "string" || key.trim() === "" || key.length > IDEMPOTENCY_KEY_MAX)
     throw new Problem(

@@ -6,8 +6,9 @@
 import { randomUUID } from "node:crypto";
 import type { IncomingHttpHeaders, IncomingMessage, OutgoingHttpHeaders, ServerResponse } from "node:http";
 import { traceIdOf } from "../lib/cloud-run/trace.ts";
+import { headerNames } from "../lib/contract/header-names.ts";
 
-const HEADER = "x-request-id";
+const HEADER = headerNames.requestId;
 const PLAIN = /^[\w.:+/=-]{1,128}$/;
 
 const ownIdOf = (headers: IncomingHttpHeaders): string | undefined => {

@@ -77,8 +77,8 @@ export const problems = {
 
 export type ProblemCode = keyof typeof problems;
 
-/** Why an event of a batch is rejected alone. */
-export type RejectedCode = "invalid-event" | "event-too-large" | "refused-by-database";
+/** Why an event of a batch is rejected alone, if not because it is invalid: only then its item has a code. */
+export type RejectedCode = "event-too-large" | "refused-by-database";
 
 /** Returns the URI that identifies a problem: it opens the problem's row in the documentation. */
 export const typeOf = (code: ProblemCode): string => `${ERRORS_URL}#${code}`;

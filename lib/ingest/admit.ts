@@ -19,7 +19,8 @@ export interface Rejected extends Capped {
   index: number;
   /** Its line in the request, in NDJSON. */
   line?: number;
-  code: RejectedCode;
+  /** Absent: the event is invalid. */
+  code?: RejectedCode;
 }
 
 /**
@@ -91,11 +92,11 @@ export class Admitting {
       return;
     }
     const line = event.line === undefined ? {} : { line: event.line };
-    const code = result.isTooLarge ? "event-too-large" : "invalid-event";
+    const code = result.isTooLarge ? { code: "event-too-large" as const } : {};
     admission.rejected.push({
       index,
       ...line,
-      code,
+      ...code,
       ...this.#cap.cap(asSent(event, result.errors), result.more),
     });
     admission.isTooLarge ||= result.isTooLarge ?? false;

@@ -39,5 +39,5 @@ test("each row has a meaning, a cure, and the anchor that its type links to", ()
 });
 
 test("a problem has the status of its code", () => {
-  expect(new Problem("rate-limited", "slower").kind.status).toBe(429);
+  expect(new Problem("rate-limited", "slower").status).toBe(429);
 });

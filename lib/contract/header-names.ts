@@ -1,5 +1,5 @@
 /** The names of the headers that Spillway reads and sends beside those that every server has; in lower case, as Node gives them. */
-export const headers = {
+export const headerNames = {
   /** Makes the ids of a request's events follow from it. */
   idempotencyKey: "idempotency-key",
   /** The id of a request, in its answer and in the log. */
