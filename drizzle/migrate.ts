@@ -108,16 +108,37 @@ async function findYours(client: pg.Client): Promise<Folder> {
   return YOURS_BESIDE;
 }
 
+/** Our tables whose names another program may have taken, and the migration that makes each. */
+const OUR_TABLES = [
+  { table: "dead_letters", tag: "0000_dead_letters" },
+  { table: "api_keys", tag: "0003_api_keys" },
+];
+
 /** Throws where a table stands in the way that our migrations did not make: Drizzle would fail half-way with "already exists". */
 async function refuseForeignTables(client: pg.Client): Promise<void> {
-  const { rows } = await client.query<{ isForeign: boolean }>(
-    `select to_regclass('dead_letters') is not null and to_regclass($1) is null as "isForeign"`,
-    [`drizzle.${OURS.migrationsTable}`],
+  const { rows } = await client.query<{ table: string }>(
+    `select name as "table" from unnest($1::text[]) name where to_regclass(name) is not null`,
+    [OUR_TABLES.map(({ table }) => table)],
   );
-  if (rows[0]?.isForeign)
+  const last = await lastAppliedOfOurs(client);
+  const { entries } = readJournal(OURS.migrationsFolder);
+  const isMade = (tag: string) => entries.some((entry) => entry.tag === tag && entry.when <= last);
+  const foreign = OUR_TABLES.find(
+    ({ table, tag }) => rows.some((row) => row.table === table) && !isMade(tag),
+  );
+  if (foreign)
     throw new Error(
-      "This database holds dead_letters from an earlier layout of Spillway or from another program: use a database without it (for npm start, delete the folder .local/ with the events in it).",
+      `This database holds ${foreign.table} from an earlier layout of Spillway or from another program: use a database without it (for npm start, delete the folder .local/ with the events in it).`,
     );
+}
+
+/** The date of the newest of our migrations that this database has; 0: it has none. */
+async function lastAppliedOfOurs(client: pg.Client): Promise<number> {
+  const journal = `drizzle."${OURS.migrationsTable}"`;
+  const { rows: found } = await client.query("select to_regclass($1) is not null as is_there", [journal]);
+  if (!found[0]?.is_there) return 0;
+  const { rows } = await client.query(`select coalesce(max(created_at), 0)::float8 as last from ${journal}`);
+  return rows[0]?.last ?? 0;
 }
 
 // The image has no dev/operate/: the build runs this file, with the database in the environment.

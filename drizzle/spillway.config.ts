@@ -3,6 +3,6 @@ import { defineConfig } from "drizzle-kit";
 /** Ours: Spillway's own tables. `npm run db:generate -- --ours` writes their migrations to drizzle/spillway/. */
 export default defineConfig({
   dialect: "postgresql",
-  schema: ["./lib/store/dead-letters-table.ts"],
+  schema: ["./lib/store/api-keys-table.ts", "./lib/store/dead-letters-table.ts"],
   out: "./drizzle/spillway",
 });

@@ -11,7 +11,7 @@ import type { Stream } from "./stream.ts";
 export type Registry = ReadonlyMap<string, Stream>;
 
 /** Names that are reserved for Spillway's own tables and indexes, now and later, in the schema in which they are. */
-const OUR_NAMES = /^(?:(?:dead_letters|spillway)(?:_|$)|pg_)/;
+const OUR_NAMES = /^(?:(?:api_keys|dead_letters|spillway)(?:_|$)|pg_)/;
 
 /**
  * Makes a registry of the given streams. Throws if two share a name; if two share a table, unless it is somebody else's to both; or if a
@@ -24,7 +24,7 @@ export function registryOf(streams: readonly Stream[]): Registry {
     const { schema, name } = getTableConfig(stream.table);
     if (schema === undefined && OUR_NAMES.test(name))
       throw new Error(
-        `stream "${stream.name}": expected a table whose name does not begin with dead_letters or spillway, as Spillway's own tables do, or with pg_, as Postgres's do, got ${name}`,
+        `stream "${stream.name}": expected a table whose name does not begin with api_keys, dead_letters or spillway, as Spillway's own tables do, or with pg_, as Postgres's do, got ${name}`,
       );
     if (registry.has(stream.name)) throw new Error(`two streams are named "${stream.name}"`);
     const table = JSON.stringify([schema, name]);

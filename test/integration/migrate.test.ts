@@ -70,6 +70,7 @@ async function tables(): Promise<Record<string, number>> {
 
 const OURS = {
   "drizzle.spillway_migrations": readJournal(join(folder, "drizzle/spillway")).entries.length,
+  "public.api_keys": 0,
   "public.dead_letters": 0,
 };
 
@@ -194,6 +195,29 @@ test("a database whose dead_letters our migrations did not make is refused in on
   expect(err).toContain("This database holds dead_letters from an earlier layout");
   expect(err).toContain("delete the folder .local/");
   expect(await tables()).toEqual(was);
+});
+
+test("a foreign api_keys is refused in one sentence, on a new database and on one that an earlier release migrated", async () => {
+  const theirs = "create table api_keys (id uuid); insert into api_keys values (gen_random_uuid())";
+  await sql.query(theirs);
+  const refuse = async () => {
+    const was = await tables();
+    const { code, out, err } = await migrate();
+    expect([code, out, err.trim().split("\n").length]).toEqual([1, "", 1]);
+    expect(err).toContain("This database holds api_keys from");
+    expect(await tables()).toEqual(was);
+  };
+  await refuse();
+  await sql.query("drop table api_keys");
+  expect(await migrate()).toMatchObject({ code: 0, err: "" });
+  const { when = 0 } = readJournal(join(folder, "drizzle/spillway")).entries[3] ?? {};
+  // As the release before it left the database.
+  await sql.query(`drop table api_keys; delete from drizzle.spillway_migrations where created_at >= ${when}`);
+  await sql.query(theirs);
+  await refuse();
+  await sql.query("drop table api_keys");
+  expect(await migrate()).toMatchObject({ code: 0, err: "" });
+  expect(await tables()).toMatchObject({ "public.api_keys": 0 });
 });
 
 test("another program's journal of Drizzle's is left alone: yours has one of its own, from the first run on", async () => {

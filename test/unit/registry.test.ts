@@ -15,13 +15,24 @@ const ofTable = (name: string, table: string, { existing = false, of = "" } = {}
   });
 
 test("a table's name may be any but those of Spillway's and Postgres's own tables, a stream's name may", () => {
-  for (const table of ["dead_letters", "dead_letters_x", "spillway", "spillway_migrations", "pg_class"]) {
+  for (const table of [
+    ...["dead_letters", "dead_letters_x", "spillway", "spillway_migrations", "pg_class"],
+    ...["api_keys", "api_keys_version"],
+  ]) {
     expect(() => registryOf([ofTable("orders", table)])).toThrow(`got ${table}`);
     expect(() => registryOf([ofTable("orders", table, { existing: true })])).toThrow(`got ${table}`);
     expect(registryOf([ofTable("orders", table, { of: "shop" })]).size).toBe(1);
     expect(registryOf([ofTable(table, "orders")]).size).toBe(1);
   }
-  for (const table of ["dead_letter", "deadletters", "spillways", "Orders", "orders of today"])
+  for (const table of [
+    "dead_letter",
+    "deadletters",
+    "spillways",
+    "api_key",
+    "apikeys",
+    "Orders",
+    "orders of today",
+  ])
     expect(registryOf([ofTable("orders", table)]).size).toBe(1);
 });
 
