@@ -136,7 +136,9 @@ export async function openWorld(env: Record<string, string> = {}, given?: Regist
     neon.setFault(undefined);
     said.length = 0;
     await redis.flushdb();
-    await sql.query(`truncate ${["api_keys", "dead_letters", ...[...streams.values()].map(tableOf)].join(", ")}`);
+    await sql.query(
+      `truncate ${["api_keys", "dead_letters", ...[...streams.values()].map(tableOf)].join(", ")}`,
+    );
   }
 
   /** Serves a handler over HTTP on a free port. */
