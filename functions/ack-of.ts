@@ -11,13 +11,17 @@ export function ackOf(query: URLSearchParams): Ack {
     if (name !== "ack" && (isNearAck(name) || isLevel(value.trim().toLowerCase())))
       throw new Problem(
         "invalid-query",
-        `expected ack=buffered or ack=stored, got the parameter ${JSON.stringify(name.slice(0, 64))}`,
+        `expected ack=buffered or ack=stored, got the parameter ${nameToTell(name)}`,
       );
   const [ack = "buffered", ...others] = query.getAll("ack");
   if (!isLevel(ack) || others.length > 0)
     throw new Problem("invalid-query", "expected ack=buffered or ack=stored, once");
   return ack;
 }
+
+/** A name as it is told to its sender. A long one may be a key. */
+const nameToTell = (name: string): string =>
+  JSON.stringify(name.length <= 32 ? name : `${name.slice(0, 8)}…`);
 
 const isLevel = (text: string): text is Ack => text === "buffered" || text === "stored";
 

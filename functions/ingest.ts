@@ -3,8 +3,7 @@
  * (answer-whereabouts.ts). It checks a request in the order that README names: path, method, key, stream, the key's right to the
  * stream, and then the body.
  */
-import type { IncomingMessage } from "node:http";
-import { authenticate, mayUse } from "../lib/access/api-keys.ts";
+import { mayUse } from "../lib/access/api-keys.ts";
 import type { ApiKey } from "../lib/config.ts";
 import type { Registry } from "../lib/schema/registry.ts";
 import type { Stream } from "../lib/schema/stream.ts";
@@ -12,6 +11,7 @@ import { Problem } from "./answer.ts";
 import { answerPost, type PostDeps } from "./answer-post.ts";
 import { answerWhereabouts, answerWhereaboutsOfMany, type WhereaboutsDeps } from "./answer-whereabouts.ts";
 import { allowOrigin } from "./cors.ts";
+import { keyOf } from "./key-of.ts";
 import { headersWithId } from "./request-id.ts";
 import { allow, answerHealth, type Handler, requestUrlOf } from "./request-url.ts";
 import { answerHandshake } from "./webhook-handshake.ts";
@@ -39,24 +39,12 @@ export function createIngest(deps: IngestDeps): Handler {
     }
     allow(req, ...(rawId === undefined ? ["POST"] : []), "GET", "HEAD");
     const isPost = req.method === "POST";
-    const key = keyOf(deps.apiKeys, req);
+    const key = keyOf(deps.apiKeys, req, url.query);
     const stream = streamOf(deps.streams, key, name, isPost);
     if (isPost) await answerPost(deps, req, res, url, key, stream);
     else if (rawId === undefined) await answerWhereaboutsOfMany(deps, res, key, stream, url.query);
     else await answerWhereabouts(deps, res, key, stream, rawId, url.query);
   };
-}
-
-function keyOf(apiKeys: readonly ApiKey[], req: IncomingMessage): ApiKey {
-  const key = authenticate(apiKeys, req.headers.authorization);
-  if (key) return key;
-  const isMissing = req.headers.authorization === undefined;
-  throw new Problem(
-    isMissing ? "missing-key" : "unknown-key",
-    "expected a known key in Authorization: Bearer KEY",
-    {},
-    { "www-authenticate": "Bearer" },
-  );
 }
 
 function streamOf(streams: Registry, key: ApiKey, name: string, isPost: boolean): Stream {

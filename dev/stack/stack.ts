@@ -9,6 +9,7 @@ import { createHash, randomBytes } from "node:crypto";
 import { chmodSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { migrateWithExisting } from "../../drizzle/existing.ts";
+import { newKey } from "../../lib/access/key-format.ts";
 import { type FunctionProcess, startFunction } from "./function-process.ts";
 import { type NeonBridge, startNeonBridge } from "./neon-bridge.ts";
 import { findFreePorts, requireFreePort } from "./ports.ts";
@@ -278,7 +279,7 @@ function keepApiKey(dataDir: string): string {
     const kept = readFileSync(file, "utf8").trim();
     if (kept) return kept;
   }
-  const key = `spw_${randomBytes(18).toString("base64url")}`;
+  const key = newKey("secret");
   writeFileSync(file, `${key}\n`, { mode: 0o600 });
   return key;
 }

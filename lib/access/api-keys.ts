@@ -7,15 +7,14 @@
 import { hash, timingSafeEqual } from "node:crypto";
 import type { ApiKey } from "../config.ts";
 
-/** Finds the API key that an `Authorization: Bearer KEY` header presents; undefined: there is none, or it is unknown. */
-export function authenticate(keys: readonly ApiKey[], authorization: string | undefined): ApiKey | undefined {
-  const presented = /^Bearer +(\S+) *$/i.exec(authorization ?? "")?.[1];
-  if (presented === undefined) return undefined;
+/** Finds the API key of a presented text; undefined: it is unknown. */
+export function authenticate(keys: readonly ApiKey[], presented: string): ApiKey | undefined {
   const digest = hash("sha256", presented, "buffer");
   let found: ApiKey | undefined;
   for (const key of keys) if (timingSafeEqual(digest, key.sha256)) found = key;
   return found;
 }
 
-/** Whether the key may use the stream. */
-export const mayUse = (key: ApiKey, stream: string): boolean => key.streams?.has(stream) ?? true;
+/** Whether the key may use the stream. A public key has a list of its own, or it may use none. */
+export const mayUse = (key: ApiKey, stream: string): boolean =>
+  key.streams?.has(stream) ?? key.kind === "secret";
