@@ -28,6 +28,8 @@ export interface Post {
   /** What it may hold of the instance's memory. */
   share: Share;
   deadlineAtMs: number;
+  /** The address of a public key's client; undefined: the key is secret. */
+  address: string | undefined;
 }
 
 export interface AdmittedBody {
@@ -46,6 +48,7 @@ export async function admitBody(deps: AdmitBodyDeps, post: Post): Promise<Admitt
     stream,
     keyName: key.name,
     idempotencyKey,
+    isPublic: key.kind === "public",
     eventMaxBytes,
     receivedAt: new Date(now()).toISOString(),
     isPacked: ack === "buffered",

@@ -4,6 +4,8 @@
  * refused before it is read.
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
+import type { AddressRates } from "../lib/access/address-rates.ts";
+import { clientAddress } from "../lib/access/client-address.ts";
 import type { TokenBuckets } from "../lib/access/token-bucket.ts";
 import type { ApiKey } from "../lib/config.ts";
 import { deadlineIn } from "../lib/flow/deadline.ts";
@@ -15,6 +17,7 @@ import type { Stream } from "../lib/schema/stream.ts";
 import { type AdmitBodyDeps, admitBody, type Post } from "./admit-body.ts";
 import { Problem, sendJson, tryAgain } from "./answer.ts";
 import { postHeadOf } from "./post-head.ts";
+import { refuseGuessable } from "./public-key.ts";
 import type { RequestUrl } from "./request-url.ts";
 
 export interface PostDeps extends AdmitBodyDeps {
@@ -22,6 +25,8 @@ export interface PostDeps extends AdmitBodyDeps {
   /** Whether the stream's buffer is full: what would be pushed now would be shed. */
   isShedding(stream: string): Promise<boolean> | false;
   buckets: Pick<TokenBuckets, "take" | "waitSeconds">;
+  /** The rates of the client addresses of public keys. */
+  addresses: Pick<AddressRates, "take" | "waitSeconds">;
   counts: Pick<AnswerCounts, "add">;
   /** The room of all bodies under way in this instance. */
   room: Room;
@@ -44,13 +49,18 @@ export async function answerPost(
   const share = deps.room.share();
   try {
     const head = postHeadOf(req, query, stream, deps.bodyMaxBytes);
-    const post = { head, req, stream, key, share, deadlineAtMs: deadlineIn(deps.answerWithinMs) };
+    if (key.kind === "public") refuseGuessable(head.idempotencyKey);
+    const address = key.kind === "public" ? addressOf(req) : undefined;
+    const post = { head, req, stream, key, share, deadlineAtMs: deadlineIn(deps.answerWithinMs), address };
     const { request, accepting } = await startAccepting(deps, post);
     answer(deps, res, stream, request, await accepting);
   } finally {
     share.giveBack();
   }
 }
+
+const addressOf = ({ headers, socket }: IncomingMessage): string =>
+  clientAddress(headers["x-forwarded-for"] as string | undefined, socket.remoteAddress);
 
 /** A request whose events are on their way. Holds everything that the answer needs, without the events' data. */
 interface AdmittedRequest extends Pick<Admission, "indexes" | "resendIds" | "rejected"> {
@@ -72,16 +82,20 @@ async function startAccepting(
   const { admission, isBatch } = await admitBody(deps, post);
   const { envelopes, indexes, resendIds, rejected } = admission;
   rejectWhenNoneFits(deps, post.stream, admission, isBatch);
-  takeTokens(deps, post.stream, post.key, envelopes.length);
+  takeTokens(deps, post, envelopes.length);
   const request = { ids: envelopes.map(({ id }) => id), isBatch, indexes, resendIds, rejected };
   return {
     request,
-    accepting: accept(deps.accepting, post.stream, post.head.ack, envelopes, post.deadlineAtMs),
+    accepting: accept(deps.accepting, post.stream, levelOf(post), envelopes, post.deadlineAtMs),
   };
 }
 
-/** Throws a 429 if the key has sent more than it may. */
-function refuseInDebt({ buckets }: PostDeps, { key }: Post): void {
+const levelOf = ({ key, head }: Post) => (key.kind === "public" ? "only-buffered" : head.ack);
+
+/** Throws a 429 if the key, or a public key's client address, has sent more than it may. */
+function refuseInDebt({ buckets, addresses }: PostDeps, { key, address }: Post): void {
+  const addressWaits = address === undefined ? 0 : addresses.waitSeconds(key, address);
+  if (addressWaits > 0) throw addressTooFast(addressWaits);
   const waitSeconds = buckets.waitSeconds(key.name);
   if (waitSeconds > 0) throw tooFast(waitSeconds);
 }
@@ -130,17 +144,31 @@ function noneValid(detail: string, isBatch: boolean, rejected: readonly Rejected
 const tooFast = (waitSeconds: number) =>
   tryAgain("rate-limited", "this key sends more than it may; nothing was kept", {}, waitSeconds);
 
-function takeTokens({ buckets, counts }: PostDeps, stream: Stream, key: ApiKey, count: number): void {
-  const waitSeconds = buckets.take(key.name, count);
-  if (waitSeconds === 0) return;
+const addressTooFast = (waitSeconds: number) =>
+  tryAgain(
+    "rate-limited",
+    "this client's address sends more than it may with a public key; nothing was kept",
+    {},
+    waitSeconds,
+  );
+
+function takeTokens({ buckets, addresses, counts }: PostDeps, post: Post, count: number): void {
+  const { stream, key, address } = post;
+  const addressWaits = address === undefined ? 0 : addresses.take(key, address, count);
+  const waitSeconds = addressWaits > 0 ? 0 : buckets.take(key.name, count);
+  if (addressWaits === 0 && waitSeconds === 0) return;
   counts.add(stream.name, { shed: count });
-  throw tooFast(waitSeconds);
+  throw addressWaits > 0 ? addressTooFast(addressWaits) : tooFast(waitSeconds);
 }
 
 /** Why nothing is promised, for the sender. */
 const NOT_ACCEPTED = {
   shed: ["buffer-full", "the buffer is full"],
   unanswered: ["servers-away", "neither the buffer nor the database answered in time"],
+  unbuffered: [
+    "buffer-away",
+    "the buffer does not answer, and the events of a public key are never written to the database at once",
+  ],
   unproven: [
     "database-refuses",
     "the database refuses some of it, and nothing proves that these events are at fault",

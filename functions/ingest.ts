@@ -12,6 +12,7 @@ import { answerPost, type PostDeps } from "./answer-post.ts";
 import { answerWhereabouts, answerWhereaboutsOfMany, type WhereaboutsDeps } from "./answer-whereabouts.ts";
 import { allowOrigin } from "./cors.ts";
 import { keyOf } from "./key-of.ts";
+import { refusePublicKey } from "./public-key.ts";
 import { headersWithId } from "./request-id.ts";
 import { allow, answerHealth, type Handler, requestUrlOf } from "./request-url.ts";
 import { answerHandshake } from "./webhook-handshake.ts";
@@ -41,6 +42,7 @@ export function createIngest(deps: IngestDeps): Handler {
     const isPost = req.method === "POST";
     const key = keyOf(deps.apiKeys, req, url.query);
     const stream = streamOf(deps.streams, key, name, isPost);
+    refusePublicKey(key, req, url.query, stream);
     if (isPost) await answerPost(deps, req, res, url, key, stream);
     else if (rawId === undefined) await answerWhereaboutsOfMany(deps, res, key, stream, url.query);
     else await answerWhereabouts(deps, res, key, stream, rawId, url.query);

@@ -5,6 +5,7 @@
  */
 import { randomUUID } from "node:crypto";
 import type { IncomingHttpHeaders } from "node:http";
+import { AddressRates } from "../lib/access/address-rates.ts";
 import { TokenBuckets } from "../lib/access/token-bucket.ts";
 import { type Buffer, createBuffer } from "../lib/buffer/buffer.ts";
 import { createHeldNotes } from "../lib/buffer/held-note.ts";
@@ -160,6 +161,7 @@ export async function wireIngest(streams: Registry): Promise<Served> {
     },
     lookUp: openLookUp(config),
     buckets: new TokenBuckets(config.keyEventsPerSecond, monotonicMs),
+    addresses: new AddressRates(monotonicMs),
     counts,
     room: new Room(BODIES_MAX_BYTES),
     turns: new CpuTurns(),

@@ -69,7 +69,7 @@ export const problems = {
   "servers-away": later(503, "Neither buffer nor database answered in time", "perhaps"),
   "database-refuses": later(503, "The database refuses events that may be good", "perhaps"),
   "database-away": later(503, "The database does not answer"),
-  "buffer-away": later(503, "The buffer does not answer"),
+  "buffer-away": later(503, "The buffer does not answer", "perhaps"),
   "keys-away": later(503, "No server can say which keys are known"),
   "instance-busy": later(503, "The instance is busy"),
   "instance-ending": later(503, "The instance is ending"),

@@ -44,9 +44,14 @@ export type Accepted =
       superseded: string[];
     }
   /** Nothing is promised. Some of it may have been kept, unless it was shed and small enough for one LPUSH (4 MB). */
-  | { kind: "not-accepted"; why: "shed" | "unanswered" | "unproven" };
+  | { kind: "not-accepted"; why: "shed" | "unanswered" | "unbuffered" | "unproven" };
 
 const UNANSWERED: Accepted = { kind: "not-accepted", why: "unanswered" };
+
+const UNBUFFERED: Accepted = { kind: "not-accepted", why: "unbuffered" };
+
+/** The level that is asked for. `only-buffered`: if Redis is away, nothing is written through. */
+type Level = Ack | "only-buffered";
 
 /**
  * Accepts envelopes at this level or better. Envelopes that go to Redis come packed. At the deadline nothing is promised: what
@@ -55,14 +60,14 @@ const UNANSWERED: Accepted = { kind: "not-accepted", why: "unanswered" };
 export async function accept(
   deps: Deps,
   stream: Stream,
-  ack: Ack,
+  level: Level,
   envelopes: readonly PushableEnvelope[],
   deadlineAtMs: number,
 ): Promise<Accepted> {
   const accepting =
-    ack === "stored"
+    level === "stored"
       ? writeThroughOrGiveUp(deps, stream, envelopes, deadlineAtMs)
-      : pushOrWriteThrough(deps, stream, envelopes, deadlineAtMs);
+      : pushOrWriteThrough(deps, stream, level, envelopes, deadlineAtMs);
   const accepted = await waitUntil(deadlineAtMs, accepting);
   return accepted === "late" ? UNANSWERED : accepted;
 }
@@ -70,6 +75,7 @@ export async function accept(
 async function pushOrWriteThrough(
   deps: Deps,
   stream: Stream,
+  level: Level,
   envelopes: readonly PushableEnvelope[],
   deadlineAtMs: number,
 ): Promise<Accepted> {
@@ -80,7 +86,9 @@ async function pushOrWriteThrough(
     if (error instanceof Shed) return { kind: "not-accepted", why: "shed" };
     if (error instanceof TooLate) return UNANSWERED;
     if (error instanceof BufferUnavailable)
-      return writeThroughOrGiveUp(deps, stream, envelopes, deadlineAtMs);
+      return level === "only-buffered"
+        ? UNBUFFERED
+        : writeThroughOrGiveUp(deps, stream, envelopes, deadlineAtMs);
     throw error;
   }
 }

@@ -5,7 +5,7 @@
 import type { ZodError } from "zod";
 import type { RejectedCode } from "../contract/problems.ts";
 import { type Envelope, type PushableEnvelope, packEnvelope } from "../schema/envelope.ts";
-import { idempotentIds, idFromRaw, newId, RAW_ID_MAX } from "../schema/event-ids.ts";
+import { idempotentIds, idFromRaw, isUnguessableUuid, newId, RAW_ID_MAX } from "../schema/event-ids.ts";
 import type { InputError } from "../schema/input-error.ts";
 import { fieldsOf } from "../schema/json-row.ts";
 import type { Stream } from "../schema/stream.ts";
@@ -48,6 +48,8 @@ interface Options {
   stream: Stream;
   keyName: string;
   idempotencyKey: string | undefined;
+  /** Whether the key is public: then events have ids that nobody can guess, or none. @default false */
+  isPublic?: boolean;
   eventMaxBytes: number;
   /** When the request's body began to come, RFC 3339. */
   receivedAt: string;
@@ -139,8 +141,11 @@ const asSent = ({ pathAsSent }: RawEvent, errors: InputError[]): InputError[] =>
     ? errors
     : errors.map(({ path, message }) => ({ path: pathAsSent(path), message }));
 
+/** With a public key, everybody could send an event under an id that can be guessed, and the event that it belongs to would be lost. */
+const GUESSABLE_ID = reject("id", "expected a UUID of version 4 or 7 with a public key, or no id");
+
 function admitOne(
-  { stream, keyName, eventMaxBytes, receivedAt }: Options,
+  { stream, keyName, isPublic, eventMaxBytes, receivedAt }: Options,
   event: RawEvent,
   idempotentId: ((json: string) => string) | undefined,
 ): Admitted | Rejection {
@@ -148,13 +153,14 @@ function admitOne(
   if (error) return { errors: [error], isTooLarge: event.isTooLarge, threw: event.threw };
   const withoutId = takeId(event);
   if ("errors" in withoutId) return withoutId;
+  const { rawId, sentId } = withoutId;
+  if (isPublic && rawId !== undefined && !isUnguessableUuid(rawId)) return GUESSABLE_ID;
   const parsed = stream.parse(withoutId.rest, event.hasNoNull);
   if (!parsed.success) return errorsOfSchema(parsed.error);
 
   const dataJson = JSON.stringify(parsed.data);
   if (isLongerThan(dataJson, eventMaxBytes))
     return { ...reject("", `expected at most ${eventMaxBytes} bytes of JSON`), isTooLarge: true };
-  const { rawId, sentId } = withoutId;
   const isDerived = rawId === undefined && idempotentId !== undefined;
   const id =
     rawId === undefined

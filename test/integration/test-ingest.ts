@@ -1,6 +1,7 @@
 /** Ingest over HTTP in a test's world, wired as functions/wiring.ts does, with the parts that a test may turn. */
 import { createHash } from "node:crypto";
 import { createIngest } from "../../functions/ingest.ts";
+import { AddressRates } from "../../lib/access/address-rates.ts";
 import { TokenBuckets } from "../../lib/access/token-bucket.ts";
 import { createBuffer } from "../../lib/buffer/buffer.ts";
 import { createHeldNotes } from "../../lib/buffer/held-note.ts";
@@ -27,6 +28,8 @@ export const OTHER_KEY = "other-key";
 
 export interface Overrides extends Partial<Config> {
   now?: () => number;
+  /** The clock of the rates of client addresses. @default performance.now */
+  monotonicMs?: () => number;
   flush?: Flush;
   /** Stands for the store of its time limit. */
   store?: Store;
@@ -106,6 +109,7 @@ export async function serveIngest(world: World, overrides: Overrides = {}) {
     },
     lookUp: createLookUp(overrides.store ?? world.storeWithin(lookUpTimeoutMs), lookUpTimeoutMs),
     buckets: new TokenBuckets(config.keyEventsPerSecond, now),
+    addresses: new AddressRates(overrides.monotonicMs ?? (() => performance.now())),
     counts: new AnswerCounts(world.log, now),
     isShedding: overrides.isShedding ?? pusher.isShedding,
     room: overrides.room ?? new Room(50_000_000),
