@@ -1,6 +1,6 @@
 /**
- * The HTTP edge of the supervisor: `POST /drain`, `POST /drain/{stream}`, `GET /status`. It is private and checks no key
- * itself: Cloud Run checks the caller's token before a request comes here.
+ * The HTTP edge of the supervisor: `POST /drain`, `POST /drain/{stream}`, `GET /status`, and dead letters (answer-letters.ts). It is
+ * private and checks no key itself: Cloud Run checks the caller's token before a request comes here.
  */
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from "node:http";
 import { PARTITION_COUNT } from "../lib/buffer/redis-keys.ts";
@@ -10,12 +10,14 @@ import { withFields } from "../lib/log.ts";
 import { createStartCheck } from "../lib/operate/start-check.ts";
 import { readStatus } from "../lib/operate/status.ts";
 import { Problem, sendJson, tryAgain } from "./answer.ts";
+import { answerLetters, type LettersDeps } from "./answer-letters.ts";
 import { requestIdOf } from "./request-id.ts";
 import { allow, answerHealth, type Handler, type RequestUrl, requestUrlOf } from "./request-url.ts";
 
 /** The ports of the drain and of the status, and the function that gives the log field of a request's trace. */
 export type SupervisorDeps = DrainDeps &
-  Parameters<typeof readStatus>[0] & {
+  Parameters<typeof readStatus>[0] &
+  LettersDeps & {
     traceOf: (headers: IncomingHttpHeaders) => Record<string, string>;
   };
 
@@ -29,7 +31,8 @@ export function createSupervisor(deps: SupervisorDeps): Handler {
     if (what === "drain" && rest.length === 0)
       await answerDrain({ ...deps, checkTables }, req, res, url, name);
     else if (what === "status" && name === undefined) await answerStatus(deps, req, res);
-    else throw new Problem("unknown-path", "expected /drain, /drain/{stream} or /status");
+    else if (!(await answerLetters(deps, req, res, url)))
+      throw new Problem("unknown-path", "expected /drain, /drain/{stream}, /status or /dead-letters");
   };
 }
 

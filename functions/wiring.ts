@@ -30,6 +30,7 @@ import { createWriteThrough } from "../lib/ingest/write-through.ts";
 import { createLog, type Log } from "../lib/log.ts";
 import type { Registry } from "../lib/schema/registry.ts";
 import { connect } from "../lib/store/database.ts";
+import { createDeadLetterStore } from "../lib/store/dead-letter-store.ts";
 import { createStore } from "../lib/store/store.ts";
 import { createTableCheck } from "../lib/store/table-check.ts";
 import type { Served } from "./front-door.ts";
@@ -49,6 +50,8 @@ const TABLE_CHECK_TIMEOUT_MS = 2000;
  * need up to five times as much memory.
  */
 const BODIES_MAX_BYTES = 50_000_000;
+/** How long a statement for people who deal with dead letters may take, in milliseconds: nobody holds a lease here. */
+const LETTERS_TIMEOUT_MS = 30_000;
 /** How long a sender that asks where an event is waits for Postgres, in milliseconds. */
 const LOOK_UP_TIMEOUT_MS = 5000;
 /** The depth at which an instance moves to its next partition, as a multiple of the flush threshold. */
@@ -88,6 +91,9 @@ const openLookUp = ({ databaseUrl, neonHttpUrl }: Config) =>
     createStore(connect(databaseUrl, LOOK_UP_TIMEOUT_MS, neonHttpUrl), LOOK_UP_TIMEOUT_MS),
     LOOK_UP_TIMEOUT_MS,
   );
+
+const openLetters = ({ databaseUrl, neonHttpUrl }: Config, streams: Registry) =>
+  createDeadLetterStore(connect(databaseUrl, LETTERS_TIMEOUT_MS, neonHttpUrl), streams, LETTERS_TIMEOUT_MS);
 
 const openTableCheck = ({ databaseUrl, neonHttpUrl }: Config) =>
   createTableCheck(
@@ -182,10 +188,12 @@ export async function wireIngest(streams: Registry): Promise<Served> {
   };
 }
 
-/** Makes the supervisor function. */
-export async function wireSupervisor(streams: Registry): Promise<Served> {
-  const config = configure();
-  const log = createLog({ function: "supervisor" });
+/** Makes the supervisor function. A command that serves one for itself gives it a configuration, and a log that says nothing. */
+export async function wireSupervisor(
+  streams: Registry,
+  config = configure(),
+  log: Log = createLog({ function: "supervisor" }),
+): Promise<Served> {
   sayDoubts(config, streams, log);
   const stopping = new AbortController();
   const trace = await openTrace();
@@ -196,6 +204,8 @@ export async function wireSupervisor(streams: Registry): Promise<Served> {
     heldNotes: createHeldNotes(redis),
     store: openStore(config),
     tables: openTableCheck(config),
+    letters: openLetters(config, streams),
+    partitions: config.partitions,
     streams,
     log,
     traceOf: trace,

@@ -11,7 +11,14 @@ import { type Failure, failureOf } from "../store/postgres-errors.ts";
 import type { Store } from "../store/store.ts";
 import { tableNameOf } from "../store/stream-table.ts";
 import { type TrialOutcome, tryRows } from "../store/trial.ts";
-import { envelopeOf, pagesOf, type RedriveDeps, type Skipped } from "./redrive.ts";
+import {
+  envelopeOf,
+  type Position,
+  pagesOf,
+  type RedriveDeps,
+  type RedriveOptions,
+  type Skipped,
+} from "./redrive.ts";
 
 export interface TriedLetter {
   letter: DeadLetter;
@@ -24,6 +31,8 @@ export interface TrialProgress {
   skipped: readonly Skipped[];
   /** Why letters were not tried so far, in a sentence for each stream; undefined: all were. If Postgres gives no answer, it ends. */
   stopped: string | undefined;
+  /** Where to go on, because the time was up; undefined: nothing is left, or it stopped. */
+  next?: Position | undefined;
 }
 
 export interface TrialDeps extends Pick<RedriveDeps, "streams" | "pageMaxRows"> {
@@ -38,29 +47,39 @@ interface Triable {
 }
 
 /**
- * Tries the letters that a filter finds, those that died first first, `limit` at most, and yields what each page showed. May
- * be repeated. Sequences of the tables may advance. Throws what reading throws.
+ * Tries the letters that a filter finds, those that died first first, and yields what each page showed. May be repeated.
+ * Sequences of the tables may advance. Throws what reading throws.
  */
 export async function* tryRedrive(
   deps: TrialDeps,
   filter: LetterFilter,
-  limit: number | undefined,
+  options: Omit<RedriveOptions, "rate"> = {},
 ): AsyncGenerator<TrialProgress> {
   const untried = new Map<Stream, Untried>();
-  for await (const page of pagesOf(deps, filter, { rate: Number.POSITIVE_INFINITY, limit })) {
-    const { byStream, tried, skipped } = sortPage(deps, page);
-    for (const [stream, triables] of byStream) {
-      // A table at fault is asked once, and not again with each page.
-      const known = untried.get(stream);
-      const result = known ? { tried: [], why: known.why } : await tryStream(deps, stream, triables);
-      tried.push(...result.tried);
-      if (result.why === undefined) continue;
-      const letters = (known?.letters ?? 0) + triables.length - result.tried.length;
-      untried.set(stream, { letters, why: result.why });
-    }
-    yield { tried, skipped, stopped: untried.size > 0 ? sentenceOf(untried) : undefined };
-    if ([...untried.values()].some(({ why }) => why.kind === "no-answer")) return;
+  const pages = pagesOf(deps, filter, { ...options, rate: Number.POSITIVE_INFINITY });
+  for await (const { letters, next } of pages) {
+    const { skipped, tried } = await tryPage(deps, letters, untried);
+    const stopped = untried.size > 0 ? sentenceOf(untried) : undefined;
+    const isAway = [...untried.values()].some(({ why }) => why.kind === "no-answer");
+    const goesOnLater = !isAway && next !== undefined && options.isTimeUp?.();
+    yield { tried, skipped, stopped, next: goesOnLater ? next : undefined };
+    if (isAway || goesOnLater) return;
   }
+}
+
+/** Tries a page, and notes in `untried` which letters Postgres did not try. */
+async function tryPage(deps: TrialDeps, letters: readonly DeadLetter[], untried: Map<Stream, Untried>) {
+  const { byStream, tried, skipped } = sortPage(deps, letters);
+  for (const [stream, triables] of byStream) {
+    // A table at fault is asked once, and not again with each page.
+    const known = untried.get(stream);
+    const result = known ? { tried: [], why: known.why } : await tryStream(deps, stream, triables);
+    tried.push(...result.tried);
+    if (result.why === undefined) continue;
+    const count = (known?.letters ?? 0) + triables.length - result.tried.length;
+    untried.set(stream, { letters: count, why: result.why });
+  }
+  return { tried, skipped };
 }
 
 /** Letters of one stream that Postgres did not try. */

@@ -34,6 +34,18 @@ export interface RedriveReport {
   skipped: number;
   /** Why it ended early, in a sentence. */
   stopped: string | undefined;
+  /** Where to go on, because the time was up; undefined: nothing is left, or it stopped. */
+  next?: Position | undefined;
+}
+
+/** Where a redrive goes on that was ended by its time. */
+export interface Position {
+  /** When the first part of it began, by Postgres's clock. */
+  startedAt: string;
+  /** The last letter that it looked at. */
+  after: Cursor;
+  /** Letters that it may still look at; undefined: all. */
+  left: number | undefined;
 }
 
 /** A report, and the letters that were skipped since the one before it. */
@@ -52,6 +64,10 @@ export interface RedriveOptions {
   rate: number;
   /** Letters, at most; undefined: all. */
   limit?: number | undefined;
+  /** Goes on where an earlier call ended, whose filter and rate were the same. */
+  from?: Position | undefined;
+  /** Asked after each page whether to end there. @default never */
+  isTimeUp?: (() => boolean) | undefined;
 }
 
 export interface RedriveDeps {
@@ -92,8 +108,8 @@ export async function* redrive(
   let report: RedriveReport = { redriven: 0, changed: 0, skipped: 0, stopped: undefined };
   const keepPace = paceOf(deps, options.rate);
   let turn = 0;
-  for await (const page of pagesOf(deps, filter, options)) {
-    const { groups, skipped } = sortPage(deps.streams, page);
+  for await (const { letters, next } of pagesOf(deps, filter, options)) {
+    const { groups, skipped } = sortPage(deps.streams, letters);
     report = { ...report, skipped: report.skipped + skipped.length };
     yield { ...report, skippedNow: skipped };
     for (const group of groups) {
@@ -109,8 +125,19 @@ export async function* redrive(
       yield { ...report, skippedNow: [] };
       if (report.stopped) return;
     }
+    if (next !== undefined && options.isTimeUp?.()) {
+      await keepPace(0); // the next call pushes at once
+      yield { ...report, next, skippedNow: [] };
+      return;
+    }
   }
   yield { ...report, skippedNow: [] };
+}
+
+/** Letters that are read at once; `next`: where the page after them begins, undefined if there may be none. */
+interface Page {
+  letters: DeadLetter[];
+  next: Position | undefined;
 }
 
 /** Reads page by page. A page is never more than the events of one second. */
@@ -120,20 +147,25 @@ export async function* pagesOf(
     pageMaxRows,
   }: Pick<RedriveDeps, "pageMaxRows"> & { letters: Pick<DeadLetterStore, "now" | "read"> },
   filter: LetterFilter,
-  { rate, limit = Number.POSITIVE_INFINITY }: RedriveOptions,
-): AsyncGenerator<DeadLetter[]> {
-  const startedAt = await letters.now();
-  let after: Cursor | undefined;
-  for (let left = limit; left > 0; ) {
-    const rows = Math.min(pageMaxRows, Math.max(1, Math.floor(rate)), left);
+  { rate, limit, from }: RedriveOptions,
+): AsyncGenerator<Page> {
+  const startedAt = from?.startedAt ?? (await letters.now());
+  let after: Cursor | undefined = from?.after;
+  let left = from ? from.left : limit;
+  while (left !== 0) {
+    const rows = Math.min(pageMaxRows, Math.max(1, Math.floor(rate)), left ?? Number.POSITIVE_INFINITY);
     const page = await letters.read(filter, rows, after);
     const old = page.filter(({ diedAt }) => diedAt <= startedAt); // same format, so text compares as time
-    if (old.length > 0) yield old;
-    if (old.length < rows) return;
-    left -= rows;
+    left = left === undefined ? undefined : left - rows;
     after = page.at(-1);
+    const mayBeMore = old.length === rows && left !== 0 && after !== undefined;
+    const next = mayBeMore && after ? { startedAt, after: positionOf(after), left } : undefined;
+    if (old.length > 0) yield { letters: old, next };
+    if (next === undefined) return;
   }
 }
+
+const positionOf = ({ stream, id, diedAt }: Cursor): Cursor => ({ stream, id, diedAt });
 
 /** Sorts a page into pushes (by stream, and split where one push would be too large) and letters that can't be. */
 function sortPage(

@@ -229,7 +229,7 @@ describe.each(cases)("if a table %s", (_, during, why) => {
         ...{ monotonicMs: () => 0, sleep: async () => {} },
       };
       const tried: string[] = [];
-      for await (const page of tryRedrive({ ...deps, store: world.store }, LIVE, undefined))
+      for await (const page of tryRedrive({ ...deps, store: world.store }, LIVE))
         tried.push(...page.tried.map(({ letter }) => letter.id));
       expect(tried).toEqual(expect.arrayContaining([otherLive, buried]));
       expect(await letters.purge({ ...LIVE, ids: [buried] }, undefined)).toMatchObject({

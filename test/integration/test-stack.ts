@@ -28,6 +28,7 @@ import { newId } from "../../lib/schema/event-ids.ts";
 import { loadStreams, type Registry, registryOf } from "../../lib/schema/registry.ts";
 import type { Stream } from "../../lib/schema/stream.ts";
 import { connect } from "../../lib/store/database.ts";
+import { createDeadLetterStore } from "../../lib/store/dead-letter-store.ts";
 import { createStore } from "../../lib/store/store.ts";
 import { idOf } from "../../lib/store/stream-table.ts";
 import { createTableCheck } from "../../lib/store/table-check.ts";
@@ -113,6 +114,8 @@ export async function openWorld(env: Record<string, string> = {}, given?: Regist
     tables: createTableCheck(connect(config.databaseUrl, 2000, config.neonHttpUrl), 2000, () =>
       performance.now(),
     ),
+    letters: createDeadLetterStore(connect(config.databaseUrl, 5000, config.neonHttpUrl), streams, 5000),
+    partitions: config.partitions,
     streams,
     log,
     now: Date.now,

@@ -1,0 +1,223 @@
+/**
+ * Dead letters over HTTP: `GET /dead-letters` (groups, or with `each=1` letters), `GET /dead-letters/{id}`, which alone holds the
+ * event, `POST /dead-letters/redrive` and `POST /dead-letters/purge`. A redrive ends in time for Cloud Run; its `next`, sent again
+ * as `cursor`, goes on.
+ */
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Buffer } from "../lib/buffer/buffer.ts";
+import { type RedriveReport, redrive, type Skipped } from "../lib/operate/redrive.ts";
+import { type TrialDeps, type TriedLetter, tryRedrive } from "../lib/operate/redrive-trial.ts";
+import { isUuid } from "../lib/schema/event-ids.ts";
+import type { Registry } from "../lib/schema/registry.ts";
+import type { DeadLetter, DeadLetterStore } from "../lib/store/dead-letter-store.ts";
+import { failureOf } from "../lib/store/postgres-errors.ts";
+import { Problem, sendJson, tryAgain } from "./answer.ts";
+import { readJsonBody } from "./json-body.ts";
+import {
+  cursorOf,
+  encodeNext,
+  filterOf,
+  listRequestOf,
+  positionOf,
+  purgeRequest,
+  redriveRequest,
+} from "./letter-requests.ts";
+import { allow, type RequestUrl } from "./request-url.ts";
+
+export interface LettersDeps {
+  letters: DeadLetterStore;
+  store: TrialDeps["store"];
+  buffer: Pick<Buffer, "push">;
+  streams: Registry;
+  /** A redrive pushes to partitions 0 to this minus one in turn. */
+  partitions: number;
+  batchMaxRows: number;
+  drainDeadlineMs: number;
+  monotonicMs: () => number;
+}
+
+/** How long a redrive may take, in milliseconds; no longer than a drain, for which Cloud Run waits. */
+const REDRIVE_MS = 45_000;
+/** The most letters that an answer names because they can't be redriven. */
+const SKIPPED_MAX = 100;
+
+/** A letter that can't be redriven. */
+export interface SkippedLetter {
+  stream: string;
+  id: string;
+  why: string;
+}
+
+export interface RedriveAnswer extends Omit<RedriveReport, "stopped" | "next"> {
+  /** The first hundred of `skipped`. */
+  skippedLetters: SkippedLetter[];
+  /** Why it ended early, in a sentence. */
+  stopped: string | null;
+  /** The `cursor` with which to go on, because the time was up. */
+  next: string | null;
+}
+
+/** Letters that would die alike. */
+export interface TrialGroup {
+  letters: number;
+  stream: string;
+  sqlstate: string | null;
+  reason: string;
+  exampleId: string;
+}
+
+export interface TrialAnswer extends Pick<RedriveAnswer, "skipped" | "skippedLetters" | "stopped" | "next"> {
+  stored: number;
+  refused: number;
+  /** Stored already. */
+  there: number;
+  /** They would be stored under another key, because a trigger changes it. */
+  otherKey: number;
+  groups: TrialGroup[];
+}
+
+/** A letter as it is listed, without its event. */
+export type ListedLetter = Omit<DeadLetter, "envelope" | "notCompared">;
+
+/** Answers the paths under `/dead-letters`. Returns false for any other path. */
+export async function answerLetters(
+  deps: LettersDeps,
+  req: IncomingMessage,
+  res: ServerResponse,
+  { path, query }: RequestUrl,
+): Promise<boolean> {
+  const [what, word, ...rest] = path;
+  if (what !== "dead-letters" || rest.length > 0) return false;
+  const isPost = word === "redrive" || word === "purge";
+  allow(req, ...(isPost ? ["POST"] : ["GET", "HEAD"]));
+  try {
+    sendJson(res, 200, await answerOf(deps, req, word, query));
+  } catch (error) {
+    throw problemOf(error);
+  }
+  return true;
+}
+
+function answerOf(deps: LettersDeps, req: IncomingMessage, word: string | undefined, query: URLSearchParams) {
+  if (word === "redrive") return answerRedrive(deps, req);
+  if (word === "purge") return answerPurge(deps, req);
+  return word === undefined ? list(deps, query) : show(deps, word, query);
+}
+
+/** Postgres's failures, in words that carry no data. */
+function problemOf(error: unknown): unknown {
+  if (error instanceof Problem) return error;
+  try {
+    const { sqlstate, reason } = failureOf(error);
+    if (sqlstate === undefined) return tryAgain("database-away", `Postgres does not answer (${reason})`);
+    return tryAgain("database-refuses", `Postgres refused the statement (${reason})`);
+  } catch {
+    return error;
+  }
+}
+
+async function list({ letters, batchMaxRows }: LettersDeps, query: URLSearchParams) {
+  const request = listRequestOf(query);
+  const filter = filterOf(request);
+  if (request.each) {
+    const rows = Math.min(request.limit, batchMaxRows); // that many envelopes fit one answer of Postgres
+    const page = await letters.read(filter, rows, cursorOf(request.cursor));
+    const last = page.length === rows ? page.at(-1) : undefined;
+    const next = last ? encodeNext({ stream: last.stream, id: last.id, diedAt: last.diedAt }) : null;
+    return { letters: page.map(listed), notCompared: notComparedOf(page), next };
+  }
+  const [{ letters: total, live, notCompared }, groups] = await Promise.all([
+    letters.count(filter, undefined),
+    letters.group(filter, request.limit),
+  ]);
+  return { total, live, notCompared, groups };
+}
+
+const listed = ({ envelope: _, notCompared: __, ...letter }: DeadLetter): ListedLetter => letter;
+
+const notComparedOf = (page: readonly DeadLetter[]) =>
+  [...new Map(page.map(({ stream, notCompared: why }) => [stream, why]))].flatMap(([stream, why]) =>
+    why === null ? [] : [{ stream, why }],
+  );
+
+/** The letters of an id, one a stream, each with its event. */
+async function show({ letters }: LettersDeps, id: string, query: URLSearchParams) {
+  if (!isUuid(id)) throw new Problem("unknown-letter", "expected the id as a UUID, as ingest answered it");
+  const filter = {
+    streams: query.getAll("stream"),
+    sqlstates: [],
+    ids: [id.toLowerCase()],
+    since: undefined,
+    until: undefined,
+  };
+  const found = await letters.read({ ...filter, isAll: true }, 100);
+  if (found.length === 0) throw new Problem("unknown-letter", `there is no dead letter ${id.toLowerCase()}`);
+  return { letters: found };
+}
+
+async function answerRedrive(deps: LettersDeps, req: IncomingMessage): Promise<RedriveAnswer | TrialAnswer> {
+  const request = await readJsonBody(req, redriveRequest);
+  const endAtMs = deps.monotonicMs() + Math.min(REDRIVE_MS, deps.drainDeadlineMs);
+  const options = {
+    limit: request.limit,
+    rate: request.rate,
+    from: positionOf(request.cursor),
+    isTimeUp: () => deps.monotonicMs() >= endAtMs,
+  };
+  const given = { ...deps, pageMaxRows: deps.batchMaxRows, sleep };
+  return request.dryRun
+    ? trialAnswer(tryRedrive(given, filterOf(request), options))
+    : redriveAnswer(redrive(given, filterOf(request), options));
+}
+
+async function redriveAnswer(progress: ReturnType<typeof redrive>): Promise<RedriveAnswer> {
+  const skippedLetters: SkippedLetter[] = [];
+  let report: RedriveReport = { redriven: 0, changed: 0, skipped: 0, stopped: undefined };
+  for await (const { skippedNow, ...now } of progress) {
+    skippedLetters.push(...named(skippedNow, skippedLetters.length));
+    report = now;
+  }
+  const { redriven, changed, skipped, stopped = null, next } = report;
+  return { redriven, changed, skipped, skippedLetters, stopped, next: next ? encodeNext(next) : null };
+}
+
+async function trialAnswer(pages: ReturnType<typeof tryRedrive>): Promise<TrialAnswer> {
+  const answer: TrialAnswer = {
+    ...{ stored: 0, refused: 0, there: 0, otherKey: 0, groups: [] },
+    ...{ skipped: 0, skippedLetters: [], stopped: null, next: null },
+  };
+  const groups = new Map<string, TrialGroup>();
+  for await (const { tried, skipped, stopped, next } of pages) {
+    for (const one of tried) count(answer, groups, one);
+    answer.skipped += skipped.length;
+    answer.skippedLetters.push(...named(skipped, answer.skippedLetters.length));
+    answer.stopped = stopped ?? null;
+    answer.next = next ? encodeNext(next) : null;
+  }
+  return { ...answer, groups: [...groups.values()].sort((a, b) => b.letters - a.letters) };
+}
+
+function count(answer: TrialAnswer, groups: Map<string, TrialGroup>, { letter, outcome }: TriedLetter): void {
+  if (outcome.kind !== "refused") {
+    answer[outcome.kind === "other-key" ? "otherKey" : outcome.kind] += 1;
+    return;
+  }
+  answer.refused += 1;
+  const { sqlstate = null, reason } = outcome;
+  const key = JSON.stringify([letter.stream, sqlstate, reason]);
+  const group = groups.get(key);
+  if (group) group.letters += 1;
+  else groups.set(key, { letters: 1, stream: letter.stream, sqlstate, reason, exampleId: letter.id });
+}
+
+const named = (skipped: readonly Skipped[], before: number): SkippedLetter[] =>
+  skipped
+    .slice(0, Math.max(0, SKIPPED_MAX - before))
+    .map(({ letter, why }) => ({ stream: letter.stream, id: letter.id, why }));
+
+async function answerPurge({ letters }: LettersDeps, req: IncomingMessage) {
+  const { dryRun, limit, ...request } = await readJsonBody(req, purgeRequest);
+  const filter = filterOf(request);
+  return dryRun ? letters.count(filter, limit) : letters.purge(filter, limit);
+}
