@@ -1,5 +1,5 @@
 /**
- * `npm start`: runs the whole system on this machine, on real servers, until Ctrl-C.
+ * `spillway start`: runs the whole system on this machine, on real servers, until Ctrl-C.
  *
  * Once everything answers, it writes `.local/stack.json` for scripts, and prints the address of each part. It prints each
  * drain as a line. It leaves no process behind, even if the signal arrives more than once (npm sends it twice). If it cannot
@@ -123,7 +123,7 @@ function watchServers(running: Stack): void {
 
 /** When npm dies without passing a signal on, this process would live on unseen. */
 function stopWhenNpmIsGone(): void {
-  if (process.env.npm_lifecycle_event !== "start") return;
+  if (!["start", "npx"].includes(process.env.npm_lifecycle_event ?? "")) return;
   const parent = process.ppid;
   setInterval(() => process.ppid !== parent && stopping.abort(), 500).unref();
 }

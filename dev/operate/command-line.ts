@@ -1,10 +1,10 @@
 /**
- * Shared by the commands for operators: how they end and how they print. Exit status 0: all was done. 1: it could not be done,
+ * Shared by the commands for operators: how they fail and how they print. Exit status 0: all was done. 1: it could not be done,
  * or only a part was done. 2: the arguments make no sense. An error is printed as a sentence, never as a stack trace.
  */
-import { parseArgs } from "node:util";
-import { ConfigError } from "../../lib/config.ts";
-import { failureOf } from "../../lib/store/postgres-errors.ts";
+import { parseArgs, styleText } from "node:util";
+import type { Options } from "./command.ts";
+import { suggestionFor } from "./nearest.ts";
 
 /** Asked in a way that makes no sense; the message says what was expected. */
 export class UsageError extends Error {
@@ -16,51 +16,45 @@ export class CommandFailed extends Error {
   override name = "CommandFailed";
 }
 
-type Options = NonNullable<Parameters<typeof parseArgs>[0]>["options"];
-
-/** Splits arguments into options and words; throws a UsageError for an unknown option. */
-export function parseArguments<T extends Options>(args: string[], options: T) {
+/**
+ * Splits arguments into options and words. Throws a UsageError for an option that is not known; it says what was probably meant,
+ * or of which other command the option is (`owners`).
+ */
+export function parseArguments<T extends Options>(
+  args: string[],
+  options: T,
+  owners: ReadonlyMap<string, readonly string[]> = new Map(),
+) {
   try {
-    return parseArgs({ args, options: options as T & Options, allowPositionals: true, strict: true });
+    return parseArgs({ args, options, allowPositionals: true, strict: true });
   } catch (error) {
-    throw new UsageError((error as Error).message);
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (code !== "ERR_PARSE_ARGS_UNKNOWN_OPTION") throw new UsageError(message);
+    throw new UsageError(aboutUnknown(message, Object.keys(options), owners));
   }
 }
 
-/** Runs a command to its end: `main` returns the exit status. `name` stands before every error. */
-export async function runCommand(
-  { name, usage }: { name: string; usage: string },
-  main: (args: string[]) => Promise<number>,
-): Promise<void> {
-  process.stdout.on("error", () => process.exit(0)); // `| head` has seen enough
-  const args = process.argv.slice(2);
-  if (args.includes("--help") || args.includes("-h")) {
-    console.log(usage);
-    return;
-  }
-  try {
-    process.exitCode = await main(args);
-  } catch (error) {
-    const isUsage = error instanceof UsageError;
-    console.error(`${name}: ${sentenceOf(error)}`);
-    if (isUsage) console.error(`\n${usage}`);
-    process.exitCode = isUsage ? 2 : 1;
-  }
+function aboutUnknown(
+  message: string,
+  names: string[],
+  owners: ReadonlyMap<string, readonly string[]>,
+): string {
+  const [, typed = ""] = /^Unknown option '--?([^']*)'/.exec(message) ?? [];
+  const others = owners.get(typed);
+  if (others) return `--${typed} is for ${others.join(" and ")}`;
+  return `Unknown option '--${typed}'${suggestionFor(typed, names, "--")}`;
 }
 
-/** Drivers' messages hold statements and data: only their codes are told. */
-function sentenceOf(error: unknown): string {
-  const isOurs =
-    error instanceof UsageError || error instanceof CommandFailed || error instanceof ConfigError;
-  if (isOurs) return error.message;
-  try {
-    const { sqlstate, reason } = failureOf(error);
-    if (sqlstate !== undefined) return `Postgres refused the statement (${reason}).`;
-    return `Postgres does not answer (${reason}).`;
-  } catch {
-    return `This should not have happened (${error instanceof Error ? error.name : typeof error}).`;
-  }
+/** A sentence for an error. One that is not ours may hold data: only its name is told. */
+export function explain(error: unknown): string {
+  if (error instanceof UsageError || error instanceof CommandFailed) return error.message;
+  return `This should not have happened (${error instanceof Error ? error.name : typeof error}).`;
 }
+
+/** The option of a command that prints data. */
+export const jsonOption = {
+  json: { type: "boolean", about: "print the data as JSON" },
+} as const;
 
 export type Cell = string | number | null;
 
@@ -76,7 +70,7 @@ export function printTable(headings: readonly string[], rows: readonly (readonly
       .map((cell, i) => (isNumeric[i] ? cell.padStart(widths[i] ?? 0) : cell.padEnd(widths[i] ?? 0)))
       .join("  ")
       .trimEnd();
-  console.log(line(headings));
+  console.log(styleText("bold", line(headings)));
   for (const row of texts) console.log(line(row));
 }
 

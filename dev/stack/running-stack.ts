@@ -28,6 +28,9 @@ export function forgetRunning(dataDir: string): void {
   if (readNote(dataDir)?.starter === process.pid) rmSync(fileOf(dataDir), { force: true });
 }
 
+/** How the command line of a process looks that runs the stack: started by its file, or by npx through a link to it. */
+const STARTERS = ["spillway.mjs start", "/spillway start"];
+
 /**
  * Throws one sentence if another `npm start` runs on the folder; else stops what a killed one left behind and returns
  * how many processes that were. Processes that merely have the same number by now are let be: only Linux tells.
@@ -35,7 +38,7 @@ export function forgetRunning(dataDir: string): void {
 export async function clearLeftovers(dataDir: string, projectRoot: string): Promise<number> {
   const note = readNote(dataDir);
   if (!note) return 0;
-  if (note.starter !== process.pid && isOurs(note.starter, ["dev/start.ts"], true)) {
+  if (note.starter !== process.pid && isOurs(note.starter, STARTERS, true)) {
     throw new Error(
       `Spillway is already running here as process ${note.starter}: stop it first (Ctrl-C, or kill ${note.starter}).`,
     );

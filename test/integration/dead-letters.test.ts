@@ -1,5 +1,4 @@
 /** Dead letters on real servers: what people see, what a redrive may and may not do, what the commands say. */
-import { execFile } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -27,17 +26,28 @@ import {
   type LetterFilter,
 } from "../../lib/store/dead-letter-store.ts";
 import checked from "../streams/checked.ts";
+import { runSpillway } from "./run-spillway.ts";
 import { envelopeOf, expectConserved, openWorld, type World } from "./test-stack.ts";
 
 let world: World;
 let letters: DeadLetterStore;
+/** A supervisor over the tests' streams, for the commands. */
+let served: Awaited<ReturnType<World["serve"]>>;
 beforeAll(async () => {
   world = await openWorld();
+  served = await world.serve(createSupervisor(world.supervisor()));
   const { config, streams } = world;
   letters = createDeadLetterStore(connect(config.databaseUrl, 5000, config.neonHttpUrl), streams, 5000);
 });
 beforeEach(() => world.reset());
-afterAll(() => world.close());
+afterAll(async () => {
+  await served.close();
+  await world.close();
+});
+
+/** Runs a command, which asks the supervisor of this world. */
+const run = (command: string, args: string[], env: Record<string, string> = {}) =>
+  runSpillway([command, ...args], { env: { SUPERVISOR_URL: served.url, ...env } });
 
 const LIVE: LetterFilter = {
   ...{ streams: [], sqlstates: [], ids: [], since: undefined, until: undefined, isAll: false },
@@ -387,7 +397,7 @@ describe("a dry run of a redrive", () => {
     const found: Record<string, TriedLetter["outcome"] | string> = {};
     let stopped: string | undefined;
     const all = { letters, store: world.store, streams: world.streams, pageMaxRows: 100, ...deps };
-    for await (const page of tryRedrive(all, filter, limit)) {
+    for await (const page of tryRedrive(all, filter, { limit })) {
       for (const { letter, outcome } of page.tried) found[letter.id] = outcome;
       for (const { letter, why } of page.skipped) found[letter.id] = why;
       stopped = page.stopped;
@@ -636,28 +646,6 @@ describe("a purge", () => {
   });
 });
 
-/** Runs a command as npm does, against this world and its streams. */
-function run(command: string, args: string[], env: Record<string, string> = {}) {
-  const { restUrl, restToken, databaseUrl, neonHttpUrl = "" } = world.config;
-  const servers = {
-    ...{ UPSTASH_REDIS_REST_URL: restUrl, UPSTASH_REDIS_REST_TOKEN: restToken },
-    ...{ DATABASE_URL: databaseUrl, NEON_HTTP_URL: neonHttpUrl },
-  };
-  return new Promise<{ code: number; out: string; err: string }>((resolve) => {
-    const child = execFile(
-      process.execPath,
-      [
-        "--import",
-        "tsx",
-        command === "dead-letters" ? "test/streams/run/dead-letters.ts" : `dev/operate/${command}.ts`,
-        ...args,
-      ],
-      { env: { ...process.env, ...servers, ...env } },
-      (_, out, err) => resolve({ code: child.exitCode ?? -1, out, err }),
-    );
-  });
-}
-
 describe("the commands", () => {
   const event = { type: "t", payload: { secret: "s3cret" } };
 
@@ -717,7 +705,13 @@ describe("the commands", () => {
   test("failures are a sentence and exit 1, never a stack trace", async () => {
     const missing = await run("dead-letters", ["show", newId()]);
     expect(missing).toMatchObject({ code: 1, err: expect.stringContaining("There is no dead letter") });
-    const halfSet = await run("dead-letters", ["list"], { DATABASE_URL: "" });
+    const { restUrl, restToken } = world.config;
+    const redisAlone = { UPSTASH_REDIS_REST_URL: restUrl, UPSTASH_REDIS_REST_TOKEN: restToken };
+    const halfSet = await run("dead-letters", ["list"], {
+      SUPERVISOR_URL: "",
+      DATABASE_URL: "",
+      ...redisAlone,
+    });
     expect(halfSet).toMatchObject({ code: 1, err: expect.stringContaining("DATABASE_URL: expected") });
     world.neon.setFault(() => ({ kind: "refuse" }));
     const down = await run("dead-letters", ["list"]);

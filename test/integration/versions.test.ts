@@ -2,8 +2,6 @@
  * A stream whose columns are renamed one by one, in three releases, while events of each are buffered and set aside. Each release is a
  * registry of its own over the one table, which is migrated before the release starts, as a deployment does it.
  */
-import { execFile } from "node:child_process";
-import { promisify } from "node:util";
 import { integer, pgTable, text } from "drizzle-orm/pg-core";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { z } from "zod";
@@ -18,6 +16,7 @@ import { type Registry, registryOf } from "../../lib/schema/registry.ts";
 import { defineStream, eventColumns } from "../../lib/schema/stream.ts";
 import { connect } from "../../lib/store/database.ts";
 import { createDeadLetterStore, type LetterFilter } from "../../lib/store/dead-letter-store.ts";
+import { runSpillway } from "./run-spillway.ts";
 import { serveIngest } from "./test-ingest.ts";
 import { expectConserved, letPausesEnd, openWorld, type World } from "./test-stack.ts";
 
@@ -150,7 +149,7 @@ async function redriveBy(release: Release) {
   const store = world.storeWithin(5000);
   const deps = { letters: lettersOf(streams), streams, pageMaxRows: 100 };
   const dry: TrialProgress[] = [];
-  for await (const page of tryRedrive({ ...deps, store }, LIVE, undefined)) dry.push(page);
+  for await (const page of tryRedrive({ ...deps, store }, LIVE)) dry.push(page);
   const pushing = {
     ...deps,
     buffer: world.buffer,
@@ -390,11 +389,7 @@ describe("status", () => {
   test("on the command line says how many wait of which version, and what becomes of them", async () => {
     const ids = [...(await push(1, of1(4))), ...(await push(3, of3(2)))];
     const { url, close } = await world.serve(createSupervisor(supervisorOf(without1)));
-    const { stdout } = await promisify(execFile)(
-      process.execPath,
-      ["--import", "tsx", "dev/operate/status.ts"],
-      { env: { ...process.env, SUPERVISOR_URL: url } },
-    );
+    const { out: stdout } = await runSpillway(["status"], { env: { SUPERVISOR_URL: url } });
     await close();
     expect(stdout).toMatch(
       /^renamed v1 +4 +0 {2}dropped: becomes dead letters, and these are not redriven$/m,

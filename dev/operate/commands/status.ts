@@ -1,25 +1,9 @@
-/** `npm run status`: shows how many events wait in each partition, how old they are, and why they do not drain. */
-import type { StatusReport } from "../../lib/operate/status.ts";
-import {
-  countOf,
-  describeSeconds,
-  parseArguments,
-  printTable,
-  runCommand,
-  UsageError,
-} from "./command-line.ts";
-import { askSupervisor, refusalOf } from "./find-servers.ts";
-
-const usage = `Usage: npm run status -- [--json]
-
-Asks the supervisor what waits in the buffer and in dead_letters, and why a partition does not drain.
-
-  --json   print the supervisor's answer as it is
-
-The supervisor is SUPERVISOR_URL (with SUPERVISOR_ID_TOKEN where it asks for one), or that of a running npm start.
-Exit status: 0 answered; 1 no answer; 2 wrong usage.`;
-
-const TIMEOUT_MS = 60_000;
+/** `spillway status`: shows how many events wait in each partition, how old they are, and why they do not drain. */
+import type { StatusReport } from "../../../lib/operate/status.ts";
+import { refusalOf } from "../ask-supervisor.ts";
+import { action } from "../command.ts";
+import { countOf, describeSeconds, jsonOption, printTable } from "../command-line.ts";
+import { findSupervisor, supervisorOptions } from "../find-supervisor.ts";
 
 type StreamStatus = StatusReport["streams"][number];
 type PartitionStatus = StreamStatus["partitions"][number];
@@ -32,15 +16,18 @@ const FATES: Record<NonNullable<StreamStatus["versions"]>["found"][number]["stat
   newer: "of a newer release: waits for that one, and its letters are not redriven",
 };
 
-await runCommand({ name: "status", usage }, async (args) => {
-  const { values, positionals } = parseArguments(args, { json: { type: "boolean" } } as const);
-  if (positionals.length > 0) throw new UsageError(`expected no words, got ${positionals.join(" ")}`);
-  const answer = await askSupervisor("GET", "/status", TIMEOUT_MS);
-  const report = answer.body as StatusReport | undefined;
-  if (answer.status !== 200 || !Array.isArray(report?.streams)) throw refusalOf(answer);
-  if (values.json) console.log(JSON.stringify(report));
-  else print(report);
-  return 0;
+export default action({
+  about: "Shows what waits, how old it is, and why a partition is not drained.",
+  options: { ...jsonOption, ...supervisorOptions },
+  async run({ values }) {
+    const supervisor = await findSupervisor(values);
+    const answer = await supervisor.ask("GET", "/status");
+    const report = answer.body as StatusReport | undefined;
+    if (answer.status !== 200 || !Array.isArray(report?.streams)) throw refusalOf(answer);
+    if (values.json) console.log(JSON.stringify(report));
+    else print(report);
+    return 0;
+  },
 });
 
 function print({ streams }: StatusReport): void {
@@ -70,9 +57,7 @@ function print({ streams }: StatusReport): void {
   printVersions(streams);
   for (const { stream, deadLetters } of streams)
     if (deadLetters)
-      console.log(
-        `\n${countOf(deadLetters, "dead letter")}: npm run dead-letters -- list --stream ${stream}`,
-      );
+      console.log(`\n${countOf(deadLetters, "dead letter")}: spillway dead-letters list --stream ${stream}`);
   for (const one of streams)
     if (one.heldLetters)
       console.log(

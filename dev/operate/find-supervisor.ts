@@ -1,0 +1,26 @@
+/**
+ * How the commands reach the supervisor: that of the deployed system (`--prod`), that of SUPERVISOR_URL, one of the command's own if
+ * the environment names Redis and Postgres, or that of a running `spillway start`. A command needs no secret of the system.
+ */
+import { type Supervisor, supervisorAt } from "./ask-supervisor.ts";
+import { environmentOf, hasPlaces, readStack } from "./local-stack.ts";
+
+/** The options of a command that asks the supervisor. */
+export const supervisorOptions = {
+  prod: { type: "boolean", about: "ask the deployed system, which terraform and gcloud know" },
+} as const;
+
+/** Finds the supervisor that is meant. Throws a CommandFailed if there is none. */
+export async function findSupervisor({ prod = false }: { prod?: boolean | undefined }): Promise<Supervisor> {
+  if (prod) {
+    const { openDeployed } = await import("./deployed.ts");
+    return (await openDeployed()).supervisor;
+  }
+  const url = environmentOf("SUPERVISOR_URL");
+  if (url === undefined && hasPlaces()) {
+    const { openOwnSupervisor } = await import("./own-supervisor.ts");
+    return openOwnSupervisor();
+  }
+  const idToken = url === undefined ? undefined : environmentOf("SUPERVISOR_ID_TOKEN");
+  return supervisorAt(url ?? String(readStack("SUPERVISOR_URL").supervisorUrl), async () => idToken);
+}

@@ -1,0 +1,37 @@
+/**
+ * A supervisor of the command's own, on a free port of the loopback, for as long as the command runs: for an environment that names
+ * Redis and Postgres and no supervisor. So there is one way to do a thing, whoever does it.
+ */
+import type { AddressInfo } from "node:net";
+import { openDoor } from "../../functions/front-door.ts";
+import { wireSupervisor } from "../../functions/wiring.ts";
+import { ConfigError, readConfig } from "../../lib/config.ts";
+import type { Log } from "../../lib/log.ts";
+import { loadStreams } from "../../lib/schema/registry.ts";
+import { type Supervisor, supervisorAt } from "./ask-supervisor.ts";
+import { CommandFailed } from "./command-line.ts";
+
+/** The command says what is to be said. */
+const nothing = () => {};
+const silent: Log = { debug: nothing, info: nothing, warn: nothing, error: nothing };
+
+/** Serves the streams of lib/streams/. Throws a CommandFailed that names every problem of the environment. */
+export async function openOwnSupervisor(): Promise<Supervisor> {
+  const config = configure();
+  const { server } = openDoor(await wireSupervisor(await loadStreams(), config, silent));
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  server.unref();
+  const { port } = server.address() as AddressInfo;
+  const [redis, postgres] = [new URL(config.restUrl), new URL(config.databaseUrl)];
+  const place = `${redis.host} and ${postgres.host}${postgres.pathname}`;
+  return { ...supervisorAt(`http://127.0.0.1:${port}`, async () => undefined), place };
+}
+
+function configure() {
+  try {
+    return readConfig(process.env);
+  } catch (error) {
+    if (error instanceof ConfigError) throw new CommandFailed(error.message);
+    throw error;
+  }
+}
