@@ -9,9 +9,9 @@ import type { ApiKey } from "../lib/config.ts";
 import { IDS_MAX } from "../lib/contract/limits.ts";
 import { cloudEventRawId } from "../lib/ingest/cloud-event.ts";
 import { type LookUp, LookUpUnavailable } from "../lib/ingest/look-up.ts";
-import { findUnsafeValue } from "../lib/ingest/unsafe-json.ts";
 import { candidateIds, RAW_ID_MAX } from "../lib/schema/event-ids.ts";
 import type { Stream } from "../lib/schema/stream.ts";
+import { findUnsafeValue } from "../lib/schema/unsafe-json.ts";
 import type { Found } from "../lib/store/store.ts";
 import { Problem, sendJson, tryAgain } from "./answer.ts";
 

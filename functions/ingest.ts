@@ -1,6 +1,6 @@
 /**
  * The HTTP edge of ingest: `POST /v1/{stream}` (answer-post.ts), `GET /v1/{stream}/{id}` and `GET /v1/{stream}?id=A&id=B`
- * (answer-whereabouts.ts). It checks a request in the order that README names: path, method, key, stream, the key's right to the
+ * (answer-whereabouts.ts), `POST /v1/{stream}/from/{source}` without a key (answer-webhook.ts). It checks a request in the order that README names: path, method, key, stream, the key's right to the
  * stream, and then the body.
  */
 import { mayUse } from "../lib/access/api-keys.ts";
@@ -9,15 +9,16 @@ import type { Registry } from "../lib/schema/registry.ts";
 import type { Stream } from "../lib/schema/stream.ts";
 import { Problem } from "./answer.ts";
 import { answerPost, type PostDeps } from "./answer-post.ts";
+import { answerWebhook, isWebhookPath, type WebhookDeps } from "./answer-webhook.ts";
 import { answerWhereabouts, answerWhereaboutsOfMany, type WhereaboutsDeps } from "./answer-whereabouts.ts";
 import { allowOrigin } from "./cors.ts";
 import { keyOf } from "./key-of.ts";
 import { refusePublicKey } from "./public-key.ts";
 import { headersWithId } from "./request-id.ts";
-import { allow, answerHealth, type Handler, requestUrlOf } from "./request-url.ts";
+import { allow, answerHealth, type Handler, type RequestUrl, requestUrlOf } from "./request-url.ts";
 import { answerHandshake } from "./webhook-handshake.ts";
 
-export interface IngestDeps extends PostDeps, Omit<WhereaboutsDeps, "buckets"> {
+export interface IngestDeps extends PostDeps, WebhookDeps, Omit<WhereaboutsDeps, "buckets"> {
   streams: Registry;
   apiKeys: readonly ApiKey[];
   corsOrigins: readonly string[];
@@ -30,9 +31,8 @@ export function createIngest(deps: IngestDeps): Handler {
     allowOrigin(deps.corsOrigins, req, res); // a page may read every refusal, too
     const url = requestUrlOf(req);
     if (answerHealth(req, res, url)) return;
-    const [version, name, rawId, ...rest] = url.path;
-    if (version !== "v1" || name === undefined || name === "" || rawId === "" || rest.length > 0)
-      throw new Problem("unknown-path", "expected /v1/{stream} or /v1/{stream}/{id}");
+    if (isWebhookPath(url)) return answerWebhook(deps, req, res, url);
+    const { name, rawId } = streamPathOf(url);
     if (rawId === undefined && answerHandshake(req, res, deps.keyEventsPerSecond)) return;
     if (req.method === "OPTIONS") {
       res.writeHead(204, headersWithId(res, {})).end();
@@ -47,6 +47,14 @@ export function createIngest(deps: IngestDeps): Handler {
     else if (rawId === undefined) await answerWhereaboutsOfMany(deps, res, key, stream, url.query);
     else await answerWhereabouts(deps, res, key, stream, rawId, url.query);
   };
+}
+
+/** Reads `/v1/{stream}` or `/v1/{stream}/{id}`. Throws a 404 for any other path. */
+function streamPathOf({ path }: RequestUrl): { name: string; rawId: string | undefined } {
+  const [version, name, rawId] = path;
+  if (version === "v1" && name !== undefined && name !== "" && rawId !== "" && path.length <= 3)
+    return { name, rawId };
+  throw new Problem("unknown-path", "expected /v1/{stream}, /v1/{stream}/{id} or /v1/{stream}/from/{source}");
 }
 
 function streamOf(streams: Registry, key: ApiKey, name: string, isPost: boolean): Stream {

@@ -7,9 +7,12 @@ import { randomUUID } from "node:crypto";
 import type { IncomingHttpHeaders } from "node:http";
 import { AddressRates } from "../lib/access/address-rates.ts";
 import { TokenBuckets } from "../lib/access/token-bucket.ts";
+import { WebhookTally } from "../lib/access/webhook-tally.ts";
+import { openVerifiers } from "../lib/access/webhook-verifiers.ts";
 import { type Buffer, createBuffer } from "../lib/buffer/buffer.ts";
 import { createHeldNotes } from "../lib/buffer/held-note.ts";
 import { connectRedis } from "../lib/buffer/redis-client.ts";
+import { createWebhookCounts } from "../lib/buffer/webhook-counts.ts";
 import { metadataToken } from "../lib/cloud-run/metadata-token.ts";
 import { findProject, traceOf } from "../lib/cloud-run/trace.ts";
 import { type Config, ConfigError, readConfig } from "../lib/config.ts";
@@ -19,6 +22,7 @@ import { Witnesses } from "../lib/drain/witnesses.ts";
 import { CpuTurns } from "../lib/flow/cpu-turns.ts";
 import { FairSlots } from "../lib/flow/fair-slots.ts";
 import { Room } from "../lib/flow/room.ts";
+import { createBury } from "../lib/ingest/accept-letter.ts";
 import { AnswerCounts } from "../lib/ingest/answer-counts.ts";
 import { type Flush, httpFlush, noFlush, tasksFlush } from "../lib/ingest/eager-flush.ts";
 import { createLookUp } from "../lib/ingest/look-up.ts";
@@ -140,6 +144,19 @@ function sayDoubts(config: Config, streams: Registry, log: Log): void {
   for (const doubt of doubtsOf(config, streams)) log.warn("config.doubted", { ...doubt });
 }
 
+/** Makes what webhooks need. Secrets are read here, once; doubts about them are logged. */
+function openWebhooks(
+  streams: Registry,
+  redis: ReturnType<typeof connectRedis>,
+  store: ReturnType<typeof openStore>,
+  log: Log,
+) {
+  const { findVerify, doubts } = openVerifiers(streams, environment);
+  for (const doubt of doubts) log.warn("config.doubted", { ...doubt });
+  const tally = new WebhookTally({ counts: createWebhookCounts(redis), now, monotonicMs, log });
+  return { findVerify, tally, bury: createBury({ store, log }) };
+}
+
 /** Makes the ingest function. */
 export async function wireIngest(streams: Registry): Promise<Served> {
   const config = configure();
@@ -169,6 +186,7 @@ export async function wireIngest(streams: Registry): Promise<Served> {
     buckets: new TokenBuckets(config.keyEventsPerSecond, monotonicMs),
     addresses: new AddressRates(monotonicMs),
     counts,
+    webhooks: openWebhooks(streams, redis, store, log),
     room: new Room(BODIES_MAX_BYTES),
     turns: new CpuTurns(),
     now,
@@ -202,6 +220,7 @@ export async function wireSupervisor(
   const handler = createSupervisor({
     buffer: createBuffer(redis),
     heldNotes: createHeldNotes(redis),
+    webhookCounts: createWebhookCounts(redis),
     store: openStore(config),
     tables: openTableCheck(config),
     letters: openLetters(config, streams),

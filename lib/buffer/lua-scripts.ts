@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 
 export type ScriptName =
   | "claim"
+  | "count-webhooks"
   | "hand-back"
   | "measure"
   | "note-held"

@@ -10,7 +10,8 @@
  * | `{spillway}:S:lease:P`   | string, PX | token of the drain call that holds the partition   |
  * | `{spillway}:S:claim:P`   | hash       | crashes, suspicions, last outcome of the batch     |
  *
- * One key belongs to no stream: the hash `{spillway}:held` exists while `dead_letters` has held letters (held-note.ts).
+ * One key belongs to no stream: the hash `{spillway}:held` exists while `dead_letters` has held letters (held-note.ts). Nor does the
+ * hash `{spillway}:webhooks`: it counts webhooks by stream and source (webhook-counts.ts).
  */
 
 /** The number of partitions that exist, for any value of PARTITIONS. The supervisor looks at all of them. */
@@ -39,6 +40,9 @@ export const claimKey = key("claim");
 
 /** Exists while `dead_letters` has held letters. No stream can be named so that a key of it is this one. */
 export const HELD_KEY = "{spillway}:held";
+
+/** Counts webhooks. No stream can be named so that a key of it is this one. */
+export const WEBHOOKS_KEY = "{spillway}:webhooks";
 
 /** The three lists that hold envelopes. A partition is empty if none of them exists. */
 export const listKeys = (partition: Partition): [string, string, string] => [

@@ -71,6 +71,8 @@ export const problems = {
   "database-away": later(503, "The database does not answer"),
   "buffer-away": later(503, "The buffer does not answer", "perhaps"),
   "keys-away": later(503, "No server can say which keys are known"),
+  "webhook-without-secret": later(503, "The webhook source has no secret"),
+  "webhook-late": later(503, "The webhook did not come in time"),
   "instance-busy": later(503, "The instance is busy"),
   "instance-ending": later(503, "The instance is ending"),
 } as const satisfies Record<string, ProblemKind>;

@@ -8,7 +8,8 @@ import { decodeEnvelope, type Envelope } from "../schema/envelope.ts";
 import { idOfForeignText } from "../schema/event-ids.ts";
 import { type Row, rowOf } from "../schema/json-row.ts";
 import type { Stream } from "../schema/stream.ts";
-import { BREAKS, type Letter, letterOf } from "../store/letter.ts";
+import { decodeDelivery } from "../schema/webhook-letter.ts";
+import { BREAKS, type Letter, letterOf, letterOfDelivery } from "../store/letter.ts";
 
 /** Crashes alone after which an envelope is buried instead of being tried again. */
 const BURY_AFTER = 3;
@@ -38,7 +39,7 @@ export function readBatch(stream: Stream, batch: Batch) {
   const crashedTooOften = crashesAlone >= BURY_AFTER;
   for (const text of batch.envelopes) {
     const envelope = decodeEnvelope(text);
-    if (envelope === undefined) letters.push(letterOfForeignText(stream, text));
+    if (envelope === undefined) letters.push(letterOfText(stream, text));
     else if (envelope.v > stream.v) hasNewer = true;
     else if (brokeAlone) letters.push(letterOf(stream, envelope, { reason: BREAKS, isHeld: true }));
     else if (crashedTooOften)
@@ -53,6 +54,12 @@ export function readBatch(stream: Stream, batch: Batch) {
     }
   }
   return { rows, letters, unmade, hasNewer };
+}
+
+/** The letter of a text that is no envelope: a webhook that became no event, or something foreign. */
+function letterOfText(stream: Stream, text: string): Letter {
+  const delivery = decodeDelivery(text);
+  return delivery ? letterOfDelivery(stream, delivery, text) : letterOfForeignText(stream, text);
 }
 
 /** The letter of a text that somebody else pushed; its id is made of the text. */

@@ -27,6 +27,7 @@ interface Deps {
 interface RefusedEvent {
   /** Its envelope's place among those given. */
   place: number;
+  sqlstate: string | undefined;
   reason: string;
 }
 
@@ -107,7 +108,11 @@ async function writeThroughOrGiveUp(
   try {
     const { proven, unproven, duplicates, superseded } = await writeThrough(stream, items, deadlineAtMs);
     const places = new Map(items.map(({ row }, place) => [row, place]));
-    const placed = (one: Refused) => ({ place: places.get(one.row) ?? 0, reason: one.reason });
+    const placed = (one: Refused) => ({
+      place: places.get(one.row) ?? 0,
+      sqlstate: one.sqlstate,
+      reason: one.reason,
+    });
     const stored = { kind: "accepted", ack: "stored", duplicates, superseded } as const;
     if (unproven.length === 0) return { ...stored, refused: proven.map(placed) };
     const held = unproven.map((one) => ({

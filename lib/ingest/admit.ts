@@ -9,9 +9,9 @@ import { idempotentIds, idFromRaw, isUnguessableUuid, newId, RAW_ID_MAX } from "
 import type { InputError } from "../schema/input-error.ts";
 import { fieldsOf } from "../schema/json-row.ts";
 import type { Stream } from "../schema/stream.ts";
+import { findUnsafeValue } from "../schema/unsafe-json.ts";
 import { type Capped, ErrorCap, EVENT_MAX_ERRORS } from "./cap-errors.ts";
 import { errorOfStream, type RawEvent } from "./raw-event.ts";
-import { findUnsafeValue } from "./unsafe-json.ts";
 
 /** An event that is not accepted, because its client must change it. */
 export interface Rejected extends Capped {

@@ -6,9 +6,10 @@
  *     text (text/…, XML, a form) that is UTF-8   a string
  *     anything else                              {"data_base64": "…", "datacontenttype": "…"}
  */
+
+import { mayHoldUnsafeText, NESTING_MAX } from "../schema/unsafe-json.ts";
 import { contentTypeOf, isJson, isUtf8 } from "./media-type.ts";
 import { lookAt } from "./split-events.ts";
-import { mayHoldUnsafeText, NESTING_MAX } from "./unsafe-json.ts";
 
 export interface ReadData {
   value: unknown;

@@ -5,6 +5,7 @@
  */
 import { isUtf8 } from "node:buffer";
 import type { Stream } from "../schema/stream.ts";
+import { mayHoldUnsafeText, NESTING_MAX } from "../schema/unsafe-json.ts";
 import { binaryCloudEvent, structuredCloudEvent } from "./cloud-event.ts";
 import type { Headers, MediaType } from "./media-type.ts";
 import { BodySyntaxError, type RawEvent } from "./raw-event.ts";
@@ -15,7 +16,6 @@ import {
   type SplitLimits,
   UNPARSED_DEPTH,
 } from "./split-events.ts";
-import { mayHoldUnsafeText, NESTING_MAX } from "./unsafe-json.ts";
 
 const FRAMINGS: Record<MediaType, Framing> = {
   json: "array-or-one",

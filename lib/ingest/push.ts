@@ -14,7 +14,7 @@ import { TooLate } from "../flow/deadline.ts";
 import { GroupCommit, Overloaded, type Take } from "../flow/group-commit.ts";
 import { split } from "../flow/split-by-size.ts";
 import type { Log } from "../log.ts";
-import { encodedBytes, encodeEnvelope, type PushableEnvelope } from "../schema/envelope.ts";
+import { encodedBytes, encodeEnvelope, type Pushable } from "../schema/envelope.ts";
 import type { Flush } from "./eager-flush.ts";
 import { crosses } from "./flush-threshold.ts";
 import type { PartitionChoice } from "./partition-choice.ts";
@@ -64,12 +64,12 @@ export type Pusher = ReturnType<typeof createPusher>;
 /** Makes the one way in which this instance pushes. */
 export function createPusher(deps: Deps) {
   const breaker = new Breaker({ monotonicMs: deps.monotonicMs, log: deps.log, verdictOf });
-  const groups = new Map<string, GroupCommit<PushableEnvelope, Pushed>>();
+  const groups = new Map<string, GroupCommit<Pushable, Pushed>>();
 
-  function groupOf(stream: string): GroupCommit<PushableEnvelope, Pushed> {
+  function groupOf(stream: string): GroupCommit<Pushable, Pushed> {
     const known = groups.get(stream);
     if (known) return known;
-    const commit = (take: Take<PushableEnvelope>) => pushGroup(deps, breaker, stream, take);
+    const commit = (take: Take<Pushable>) => pushGroup(deps, breaker, stream, take);
     const group = new GroupCommit(commit, {
       ...PUSH_LIMITS,
       maxWaitingBytes: WAITING_MAX_BYTES,
@@ -80,11 +80,7 @@ export function createPusher(deps: Deps) {
   }
 
   /** Pushes one request's envelopes; what still waits at the deadline is not pushed. May be repeated with the same ids. */
-  async function push(
-    stream: string,
-    envelopes: readonly PushableEnvelope[],
-    deadlineAtMs: number,
-  ): Promise<void> {
+  async function push(stream: string, envelopes: readonly Pushable[], deadlineAtMs: number): Promise<void> {
     for (const { items, bytes } of split(envelopes, encodedBytes, PUSH_LIMITS)) {
       const { result, offset } = await groupOf(stream).add(items, bytes, deadlineAtMs).catch(asShed);
       if (offset === 0) await result.flushed;
@@ -130,7 +126,7 @@ async function pushGroup(
   deps: Deps,
   breaker: Breaker,
   stream: string,
-  take: Take<PushableEnvelope>,
+  take: Take<Pushable>,
 ): Promise<Pushed> {
   const pushed = await breaker
     .run(() => pushOnce(deps, stream, take))
@@ -156,7 +152,7 @@ function refusalOf({ partitionChoice, log }: Deps, stream: string, error: unknow
 }
 
 /** One LPUSH to the partition of the moment, or to the next if its list is full. Throws ListsFull, or the client's error. */
-async function pushOnce(deps: Deps, stream: string, take: Take<PushableEnvelope>): Promise<Pushed> {
+async function pushOnce(deps: Deps, stream: string, take: Take<Pushable>): Promise<Pushed> {
   const { partitionChoice } = deps;
   for (let askedRedis = false; ; askedRedis = true) {
     const partition = await choosePartition(deps, stream, askedRedis);

@@ -19,7 +19,9 @@ import {
 } from "../schema/envelope.ts";
 import { idOfForeignText } from "../schema/event-ids.ts";
 import type { Registry } from "../schema/registry.ts";
+import type { Stream } from "../schema/stream.ts";
 import { whyUnreadable } from "../schema/versions.ts";
+import { decodeDelivery, eventOfDelivery } from "../schema/webhook-letter.ts";
 import type { Cursor, DeadLetter, DeadLetterStore, LetterFilter } from "../store/dead-letter-store.ts";
 import { isLetterOf } from "../store/letter.ts";
 import { failureOf } from "../store/postgres-errors.ts";
@@ -194,14 +196,20 @@ function sortPage(
 export function envelopeOf(streams: Registry, { stream, id, envelope: text }: DeadLetter): Envelope | string {
   const known = streams.get(stream);
   if (known === undefined) return `no stream is named "${stream}", so nothing would drain it`;
-  const envelope = decodeEnvelope(text);
-  if (envelope === undefined) return "what was buffered is not an envelope";
+  const envelope = decodeEnvelope(text) ?? eventOfText(known, text);
+  if (typeof envelope === "string") return envelope;
   const unreadable = whyUnreadable(known, envelope.v);
   if (unreadable !== undefined) return unreadable;
   // An older release could not read it, and buried it under an id made of its text: that id says the text is unchanged.
   if (isLetterOf({ name: stream }, id, envelope) || idOfForeignText(stream, text) === id) return envelope;
   // Burying makes text of whatever was pushed into the list by hand, which can make another envelope of it.
   return `its envelope bears another id, ${envelope.id}`;
+}
+
+/** The event that today's `toEvent` makes of a webhook, or why there is none. */
+function eventOfText(stream: Stream, text: string): Envelope | string {
+  const delivery = decodeDelivery(text);
+  return delivery ? eventOfDelivery(stream, delivery) : "what was buffered is not an envelope";
 }
 
 /** Pushes one group, and marks it once Redis has answered with a number. */

@@ -2,6 +2,7 @@
 import type { Buffer } from "../buffer/buffer.ts";
 import type { BufferedVersions } from "../buffer/count-versions.ts";
 import type { PartitionStatus } from "../buffer/partition-status.ts";
+import type { WebhookCount, WebhookCounts } from "../buffer/webhook-counts.ts";
 import { decodeEnvelope } from "../schema/envelope.ts";
 import type { Registry } from "../schema/registry.ts";
 import type { Stream } from "../schema/stream.ts";
@@ -32,6 +33,8 @@ export interface StatusReport {
     lettersNotCompared: string | null;
     /** How the table differs from what the stream declares, in sentences; null when Postgres does not answer. */
     tableDifferences: readonly string[] | null;
+    /** The webhooks that came since counting began. Absent if the stream declares no source. */
+    webhooks?: WebhookReport[];
     /** The versions of the data that waits. Absent if the stream has but one, and no other was found. */
     versions?: VersionsReport;
     partitions: {
@@ -46,6 +49,18 @@ export interface StatusReport {
       lastReason: string | null;
     }[];
   }[];
+}
+
+/** The deliveries of one source. A killed instance's last ten seconds are missing. */
+interface WebhookReport {
+  source: string;
+  /** Those whose signature held. */
+  good: number;
+  /** When the last of them came, RFC 3339; null: none did. */
+  lastGoodAt: string | null;
+  /** Those whose signature did not hold. */
+  failed: number;
+  lastFailedAt: string | null;
 }
 
 /** The versions of what waits in a stream's buffer and in its letters. */
@@ -67,6 +82,8 @@ interface VersionsReport {
 interface Deps {
   buffer: Pick<Buffer, "findWork" | "inspect" | "versions">;
   store: Pick<Store, "countLetters" | "letterVersions">;
+  /** Not asked if no stream declares a webhook. */
+  webhookCounts: Pick<WebhookCounts, "read">;
   tables: Pick<TableCheck, "differencesOfAll">;
   streams: Registry;
   /** Streams that are not drained. */
@@ -76,11 +93,15 @@ interface Deps {
 
 /** Looks at everything once. Throws what Redis's client throws. */
 export async function readStatus(deps: Deps): Promise<StatusReport> {
-  const { buffer, store, tables, streams, paused, now } = deps;
+  const { buffer, webhookCounts, store, tables, streams, paused, now } = deps;
   const names = [...streams.keys()];
   const { busy } = await buffer.findWork(names);
-  const [partitions, buffered] = await Promise.all([buffer.inspect(busy), buffer.versions(busy)]);
   const all = [...streams.values()];
+  const [partitions, buffered, webhooks] = await Promise.all([
+    buffer.inspect(busy),
+    buffer.versions(busy),
+    readWebhooks(webhookCounts, all),
+  ]);
   const differences = tables.differencesOfAll(all);
   const reports = all.map(async (stream, i) => {
     const mine = partitions.filter((p) => p.stream === stream.name);
@@ -95,12 +116,41 @@ export async function readStatus(deps: Deps): Promise<StatusReport> {
       isPaused: paused.has(stream.name),
       ...describeLetters(letters),
       tableDifferences: (await differences)[i] ?? null,
+      ...webhooks.get(stream.name),
       ...versionsOf(stream, buffered.get(stream.name), await letterVersionsOf(store, stream, letters)),
       partitions: mine.map(describe),
     };
   });
   return { streams: await Promise.all(reports) };
 }
+
+/** What is reported of each stream's webhooks, by the stream's name; none of a stream without. */
+async function readWebhooks(
+  counts: Pick<WebhookCounts, "read">,
+  streams: readonly Stream[],
+): Promise<ReadonlyMap<string, { webhooks: WebhookReport[] }>> {
+  const sources = streams.flatMap(({ name: stream, webhooks }) =>
+    [...webhooks.keys()].map((source) => ({ stream, source })),
+  );
+  const read = await counts.read(sources);
+  const reports = new Map<string, { webhooks: WebhookReport[] }>();
+  for (const [i, { stream, source }] of sources.entries()) {
+    const report = reports.get(stream) ?? { webhooks: [] };
+    report.webhooks.push(describeWebhook(source, read[i] as WebhookCount));
+    reports.set(stream, report);
+  }
+  return reports;
+}
+
+const describeWebhook = (source: string, count: WebhookCount): WebhookReport => ({
+  source,
+  good: count.good,
+  lastGoodAt: instant(count.goodAtMs),
+  failed: count.failed,
+  lastFailedAt: instant(count.failedAtMs),
+});
+
+const instant = (ms: number): string | null => (ms === 0 ? null : new Date(ms).toISOString());
 
 const seconds = (ms: number | undefined) => (ms === undefined ? null : Math.round(ms / 1000));
 

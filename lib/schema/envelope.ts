@@ -33,6 +33,9 @@ export interface Envelope extends Head {
 /** An envelope as it waits for Redis: large data is packed. */
 export type PushableEnvelope = Envelope | (Head & { gzip: string });
 
+/** What is pushed: an envelope, or a text that is none, and becomes a dead letter as it is (webhook-letter.ts). */
+export type Pushable = PushableEnvelope | { text: string };
+
 /** Packs the data if that makes the envelope shorter. */
 export function packEnvelope(envelope: Envelope): PushableEnvelope {
   const { v, id, receivedAt, burials, dataJson } = envelope;
@@ -48,8 +51,9 @@ export function unpackEnvelope(envelope: PushableEnvelope): Envelope {
   return { v, id, receivedAt, burials, dataJson: gunzipSync(Buffer.from(gzip, "base64")).toString() };
 }
 
-/** Encodes an envelope as text, packed or not, as it is. */
-export function encodeEnvelope(envelope: PushableEnvelope): string {
+/** Encodes an envelope as text, packed or not, as it is. A text stays as it is. */
+export function encodeEnvelope(envelope: Pushable): string {
+  if ("text" in envelope) return envelope.text;
   const { v, id, receivedAt, burials } = envelope;
   const buried = burials === undefined ? "" : `"burials":${burials},`;
   const data = "dataJson" in envelope ? `"data":${envelope.dataJson}` : `"gzip":"${envelope.gzip}"`;
@@ -60,8 +64,10 @@ export function encodeEnvelope(envelope: PushableEnvelope): string {
 const HEAD_MAX_BYTES = 129;
 
 /** The size of the text that `encodeEnvelope` makes, in bytes; the head counts as the longest that there is. */
-export const encodedBytes = (envelope: PushableEnvelope): number =>
-  HEAD_MAX_BYTES + ("dataJson" in envelope ? Buffer.byteLength(envelope.dataJson) : envelope.gzip.length);
+export function encodedBytes(envelope: Pushable): number {
+  if ("dataJson" in envelope) return HEAD_MAX_BYTES + Buffer.byteLength(envelope.dataJson);
+  return "gzip" in envelope ? HEAD_MAX_BYTES + envelope.gzip.length : Buffer.byteLength(envelope.text);
+}
 
 /** v and burials have at most nine digits, so they fit a Postgres integer, with room to count on. */
 const HEAD =
@@ -95,8 +101,8 @@ export function decodeEnvelope(text: string): Envelope | undefined {
   };
 }
 
-/** Whether Postgres takes it: JavaScript reads February 30 as a day in March, and has a year 0. */
-function isTimestamp(text: string): boolean {
+/** Whether Postgres takes a time of an envelope: JavaScript reads February 30 as a day in March, and has a year 0. */
+export function isTimestamp(text: string): boolean {
   const date = new Date(text);
   return !Number.isNaN(date.getTime()) && date.toISOString() === text && !text.startsWith("0000");
 }

@@ -44,6 +44,13 @@ export const idOfNamesake = (stream: string, { id, dataJson }: { id: string; dat
   derive(stream, "", id, dataJson);
 
 /**
+ * Returns the id of a webhook whose sender signs none: it follows from the body, so a delivery that is sent again has the same one.
+ * `scope` stands for the name of a key, and no key has it.
+ */
+export const idOfSignedBody = (stream: string, scope: string, sha256: string): string =>
+  derive(stream, scope, "body", sha256);
+
+/**
  * Returns the row ids under which an event may be that somebody asks for: the id as given, if it is a UUID (Spillway gave it
  * out), and the one that an event of this key with this id has.
  */

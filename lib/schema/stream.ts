@@ -24,6 +24,8 @@ import {
   type Upgraded,
   versionErrors,
 } from "./versions.ts";
+import { type WebhookSource, type Webhooks, webhookSources } from "./webhook.ts";
+import { webhookErrors } from "./webhook-errors.ts";
 import { BASE_FIELDS } from "./written-columns.ts";
 
 /** The columns that every stream's table has in addition to its own. */
@@ -127,6 +129,11 @@ interface Declaration<
    * that stand for a CloudEvent's, to learn which of its fields an error must name. @default its data
    */
   fromCloudEvent?(event: CloudEvent): unknown;
+  /**
+   * Who may post signed webhooks in place of an API key, by the name of the source in the URL: `POST /v1/{stream}/from/{source}`.
+   * @default nobody
+   */
+  webhooks?: Webhooks<z.input<NoInfer<Schema>>>;
 }
 
 interface Mapping<DataAndVersion extends unknown[], Row> {
@@ -179,6 +186,8 @@ export interface Stream {
   readonly fromCloudEvent: (event: CloudEvent) => unknown;
   /** Finds the CloudEvent's field from which a field of the event was made. */
   readonly pathInCloudEvent: PathInCloudEvent;
+  /** The sources of webhooks, by name. */
+  readonly webhooks: ReadonlyMap<string, WebhookSource>;
 }
 
 /**
@@ -203,7 +212,7 @@ export function defineStream<
 /**
  * Declares a stream. What can't work does not compile, or throws an error of one sentence here: a name that does not fit a URL and a
  * Redis key, a `v` that does not fit an envelope, a key that the event does not determine (key-errors.ts), fields and columns that do
- * not fit each other (field-errors.ts).
+ * not fit each other (field-errors.ts), a webhook without a secret's name (webhook-errors.ts).
  *
  * @example
  * export const orders = pgTable("orders", { ...eventColumns(), sku: text("sku").notNull() });
@@ -240,6 +249,7 @@ export function defineStream(declaration: AnyDeclaration): Stream {
     keyErrors(declared),
     fieldErrors(declared),
     versionErrors(declared),
+    webhookErrors(declaration.webhooks),
   ];
   for (const errors of checks) for (const error of errors) throw new Error(`stream "${name}": ${error}`);
   const given = fieldsGiven(declared);
@@ -265,6 +275,7 @@ export function defineStream(declaration: AnyDeclaration): Stream {
     examples: declaration.examples ?? [],
     fromCloudEvent,
     pathInCloudEvent: pathsInCloudEvent(fromCloudEvent),
+    webhooks: webhookSources(declaration.webhooks),
   };
 }
 

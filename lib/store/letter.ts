@@ -3,6 +3,7 @@ import { type Envelope, encodeEnvelope } from "../schema/envelope.ts";
 import { idOfNamesake } from "../schema/event-ids.ts";
 import { keyRecordOfEnvelope } from "../schema/key-record.ts";
 import type { Stream } from "../schema/stream.ts";
+import { encodeDelivery, type UnmadeDelivery } from "../schema/webhook-letter.ts";
 
 export interface Letter {
   stream: string;
@@ -49,4 +50,20 @@ export const letterOf = (
   burials: (envelope.burials ?? 0) + 1,
   tries: isHeld ? 1 : 0,
   receivedAt: envelope.receivedAt,
+});
+
+/** The letter of a webhook that became no event. Its sender is told that it was taken, so it is dead at once. */
+export const letterOfDelivery = (
+  stream: Pick<Stream, "name">,
+  delivery: UnmadeDelivery,
+  text = encodeDelivery(delivery),
+): Letter => ({
+  stream: stream.name,
+  id: delivery.id,
+  envelope: text,
+  sqlstate: undefined,
+  reason: `webhook ${delivery.webhook}: ${delivery.reason}`,
+  burials: 1,
+  tries: 0,
+  receivedAt: delivery.receivedAt,
 });

@@ -55,6 +55,7 @@ function print({ streams }: StatusReport): void {
       ]),
     );
   printVersions(streams);
+  printWebhooks(streams);
   for (const { stream, deadLetters } of streams)
     if (deadLetters)
       console.log(`\n${countOf(deadLetters, "dead letter")}: spillway dead-letters list --stream ${stream}`);
@@ -96,6 +97,17 @@ function printVersions(streams: readonly StreamStatus[]): void {
       console.log(
         `\nIn the buffer of ${stream}, ${lookedAt.toLocaleString("en-US")} of ${waiting.toLocaleString("en-US")} events were looked at.`,
       );
+}
+
+/** Prints how many signatures held and failed, of the streams that declare webhooks. */
+function printWebhooks(streams: readonly StreamStatus[]): void {
+  const all = streams.flatMap(({ stream, webhooks = [] }) => webhooks.map((one) => ({ stream, ...one })));
+  if (all.length === 0) return;
+  console.log("");
+  printTable(
+    ["webhook", "good", "last", "signature failed", "last"],
+    all.map((one) => [`${one.stream}/${one.source}`, one.good, one.lastGoodAt, one.failed, one.lastFailedAt]),
+  );
 }
 
 /** Everything that is known of a partition, the most telling first. */

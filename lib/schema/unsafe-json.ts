@@ -9,7 +9,7 @@
  * A walk through every value would cost more than parsing it. So the raw text is looked at first. If `mayHoldUnsafeText` says no,
  * and `split-events.ts` counted few levels and saw no risky number, its values are safe.
  */
-import type { InputError } from "../schema/input-error.ts";
+import type { InputError } from "./input-error.ts";
 
 /** The most levels of objects and arrays in one event. */
 export const NESTING_MAX = 64;
