@@ -8,7 +8,7 @@ import { runInNewContext } from "node:vm";
 import { gunzipSync, gzipSync } from "node:zlib";
 import { afterAll, beforeAll, beforeEach, expect, test, vi } from "vitest";
 import { drain } from "../../lib/drain/drain.ts";
-import { encodeEnvelope, type PushableEnvelope } from "../../lib/schema/envelope.ts";
+import { encodeEnvelope, type Pushable } from "../../lib/schema/envelope.ts";
 import { type Ingest, serveIngest } from "./test-ingest.ts";
 import { envelopeOf, expectConserved, KEY, openWorld, type World } from "./test-stack.ts";
 
@@ -76,7 +76,7 @@ test("the buffer's room is counted in bytes as packed", async () => {
 test.each(["gzip", "identity"])(
   "a request that waits holds its packed events, and no body (%s)",
   async (encoding) => {
-    const waiting: PushableEnvelope[][] = [];
+    const waiting: Pushable[][] = [];
     let open = () => {};
     const gate = new Promise<void>((resolve) => {
       open = resolve;

@@ -3,12 +3,16 @@ import { createHash } from "node:crypto";
 import { createIngest } from "../../functions/ingest.ts";
 import { AddressRates } from "../../lib/access/address-rates.ts";
 import { TokenBuckets } from "../../lib/access/token-bucket.ts";
+import { WebhookTally } from "../../lib/access/webhook-tally.ts";
+import { openVerifiers } from "../../lib/access/webhook-verifiers.ts";
 import { createBuffer } from "../../lib/buffer/buffer.ts";
 import { createHeldNotes } from "../../lib/buffer/held-note.ts";
 import { connectRedis } from "../../lib/buffer/redis-client.ts";
+import { createWebhookCounts } from "../../lib/buffer/webhook-counts.ts";
 import { type Config, plainKey } from "../../lib/config.ts";
 import { CpuTurns } from "../../lib/flow/cpu-turns.ts";
 import { Room } from "../../lib/flow/room.ts";
+import { createBury } from "../../lib/ingest/accept-letter.ts";
 import { AnswerCounts } from "../../lib/ingest/answer-counts.ts";
 import { type Flush, noFlush } from "../../lib/ingest/eager-flush.ts";
 import { createLookUp } from "../../lib/ingest/look-up.ts";
@@ -45,6 +49,8 @@ export interface Overrides extends Partial<Config> {
   lookUpTimeoutMs?: number;
   /** How long a request may take until it is answered, in milliseconds. @default 45000 */
   answerWithinMs?: number;
+  /** The environment with the secrets of webhooks. @default none */
+  secrets?: Record<string, string>;
   /** Depth from which it pushes to the next partition. @default 1600 */
   moveOnAtDepth?: number;
 }
@@ -111,6 +117,11 @@ export async function serveIngest(world: World, overrides: Overrides = {}) {
     buckets: new TokenBuckets(config.keyEventsPerSecond, now),
     addresses: new AddressRates(overrides.monotonicMs ?? (() => performance.now())),
     counts: new AnswerCounts(world.log, now),
+    webhooks: {
+      findVerify: openVerifiers(world.streams, overrides.secrets ?? {}).findVerify,
+      tally: new WebhookTally({ counts: createWebhookCounts(redis), now, monotonicMs: now, log: world.log }),
+      bury: createBury({ store, log: world.log }),
+    },
     isShedding: overrides.isShedding ?? pusher.isShedding,
     room: overrides.room ?? new Room(50_000_000),
     turns: new CpuTurns(),

@@ -18,6 +18,7 @@ import { createBuffer } from "../../lib/buffer/buffer.ts";
 import { createHeldNotes } from "../../lib/buffer/held-note.ts";
 import { connectRedis } from "../../lib/buffer/redis-client.ts";
 import type { Partition } from "../../lib/buffer/redis-keys.ts";
+import { createWebhookCounts } from "../../lib/buffer/webhook-counts.ts";
 import { type Config, readConfig } from "../../lib/config.ts";
 import { HeldLookout } from "../../lib/drain/held-lookout.ts";
 import { Witnesses } from "../../lib/drain/witnesses.ts";
@@ -110,6 +111,7 @@ export async function openWorld(env: Record<string, string> = {}, given?: Regist
     traceOf: () => ({}),
     buffer,
     heldNotes,
+    webhookCounts: createWebhookCounts(client),
     store,
     tables: createTableCheck(connect(config.databaseUrl, 2000, config.neonHttpUrl), 2000, () =>
       performance.now(),

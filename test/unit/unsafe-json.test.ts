@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { EventSplitter, lookAt } from "../../lib/ingest/split-events.ts";
-import { findUnsafeValue, mayHoldUnsafeText, NESTING_MAX } from "../../lib/ingest/unsafe-json.ts";
+import { findUnsafeValue, mayHoldUnsafeText, NESTING_MAX } from "../../lib/schema/unsafe-json.ts";
 
 const nested = (levels: number) => `${"[".repeat(levels)}1${"]".repeat(levels)}`;
 const isMarked = (json: string) => mayHoldUnsafeText(json) || lookAt(Buffer.from(json)).hasRiskyNumber;
