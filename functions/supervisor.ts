@@ -6,18 +6,24 @@ import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from "node:
 import { PARTITION_COUNT } from "../lib/buffer/redis-keys.ts";
 import { drain } from "../lib/drain/drain.ts";
 import type { DrainDeps } from "../lib/drain/drain-call.ts";
+import type { StreamReport } from "../lib/drain/drain-report.ts";
 import { withFields } from "../lib/log.ts";
+import type { KeyDeps } from "../lib/operate/keys.ts";
 import { createStartCheck } from "../lib/operate/start-check.ts";
 import { readStatus } from "../lib/operate/status.ts";
 import { Problem, sendJson, tryAgain } from "./answer.ts";
+import { answerKeys } from "./answer-keys.ts";
 import { answerLetters, type LettersDeps } from "./answer-letters.ts";
 import { requestIdOf } from "./request-id.ts";
 import { allow, answerHealth, type Handler, type RequestUrl, requestUrlOf } from "./request-url.ts";
 
-/** The ports of the drain and of the status, and the function that gives the log field of a request's trace. */
+/** The ports of the drain, of the status and of the commands, and the function that gives the log field of a request's trace. */
 export type SupervisorDeps = DrainDeps &
   Parameters<typeof readStatus>[0] &
   LettersDeps & {
+    keyCommands: KeyDeps;
+    /** Mends the copy of the keys in Redis, if it is time. Never rejects. */
+    mendKeys(): Promise<void>;
     traceOf: (headers: IncomingHttpHeaders) => Record<string, string>;
   };
 
@@ -31,8 +37,9 @@ export function createSupervisor(deps: SupervisorDeps): Handler {
     if (what === "drain" && rest.length === 0)
       await answerDrain({ ...deps, checkTables }, req, res, url, name);
     else if (what === "status" && name === undefined) await answerStatus(deps, req, res);
+    else if (what === "keys" && name === undefined) await answerKeys(deps.keyCommands, req, res);
     else if (!(await answerLetters(deps, req, res, url)))
-      throw new Problem("unknown-path", "expected /drain, /drain/{stream}, /status or /dead-letters");
+      throw new Problem("unknown-path", "expected /drain, /drain/{stream}, /status, /keys or /dead-letters");
   };
 }
 
@@ -51,11 +58,15 @@ async function answerDrain(
   const request = { stream, partition: partitionOf(query, stream), wait: query.get("wait") === "1" };
   const log = withFields(deps.log, { ...requestIdOf(req), ...deps.traceOf(req.headers) });
   const [report] = await Promise.all([drain({ ...deps, log }, request), deps.checkTables()]);
+  if (report.streams.some(hasReachedPostgres)) await deps.mendKeys();
   const isBad = report.streams.some(
     ({ outcome }) => outcome === "unavailable" || outcome === "misconfigured",
   );
   sendJson(res, isBad ? 503 : 200, report);
 }
+
+const hasReachedPostgres = (report: StreamReport): boolean =>
+  report.stored + report.duplicates + report.superseded + report.held + report.dead > 0;
 
 function partitionOf(query: URLSearchParams, stream: string | undefined): number | undefined {
   const text = query.get("partition");

@@ -8,6 +8,7 @@ export type ScriptName =
   | "measure"
   | "note-held"
   | "renew"
+  | "replace-keys"
   | "settle-held"
   | "versions";
 

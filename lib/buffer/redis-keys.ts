@@ -10,8 +10,14 @@
  * | `{spillway}:S:lease:P`   | string, PX | token of the drain call that holds the partition   |
  * | `{spillway}:S:claim:P`   | hash       | crashes, suspicions, last outcome of the batch     |
  *
- * One key belongs to no stream: the hash `{spillway}:held` exists while `dead_letters` has held letters (held-note.ts). Nor does the
- * hash `{spillway}:webhooks`: it counts webhooks by stream and source (webhook-counts.ts).
+ * Some keys belong to no stream:
+ *
+ * | key                       | type       | meaning                                                             |
+ * |---------------------------|------------|---------------------------------------------------------------------|
+ * | `{spillway}:held`         | hash       | exists while `dead_letters` has held letters (held-note.ts)         |
+ * | `{spillway}:webhooks`     | hash       | counts webhooks by stream and source (webhook-counts.ts)            |
+ * | `{spillway}:keys`         | hash       | the copy of the table `api_keys`, with its generation (key-copy.ts) |
+ * | `{spillway}:keys:rebuild` | string, PX | exists while an instance makes that copy anew                       |
  */
 
 /** The number of partitions that exist, for any value of PARTITIONS. The supervisor looks at all of them. */
@@ -43,6 +49,10 @@ export const HELD_KEY = "{spillway}:held";
 
 /** Counts webhooks. No stream can be named so that a key of it is this one. */
 export const WEBHOOKS_KEY = "{spillway}:webhooks";
+
+/** The copy of the API keys, and the lock of whoever makes it anew. */
+export const KEYS_KEY = "{spillway}:keys";
+export const KEYS_REBUILD_KEY = "{spillway}:keys:rebuild";
 
 /** The three lists that hold envelopes. A partition is empty if none of them exists. */
 export const listKeys = (partition: Partition): [string, string, string] => [

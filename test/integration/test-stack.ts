@@ -14,8 +14,11 @@ import { migrateWithExisting } from "../../drizzle/existing.ts";
 import { openDoor } from "../../functions/front-door.ts";
 import type { Handler } from "../../functions/request-url.ts";
 import type { SupervisorDeps } from "../../functions/supervisor.ts";
+import { newKey } from "../../lib/access/key-format.ts";
+import { renewCopy } from "../../lib/access/renew-copy.ts";
 import { createBuffer } from "../../lib/buffer/buffer.ts";
 import { createHeldNotes } from "../../lib/buffer/held-note.ts";
+import { createKeyCopy } from "../../lib/buffer/key-copy.ts";
 import { connectRedis } from "../../lib/buffer/redis-client.ts";
 import type { Partition } from "../../lib/buffer/redis-keys.ts";
 import { createWebhookCounts } from "../../lib/buffer/webhook-counts.ts";
@@ -24,12 +27,14 @@ import { HeldLookout } from "../../lib/drain/held-lookout.ts";
 import { Witnesses } from "../../lib/drain/witnesses.ts";
 import { FairSlots } from "../../lib/flow/fair-slots.ts";
 import type { Log } from "../../lib/log.ts";
+import type { KeyDeps } from "../../lib/operate/keys.ts";
 import { encodeEnvelope, packEnvelope } from "../../lib/schema/envelope.ts";
 import { newId } from "../../lib/schema/event-ids.ts";
 import { loadStreams, type Registry, registryOf } from "../../lib/schema/registry.ts";
 import type { Stream } from "../../lib/schema/stream.ts";
 import { connect } from "../../lib/store/database.ts";
 import { createDeadLetterStore } from "../../lib/store/dead-letter-store.ts";
+import { createKeyStore } from "../../lib/store/key-store.ts";
 import { createStore } from "../../lib/store/store.ts";
 import { idOf } from "../../lib/store/stream-table.ts";
 import { createTableCheck } from "../../lib/store/table-check.ts";
@@ -106,9 +111,18 @@ export async function openWorld(env: Record<string, string> = {}, given?: Regist
   const storeWithin = (timeoutMs: number) =>
     createStore(connect(config.databaseUrl, timeoutMs, config.neonHttpUrl), timeoutMs);
   const store = storeWithin(config.insertTimeoutMs);
-  /** A drain's context, of a supervisor instance of its own. */
+  const keys = createKeyStore(connect(config.databaseUrl, 4000, config.neonHttpUrl), 4000);
+  const keyCopy = createKeyCopy(client);
+  const keyCommands: KeyDeps = {
+    ...{ keys, keyCopy, newKey, streams, log },
+    renewKeyCopy: () => renewCopy({ copy: keyCopy, table: keys }),
+    environmentNames: new Set(config.apiKeys.map(({ name }) => name)),
+  };
+  /** A drain's context, of a supervisor instance of its own. Its drains don't mend the copy of the keys, unless it is told to. */
   const supervisor = (more: Partial<SupervisorDeps> = {}): SupervisorDeps => ({
     traceOf: () => ({}),
+    keyCommands,
+    mendKeys: async () => {},
     buffer,
     heldNotes,
     webhookCounts: createWebhookCounts(client),
@@ -171,6 +185,7 @@ export async function openWorld(env: Record<string, string> = {}, given?: Regist
 
   return {
     ...{ config, upstash, neon, redis, sql, said, log, streams, buffer, heldNotes, store },
+    ...{ keys, keyCopy, keyCommands },
     ...{ storeWithin, supervisor, reset, serve, close },
   };
 }
