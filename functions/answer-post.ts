@@ -37,7 +37,10 @@ export interface PostDeps extends AdmitBodyDeps {
 /** The size of a body that is read although the buffer is full, so that its answer has ids. */
 const SMALL_BYTES = 65_536;
 
-/** Answers a POST. Throws a Problem for each error; the front door answers it. */
+/**
+ * Answers a POST. Throws a Problem for each error; the front door answers it. `confirm` is awaited after the body is read and before
+ * anything is accepted: it throws if the key is no more.
+ */
 export async function answerPost(
   deps: PostDeps,
   req: IncomingMessage,
@@ -45,6 +48,7 @@ export async function answerPost(
   { query }: RequestUrl,
   key: ApiKey,
   stream: Stream,
+  confirm?: () => Promise<void>,
 ): Promise<void> {
   const share = deps.room.share();
   try {
@@ -52,7 +56,7 @@ export async function answerPost(
     if (key.kind === "public") refuseGuessable(head.idempotencyKey);
     const address = key.kind === "public" ? addressOf(req) : undefined;
     const post = { head, req, stream, key, share, deadlineAtMs: deadlineIn(deps.answerWithinMs), address };
-    const { request, accepting } = await startAccepting(deps, post);
+    const { request, accepting } = await startAccepting(deps, post, confirm);
     answer(deps, res, stream, request, await accepting);
   } finally {
     share.giveBack();
@@ -75,6 +79,7 @@ interface AdmittedRequest extends Pick<Admission, "indexes" | "resendIds" | "rej
 async function startAccepting(
   deps: PostDeps,
   post: Post,
+  confirm: (() => Promise<void>) | undefined,
 ): Promise<{ request: AdmittedRequest; accepting: Promise<Accepted> }> {
   refuseInDebt(deps, post);
   const shedding = post.head.ack === "stored" ? false : deps.isShedding(post.stream.name);
@@ -82,6 +87,7 @@ async function startAccepting(
   const { admission, isBatch } = await admitBody(deps, post);
   const { envelopes, indexes, resendIds, rejected } = admission;
   rejectWhenNoneFits(deps, post.stream, admission, isBatch);
+  if (confirm) await confirm();
   takeTokens(deps, post, envelopes.length);
   const request = { ids: envelopes.map(({ id }) => id), isBatch, indexes, resendIds, rejected };
   return {

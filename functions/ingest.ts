@@ -3,7 +3,10 @@
  * (answer-whereabouts.ts), `POST /v1/{stream}/from/{source}` without a key (answer-webhook.ts). It checks a request in the order that README names: path, method, key, stream, the key's right to the
  * stream, and then the body.
  */
+import type { IncomingMessage, ServerResponse } from "node:http";
 import { mayUse } from "../lib/access/api-keys.ts";
+import type { ExpiringKeys } from "../lib/access/expiring-keys.ts";
+import type { FoundKey, Keyring } from "../lib/access/keyring.ts";
 import type { ApiKey } from "../lib/config.ts";
 import type { Registry } from "../lib/schema/registry.ts";
 import type { Stream } from "../lib/schema/stream.ts";
@@ -12,7 +15,7 @@ import { answerPost, type PostDeps } from "./answer-post.ts";
 import { answerWebhook, isWebhookPath, type WebhookDeps } from "./answer-webhook.ts";
 import { answerWhereabouts, answerWhereaboutsOfMany, type WhereaboutsDeps } from "./answer-whereabouts.ts";
 import { allowOrigin } from "./cors.ts";
-import { keyOf } from "./key-of.ts";
+import { confirm, keyOf } from "./key-of.ts";
 import { refusePublicKey } from "./public-key.ts";
 import { headersWithId } from "./request-id.ts";
 import { allow, answerHealth, type Handler, type RequestUrl, requestUrlOf } from "./request-url.ts";
@@ -20,7 +23,8 @@ import { answerHandshake } from "./webhook-handshake.ts";
 
 export interface IngestDeps extends PostDeps, WebhookDeps, Omit<WhereaboutsDeps, "buckets"> {
   streams: Registry;
-  apiKeys: readonly ApiKey[];
+  keyring: Pick<Keyring, "find">;
+  expiring: ExpiringKeys;
   corsOrigins: readonly string[];
   keyEventsPerSecond: number;
 }
@@ -39,14 +43,48 @@ export function createIngest(deps: IngestDeps): Handler {
       return;
     }
     allow(req, ...(rawId === undefined ? ["POST"] : []), "GET", "HEAD");
-    const isPost = req.method === "POST";
-    const key = keyOf(deps.apiKeys, req, url.query);
-    const stream = streamOf(deps.streams, key, name, isPost);
-    refusePublicKey(key, req, url.query, stream);
-    if (isPost) await answerPost(deps, req, res, url, key, stream);
-    else if (rawId === undefined) await answerWhereaboutsOfMany(deps, res, key, stream, url.query);
-    else await answerWhereabouts(deps, res, key, stream, rawId, url.query);
+    const finding = keyOf(deps, req, res, url.query);
+    const { key, confirmed } = finding instanceof Promise ? await finding : finding;
+    if (confirmed === undefined) await answer({ deps, req, res, url, key }, name, rawId);
+    else await answerConfirmed({ deps, req, res, url, key, confirmed }, name, rawId);
   };
+}
+
+/** A request with its key. */
+interface Asked {
+  deps: IngestDeps;
+  req: IncomingMessage;
+  res: ServerResponse;
+  url: RequestUrl;
+  key: ApiKey;
+  /** Says whether the key is still one; undefined: it is. */
+  confirmed?: FoundKey["confirmed"];
+}
+
+async function answer(asked: Asked, name: string, rawId: string | undefined): Promise<void> {
+  const { deps, req, res, url, key, confirmed } = asked;
+  const isPost = req.method === "POST";
+  const stream = streamOf(deps.streams, key, name, isPost);
+  refusePublicKey(key, req, url.query, stream);
+  const confirming = confirmed && (() => confirm(deps, confirmed));
+  if (isPost) return answerPost(deps, req, res, url, key, stream, confirming);
+  await confirming?.();
+  if (rawId === undefined) await answerWhereaboutsOfMany(deps, res, key, stream, url.query);
+  else await answerWhereabouts(deps, res, key, stream, rawId, url.query);
+}
+
+/** The same for a key that is being confirmed: whatever else would be refused, a key that is none any more is refused first. */
+async function answerConfirmed(
+  asked: Required<Asked>,
+  name: string,
+  rawId: string | undefined,
+): Promise<void> {
+  try {
+    await answer(asked, name, rawId);
+  } catch (error) {
+    if (asked.confirmed !== undefined) await confirm(asked.deps, asked.confirmed);
+    throw error;
+  }
 }
 
 /** Reads `/v1/{stream}` or `/v1/{stream}/{id}`. Throws a 404 for any other path. */

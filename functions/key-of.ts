@@ -1,10 +1,11 @@
 /** Finds the API key of a request, or answers 401. */
-import type { IncomingMessage } from "node:http";
-import { authenticate } from "../lib/access/api-keys.ts";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { ExpiringKeys } from "../lib/access/expiring-keys.ts";
 import { claimedKind, isWellFormed } from "../lib/access/key-format.ts";
+import type { FoundKey, Keyring, NoKey } from "../lib/access/keyring.ts";
 import { type KeyRefusal, presentedKey } from "../lib/access/present-key.ts";
-import type { ApiKey } from "../lib/config.ts";
-import { Problem } from "./answer.ts";
+import { headerNames } from "../lib/contract/header-names.ts";
+import { Problem, tryAgain } from "./answer.ts";
 
 const MISTYPED: KeyRefusal = {
   code: "unknown-key",
@@ -17,23 +18,66 @@ const NOT_SECRET: KeyRefusal = {
     "the key is public by its prefix, and the record of it is that of a secret one: make public keys with `spillway keys create --public`",
 };
 
+interface Deps {
+  keyring: Pick<Keyring, "find">;
+  expiring: ExpiringKeys;
+}
+
 /**
- * Finds the API key that a request presents. Throws a 401 without one. A digest in the environment is asked first, because such a
- * key may be any text, also one with our prefix and without a checksum.
+ * Finds the API key that a request presents, and says in the answer if it expires soon. Throws a 401 without one, and a 503 if no server
+ * can tell. If the key is not confirmed yet, `confirm` has to be awaited before anything is accepted or answered.
  */
-export function keyOf(apiKeys: readonly ApiKey[], req: IncomingMessage, query: URLSearchParams): ApiKey {
+export function keyOf(
+  deps: Deps,
+  req: IncomingMessage,
+  res: ServerResponse,
+  query: URLSearchParams,
+): FoundKey | Promise<FoundKey> {
   const presented = presentedKey(req.rawHeaders, query);
   if (typeof presented === "object") throw unauthorized(presented);
-  const key = authenticate(apiKeys, presented);
+  const found = deps.keyring.find(presented);
+  if (found instanceof Promise) return found.then((later) => usable(deps, res, later, presented));
+  return usable(deps, res, found, presented);
+}
+
+/** Waits for the newest copy of the keys. Throws a 401 if the key is no more. */
+export async function confirm({ expiring }: Deps, confirmed: Promise<FoundKey | NoKey>): Promise<void> {
+  const found = await confirmed;
+  if (typeof found === "string") throw found === "away" ? AWAY() : unauthorized(UNKNOWN);
+  if (expiring.isExpired(found)) throw expired(found);
+}
+
+/** Throws unless the key may be used. */
+function usable(
+  { expiring }: Deps,
+  res: ServerResponse,
+  found: FoundKey | NoKey,
+  presented: string,
+): FoundKey {
   const claimed = claimedKind(presented);
-  if (key === undefined)
+  if (found === "away") throw AWAY();
+  if (found === "unknown")
     throw unauthorized(claimed === undefined || isWellFormed(presented) ? UNKNOWN : MISTYPED);
   // Everybody may have it, so the rights of a secret key are not its own.
-  if (claimed === "public" && key.kind === "secret") throw unauthorized(NOT_SECRET);
-  return key;
+  if (claimed === "public" && found.key.kind === "secret") throw unauthorized(NOT_SECRET);
+  if (found.key.expiresAt === undefined) return found;
+  if (expiring.isExpired(found)) throw expired(found);
+  if (expiring.expiresSoon(found)) res.setHeader(headerNames.keyExpires, found.key.expiresAt);
+  return found;
 }
+
+const AWAY = () =>
+  tryAgain("keys-away", "neither Redis nor Postgres can say which keys are known; nothing was kept");
+
+const expired = ({ key }: FoundKey): Problem =>
+  unauthorized({ code: "expired-key", detail: `the key has expired at ${key.expiresAt}` });
 
 const SCHEMES = 'Bearer realm="spillway", Basic realm="spillway", charset="UTF-8"';
 
-const unauthorized = ({ code, detail }: KeyRefusal): Problem =>
-  new Problem(code, detail, {}, { "www-authenticate": SCHEMES });
+const unauthorized = ({
+  code,
+  detail,
+}: {
+  code: KeyRefusal["code"] | "expired-key";
+  detail: string;
+}): Problem => new Problem(code, detail, {}, { "www-authenticate": SCHEMES });

@@ -40,6 +40,7 @@ import { createTableCheck } from "../lib/store/table-check.ts";
 import type { Served } from "./front-door.ts";
 import { createIngest } from "./ingest.ts";
 import { createSupervisor } from "./supervisor.ts";
+import { openKeyCommands, openKeyring } from "./wire-keys.ts";
 
 /** How long ingest waits for one LPUSH of up to 4 MB, in milliseconds. A sender waits as long. */
 const PUSH_TIMEOUT_MS = 4000;
@@ -170,7 +171,7 @@ export async function wireIngest(streams: Registry): Promise<Served> {
   const { push, isShedding } = openPusher(config, buffer, log);
   const handler = createIngest({
     streams,
-    apiKeys: config.apiKeys,
+    ...openKeyring(config, log, { now, monotonicMs }),
     isShedding,
     accepting: {
       push,
@@ -218,6 +219,7 @@ export async function wireSupervisor(
   const redis = connectRedis(config, CLAIM_TIMEOUT_MS);
   const instance = randomUUID();
   const handler = createSupervisor({
+    ...openKeyCommands({ config, redis, streams, log, monotonicMs }),
     buffer: createBuffer(redis),
     heldNotes: createHeldNotes(redis),
     webhookCounts: createWebhookCounts(redis),

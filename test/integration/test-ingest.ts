@@ -2,11 +2,15 @@
 import { createHash } from "node:crypto";
 import { createIngest } from "../../functions/ingest.ts";
 import { AddressRates } from "../../lib/access/address-rates.ts";
+import { ExpiringKeys } from "../../lib/access/expiring-keys.ts";
+import { createKeySource } from "../../lib/access/key-source.ts";
+import { Keyring } from "../../lib/access/keyring.ts";
 import { TokenBuckets } from "../../lib/access/token-bucket.ts";
 import { WebhookTally } from "../../lib/access/webhook-tally.ts";
 import { openVerifiers } from "../../lib/access/webhook-verifiers.ts";
 import { createBuffer } from "../../lib/buffer/buffer.ts";
 import { createHeldNotes } from "../../lib/buffer/held-note.ts";
+import { createKeyCopy } from "../../lib/buffer/key-copy.ts";
 import { connectRedis } from "../../lib/buffer/redis-client.ts";
 import { createWebhookCounts } from "../../lib/buffer/webhook-counts.ts";
 import { type Config, plainKey } from "../../lib/config.ts";
@@ -22,6 +26,7 @@ import { createSayRefused } from "../../lib/ingest/say-refused.ts";
 import { createSetAside } from "../../lib/ingest/set-aside.ts";
 import { createWriteThrough } from "../../lib/ingest/write-through.ts";
 import { connect } from "../../lib/store/database.ts";
+import { createKeyStore } from "../../lib/store/key-store.ts";
 import type { Store } from "../../lib/store/store.ts";
 import { createTableCheck } from "../../lib/store/table-check.ts";
 import { KEY, type World } from "./test-stack.ts";
@@ -51,6 +56,12 @@ export interface Overrides extends Partial<Config> {
   answerWithinMs?: number;
   /** The environment with the secrets of webhooks. @default none */
   secrets?: Record<string, string>;
+  /** How long it waits for Postgres if it has to read the keys there, in milliseconds. @default 4000 */
+  keysTimeoutMs?: number;
+  /** The clock by which its copy of the keys ages. @default performance.now */
+  keysMonotonicMs?: () => number;
+  /** The clock by which keys expire. @default `now` */
+  keysNow?: () => number;
   /** Depth from which it pushes to the next partition. @default 1600 */
   moveOnAtDepth?: number;
 }
@@ -82,6 +93,9 @@ export async function serveIngest(world: World, overrides: Overrides = {}) {
     answerWithinMs = 45_000,
     moveOnAtDepth = 1600,
     lookUpTimeoutMs = 2000,
+    keysTimeoutMs = 4000,
+    keysMonotonicMs = () => performance.now(),
+    keysNow = now,
     ...settings
   } = overrides;
   const config = { ...world.config, ...settings };
@@ -99,7 +113,20 @@ export async function serveIngest(world: World, overrides: Overrides = {}) {
   });
   const handler = createIngest({
     streams: world.streams,
-    apiKeys: [...config.apiKeys, apiKey("leads", LEADS_KEY, new Set(["leads"])), apiKey("other", OTHER_KEY)],
+    keyring: new Keyring({
+      environment: [
+        ...config.apiKeys,
+        apiKey("leads", LEADS_KEY, new Set(["leads"])),
+        apiKey("other", OTHER_KEY),
+      ],
+      source: createKeySource({
+        copy: createKeyCopy(connectRedis(config, 1000)),
+        table: createKeyStore(connect(config.databaseUrl, keysTimeoutMs, config.neonHttpUrl), keysTimeoutMs),
+      }),
+      monotonicMs: keysMonotonicMs,
+      log: world.log,
+    }),
+    expiring: new ExpiringKeys({ now: keysNow, log: world.log }),
     accepting: {
       push: overrides.push ?? pusher.push,
       writeThrough: createWriteThrough(
