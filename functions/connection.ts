@@ -12,6 +12,7 @@ const LINGER_MS = 2000;
 
 export class Connection {
   readonly #socket: Socket;
+  readonly #headers: Readonly<Record<string, string>>;
   #unanswered = 0;
   /** The request that came last. Only its body can be on its way. */
   #latest: IncomingMessage | undefined;
@@ -21,8 +22,10 @@ export class Connection {
   #isEnding = false;
   #isEnded = false;
 
-  constructor(socket: Socket) {
+  /** `headers`: of an answer to something that is no request. */
+  constructor(socket: Socket, headers: Readonly<Record<string, string>>) {
     this.#socket = socket;
+    this.#headers = headers;
     // Node calls this after an answer that says `close`, and, if the client has ended its side, after the answer to the last request.
     // Of that request, the event 'close' is still to come.
     socket.destroySoon = () => {
@@ -99,6 +102,7 @@ export class Connection {
     req.complete = true; // there is no body to read on
     const res = new ServerResponse(req);
     res.assignSocket(this.#socket);
+    for (const [name, value] of Object.entries(this.#headers)) res.setHeader(name, value);
     sendProblem(res, problem);
     res.once("finish", () => this.#end());
   }

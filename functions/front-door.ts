@@ -19,6 +19,7 @@ import type { ProblemCode } from "../lib/contract/problems.ts";
 import { describeError, type Log } from "../lib/log.ts";
 import { Problem, sendProblem } from "./answer.ts";
 import { Connection } from "./connection.ts";
+import { answerOptions, type Cors, FOR_EVERY_PAGE, isPreflight } from "./cors.ts";
 import { giveRequestId, requestIdOf } from "./request-id.ts";
 import type { Handler } from "./request-url.ts";
 
@@ -31,6 +32,8 @@ const LOG_WRITTEN_MS = 500;
 /** A function behind the front door. */
 export interface Served {
   handler: Handler;
+  /** Lets web pages read answers; absent: they may not. */
+  cors?: Cors;
   log: Log;
   /** Returns the log field that ties an entry to its request. */
   traceOf(headers: IncomingHttpHeaders): Record<string, string>;
@@ -131,14 +134,19 @@ class Door {
   async enter(req: IncomingMessage, res: ServerResponse, refusal?: Problem): Promise<void> {
     res.on("error", () => {}); // the client is gone, so nobody can receive the error
     giveRequestId(req);
+    const { cors, handler } = this.#served;
+    cors?.begin(req, res);
     const connection = this.#connectionOf(req.socket);
     const refused = refusal ?? this.#refusalOf(req, connection);
     connection.note(req, res);
     if (asksForUpgrade(req)) res.setHeader("connection", "close");
     try {
       if (refused) throw refused;
-      await this.#served.handler(req, res);
+      // Whatever its path is, so that the page may read the 404 of its request.
+      if (cors && isPreflight(req)) answerOptions(res);
+      else await handler(req, res);
     } catch (error) {
+      cors?.allow(req, res); // every page may read a refusal
       sendProblem(res, this.#problemOf(error, req, connection));
     }
     if (this.#isStopping) connection.endSoon();
@@ -164,15 +172,16 @@ class Door {
   #connectionOf(socket: Socket): Connection {
     const known = this.#connections.get(socket);
     if (known) return known;
-    const connection = new Connection(socket);
+    const connection = new Connection(socket, this.#served.cors ? FOR_EVERY_PAGE : {});
     this.#connections.set(socket, connection);
     return connection;
   }
 
-  #refusalOf({ httpVersion, headers }: IncomingMessage, { problem }: Connection): Problem | undefined {
+  #refusalOf(req: IncomingMessage, { problem }: Connection): Problem | undefined {
     if (problem) return problem;
-    if (this.#isStopping) return ENDING;
-    return httpVersion === "1.1" && headers.host === undefined ? WITHOUT_HOST : undefined;
+    // After a preflight that is refused, a page sends nothing: its request may come to another instance.
+    if (this.#isStopping && !isPreflight(req)) return ENDING;
+    return req.httpVersion === "1.1" && req.headers.host === undefined ? WITHOUT_HOST : undefined;
   }
 
   #problemOf(error: unknown, req: IncomingMessage, connection: Connection): Problem {

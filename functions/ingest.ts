@@ -14,10 +14,9 @@ import { Problem } from "./answer.ts";
 import { answerPost, type PostDeps } from "./answer-post.ts";
 import { answerWebhook, isWebhookPath, type WebhookDeps } from "./answer-webhook.ts";
 import { answerWhereabouts, answerWhereaboutsOfMany, type WhereaboutsDeps } from "./answer-whereabouts.ts";
-import { allowOrigin } from "./cors.ts";
+import { answerOptions, type Cors } from "./cors.ts";
 import { confirm, keyOf } from "./key-of.ts";
 import { refusePublicKey } from "./public-key.ts";
-import { headersWithId } from "./request-id.ts";
 import { allow, answerHealth, type Handler, type RequestUrl, requestUrlOf } from "./request-url.ts";
 import { answerHandshake } from "./webhook-handshake.ts";
 
@@ -25,23 +24,19 @@ export interface IngestDeps extends PostDeps, WebhookDeps, Omit<WhereaboutsDeps,
   streams: Registry;
   keyring: Pick<Keyring, "find">;
   expiring: ExpiringKeys;
-  corsOrigins: readonly string[];
+  cors: Pick<Cors, "allowWith">;
   keyEventsPerSecond: number;
 }
 
 /** Makes the handler. It throws a Problem for each error; the front door answers it. */
 export function createIngest(deps: IngestDeps): Handler {
   return async (req, res) => {
-    allowOrigin(deps.corsOrigins, req, res); // a page may read every refusal, too
     const url = requestUrlOf(req);
     if (answerHealth(req, res, url)) return;
     if (isWebhookPath(url)) return answerWebhook(deps, req, res, url);
     const { name, rawId } = streamPathOf(url);
     if (rawId === undefined && answerHandshake(req, res, deps.keyEventsPerSecond)) return;
-    if (req.method === "OPTIONS") {
-      res.writeHead(204, headersWithId(res, {})).end();
-      return;
-    }
+    if (req.method === "OPTIONS") return answerOptions(res);
     allow(req, ...(rawId === undefined ? ["POST"] : []), "GET", "HEAD");
     const finding = keyOf(deps, req, res, url.query);
     const { key, confirmed } = finding instanceof Promise ? await finding : finding;
@@ -66,6 +61,7 @@ async function answer(asked: Asked, name: string, rawId: string | undefined): Pr
   const isPost = req.method === "POST";
   const stream = streamOf(deps.streams, key, name, isPost);
   refusePublicKey(key, req, url.query, stream);
+  deps.cors.allowWith(key, req, res);
   const confirming = confirmed && (() => confirm(deps, confirmed));
   if (isPost) return answerPost(deps, req, res, url, key, stream, confirming);
   await confirming?.();

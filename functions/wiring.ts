@@ -37,6 +37,7 @@ import { connect } from "../lib/store/database.ts";
 import { createDeadLetterStore } from "../lib/store/dead-letter-store.ts";
 import { createStore } from "../lib/store/store.ts";
 import { createTableCheck } from "../lib/store/table-check.ts";
+import { Cors } from "./cors.ts";
 import type { Served } from "./front-door.ts";
 import { createIngest } from "./ingest.ts";
 import { createSupervisor } from "./supervisor.ts";
@@ -169,6 +170,7 @@ export async function wireIngest(streams: Registry): Promise<Served> {
   const heldNotes = createHeldNotes(redis);
   const counts = new AnswerCounts(log, monotonicMs);
   const { push, isShedding } = openPusher(config, buffer, log);
+  const cors = new Cors(config.corsOrigins);
   const handler = createIngest({
     streams,
     ...openKeyring(config, log, { now, monotonicMs }),
@@ -195,11 +197,12 @@ export async function wireIngest(streams: Registry): Promise<Served> {
     bodyMaxBytes: config.bodyMaxBytes,
     eventMaxBytes: config.eventMaxBytes,
     eventsMax: config.eventsMax,
-    corsOrigins: config.corsOrigins,
+    cors,
     keyEventsPerSecond: config.keyEventsPerSecond,
   });
   return {
     handler,
+    cors,
     log,
     traceOf: await openTrace(),
     onStopping: () => {},

@@ -1,5 +1,6 @@
 /** Ingest over HTTP in a test's world, wired as functions/wiring.ts does, with the parts that a test may turn. */
 import { createHash } from "node:crypto";
+import { Cors } from "../../functions/cors.ts";
 import { createIngest } from "../../functions/ingest.ts";
 import { AddressRates } from "../../lib/access/address-rates.ts";
 import { ExpiringKeys } from "../../lib/access/expiring-keys.ts";
@@ -111,6 +112,7 @@ export async function serveIngest(world: World, overrides: Overrides = {}) {
     ...{ buffer, partitionChoice, flush, flushThreshold: config.flushThreshold, monotonicMs: now },
     log: world.log,
   });
+  const cors = new Cors(config.corsOrigins);
   const handler = createIngest({
     streams: world.streams,
     keyring: new Keyring({
@@ -154,10 +156,10 @@ export async function serveIngest(world: World, overrides: Overrides = {}) {
     turns: new CpuTurns(),
     ...{ now, answerWithinMs },
     ...{ bodyMaxBytes: config.bodyMaxBytes, eventMaxBytes: config.eventMaxBytes },
-    ...{ eventsMax: config.eventsMax, corsOrigins: config.corsOrigins },
+    ...{ eventsMax: config.eventsMax, cors },
     keyEventsPerSecond: config.keyEventsPerSecond,
   });
-  const { url, close } = await world.serve(handler);
+  const { url, close } = await world.serve(handler, cors);
 
   /** Any request; an answer's body is parsed. */
   async function send(path: string, init: RequestInit = {}): Promise<Answer> {

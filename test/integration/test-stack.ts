@@ -11,6 +11,7 @@ import { expect, inject } from "vitest";
 import { startNeonBridge } from "../../dev/stack/neon-bridge.ts";
 import { startUpstashBridge } from "../../dev/stack/upstash-bridge.ts";
 import { migrateWithExisting } from "../../drizzle/existing.ts";
+import type { Cors } from "../../functions/cors.ts";
 import { openDoor } from "../../functions/front-door.ts";
 import type { Handler } from "../../functions/request-url.ts";
 import type { SupervisorDeps } from "../../functions/supervisor.ts";
@@ -161,9 +162,10 @@ export async function openWorld(env: Record<string, string> = {}, given?: Regist
   }
 
   /** Serves a handler over HTTP on a free port. */
-  async function serve(handler: Handler) {
+  async function serve(handler: Handler, cors?: Cors) {
     const { server } = openDoor({
       handler,
+      ...(cors ? { cors } : {}),
       log,
       traceOf: () => ({}),
       onStopping: () => {},

@@ -4,7 +4,8 @@ import { createServer, type IncomingMessage, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterEach, describe, expect, test } from "vitest";
 import { readBody } from "../../functions/body.ts";
-import { openDoor } from "../../functions/front-door.ts";
+import { Cors } from "../../functions/cors.ts";
+import { openDoor, type Served } from "../../functions/front-door.ts";
 import type { Handler } from "../../functions/request-url.ts";
 import { Room } from "../../lib/flow/room.ts";
 import type { Log } from "../../lib/log.ts";
@@ -25,10 +26,13 @@ interface Timeouts {
 }
 
 /** Opens a door on a handler, and a connection to it. Node looks at its timeouts every 20 ms. */
-async function open(handler: Handler, timeouts: Timeouts = {}) {
+async function open(handler: Handler, timeouts: Timeouts = {}, cors?: Cors) {
   const say = () => {};
   const log: Log = { debug: say, info: say, warn: say, error: say };
-  const served = { handler, log, traceOf: () => ({}), onStopping: say, onStopped: say };
+  const served: Served = {
+    ...{ handler, log, traceOf: () => ({}), onStopping: say, onStopped: say },
+    ...(cors ? { cors } : {}),
+  };
   const { server } = openDoor(served, (options, listener) =>
     createServer({ ...options, connectionsCheckingInterval: 20 }, listener),
   );
@@ -356,5 +360,54 @@ describe("a sender that is just different", () => {
     const { client } = await open(reading);
     client.send("POST /old HTTP/1.0\r\ncontent-length: 2\r\n\r\n{}");
     expect(statusesOf(await client.answers())).toEqual([202]);
+  });
+});
+
+describe("a page may read what the door itself refuses", () => {
+  const ORIGIN = "https://page.example";
+  const timeouts = { requestTimeout: 100, headersTimeout: 100 };
+  const fromPage = (rest: string) => `POST / HTTP/1.1\r\nhost: x\r\norigin: ${ORIGIN}\r\n${rest}`;
+
+  test.each<[what: string, bytes: string, status: number, allowed: string]>([
+    ...GARBAGE.filter(([what]) => what !== "a request without Host").map(
+      ([what, bytes, status]): [string, string, number, string] => [what, bytes, status, "*"],
+    ),
+    ["an expectation", fromPage("expect: tea\r\ncontent-length: 2\r\n\r\n"), 417, ORIGIN],
+    ["no Host", `POST / HTTP/1.1\r\norigin: ${ORIGIN}\r\ncontent-length: 0\r\n\r\n`, 400, ORIGIN],
+    ["a bad chunk", fromPage("transfer-encoding: chunked\r\n\r\n2\r\n{}\r\nno length\r\n"), 400, ORIGIN],
+    ["a body that never comes", fromPage("content-length: 10\r\n\r\n"), 408, ORIGIN],
+    ["a head that never ends", "POST / HTTP/1.1\r\n", 408, "*"],
+    ["long headers", fromPage(`long: ${"x".repeat(20_000)}\r\n\r\n`), 431, "*"],
+  ])("%s", async (_what, bytes, status, allowed) => {
+    const { client } = await open(reading, timeouts, new Cors([]));
+    client.send(bytes);
+    const [answer] = await client.answers();
+    expect([answer?.status, answer?.headers.get("access-control-allow-origin")]).toEqual([status, allowed]);
+  });
+
+  test("an error of the handler, and nothing of a function that no page may call", async () => {
+    const failing: Handler = async () => {
+      throw new Error("a bug");
+    };
+    for (const [cors, allowed] of [
+      [new Cors([]), ORIGIN],
+      [undefined, undefined],
+    ] as const) {
+      const { client } = await open(failing, {}, cors);
+      client.send(`${fromPage("content-length: 0\r\nconnection: close\r\n\r\n")}`);
+      const [answer] = await client.answers();
+      expect([answer?.status, answer?.headers.get("access-control-allow-origin")]).toEqual([500, allowed]);
+    }
+  });
+
+  test("a preflight is answered before the handler; without CORS, the handler has it", async () => {
+    const preflight = `OPTIONS /%zz HTTP/1.1\r\nhost: x\r\norigin: ${ORIGIN}\r\naccess-control-request-method: POST\r\nconnection: close\r\n\r\n`;
+    const statuses: (number | undefined)[] = [];
+    for (const cors of [new Cors([]), undefined]) {
+      const { client } = await open(reading, {}, cors);
+      client.send(preflight);
+      statuses.push((await client.answers())[0]?.status);
+    }
+    expect(statuses).toEqual([204, 202]);
   });
 });
