@@ -7,10 +7,11 @@
  * folder and port of a Redis that was killed. It then has the data of the AOF.
  */
 import { execFile } from "node:child_process";
-import { accessSync, constants, existsSync, mkdirSync, readdirSync, statSync } from "node:fs";
-import { delimiter, join, resolve } from "node:path";
+import { existsSync, mkdirSync, readdirSync, statSync } from "node:fs";
+import { join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { Redis } from "ioredis";
+import { installWithApt, isExecutable, onPath } from "./installed-program.ts";
 import { readReason, type ServerProcess, sizeOf, spawnServer, stopServer } from "./server-process.ts";
 
 export interface RedisServer {
@@ -160,7 +161,8 @@ async function locateOrInstall(): Promise<RedisCommand> {
   const missing = `Spillway needs redis-server or valkey-server on the PATH: ${howToInstall}`;
   if (!onPath("apt-get")) throw new Error(`${missing}.`);
   try {
-    await (process.getuid?.() === 0 ? installWithApt() : unpackPackages(unpackedRoot));
+    // Debian also starts a service on 6379, which does no harm: the stack uses a port of its own.
+    await (process.getuid?.() === 0 ? installWithApt("redis-server") : unpackPackages(unpackedRoot));
   } catch (error) {
     const { stderr = "", message } = error as Error & { stderr?: string };
     throw new Error(`${missing} (installing it here failed: ${oneLine(stderr || message)}).`, {
@@ -177,29 +179,7 @@ function locate(unpackedRoot: string): RedisCommand | undefined {
   return command === undefined ? unpacked(unpackedRoot) : { command, env: {} };
 }
 
-function onPath(...names: string[]): string | undefined {
-  const folders = (process.env.PATH ?? "").split(delimiter).filter(Boolean);
-  return names.flatMap((name) => folders.map((folder) => join(folder, name))).find(isExecutable);
-}
-
-function isExecutable(file: string): boolean {
-  try {
-    accessSync(file, constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
 const run = promisify(execFile);
-
-/** Debian also starts a service on 6379, which does no harm: the stack uses a port of its own. */
-async function installWithApt(): Promise<void> {
-  console.error("redis-server is not on the PATH: installing it with apt-get (half a minute) …");
-  const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
-  await run("apt-get", ["update"], { env });
-  await run("apt-get", ["install", "-y", "--no-install-recommends", "redis-server"], { env });
-}
 
 /** Without root: Debian's packages unpacked in the project, with the two libraries that redis-server needs. */
 async function unpackPackages(root: string): Promise<void> {

@@ -1,0 +1,102 @@
+/**
+ * A real browser for tests: Chromium without a window, told by its DevTools protocol over a pipe. It has a profile of its own, and opens
+ * and closes tabs; what a page sees, the page itself tells to the test's server.
+ *
+ * It is Chromium or Chrome from the PATH. If there is none, Debian's is installed, as root; otherwise an error names the package.
+ */
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Readable, Writable } from "node:stream";
+import { installWithApt, isExecutable, onPath } from "../../dev/stack/installed-program.ts";
+
+export type Browser = Awaited<ReturnType<typeof openBrowser>>;
+
+const NAMES = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
+const ON_MACOS = "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome";
+const MISSING =
+  "This test needs Chromium or Chrome on the PATH: install it (Debian: apt-get install chromium; macOS: Google Chrome) and run it again";
+
+const locate = (): string | undefined => onPath(...NAMES) ?? (isExecutable(ON_MACOS) ? ON_MACOS : undefined);
+
+/** Where the browser is. Throws one sentence for people if it is nowhere, and can't be installed. */
+async function findBrowser(): Promise<string> {
+  const present = locate();
+  if (present) return present;
+  if (process.getuid?.() !== 0 || !onPath("apt-get")) throw new Error(`${MISSING}.`);
+  await installWithApt("chromium").catch((cause: Error) => {
+    throw new Error(`${MISSING} (installing it here failed: ${cause.message.slice(0, 300)}).`, { cause });
+  });
+  const installed = locate();
+  if (installed) return installed;
+  throw new Error(`${MISSING}.`);
+}
+
+/** Starts a browser; `close` it after the last test. */
+export async function openBrowser() {
+  const profile = mkdtempSync(join(tmpdir(), "spillway-browser-"));
+  const child = spawn(
+    await findBrowser(),
+    [
+      ...["--headless", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run", "--disable-extensions"],
+      ...(process.getuid?.() === 0 ? ["--no-sandbox"] : []),
+      ...[`--user-data-dir=${profile}`, "--remote-debugging-pipe", "about:blank"],
+    ],
+    { stdio: ["ignore", "ignore", "ignore", "pipe", "pipe"] },
+  );
+  const ended = once(child, "exit");
+  const call = protocolOf(child);
+
+  async function close(): Promise<void> {
+    if (child.exitCode === null) {
+      void call("Browser.close").catch(() => {});
+      const timer = setTimeout(() => child.kill("SIGKILL"), 10_000);
+      await ended;
+      clearTimeout(timer);
+    }
+    rmSync(profile, { recursive: true, force: true, maxRetries: 5 });
+  }
+
+  return {
+    /** Opens a page in a tab of its own, and returns the tab. */
+    openTab: async (url: string) => String((await call("Target.createTarget", { url })).targetId),
+    /** Closes a tab, as its user does. */
+    closeTab: async (tab: string) => void (await call("Target.closeTarget", { targetId: tab })),
+    close,
+  };
+}
+
+type Reply = Record<string, unknown>;
+
+/** Calls methods of the DevTools protocol: JSON that ends with NUL, to descriptor 3 and from descriptor 4. */
+function protocolOf(child: ChildProcess) {
+  const [, , , commands, replies] = child.stdio as unknown as [null, null, null, Writable, Readable];
+  const waiting = new Map<number, { resolve(reply: Reply): void; reject(error: Error): void }>();
+  let lastId = 0;
+  let received = "";
+  replies.setEncoding("utf8").on("data", (piece: string) => {
+    const messages = (received + piece).split("\0");
+    received = messages.pop() ?? "";
+    for (const message of messages) {
+      const { id, result, error } = JSON.parse(message) as { id?: number; result?: Reply; error?: object };
+      const call = waiting.get(id ?? 0);
+      if (error) call?.reject(new Error(JSON.stringify(error)));
+      else call?.resolve(result ?? {});
+      waiting.delete(id ?? 0);
+    }
+  });
+  const fail = () => {
+    for (const { reject } of waiting.values()) reject(new Error("expected the browser to go on"));
+    waiting.clear();
+  };
+  commands.on("error", fail);
+  child.on("exit", fail);
+  return (method: string, params: object = {}): Promise<Reply> =>
+    new Promise((resolve, reject) => {
+      lastId += 1;
+      waiting.set(lastId, { resolve, reject });
+      commands.write(`${JSON.stringify({ id: lastId, method, params })}\0`);
+    });
+}
