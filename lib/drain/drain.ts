@@ -7,6 +7,7 @@ import type { Work } from "../buffer/buffer.ts";
 import type { HeldNote } from "../buffer/held-note.ts";
 import { allPartitions, type Partition } from "../buffer/redis-keys.ts";
 import { describeError } from "../log.ts";
+import { isInternal } from "../schema/registry.ts";
 import { DrainCall, type DrainDeps } from "./drain-call.ts";
 import { drainPartition } from "./drain-partition.ts";
 import {
@@ -14,6 +15,7 @@ import {
   type DrainReport,
   logReport,
   type PartitionReport,
+  type StreamReport,
   summarise,
 } from "./drain-report.ts";
 import { outcomeOfError } from "./error-outcome.ts";
@@ -58,10 +60,20 @@ export async function drain(deps: DrainDeps, options: DrainOptions): Promise<Dra
     const ofStream = results.filter((one) => one.stream === stream);
     return summarise(stream, ofStream, atBest(stream));
   });
-  const report: DrainReport = { streams, durationMs: Math.round(monotonicMs() - beganMs) };
-  const oldestReceivedAtMs = Math.min(startedAtMs, ...results.map((one) => one.oldestReceivedAtMs));
+  const told = streams.filter((one) => options.stream !== undefined || isTold(one, results));
+  const report: DrainReport = { streams: told, durationMs: Math.round(monotonicMs() - beganMs) };
+  const ofTold = results.filter(({ stream }) => told.some((one) => one.stream === stream));
+  const oldestReceivedAtMs = Math.min(startedAtMs, ...ofTold.map((one) => one.oldestReceivedAtMs));
   logReport(log, { isFlush, startedAtMs, oldestReceivedAtMs }, report);
   return report;
+}
+
+/** A stream of Spillway's own is told of only if something of it failed: who reads the report asks for the streams of the release. */
+function isTold(report: StreamReport, results: readonly { stream: string }[]): boolean {
+  if (!isInternal(report.stream)) return true;
+  const isTouched = results.some(({ stream }) => stream === report.stream);
+  const isWell = report.outcome === "empty" || report.outcome === "short";
+  return isTouched && (!isWell || report.dead + report.held > 0);
 }
 
 type Result = PartitionReport & { stream: string; oldestReceivedAtMs: number };

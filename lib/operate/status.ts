@@ -4,7 +4,7 @@ import type { BufferedVersions } from "../buffer/count-versions.ts";
 import type { PartitionStatus } from "../buffer/partition-status.ts";
 import type { WebhookCount, WebhookCounts } from "../buffer/webhook-counts.ts";
 import { decodeEnvelope } from "../schema/envelope.ts";
-import type { Registry } from "../schema/registry.ts";
+import { isInternal, type Registry } from "../schema/registry.ts";
 import type { Stream } from "../schema/stream.ts";
 import { stateOfVersion, type VersionState } from "../schema/versions.ts";
 import type { LetterCounts } from "../store/letter-counts.ts";
@@ -121,7 +121,7 @@ export async function readStatus(deps: Deps): Promise<StatusReport> {
       partitions: mine.map(describe),
     };
   });
-  return { streams: await Promise.all(reports) };
+  return { streams: (await Promise.all(reports)).filter(isTold) };
 }
 
 /** What is reported of each stream's webhooks, by the stream's name; none of a stream without. */
@@ -151,6 +151,11 @@ const describeWebhook = (source: string, count: WebhookCount): WebhookReport => 
 });
 
 const instant = (ms: number): string | null => (ms === 0 ? null : new Date(ms).toISOString());
+/** A stream of Spillway's own is told of only if something of it waits or failed. */
+const isTold = (one: StatusReport["streams"][number]): boolean =>
+  !isInternal(one.stream) ||
+  one.pending + one.sealed + one.claimed > 0 ||
+  Boolean(one.deadLetters || one.heldLetters || one.tableDifferences?.length || one.lettersNotCompared);
 
 const seconds = (ms: number | undefined) => (ms === undefined ? null : Math.round(ms / 1000));
 

@@ -13,15 +13,29 @@ export type Registry = ReadonlyMap<string, Stream>;
 /** Names that are reserved for Spillway's own tables and indexes, now and later, in the schema in which they are. */
 const OUR_NAMES = /^(?:(?:api_keys|dead_letters|spillway)(?:_|$)|pg_)/;
 
+/** The names of Spillway's own streams (lib/store/usage-stream.ts). */
+const INTERNAL = new Set(["spillway_usage"]);
+
+/** Whether a stream of this name is Spillway's own: no sender may name it, and operators see it only if something of it waits or failed. */
+export const isInternal = (name: string): boolean => INTERNAL.has(name);
+
+/** The streams of a release together with Spillway's own, which are drained like any other. */
+export const withInternal = (streams: Registry, own: readonly Stream[]): Registry =>
+  new Map([...streams, ...own.map((stream) => [stream.name, stream] as const)]);
+
 /**
  * Makes a registry of the given streams. Throws if two share a name; if two share a table, unless it is somebody else's to both; or if a
- * table has a reserved name.
+ * stream or a table has a reserved name.
  */
 export function registryOf(streams: readonly Stream[]): Registry {
   const registry = new Map<string, Stream>();
   const byTable = new Map<string, Stream>();
   for (const stream of streams) {
     const { schema, name } = getTableConfig(stream.table);
+    if (isInternal(stream.name))
+      throw new Error(
+        `stream "${stream.name}": expected another name, because Spillway has a stream of its own of this name`,
+      );
     if (schema === undefined && OUR_NAMES.test(name))
       throw new Error(
         `stream "${stream.name}": expected a table whose name does not begin with api_keys, dead_letters or spillway, as Spillway's own tables do, or with pg_, as Postgres's do, got ${name}`,

@@ -72,6 +72,7 @@ const OURS = {
   "drizzle.spillway_migrations": readJournal(join(folder, "drizzle/spillway")).entries.length,
   "public.api_keys": 0,
   "public.dead_letters": 0,
+  "public.spillway_usage": 0,
 };
 
 test("without migrations of yours there are our tables; yours come when they are there, and each once", async () => {
@@ -212,7 +213,9 @@ test("a foreign api_keys is refused in one sentence, on a new database and on on
   expect(await migrate()).toMatchObject({ code: 0, err: "" });
   const { when = 0 } = readJournal(join(folder, "drizzle/spillway")).entries[3] ?? {};
   // As the release before it left the database.
-  await sql.query(`drop table api_keys; delete from drizzle.spillway_migrations where created_at >= ${when}`);
+  await sql.query(
+    `drop table api_keys, spillway_usage; delete from drizzle.spillway_migrations where created_at >= ${when}`,
+  );
   await sql.query(theirs);
   await refuse();
   await sql.query("drop table api_keys");

@@ -36,6 +36,13 @@ test("a table's name may be any but those of Spillway's and Postgres's own table
     expect(registryOf([ofTable("orders", table)]).size).toBe(1);
 });
 
+test("no stream has the name of Spillway's own, whatever its table is", () => {
+  for (const of of ["", "shop"])
+    expect(() => registryOf([ofTable("spillway_usage", "orders", { of })])).toThrow(
+      'stream "spillway_usage": expected another name',
+    );
+});
+
 test("two streams share no name", () => {
   expect(() => registryOf([ofTable("orders", "a"), ofTable("orders", "b")])).toThrow(
     'two streams are named "orders"',
