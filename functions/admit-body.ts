@@ -9,9 +9,10 @@ import { BodySyntaxError, TooMany } from "../lib/ingest/raw-event.ts";
 import type { Stream } from "../lib/schema/stream.ts";
 import { Problem } from "./answer.ts";
 import { noRoom, readBody } from "./body.ts";
+import type { Records } from "./on-record.ts";
 import type { PostHead } from "./post-head.ts";
 
-export interface AdmitBodyDeps {
+export interface AdmitBodyDeps extends Pick<Records, "usage"> {
   turns: CpuTurns;
   now: () => number;
   bodyMaxBytes: number;
@@ -62,7 +63,9 @@ export async function admitBody(deps: AdmitBodyDeps, post: Post): Promise<Admitt
     if (!share.hold(admitting.admission.dataBytes)) throw noRoom();
     return true;
   };
+  let bytes = 0;
   const consume = (piece: Buffer) => {
+    bytes += piece.length;
     parser.add(piece);
     return turns.run(work, admitNext);
   };
@@ -74,6 +77,8 @@ export async function admitBody(deps: AdmitBodyDeps, post: Post): Promise<Admitt
   } catch (error) {
     if (error instanceof TooMany) throw new Problem("too-many-events", error.message);
     throw error instanceof BodySyntaxError ? new Problem("invalid-body", error.message) : error;
+  } finally {
+    deps.usage.add(key.name, stream.name, "bytes", bytes);
   }
   return { admission: admitting.admission, isBatch: parser.isBatch };
 }

@@ -16,11 +16,12 @@ import type { AnswerCounts } from "../lib/ingest/answer-counts.ts";
 import type { Stream } from "../lib/schema/stream.ts";
 import { type AdmitBodyDeps, admitBody, type Post } from "./admit-body.ts";
 import { Problem, sendJson, tryAgain } from "./answer.ts";
+import { type Records, recordAdmitted, recordNotAccepted, recordRejected } from "./on-record.ts";
 import { postHeadOf } from "./post-head.ts";
 import { refuseGuessable } from "./public-key.ts";
 import type { RequestUrl } from "./request-url.ts";
 
-export interface PostDeps extends AdmitBodyDeps {
+export interface PostDeps extends AdmitBodyDeps, Records {
   accepting: Parameters<typeof accept>[0];
   /** Whether the stream's buffer is full: what would be pushed now would be shed. */
   isShedding(stream: string): Promise<boolean> | false;
@@ -56,8 +57,10 @@ export async function answerPost(
     if (key.kind === "public") refuseGuessable(head.idempotencyKey);
     const address = key.kind === "public" ? addressOf(req) : undefined;
     const post = { head, req, stream, key, share, deadlineAtMs: deadlineIn(deps.answerWithinMs), address };
-    const { request, accepting } = await startAccepting(deps, post, confirm);
-    answer(deps, res, stream, request, await accepting);
+    const { request, accepting, recording } = await startAccepting(deps, post, confirm);
+    const accepted = await accepting;
+    if (recording) await recording;
+    answer(deps, res, post, request, accepted);
   } finally {
     share.giveBack();
   }
@@ -80,19 +83,24 @@ async function startAccepting(
   deps: PostDeps,
   post: Post,
   confirm: (() => Promise<void>) | undefined,
-): Promise<{ request: AdmittedRequest; accepting: Promise<Accepted> }> {
+): Promise<{
+  request: AdmittedRequest;
+  accepting: Promise<Accepted>;
+  recording: Promise<void> | undefined;
+}> {
   refuseInDebt(deps, post);
   const shedding = post.head.ack === "stored" ? false : deps.isShedding(post.stream.name);
   if (shedding && (await shedding)) await refuseUnkept(deps, post);
   const { admission, isBatch } = await admitBody(deps, post);
   const { envelopes, indexes, resendIds, rejected } = admission;
-  rejectWhenNoneFits(deps, post.stream, admission, isBatch);
+  rejectWhenNoneFits(deps, post, admission, isBatch);
   if (confirm) await confirm();
   takeTokens(deps, post, envelopes.length);
   const request = { ids: envelopes.map(({ id }) => id), isBatch, indexes, resendIds, rejected };
   return {
     request,
     accepting: accept(deps.accepting, post.stream, levelOf(post), envelopes, post.deadlineAtMs),
+    recording: recordAdmitted(deps, post, admission),
   };
 }
 
@@ -121,16 +129,19 @@ async function refuseUnkept(deps: PostDeps, post: Post): Promise<never> {
 
 /** Throws if no event was admitted: a 413 if the body is a single event that is too large, otherwise a 422. */
 function rejectWhenNoneFits(
-  { counts }: PostDeps,
-  stream: Stream,
-  { envelopes, rejected, isTooLarge, threw }: Admission,
+  deps: PostDeps,
+  post: Post,
+  { envelopes, rejected, firstError, isTooLarge, threw }: Admission,
   isBatch: boolean,
 ): void {
+  const { counts } = deps;
+  const { stream } = post;
   if (threw > 0) counts.add(stream.name, { threw });
   if (envelopes.length > 0) return;
   counts.add(stream.name, { rejected: rejected.length });
   if (isTooLarge && !isBatch)
     throw new Problem("event-too-large", rejected[0]?.errors[0]?.message ?? "too large");
+  recordRejected(deps, post, "invalid-event", rejected.length, firstError);
   throw noneValid("no event is valid", isBatch, rejected);
 }
 
@@ -199,18 +210,27 @@ function notAccepted(
 }
 
 function answer(
-  { counts }: PostDeps,
+  deps: PostDeps,
   res: ServerResponse,
-  stream: Stream,
+  post: Post,
   request: AdmittedRequest,
   accepted: Accepted,
 ): void {
+  const { counts } = deps;
+  const { stream } = post;
   const { isBatch, indexes, rejected } = request;
   if (accepted.kind === "not-accepted") {
+    recordNotAccepted(deps, post, request.ids.length);
     counts.add(stream.name, { shed: request.ids.length, rejected: rejected.length });
     throw notAccepted(accepted.why, request);
   }
   const { ack, refused, duplicates, superseded } = accepted;
+  if (refused.length > 0) recordNotAccepted(deps, post, refused.length);
+  if (refused.length > 0)
+    recordRejected(deps, post, "refused-by-database", refused.length, {
+      path: "",
+      message: refused[0]?.reason ?? "",
+    });
   const refusedPlaces = new Set(refused.map(({ place }) => place));
   const ids =
     refusedPlaces.size === 0 ? request.ids : request.ids.filter((_, place) => !refusedPlaces.has(place));

@@ -15,10 +15,11 @@ import { readWebhookBody, type SignedDelivery, webhookEvent } from "../lib/schem
 import { Problem, sendJson, tryAgain } from "./answer.ts";
 import { checkDeclaredLength, encodingOf, readBody } from "./body.ts";
 import { type Answer, type Delivery, type KeepDeps, keep, setAside } from "./keep-delivery.ts";
+import { type Records, recordDelivery, recordNotAccepted, recordRefused, sourceAsKey } from "./on-record.ts";
 import { headersWithId } from "./request-id.ts";
 import { allow, type RequestUrl } from "./request-url.ts";
 
-export interface WebhookDeps extends Omit<KeepDeps, "bury"> {
+export interface WebhookDeps extends Omit<KeepDeps, "bury">, Records {
   streams: Registry;
   room: Room;
   now: () => number;
@@ -86,15 +87,23 @@ async function answerTo(
   const rawBody = await readWhole(deps, req, delivery, share);
   const verified = verify(req.headers, rawBody, deps.now());
   const counted = deps.webhooks.tally.count(stream.name, source.name, verified !== undefined);
+  const key = verified && sourceAsKey(source.name);
+  const sending = key && recordDelivery(deps, key, stream, rawBody.length);
   try {
     if (verified === undefined) throw invalidSignature();
-    return await answerToSigned(
-      deps,
-      delivery,
-      signedDelivery(req, source, { rawBody, receivedAt, ...verified }),
-    );
+    const signed = signedDelivery(req, source, { rawBody, receivedAt, ...verified });
+    const answer = await answerToSigned(deps, delivery, signed);
+    if (key && answer.body.accepted === undefined) recordNotAccepted(deps, { key, stream }, 1);
+    return answer;
+  } catch (error) {
+    if (key) recordNotAccepted(deps, { key, stream }, 1);
+    const recording = error instanceof Problem && recordRefused(deps, { req, key, stream }, error);
+    if (recording) await recording;
+    throw error;
   } finally {
-    if (counted) await waitUntil(Math.min(deadlineAtMs, deadlineIn(COUNT_WITHIN_MS)), counted);
+    const waitAtMs = Math.min(deadlineAtMs, deadlineIn(COUNT_WITHIN_MS));
+    if (counted) await waitUntil(waitAtMs, counted);
+    if (sending) await waitUntil(waitAtMs, sending);
   }
 }
 

@@ -16,6 +16,7 @@ import { answerWebhook, isWebhookPath, type WebhookDeps } from "./answer-webhook
 import { answerWhereabouts, answerWhereaboutsOfMany, type WhereaboutsDeps } from "./answer-whereabouts.ts";
 import { answerOptions, type Cors } from "./cors.ts";
 import { confirm, keyOf } from "./key-of.ts";
+import { recordRefused } from "./on-record.ts";
 import { refusePublicKey } from "./public-key.ts";
 import { allow, answerHealth, type Handler, type RequestUrl, requestUrlOf } from "./request-url.ts";
 import { answerHandshake } from "./webhook-handshake.ts";
@@ -38,49 +39,56 @@ export function createIngest(deps: IngestDeps): Handler {
     if (rawId === undefined && answerHandshake(req, res, deps.keyEventsPerSecond)) return;
     if (req.method === "OPTIONS") return answerOptions(res);
     allow(req, ...(rawId === undefined ? ["POST"] : []), "GET", "HEAD");
-    const finding = keyOf(deps, req, res, url.query);
-    const { key, confirmed } = finding instanceof Promise ? await finding : finding;
-    if (confirmed === undefined) await answer({ deps, req, res, url, key }, name, rawId);
-    else await answerConfirmed({ deps, req, res, url, key, confirmed }, name, rawId);
+    await answerKnown({ deps, req, res, url, name, rawId, stream: deps.streams.get(name) });
   };
 }
 
-/** A request with its key. */
 interface Asked {
   deps: IngestDeps;
   req: IncomingMessage;
   res: ServerResponse;
   url: RequestUrl;
-  key: ApiKey;
-  /** Says whether the key is still one; undefined: it is. */
-  confirmed?: FoundKey["confirmed"];
+  /** The stream's name in the path. */
+  name: string;
+  /** The event's id in the path. */
+  rawId: string | undefined;
+  stream: Stream | undefined;
 }
 
-async function answer(asked: Asked, name: string, rawId: string | undefined): Promise<void> {
-  const { deps, req, res, url, key, confirmed } = asked;
-  const isPost = req.method === "POST";
-  const stream = streamOf(deps.streams, key, name, isPost);
+/** Answers whoever shows a key, and puts what is refused on record. */
+async function answerKnown(asked: Asked): Promise<void> {
+  const { deps, req, res, url, stream } = asked;
+  let found: FoundKey | undefined;
+  try {
+    const finding = keyOf(deps, req, res, url.query);
+    found = finding instanceof Promise ? await finding : finding;
+    await answer(asked, found);
+  } catch (error) {
+    const refusal = await refusalOf(deps, found, error);
+    if (refusal instanceof Problem) await recordRefused(deps, { req, key: found?.key, stream }, refusal);
+    throw refusal;
+  }
+}
+
+async function answer(asked: Asked, { key, confirmed }: FoundKey): Promise<void> {
+  const { deps, req, res, url, rawId } = asked;
+  const stream = allowedOf(asked, key);
   refusePublicKey(key, req, url.query, stream);
   deps.cors.allowWith(key, req, res);
   const confirming = confirmed && (() => confirm(deps, confirmed));
-  if (isPost) return answerPost(deps, req, res, url, key, stream, confirming);
+  if (req.method === "POST") return answerPost(deps, req, res, url, key, stream, confirming);
   await confirming?.();
   if (rawId === undefined) await answerWhereaboutsOfMany(deps, res, key, stream, url.query);
   else await answerWhereabouts(deps, res, key, stream, rawId, url.query);
 }
 
-/** The same for a key that is being confirmed: whatever else would be refused, a key that is none any more is refused first. */
-async function answerConfirmed(
-  asked: Required<Asked>,
-  name: string,
-  rawId: string | undefined,
-): Promise<void> {
-  try {
-    await answer(asked, name, rawId);
-  } catch (error) {
-    if (asked.confirmed !== undefined) await confirm(asked.deps, asked.confirmed);
-    throw error;
-  }
+/** Whatever else is refused, a key that was to be confirmed and is none any more is refused first. */
+async function refusalOf(deps: IngestDeps, found: FoundKey | undefined, error: unknown): Promise<unknown> {
+  if (found?.confirmed === undefined) return error;
+  return confirm(deps, found.confirmed).then(
+    () => error,
+    (refusal: unknown) => refusal,
+  );
 }
 
 /** Reads `/v1/{stream}` or `/v1/{stream}/{id}`. Throws a 404 for any other path. */
@@ -91,9 +99,9 @@ function streamPathOf({ path }: RequestUrl): { name: string; rawId: string | und
   throw new Problem("unknown-path", "expected /v1/{stream}, /v1/{stream}/{id} or /v1/{stream}/from/{source}");
 }
 
-function streamOf(streams: Registry, key: ApiKey, name: string, isPost: boolean): Stream {
-  const stream = streams.get(name);
-  if (isPost && stream?.retired)
+/** Returns the stream that is asked for. Throws a 404 or a 403 if the key can't have it. */
+function allowedOf({ req, name, stream }: Asked, key: ApiKey): Stream {
+  if (req.method === "POST" && stream?.retired)
     throw new Problem("retired-stream", `the stream ${stream.name} takes no more events`);
   if (stream === undefined) throw new Problem("unknown-stream", `no stream is named "${name.slice(0, 64)}"`);
   if (!mayUse(key, stream.name))

@@ -14,16 +14,20 @@ import { readStatus } from "../lib/operate/status.ts";
 import { Problem, sendJson, tryAgain } from "./answer.ts";
 import { answerKeys } from "./answer-keys.ts";
 import { answerLetters, type LettersDeps } from "./answer-letters.ts";
+import { answerUsage, type UsageDeps } from "./answer-usage.ts";
 import { requestIdOf } from "./request-id.ts";
 import { allow, answerHealth, type Handler, type RequestUrl, requestUrlOf } from "./request-url.ts";
 
 /** The ports of the drain, of the status and of the commands, and the function that gives the log field of a request's trace. */
 export type SupervisorDeps = DrainDeps &
   Parameters<typeof readStatus>[0] &
-  LettersDeps & {
+  LettersDeps &
+  UsageDeps & {
     keyCommands: KeyDeps;
     /** Mends the copy of the keys in Redis, if it is time. Never rejects. */
     mendKeys(): Promise<void>;
+    /** Deletes what is old, if that is due. Never rejects. */
+    pruneDaily: () => Promise<void>;
     traceOf: (headers: IncomingHttpHeaders) => Record<string, string>;
   };
 
@@ -38,8 +42,11 @@ export function createSupervisor(deps: SupervisorDeps): Handler {
       await answerDrain({ ...deps, checkTables }, req, res, url, name);
     else if (what === "status" && name === undefined) await answerStatus(deps, req, res);
     else if (what === "keys" && name === undefined) await answerKeys(deps.keyCommands, req, res);
-    else if (!(await answerLetters(deps, req, res, url)))
-      throw new Problem("unknown-path", "expected /drain, /drain/{stream}, /status, /keys or /dead-letters");
+    else if (!(await answerLetters(deps, req, res, url)) && !(await answerUsage(deps, req, res, url)))
+      throw new Problem(
+        "unknown-path",
+        "expected /drain, /drain/{stream}, /status, /keys, /dead-letters, /usage, /refusals or /prune",
+      );
   };
 }
 
@@ -59,6 +66,8 @@ async function answerDrain(
   const log = withFields(deps.log, { ...requestIdOf(req), ...deps.traceOf(req.headers) });
   const [report] = await Promise.all([drain({ ...deps, log }, request), deps.checkTables()]);
   if (report.streams.some(hasReachedPostgres)) await deps.mendKeys();
+  const isTick = request.partition === undefined;
+  if (isTick && report.streams.some(({ stored }) => stored > 0)) await deps.pruneDaily();
   const isBad = report.streams.some(
     ({ outcome }) => outcome === "unavailable" || outcome === "misconfigured",
   );

@@ -6,12 +6,16 @@
 import { randomUUID } from "node:crypto";
 import type { IncomingHttpHeaders } from "node:http";
 import { AddressRates } from "../lib/access/address-rates.ts";
+import { Refusals } from "../lib/access/refusals.ts";
 import { TokenBuckets } from "../lib/access/token-bucket.ts";
+import { Usage } from "../lib/access/usage.ts";
 import { WebhookTally } from "../lib/access/webhook-tally.ts";
 import { openVerifiers } from "../lib/access/webhook-verifiers.ts";
 import { type Buffer, createBuffer } from "../lib/buffer/buffer.ts";
 import { createHeldNotes } from "../lib/buffer/held-note.ts";
+import { createPruneTurn } from "../lib/buffer/prune-turn.ts";
 import { connectRedis } from "../lib/buffer/redis-client.ts";
+import { createRefusalLists } from "../lib/buffer/refusal-lists.ts";
 import { createWebhookCounts } from "../lib/buffer/webhook-counts.ts";
 import { metadataToken } from "../lib/cloud-run/metadata-token.ts";
 import { findProject, traceOf } from "../lib/cloud-run/trace.ts";
@@ -32,11 +36,15 @@ import { createSayRefused } from "../lib/ingest/say-refused.ts";
 import { createSetAside } from "../lib/ingest/set-aside.ts";
 import { createWriteThrough } from "../lib/ingest/write-through.ts";
 import { createLog, type Log } from "../lib/log.ts";
-import type { Registry } from "../lib/schema/registry.ts";
+import { createDailyPrune } from "../lib/operate/daily-prune.ts";
+import { type Registry, withInternal } from "../lib/schema/registry.ts";
 import { connect } from "../lib/store/database.ts";
 import { createDeadLetterStore } from "../lib/store/dead-letter-store.ts";
+import { createOldLetters } from "../lib/store/old-letters.ts";
 import { createStore } from "../lib/store/store.ts";
 import { createTableCheck } from "../lib/store/table-check.ts";
+import { createUsageStore } from "../lib/store/usage-store.ts";
+import usageStream from "../lib/store/usage-stream.ts";
 import { Cors } from "./cors.ts";
 import type { Served } from "./front-door.ts";
 import { createIngest } from "./ingest.ts";
@@ -47,6 +55,11 @@ import { openKeyCommands, openKeyring } from "./wire-keys.ts";
 const PUSH_TIMEOUT_MS = 4000;
 /** How long a POST may take until it is answered, in milliseconds. Cloud Run ends it at 60 s, without its ids (terraform/ingest.tf). */
 const ANSWER_WITHIN_MS = 45_000;
+/**
+ * How long a request waits for what is written along with it, in milliseconds: counts once a minute, refusals once in ten seconds. It waits
+ * beside its own push.
+ */
+const RECORD_TIMEOUT_MS = 1000;
 /** How long a drain waits for a script, in milliseconds. A lease should be more than twice as long. */
 const CLAIM_TIMEOUT_MS = 5000;
 /** How long whoever was refused waits for the catalog, in milliseconds: a drain holds a lease meanwhile, and senders wait. */
@@ -141,6 +154,15 @@ function openPusher(config: Config, buffer: Buffer, log: Log) {
   });
 }
 
+/** Opens what puts the answers of an instance on record. It has a client of its own, because it gives up sooner. */
+function openRecords(config: Config, log: Log) {
+  const redis = connectRedis(config, RECORD_TIMEOUT_MS);
+  return {
+    usage: new Usage({ push: createBuffer(redis).push, now, monotonicMs, log }),
+    refusals: new Refusals({ lists: createRefusalLists(redis), now, monotonicMs, log }),
+  };
+}
+
 /** Logs the settings that are probably not meant. */
 function sayDoubts(config: Config, streams: Registry, log: Log): void {
   for (const doubt of doubtsOf(config, streams)) log.warn("config.doubted", { ...doubt });
@@ -175,6 +197,7 @@ export async function wireIngest(streams: Registry): Promise<Served> {
     streams,
     ...openKeyring(config, log, { now, monotonicMs }),
     isShedding,
+    ...openRecords(config, log),
     accepting: {
       push,
       writeThrough: createWriteThrough(
@@ -212,17 +235,30 @@ export async function wireIngest(streams: Registry): Promise<Served> {
 
 /** Makes the supervisor function. A command that serves one for itself gives it a configuration, and a log that says nothing. */
 export async function wireSupervisor(
-  streams: Registry,
+  ofRelease: Registry,
   config = configure(),
   log: Log = createLog({ function: "supervisor" }),
 ): Promise<Served> {
+  const streams = withInternal(ofRelease, [usageStream]);
   sayDoubts(config, streams, log);
   const stopping = new AbortController();
   const trace = await openTrace();
   const redis = connectRedis(config, CLAIM_TIMEOUT_MS);
   const instance = randomUUID();
+  const database = connect(config.databaseUrl, config.insertTimeoutMs, config.neonHttpUrl);
+  const usage = createUsageStore(database, config.insertTimeoutMs);
+  const pruning = {
+    letters: createOldLetters(database, streams, config.insertTimeoutMs),
+    usage,
+    monotonicMs,
+    ages: { lettersDays: config.keepLettersDays, usageDays: config.keepUsageDays },
+  };
   const handler = createSupervisor({
     ...openKeyCommands({ config, redis, streams, log, monotonicMs }),
+    usage,
+    pruning,
+    pruneDaily: createDailyPrune({ ...pruning, turn: createPruneTurn(redis), log }),
+    refusals: createRefusalLists(redis),
     buffer: createBuffer(redis),
     heldNotes: createHeldNotes(redis),
     webhookCounts: createWebhookCounts(redis),

@@ -112,6 +112,10 @@ const shape = {
   WRITE_THROUGH_CONCURRENCY: whole(2, 1, 64),
   /** Streams that are buffered but not drained, `a|b`. */
   DRAIN_PAUSED: list("|"),
+  /** After so many days, letters that were redriven or stored are deleted; 0: never. @default 0 */
+  KEEP_LETTERS_DAYS: whole(0, 0, 36_500),
+  /** After so many days, the use of an hour is deleted (`spillway_usage`); 0: never. @default 90 */
+  KEEP_USAGE_DAYS: whole(90, 0, 36_500),
   /** A request's body, after inflating. @default 8388608 */
   BODY_MAX_BYTES: whole(8_388_608, 1024, 32_000_000),
   /** One event, as JSON. Times BATCH_MAX_ROWS at most 8 MB: a batch is held in memory. @default 32768 */
@@ -200,6 +204,8 @@ export interface Config {
   drainConcurrency: number;
   writeThroughConcurrency: number;
   drainPaused: string[];
+  keepLettersDays: number;
+  keepUsageDays: number;
   bodyMaxBytes: number;
   eventMaxBytes: number;
   eventsMax: number;
@@ -242,6 +248,8 @@ export function readConfig(env: Record<string, string | undefined>): Config {
     drainConcurrency: e.DRAIN_CONCURRENCY,
     writeThroughConcurrency: e.WRITE_THROUGH_CONCURRENCY,
     drainPaused: e.DRAIN_PAUSED,
+    keepLettersDays: e.KEEP_LETTERS_DAYS,
+    keepUsageDays: e.KEEP_USAGE_DAYS,
     bodyMaxBytes: e.BODY_MAX_BYTES,
     eventMaxBytes: e.EVENT_MAX_BYTES,
     eventsMax: e.EVENTS_MAX,

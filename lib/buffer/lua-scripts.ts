@@ -7,6 +7,7 @@ export type ScriptName =
   | "hand-back"
   | "measure"
   | "note-held"
+  | "note-refusals"
   | "renew"
   | "replace-keys"
   | "settle-held"

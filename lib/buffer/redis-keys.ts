@@ -9,6 +9,7 @@
  * | `{spillway}:S:claimed:P` | list       | the one batch in hand, oldest first                |
  * | `{spillway}:S:lease:P`   | string, PX | token of the drain call that holds the partition   |
  * | `{spillway}:S:claim:P`   | hash       | crashes, suspicions, last outcome of the batch     |
+ * | `{spillway}:S:refusals`  | list, PX   | the last refusals of the stream (refusal-lists.ts) |
  *
  * Some keys belong to no stream:
  *
@@ -18,6 +19,8 @@
  * | `{spillway}:webhooks`     | hash       | counts webhooks by stream and source (webhook-counts.ts)            |
  * | `{spillway}:keys`         | hash       | the copy of the table `api_keys`, with its generation (key-copy.ts) |
  * | `{spillway}:keys:rebuild` | string, PX | exists while an instance makes that copy anew                       |
+ * | `{spillway}:refusals`     | list, PX   | the last refusals without a known stream or key (refusal-lists.ts)  |
+ * | `{spillway}:pruned`       | string, PX | exists for a day after old rows were pruned (prune-turn.ts)         |
  */
 
 /** The number of partitions that exist, for any value of PARTITIONS. The supervisor looks at all of them. */
@@ -53,6 +56,12 @@ export const WEBHOOKS_KEY = "{spillway}:webhooks";
 /** The copy of the API keys, and the lock of whoever makes it anew. */
 export const KEYS_KEY = "{spillway}:keys";
 export const KEYS_REBUILD_KEY = "{spillway}:keys:rebuild";
+/** The last refusals of a stream; undefined: those of requests without a known stream or key. */
+export const refusalsKey = (stream: string | undefined): string =>
+  stream === undefined ? "{spillway}:refusals" : `{spillway}:${stream}:refusals`;
+
+/** Exists for a day after old rows were pruned. */
+export const PRUNED_KEY = "{spillway}:pruned";
 
 /** The three lists that hold envelopes. A partition is empty if none of them exists. */
 export const listKeys = (partition: Partition): [string, string, string] => [

@@ -19,5 +19,6 @@ export const supervisorPaths = {
   keys: "/keys",
   usage: "/usage",
   refusals: "/refusals",
+  prune: "/prune",
   doctor: "/doctor",
 } as const;

@@ -11,6 +11,7 @@ import { fieldsOf } from "../schema/json-row.ts";
 import type { Stream } from "../schema/stream.ts";
 import { findUnsafeValue } from "../schema/unsafe-json.ts";
 import { type Capped, ErrorCap, EVENT_MAX_ERRORS } from "./cap-errors.ts";
+import { withoutValues } from "./quote-free.ts";
 import { errorOfStream, type RawEvent } from "./raw-event.ts";
 
 /** An event that is not accepted, because its client must change it. */
@@ -36,6 +37,8 @@ export interface Admission {
    */
   resendIds: (string | number | undefined)[];
   rejected: Rejected[];
+  /** The first error of the first event that was rejected, as others than its sender may read it: no value is in the message. */
+  firstError: InputError | undefined;
   /** The memory that the events' data take as texts at most, in bytes. Numbers may be longer than they were sent: 1e15 has 16 digits. */
   dataBytes: number;
   /** Whether at least one event was rejected because of its size. */
@@ -64,6 +67,7 @@ export class Admitting {
     indexes: [],
     resendIds: [],
     rejected: [],
+    firstError: undefined,
     dataBytes: 0,
     isTooLarge: false,
     threw: 0,
@@ -93,6 +97,7 @@ export class Admitting {
       admission.dataBytes += memoryOf(envelope.dataJson);
       return;
     }
+    admission.firstError ??= firstErrorOf(event, result);
     const line = event.line === undefined ? {} : { line: event.line };
     const code = result.isTooLarge ? { code: "event-too-large" as const } : {};
     admission.rejected.push({
@@ -143,6 +148,10 @@ const asSent = ({ pathAsSent }: RawEvent, errors: InputError[]): InputError[] =>
 
 /** With a public key, everybody could send an event under an id that can be guessed, and the event that it belongs to would be lost. */
 const GUESSABLE_ID = reject("id", "expected a UUID of version 4 or 7 with a public key, or no id");
+function firstErrorOf(event: RawEvent, { errors }: Rejection): InputError {
+  const [{ path, message } = { path: "", message: "" }] = asSent(event, errors);
+  return { path, message: withoutValues(message, event.value) };
+}
 
 function admitOne(
   { stream, keyName, isPublic, eventMaxBytes, receivedAt }: Options,

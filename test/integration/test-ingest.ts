@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto";
 import { Cors } from "../../functions/cors.ts";
 import { createIngest } from "../../functions/ingest.ts";
+import type { Records } from "../../functions/on-record.ts";
 import { AddressRates } from "../../lib/access/address-rates.ts";
 import { ExpiringKeys } from "../../lib/access/expiring-keys.ts";
 import { createKeySource } from "../../lib/access/key-source.ts";
@@ -63,6 +64,8 @@ export interface Overrides extends Partial<Config> {
   keysMonotonicMs?: () => number;
   /** The clock by which keys expire. @default `now` */
   keysNow?: () => number;
+  /** Puts its answers on record. @default nothing does */
+  records?: Partial<Records>;
   /** Depth from which it pushes to the next partition. @default 1600 */
   moveOnAtDepth?: number;
 }
@@ -151,6 +154,9 @@ export async function serveIngest(world: World, overrides: Overrides = {}) {
       tally: new WebhookTally({ counts: createWebhookCounts(redis), now, monotonicMs: now, log: world.log }),
       bury: createBury({ store, log: world.log }),
     },
+    usage: { add: () => {}, sendIfDue: () => undefined },
+    refusals: { note: () => {}, writeIfDue: () => undefined },
+    ...overrides.records,
     isShedding: overrides.isShedding ?? pusher.isShedding,
     room: overrides.room ?? new Room(50_000_000),
     turns: new CpuTurns(),

@@ -22,6 +22,7 @@ import { createHeldNotes } from "../../lib/buffer/held-note.ts";
 import { createKeyCopy } from "../../lib/buffer/key-copy.ts";
 import { connectRedis } from "../../lib/buffer/redis-client.ts";
 import type { Partition } from "../../lib/buffer/redis-keys.ts";
+import { createRefusalLists } from "../../lib/buffer/refusal-lists.ts";
 import { createWebhookCounts } from "../../lib/buffer/webhook-counts.ts";
 import { type Config, readConfig } from "../../lib/config.ts";
 import { HeldLookout } from "../../lib/drain/held-lookout.ts";
@@ -36,9 +37,11 @@ import type { Stream } from "../../lib/schema/stream.ts";
 import { connect } from "../../lib/store/database.ts";
 import { createDeadLetterStore } from "../../lib/store/dead-letter-store.ts";
 import { createKeyStore } from "../../lib/store/key-store.ts";
+import { createOldLetters } from "../../lib/store/old-letters.ts";
 import { createStore } from "../../lib/store/store.ts";
 import { idOf } from "../../lib/store/stream-table.ts";
 import { createTableCheck } from "../../lib/store/table-check.ts";
+import { createUsageStore } from "../../lib/store/usage-store.ts";
 import { loadTestStreams } from "../streams/run/test-streams.ts";
 
 /** SHA-256 of "test-key". */
@@ -119,11 +122,20 @@ export async function openWorld(env: Record<string, string> = {}, given?: Regist
     renewKeyCopy: () => renewCopy({ copy: keyCopy, table: keys }),
     environmentNames: new Set(config.apiKeys.map(({ name }) => name)),
   };
+  const database = connect(config.databaseUrl, config.insertTimeoutMs, config.neonHttpUrl);
+  const usage = createUsageStore(database, config.insertTimeoutMs);
   /** A drain's context, of a supervisor instance of its own. Its drains don't mend the copy of the keys, unless it is told to. */
   const supervisor = (more: Partial<SupervisorDeps> = {}): SupervisorDeps => ({
     traceOf: () => ({}),
     keyCommands,
     mendKeys: async () => {},
+    usage,
+    refusals: createRefusalLists(client),
+    pruning: {
+      ...{ letters: createOldLetters(database, streams, config.insertTimeoutMs), usage },
+      ...{ monotonicMs: () => performance.now(), ages: { lettersDays: 0, usageDays: 90 } },
+    },
+    pruneDaily: async () => {},
     buffer,
     heldNotes,
     webhookCounts: createWebhookCounts(client),

@@ -1,0 +1,116 @@
+/**
+ * Answers `GET /usage`, `GET /refusals` and `POST /prune` of the supervisor: who sent how much, what was refused and why, and deleting
+ * what is old.
+ */
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { RefusalLists } from "../lib/buffer/refusal-lists.ts";
+import { type PruneAges, type PruneDeps, previewPrune, prune } from "../lib/operate/prune.ts";
+import { readRefusals, readUsage } from "../lib/operate/usage.ts";
+import type { Registry } from "../lib/schema/registry.ts";
+import { readRfc3339 } from "../lib/schema/timestamp.ts";
+import { failureOf } from "../lib/store/postgres-errors.ts";
+import type { UsageStore } from "../lib/store/usage-store.ts";
+import { Problem, sendJson, tryAgain } from "./answer.ts";
+import { allow, type RequestUrl } from "./request-url.ts";
+
+export interface UsageDeps {
+  usage: UsageStore;
+  refusals: Pick<RefusalLists, "read">;
+  pruning: PruneDeps & { ages: PruneAges };
+  streams: Registry;
+  now: () => number;
+}
+
+const DAY_MS = 86_400_000;
+/** How long `POST /prune` deletes, in milliseconds; an answer that says that there is more is no failure. */
+const PRUNE_WITHIN_MS = 40_000;
+
+type Answer = (deps: UsageDeps, query: URLSearchParams) => Promise<unknown>;
+
+/** Answers one of these paths. Returns false for any other. Throws a Problem for each error. */
+export async function answerUsage(
+  deps: UsageDeps,
+  req: IncomingMessage,
+  res: ServerResponse,
+  { path, query }: RequestUrl,
+): Promise<boolean> {
+  const [what = "", ...rest] = path;
+  const route = ROUTES.get(what);
+  if (route === undefined || rest.length > 0) return false;
+  allow(req, ...route.methods);
+  req.resume(); // the body is not used
+  refuseUnknown(query, route.names);
+  sendJson(res, 200, await route.answer(deps, query));
+  return true;
+}
+
+const answerHours: Answer = async (deps, query) => {
+  const nowMs = deps.now();
+  const filter = {
+    since: timeOf(query, "since", nowMs - DAY_MS),
+    until: timeOf(query, "until", nowMs),
+    key: nameOf(query, "key"),
+    stream: nameOf(query, "stream"),
+  };
+  return readUsage(deps, filter).catch(sayPostgres);
+};
+
+const answerRefusals: Answer = async (deps, query) => {
+  const stream = query.get("stream") ?? undefined;
+  if (stream !== undefined && !deps.streams.has(stream))
+    throw new Problem("unknown-stream", `no stream is named "${stream.slice(0, 64)}"`);
+  return readRefusals(deps, stream).catch(() => {
+    throw tryAgain("buffer-away", "Redis does not answer");
+  });
+};
+
+const answerPrune: Answer = async ({ pruning }, query) => {
+  const ages = {
+    lettersDays: daysOf(query, "letters-days", pruning.ages.lettersDays),
+    usageDays: daysOf(query, "usage-days", pruning.ages.usageDays),
+  };
+  const isDryRun = query.get("dry-run") === "1";
+  const work = isDryRun ? previewPrune(pruning, ages) : prune(pruning, ages, PRUNE_WITHIN_MS);
+  return { ...ages, ...(await work.catch(sayPostgres)) };
+};
+
+const ROUTES = new Map<string, { methods: string[]; names: string[]; answer: Answer }>([
+  ["usage", { methods: ["GET", "HEAD"], names: ["since", "until", "key", "stream"], answer: answerHours }],
+  ["refusals", { methods: ["GET", "HEAD"], names: ["stream"], answer: answerRefusals }],
+  ["prune", { methods: ["POST"], names: ["letters-days", "usage-days", "dry-run"], answer: answerPrune }],
+]);
+
+function refuseUnknown(query: URLSearchParams, names: readonly string[]): void {
+  for (const name of query.keys())
+    if (!names.includes(name))
+      throw new Problem("invalid-query", `expected no parameter but ${names.join(", ")}`);
+}
+
+/** A moment, RFC 3339; `otherwiseMs` if it is not given. */
+function timeOf(query: URLSearchParams, name: string, otherwiseMs: number): string {
+  const text = query.get(name);
+  if (text === null) return new Date(otherwiseMs).toISOString();
+  const read = readRfc3339(text);
+  if (typeof read === "string") throw new Problem("invalid-query", `${name}: ${read}`);
+  return text;
+}
+
+/** A name; "" stands for requests without a known one. */
+function nameOf(query: URLSearchParams, name: string): string | null | undefined {
+  const text = query.get(name) ?? undefined;
+  return text === "" ? null : text;
+}
+
+function daysOf(query: URLSearchParams, name: string, otherwise: number): number {
+  const text = query.get(name);
+  if (text === null) return otherwise;
+  if (!/^\d{1,5}$/.test(text))
+    throw new Problem("invalid-query", `${name}: expected a number of days, or 0 to keep all`);
+  return Number(text);
+}
+
+function sayPostgres(error: unknown): never {
+  const { kind, reason } = failureOf(error);
+  if (kind === "no-answer") throw tryAgain("database-away", "Postgres does not answer");
+  throw tryAgain("database-refuses", `Postgres refuses: ${reason}`);
+}
