@@ -4,7 +4,7 @@
  */
 import { isUtf8 } from "node:buffer";
 import { createHash } from "node:crypto";
-import type { ZodError } from "zod";
+import { z } from "zod";
 import type { Envelope } from "./envelope.ts";
 import { idFromRaw, idOfSignedBody } from "./event-ids.ts";
 import type { InputError } from "./input-error.ts";
@@ -13,6 +13,9 @@ import { fieldsOfSchema } from "./schema-fields.ts";
 import type { Stream } from "./stream.ts";
 import { findUnsafeValue } from "./unsafe-json.ts";
 import { type WebhookSource, webhookKinds } from "./webhook.ts";
+
+/** The most errors of one event that are told. */
+const ERRORS_MAX = 20;
 
 /** A delivery whose signature holds. */
 export interface SignedDelivery {
@@ -84,11 +87,22 @@ export function webhookEvent(
     if ("reason" in checked) return checked;
     return { kind: "event", envelope: { v: stream.v, id, receivedAt, dataJson: checked.dataJson } };
   } catch (error) {
-    const name = error instanceof Error ? error.name : typeof error;
-    const message = error instanceof Error ? error.message : String(error);
-    return failed(`${step} threw ${name}`, [{ path: "", message: `${step} threw ${name}: ${message}` }]);
+    return failedBy(step, error);
   }
 }
+
+/** What the stream's own code threw: a few words for the letter, and all of it for whoever may see the data. */
+function failedBy(step: string, error: unknown): WebhookFailure {
+  const name = error instanceof Error ? error.name : typeof error;
+  const message = error instanceof Error ? error.message : String(error);
+  const reason = `${step} threw ${name}`;
+  if (error instanceof z.ZodError) return failed(reason, errorsOf(error));
+  return failed(reason, [{ path: "", message: `${reason}: ${message}` }]);
+}
+
+/** The first of a schema's errors. */
+const errorsOf = ({ issues }: z.ZodError): InputError[] =>
+  issues.slice(0, ERRORS_MAX).map(({ path, message }) => ({ path: path.join("."), message }));
 
 const failed = (reason: string, errors: InputError[] = [{ path: "", message: reason }]): WebhookFailure => ({
   kind: "failed",
@@ -112,13 +126,12 @@ function check(stream: Stream, event: unknown, maxBytes: number): { dataJson: st
   return { dataJson };
 }
 
-function failedSchema(stream: Stream, { issues }: ZodError): WebhookFailure {
-  const [first] = issues;
-  const errors = issues.slice(0, 20).map(({ path, message }) => ({ path: path.join("."), message }));
+function failedSchema(stream: Stream, error: z.ZodError): WebhookFailure {
+  const [first] = error.issues;
   const code = first === undefined ? "" : `: ${first.code}`;
   return failed(
     `its event does not fit the schema${at(stream, String(first?.path[0] ?? ""))}${code}`,
-    errors,
+    errorsOf(error),
   );
 }
 
