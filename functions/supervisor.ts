@@ -1,6 +1,7 @@
 /**
  * The HTTP edge of the supervisor: `POST /drain`, `POST /drain/{stream}`, `GET /status`, and dead letters (answer-letters.ts). It is
- * private and checks no key itself: Cloud Run checks the caller's token before a request comes here.
+ * private and checks no key itself: Cloud Run checks the caller's token before a request comes here, and who may only drain is
+ * known by the e-mail in that token.
  */
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from "node:http";
 import { PARTITION_COUNT } from "../lib/buffer/redis-keys.ts";
@@ -28,6 +29,8 @@ export type SupervisorDeps = DrainDeps &
     mendKeys(): Promise<void>;
     /** Deletes what is old, if that is due. Never rejects. */
     pruneDaily: () => Promise<void>;
+    /** Whether the caller may do more than `POST /drain`. */
+    mayOperate: (req: IncomingMessage) => boolean;
     traceOf: (headers: IncomingHttpHeaders) => Record<string, string>;
   };
 
@@ -38,6 +41,8 @@ export function createSupervisor(deps: SupervisorDeps): Handler {
     const url = requestUrlOf(req);
     if (answerHealth(req, res, url)) return;
     const [what, name, ...rest] = url.path;
+    if (!(req.method === "POST" && what === "drain") && !deps.mayOperate(req))
+      throw new Problem("caller-not-allowed", "this caller may only POST /drain");
     if (what === "drain" && rest.length === 0)
       await answerDrain({ ...deps, checkTables }, req, res, url, name);
     else if (what === "status" && name === undefined) await answerStatus(deps, req, res);

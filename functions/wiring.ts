@@ -4,7 +4,7 @@
  * server is asked for the project at start.
  */
 import { randomUUID } from "node:crypto";
-import type { IncomingHttpHeaders } from "node:http";
+import type { IncomingHttpHeaders, IncomingMessage } from "node:http";
 import { AddressRates } from "../lib/access/address-rates.ts";
 import { Refusals } from "../lib/access/refusals.ts";
 import { TokenBuckets } from "../lib/access/token-bucket.ts";
@@ -17,6 +17,7 @@ import { createPruneTurn } from "../lib/buffer/prune-turn.ts";
 import { connectRedis } from "../lib/buffer/redis-client.ts";
 import { createRefusalLists } from "../lib/buffer/refusal-lists.ts";
 import { createWebhookCounts } from "../lib/buffer/webhook-counts.ts";
+import { mayOperate } from "../lib/cloud-run/caller.ts";
 import { metadataToken } from "../lib/cloud-run/metadata-token.ts";
 import { findProject, traceOf } from "../lib/cloud-run/trace.ts";
 import { type Config, ConfigError, readConfig } from "../lib/config.ts";
@@ -133,6 +134,13 @@ function openFlush(config: Config, log: Log): Flush {
 async function openTrace() {
   const project = environment.K_SERVICE ? await findProject() : undefined;
   return (headers: IncomingHttpHeaders) => traceOf(project, headers);
+}
+
+/** Makes `mayOperate`. Only Cloud Run, which sets K_SERVICE, has verified the tokens of callers. */
+function openCallers({ drainCallers }: Config): (req: IncomingMessage) => boolean {
+  if (!environment.K_SERVICE || drainCallers.length === 0) return () => true;
+  const only = new Set(drainCallers);
+  return (req) => mayOperate(req, only);
 }
 
 function openPusher(config: Config, buffer: Buffer, log: Log) {
@@ -266,6 +274,7 @@ export async function wireSupervisor(
     tables: openTableCheck(config),
     letters: openLetters(config, streams),
     partitions: config.partitions,
+    mayOperate: openCallers(config),
     streams,
     log,
     traceOf: trace,

@@ -116,6 +116,10 @@ const shape = {
   KEEP_LETTERS_DAYS: whole(0, 0, 36_500),
   /** After so many days, the use of an hour is deleted (`spillway_usage`); 0: never. @default 90 */
   KEEP_USAGE_DAYS: whole(90, 0, 36_500),
+  /** E-mails of service accounts that may only `POST /drain`, comma-separated: the scheduler's and the queue's. Heeded on Cloud Run. */
+  DRAIN_CALLERS: list(",").refine((emails) => emails.every((email) => /^[^@\s]+@[^@\s]+$/.test(email)), {
+    error: "expected e-mail addresses, comma-separated",
+  }),
   /** A request's body, after inflating. @default 8388608 */
   BODY_MAX_BYTES: whole(8_388_608, 1024, 32_000_000),
   /** One event, as JSON. Times BATCH_MAX_ROWS at most 8 MB: a batch is held in memory. @default 32768 */
@@ -206,6 +210,8 @@ export interface Config {
   drainPaused: string[];
   keepLettersDays: number;
   keepUsageDays: number;
+  /** In lower case. */
+  drainCallers: string[];
   bodyMaxBytes: number;
   eventMaxBytes: number;
   eventsMax: number;
@@ -250,6 +256,7 @@ export function readConfig(env: Record<string, string | undefined>): Config {
     drainPaused: e.DRAIN_PAUSED,
     keepLettersDays: e.KEEP_LETTERS_DAYS,
     keepUsageDays: e.KEEP_USAGE_DAYS,
+    drainCallers: e.DRAIN_CALLERS.map((email) => email.toLowerCase()),
     bodyMaxBytes: e.BODY_MAX_BYTES,
     eventMaxBytes: e.EVENT_MAX_BYTES,
     eventsMax: e.EVENTS_MAX,

@@ -4,12 +4,12 @@ locals {
   image = "${var.region}-docker.pkg.dev/${var.project_id}/${google_artifact_registry_repository.this.repository_id}/spillway"
 
   build_substitutions = {
-    _REGION                    = var.region
-    _IMAGE                     = local.image
-    _INGEST                    = google_cloud_run_v2_service.ingest.name
-    _SUPERVISOR                = google_cloud_run_v2_service.supervisor.name
-    _DATABASE_URL_SECRET       = google_secret_manager_secret.this["database-url"].secret_id
-    _SCHEDULER_SERVICE_ACCOUNT = google_service_account.scheduler.email
+    _REGION                   = var.region
+    _IMAGE                    = local.image
+    _INGEST                   = google_cloud_run_v2_service.ingest.name
+    _SUPERVISOR               = google_cloud_run_v2_service.supervisor.name
+    _DATABASE_URL_SECRET      = google_secret_manager_secret.this["database-url"].secret_id
+    _OPERATOR_SERVICE_ACCOUNT = google_service_account.operator.email
   }
 }
 
@@ -58,9 +58,9 @@ resource "google_service_account_iam_member" "build_acts_as_service" {
   member             = google_service_account.build.member
 }
 
-# The smoke test calls the new supervisor with the scheduler's token, so that its list of callers stays two.
-resource "google_service_account_iam_member" "build_smokes_as_scheduler" {
-  service_account_id = google_service_account.scheduler.name
+# The smoke test asks the new supervisor for its status, as an operator does: the scheduler may only drain.
+resource "google_service_account_iam_member" "build_smokes_as_operator" {
+  service_account_id = google_service_account.operator.name
   role               = "roles/iam.serviceAccountOpenIdTokenCreator"
   member             = google_service_account.build.member
 }

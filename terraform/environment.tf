@@ -28,6 +28,7 @@ locals {
     DRAIN_DEADLINE_MS = tostring(var.drain_deadline_ms)
     DRAIN_CONCURRENCY = tostring(var.drain_concurrency)
     DRAIN_PAUSED      = join("|", var.drain_paused)
+    DRAIN_CALLERS     = join(",", [google_service_account.scheduler.email, google_service_account.tasks.email])
   }
 
   # Name in the environment => secret in secrets.tf. Each service can read these and no others.

@@ -6,7 +6,7 @@ output "ingest_url" {
 }
 
 output "supervisor_url" {
-  description = "The private service. It answers 403 to everyone but the scheduler, the queue and the operators."
+  description = "The private service. It answers 403 to everyone but the scheduler, the queue and the operators' account."
   value       = google_cloud_run_v2_service.supervisor.uri
 }
 
@@ -49,7 +49,7 @@ output "secrets" {
   value       = { for name, secret in google_secret_manager_secret.this : name => secret.secret_id }
 }
 
-output "scheduler_service_account" {
-  description = "Whom operators impersonate to call the supervisor."
-  value       = google_service_account.scheduler.email
+output "operator_service_account" {
+  description = "Whom operators impersonate to call the supervisor; spillway --prod does."
+  value       = google_service_account.operator.email
 }

@@ -53,15 +53,6 @@ resource "google_cloud_scheduler_job" "drain" {
   depends_on = [google_project_service.this]
 }
 
-# People who may drain by hand do so as the scheduler, which can do nothing else.
-resource "google_service_account_iam_member" "operator_is_scheduler" {
-  for_each = toset(var.operators)
-
-  service_account_id = google_service_account.scheduler.name
-  role               = "roles/iam.serviceAccountTokenCreator"
-  member             = each.key
-}
-
 check "ticks_do_not_overlap" {
   assert {
     condition     = var.drain_deadline_ms <= 55000

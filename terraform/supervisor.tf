@@ -1,5 +1,5 @@
-# The supervisor: the private service that drains. Reachable over its run.app address, because the scheduler and the
-# queue call from outside, but only with a token of one of those two (scheduler.tf, tasks.tf).
+# The supervisor: the private service that drains. Reachable over its run.app address, because the scheduler, the
+# queue and people call from outside, but only with a token of one of three accounts (scheduler.tf, tasks.tf, operators.tf).
 
 locals {
   # A drain stops claiming at its deadline; the batch in hand then needs an insert's timeout (10 s at most), what a

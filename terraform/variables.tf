@@ -99,7 +99,7 @@ variable "curl_example" {
 }
 
 variable "operators" {
-  description = "Members (user:…, group:…) who may call the supervisor by hand. They get tokens of the scheduler's service account; the supervisor's own list of callers does not grow."
+  description = "Members (user:…, group:…) who may operate the deployed system (spillway --prod): keys, dead letters, status, drain. They get tokens of the operators' service account; the supervisor's own list of callers does not grow."
   type        = list(string)
   default     = []
 

@@ -40,6 +40,7 @@ run "ingest_is_public_and_the_supervisor_is_not" {
       google_cloud_run_v2_service_iam_member.ingest_public,
       google_cloud_run_v2_service_iam_member.scheduler_invokes,
       google_cloud_run_v2_service_iam_member.tasks_invokes,
+      google_cloud_run_v2_service_iam_member.operator_invokes,
       google_cloud_run_v2_service_iam_member.build_deploys["supervisor"],
     ] : !contains(["allUsers", "allAuthenticatedUsers"], binding.member) || binding.name != google_cloud_run_v2_service.supervisor.name])
     error_message = "The supervisor is public."
@@ -84,7 +85,7 @@ run "each_service_runs_as_itself" {
   }
 
   assert {
-    condition     = length(distinct([for account in [google_service_account.ingest, google_service_account.supervisor, google_service_account.scheduler, google_service_account.tasks, google_service_account.build] : account.account_id])) == 5
+    condition     = length(distinct([for account in [google_service_account.ingest, google_service_account.supervisor, google_service_account.scheduler, google_service_account.tasks, google_service_account.operator, google_service_account.build] : account.account_id])) == 6
     error_message = "Two roles share a service account."
   }
 }
@@ -187,8 +188,8 @@ run "the_build_has_what_a_deployment_needs" {
   }
 
   assert {
-    condition     = google_service_account_iam_member.build_smokes_as_scheduler.role == "roles/iam.serviceAccountOpenIdTokenCreator" && google_service_account_iam_member.build_smokes_as_scheduler.service_account_id == google_service_account.scheduler.name
-    error_message = "The smoke test cannot get the scheduler's identity token, or can get more than that."
+    condition     = google_service_account_iam_member.build_smokes_as_operator.role == "roles/iam.serviceAccountOpenIdTokenCreator" && google_service_account_iam_member.build_smokes_as_operator.service_account_id == google_service_account.operator.name
+    error_message = "The smoke test cannot get the operators' identity token, or can get more than that."
   }
 
   assert {
@@ -197,7 +198,7 @@ run "the_build_has_what_a_deployment_needs" {
   }
 }
 
-run "operators_become_the_scheduler" {
+run "operators_have_an_account_of_their_own" {
   command = plan
 
   variables {
@@ -205,8 +206,32 @@ run "operators_become_the_scheduler" {
   }
 
   assert {
-    condition     = google_service_account_iam_member.operator_is_scheduler["user:ann@example.com"].service_account_id == google_service_account.scheduler.name
-    error_message = "An operator gets another account's tokens than the scheduler's."
+    condition     = google_service_account_iam_member.operator_impersonates["user:ann@example.com"].service_account_id == google_service_account.operator.name && google_service_account_iam_member.operator_impersonates["user:ann@example.com"].role == "roles/iam.serviceAccountTokenCreator"
+    error_message = "An operator gets another account's tokens than the operators'."
+  }
+
+  assert {
+    condition     = google_cloud_run_v2_service_iam_member.operator_invokes.role == "roles/run.invoker" && google_cloud_run_v2_service_iam_member.operator_invokes.member == google_service_account.operator.member && google_cloud_run_v2_service_iam_member.operator_invokes.name == google_cloud_run_v2_service.supervisor.name
+    error_message = "Operators may not invoke the supervisor."
+  }
+
+  assert {
+    condition     = output.operator_service_account == google_service_account.operator.email
+    error_message = "spillway --prod is not told whom to impersonate."
+  }
+}
+
+run "the_scheduler_and_the_queue_may_only_drain" {
+  command = plan
+
+  assert {
+    condition     = local.supervisor_env.DRAIN_CALLERS == "${google_service_account.scheduler.email},${google_service_account.tasks.email}"
+    error_message = "The supervisor does not know who may only drain."
+  }
+
+  assert {
+    condition     = !strcontains(local.supervisor_env.DRAIN_CALLERS, google_service_account.operator.email)
+    error_message = "Operators may only drain."
   }
 }
 

@@ -145,6 +145,7 @@ export async function openWorld(env: Record<string, string> = {}, given?: Regist
     ),
     letters: createDeadLetterStore(connect(config.databaseUrl, 5000, config.neonHttpUrl), streams, 5000),
     partitions: config.partitions,
+    mayOperate: () => true,
     streams,
     log,
     now: Date.now,

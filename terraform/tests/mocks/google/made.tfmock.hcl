@@ -105,6 +105,17 @@ override_resource {
 }
 
 override_resource {
+  target          = google_service_account.operator
+  override_during = plan
+  values = {
+    id     = "projects/my-project/serviceAccounts/operator@example.com"
+    name   = "projects/my-project/serviceAccounts/operator@example.com"
+    email  = "operator@example.com"
+    member = "serviceAccount:operator@example.com"
+  }
+}
+
+override_resource {
   target          = google_service_account.build
   override_during = plan
   values = {
