@@ -19,8 +19,15 @@ type ValueCheck = (value: unknown) => string | undefined;
 /** The same, with the path of the value, or of the item that does not fit. */
 type PathCheck = (value: unknown, path: string) => InputError | undefined;
 
+/** The whole numbers that a column holds, by its type: from, to. A number of JSON is safe up to 2^53−1. */
+export const WHOLE_NUMBERS = {
+  smallint: [-32_768, 32_767],
+  integer: [-2_147_483_648, 2_147_483_647],
+  bigint: [Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER],
+} as const;
+
 const integerWithin =
-  (min: number, max: number): ValueCheck =>
+  ([min, max]: readonly [number, number]): ValueCheck =>
   (value) =>
     typeof value === "number" && !(Number.isInteger(value) && value >= min && value <= max)
       ? `expected a whole number from ${min} to ${max}`
@@ -30,7 +37,7 @@ const integerWithin =
 const bigint: ValueCheck = (value) =>
   typeof value === "bigint" && BigInt.asIntN(64, value) !== value
     ? "expected a whole number from -2^63 to 2^63-1"
-    : integerWithin(Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER)(value);
+    : integerWithin(WHOLE_NUMBERS.bigint)(value);
 
 /** Postgres rounds to the nearest 4-byte float, but refuses what would be infinite or become 0. */
 const real: ValueCheck = (value) =>
@@ -76,9 +83,8 @@ function checkOf(column: PgColumn): ValueCheck | undefined {
   const type = valueTypeOf(column);
   const length = /^(?:var)?char\((\d+)\)$/.exec(type)?.[1];
   if (length !== undefined) return charactersWithin(Number(length));
-  if (type === "smallint") return integerWithin(-32_768, 32_767);
-  if (type === "integer") return integerWithin(-2_147_483_648, 2_147_483_647);
   if (type === "bigint") return bigint;
+  if (type === "smallint" || type === "integer") return integerWithin(WHOLE_NUMBERS[type]);
   if (type === "real") return real;
   const numeric = /^numeric(?:\((\d+)(?:, ?(-?\d+))?\))?$/.exec(type);
   if (numeric) return decimal(numeric[1], numeric[2]);

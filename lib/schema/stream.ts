@@ -15,7 +15,7 @@ import { type KeySql, makeKeySql } from "./key-sql.ts";
 import { nullDropper } from "./null-as-absence.ts";
 import { fieldsOfSchema } from "./schema-fields.ts";
 import { keyOf, type StreamKey } from "./stream-key.ts";
-import { readRfc3339 } from "./timestamp.ts";
+import { INSTANT_MAX, RFC_3339, readRfc3339 } from "./timestamp.ts";
 import {
   type EarlierData,
   type NotUpgraded,
@@ -43,9 +43,17 @@ export const eventColumns = () => ({
  * rounds it to the microsecond. `aheadMaxMs`: how far it may be ahead of the clock of ingest, in milliseconds. @default no bound
  */
 export const timestampText = ({ aheadMaxMs = Number.POSITIVE_INFINITY } = {}) =>
-  z.stringFormat("datetime", (text) => errorOfInstant(text, aheadMaxMs) === undefined, {
-    error: ({ input }) => errorOfInstant(input, aheadMaxMs),
-  });
+  z
+    .stringFormat("datetime", (text) => errorOfInstant(text, aheadMaxMs) === undefined, {
+      error: ({ input }) => errorOfInstant(input, aheadMaxMs),
+    })
+    .meta({ ...INSTANT, description: `An RFC 3339 date-time${aheadOf(aheadMaxMs)}.` });
+
+/** What a JSON schema says of such a text. */
+const INSTANT = { pattern: RFC_3339, maxLength: INSTANT_MAX };
+
+const aheadOf = (aheadMaxMs: number) =>
+  aheadMaxMs === Number.POSITIVE_INFINITY ? "" : `, at most ${aheadMaxMs / 1000} seconds from now`;
 
 function errorOfInstant(value: unknown, aheadMaxMs: number): string | undefined {
   if (typeof value !== "string") return "expected an RFC 3339 date-time, got no text";
@@ -59,7 +67,8 @@ function errorOfInstant(value: unknown, aheadMaxMs: number): string | undefined 
 export const emailText = () =>
   z
     .email({ pattern: EMAIL, error: "expected an e-mail address" })
-    .max(320, "expected at most 320 characters");
+    .max(320, "expected at most 320 characters")
+    .meta({ format: "idn-email" });
 
 /** An optional field, in which some values mean that it is unset, as a speed of -1 does on iOS. */
 export const unsetIf = <Schema extends z.ZodType<Json>>(

@@ -17,8 +17,10 @@ export interface Instant {
 const ISO = /^\d{4}-\d\d-\d\d(?:[Tt ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:[Zz]|[+-]\d\d:\d\d)?)?$/;
 /** What RFC 3339 demands beyond that: seconds, and an offset. */
 const SECONDS_AND_OFFSET = /^.{16}:.*(?:[Zz]|[+-].{5})$/;
+/** The same for others, as a pattern: all that it refuses is refused here, and besides it days that no month has, and far times. */
+export const RFC_3339 = String.raw`^(?!0000)\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])[Tt ](?:[01]\d|2[0-3]):[0-5]\d:(?:[0-5]\d|60)(?:\.\d+)?(?:[Zz]|[+-](?:0\d|1[0-5]):[0-5]\d)$`;
 /** The most characters that Postgres takes. */
-const CHARACTERS_MAX = 149;
+export const INSTANT_MAX = 149;
 const FIRST_SECOND = -62_135_596_800;
 const LAST_SECOND = 253_402_300_799;
 const DAYS = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
@@ -27,7 +29,7 @@ const NO_TIME = "expected a time of day from 00:00:00 to 23:59:60";
 
 /** Reads an RFC 3339 date-time. Returns what was expected, in words, if it is none, or none that Postgres takes. */
 export function readRfc3339(text: string): Instant | string {
-  if (text.length > CHARACTERS_MAX) return `expected at most ${CHARACTERS_MAX} characters`;
+  if (text.length > INSTANT_MAX) return `expected at most ${INSTANT_MAX} characters`;
   if (!ISO.test(text) || !SECONDS_AND_OFFSET.test(text))
     return "expected an RFC 3339 date-time such as 2026-11-21T09:30:00Z";
   return twoDigits(text, 11) === 24 ? NO_TIME : readOnce(text, true);
