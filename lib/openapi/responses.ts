@@ -1,0 +1,66 @@
+/** The answers of operations: the problems of each status, with their codes. */
+import { type ProblemCode, problems } from "../contract/problems.ts";
+import { ANSWER_HEADERS, type Json, KEY_HEADERS, RETRY_HEADERS, ref } from "./components.ts";
+import { codesByStatus, type OperationName, operationProblems } from "./operations.ts";
+
+/** Operations that need no key. */
+const KEYLESS = new Set<OperationName>(["health", "deliver"]);
+
+const nameOf = (operation: OperationName, status: number): string =>
+  `${operation[0]?.toUpperCase()}${operation.slice(1)}${status}`;
+
+/** The problem answers of one operation, by status. */
+export const problemsOf = (operation: OperationName): Json =>
+  Object.fromEntries(
+    [...codesByStatus(operation).keys()].map((status) => [
+      String(status),
+      ref("responses", nameOf(operation, status)),
+    ]),
+  );
+
+function problemResponse(operation: OperationName, status: number, codes: readonly ProblemCode[]): Json {
+  const comesAgain = codes.some((code) => problems[code].again === "later");
+  return {
+    description: codes.map((code) => `${problems[code].title} (${code}).`).join(" "),
+    headers: {
+      ...(KEYLESS.has(operation) ? ANSWER_HEADERS : KEY_HEADERS),
+      ...(comesAgain || (operation === "find" && status === 404) ? RETRY_HEADERS : {}),
+      ...(status === 401 ? { "www-authenticate": ref("headers", "Authenticate") } : {}),
+    },
+    content: {
+      "application/problem+json": { schema: schemaOf(codes) },
+      ...(operation === "find" && status === 404 ? UNKNOWN_EVENT : {}),
+    },
+  };
+}
+
+/** A look-up's own 404 is no problem: the event may still be buffered. */
+const UNKNOWN_EVENT: Json = { "application/json": { schema: ref("schemas", "UnknownEvent") } };
+
+const schemaOf = (codes: readonly ProblemCode[]): Json => ({
+  allOf: [
+    ref("schemas", "Problem"),
+    { type: "object", properties: { code: { type: "string", enum: codes } }, required: ["code"] },
+  ],
+});
+
+/** Every problem answer of every operation, by name. */
+export const problemResponses: Json = Object.fromEntries(
+  (Object.keys(operationProblems) as OperationName[]).flatMap((operation) =>
+    [...codesByStatus(operation)].map(([status, codes]) => [
+      nameOf(operation, status),
+      problemResponse(operation, status, codes),
+    ]),
+  ),
+);
+
+/** A good answer, with the schema of its body. */
+export const answer = (
+  description: string,
+  schema: string,
+  { headers = KEY_HEADERS, examples }: { headers?: Json; examples?: Json } = {},
+): Json => ({
+  description,
+  headers,
+  content: { "application/json": { schema: ref("schemas", schema), ...(examples && { examples }) } },
+});
