@@ -64,8 +64,18 @@ function send(
   body: unknown,
   more?: Record<string, string>,
 ): void {
+  sendText(res, status, type, `${JSON.stringify(body)}\n`, more);
+}
+
+/** Sends a text as it is. */
+export function sendText(
+  res: ServerResponse,
+  status: number,
+  type: string,
+  text: string,
+  more?: Record<string, string>,
+): void {
   if (res.headersSent || res.destroyed) return;
-  const text = `${JSON.stringify(body)}\n`;
   const headers = headersWithId(res, { "content-type": type, "content-length": Buffer.byteLength(text) });
   res.writeHead(status, more ? { ...headers, ...more } : headers);
   const sent = res.req.method === "HEAD" ? "" : text;

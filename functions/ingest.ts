@@ -1,16 +1,17 @@
 /**
  * The HTTP edge of ingest: `POST /v1/{stream}` (answer-post.ts), `GET /v1/{stream}/{id}` and `GET /v1/{stream}?id=A&id=B`
- * (answer-whereabouts.ts), `POST /v1/{stream}/from/{source}` without a key (answer-webhook.ts). It checks a request in the order that README names: path, method, key, stream, the key's right to the
- * stream, and then the body.
+ * (answer-whereabouts.ts), `GET /v1/openapi.json` (answer-openapi.ts), and `POST /v1/{stream}/from/{source}` without a key
+ * (answer-webhook.ts). It checks a request in the order that README names: path, method, key, stream, the key's right to the stream,
+ * and then the body.
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { mayUse } from "../lib/access/api-keys.ts";
 import type { ExpiringKeys } from "../lib/access/expiring-keys.ts";
 import type { FoundKey, Keyring } from "../lib/access/keyring.ts";
-import type { ApiKey } from "../lib/config.ts";
+import { Documents } from "../lib/openapi/documents.ts";
 import type { Registry } from "../lib/schema/registry.ts";
 import type { Stream } from "../lib/schema/stream.ts";
 import { Problem } from "./answer.ts";
+import { answerOpenApi, DOCUMENT } from "./answer-openapi.ts";
 import { answerPost, type PostDeps } from "./answer-post.ts";
 import { answerWebhook, isWebhookPath, type WebhookDeps } from "./answer-webhook.ts";
 import { answerWhereabouts, answerWhereaboutsOfMany, type WhereaboutsDeps } from "./answer-whereabouts.ts";
@@ -19,6 +20,7 @@ import { confirm, keyOf } from "./key-of.ts";
 import { recordRefused } from "./on-record.ts";
 import { refusePublicKey } from "./public-key.ts";
 import { allow, answerHealth, type Handler, type RequestUrl, requestUrlOf } from "./request-url.ts";
+import { streamOf } from "./stream-of.ts";
 import { answerHandshake } from "./webhook-handshake.ts";
 
 export interface IngestDeps extends PostDeps, WebhookDeps, Omit<WhereaboutsDeps, "buckets"> {
@@ -31,6 +33,7 @@ export interface IngestDeps extends PostDeps, WebhookDeps, Omit<WhereaboutsDeps,
 
 /** Makes the handler. It throws a Problem for each error; the front door answers it. */
 export function createIngest(deps: IngestDeps): Handler {
+  const documents = new Documents(deps.streams, deps);
   return async (req, res) => {
     const url = requestUrlOf(req);
     if (answerHealth(req, res, url)) return;
@@ -38,8 +41,19 @@ export function createIngest(deps: IngestDeps): Handler {
     const { name, rawId } = streamPathOf(url);
     if (rawId === undefined && answerHandshake(req, res, deps.keyEventsPerSecond)) return;
     if (req.method === "OPTIONS") return answerOptions(res);
-    allow(req, ...(rawId === undefined ? ["POST"] : []), "GET", "HEAD");
-    await answerKnown({ deps, req, res, url, name, rawId, stream: deps.streams.get(name) });
+    const isDocument = rawId === undefined && name === DOCUMENT;
+    allow(req, ...(rawId === undefined && !isDocument ? ["POST"] : []), "GET", "HEAD");
+    const stream = deps.streams.get(name);
+    await answerKnown({
+      deps,
+      req,
+      res,
+      url,
+      name,
+      rawId,
+      stream,
+      documents: isDocument ? documents : undefined,
+    });
   };
 }
 
@@ -53,6 +67,8 @@ interface Asked {
   /** The event's id in the path. */
   rawId: string | undefined;
   stream: Stream | undefined;
+  /** Undefined unless the OpenAPI document is asked for. */
+  documents: Documents | undefined;
 }
 
 /** Answers whoever shows a key, and puts what is refused on record. */
@@ -70,9 +86,11 @@ async function answerKnown(asked: Asked): Promise<void> {
   }
 }
 
-async function answer(asked: Asked, { key, confirmed }: FoundKey): Promise<void> {
-  const { deps, req, res, url, rawId } = asked;
-  const stream = allowedOf(asked, key);
+async function answer(asked: Asked, found: FoundKey): Promise<void> {
+  const { key, confirmed } = found;
+  const { deps, req, res, url, name, rawId, documents } = asked;
+  if (documents) return answerDocument(documents, asked, found);
+  const stream = streamOf(deps.streams, key, name, req.method === "POST");
   refusePublicKey(key, req, url.query, stream);
   deps.cors.allowWith(key, req, res);
   const confirming = confirmed && (() => confirm(deps, confirmed));
@@ -80,6 +98,16 @@ async function answer(asked: Asked, { key, confirmed }: FoundKey): Promise<void>
   await confirming?.();
   if (rawId === undefined) await answerWhereaboutsOfMany(deps, res, key, stream, url.query);
   else await answerWhereabouts(deps, res, key, stream, rawId, url.query);
+}
+
+async function answerDocument(
+  documents: Documents,
+  { deps, req, res }: Asked,
+  { key, confirmed }: FoundKey,
+): Promise<void> {
+  if (confirmed) await confirm(deps, confirmed);
+  deps.cors.allowWith(key, req, res);
+  await answerOpenApi(documents, req, res, key);
 }
 
 /** Whatever else is refused, a key that was to be confirmed and is none any more is refused first. */
@@ -97,14 +125,4 @@ function streamPathOf({ path }: RequestUrl): { name: string; rawId: string | und
   if (version === "v1" && name !== undefined && name !== "" && rawId !== "" && path.length <= 3)
     return { name, rawId };
   throw new Problem("unknown-path", "expected /v1/{stream}, /v1/{stream}/{id} or /v1/{stream}/from/{source}");
-}
-
-/** Returns the stream that is asked for. Throws a 404 or a 403 if the key can't have it. */
-function allowedOf({ req, name, stream }: Asked, key: ApiKey): Stream {
-  if (req.method === "POST" && stream?.retired)
-    throw new Problem("retired-stream", `the stream ${stream.name} takes no more events`);
-  if (stream === undefined) throw new Problem("unknown-stream", `no stream is named "${name.slice(0, 64)}"`);
-  if (!mayUse(key, stream.name))
-    throw new Problem("stream-not-allowed", `this key may not use the stream ${stream.name}`);
-  return stream;
 }
