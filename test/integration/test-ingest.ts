@@ -31,6 +31,7 @@ import { connect } from "../../lib/store/database.ts";
 import { createKeyStore } from "../../lib/store/key-store.ts";
 import type { Store } from "../../lib/store/store.ts";
 import { createTableCheck } from "../../lib/store/table-check.ts";
+import { expectDocumented } from "./documented.ts";
 import { KEY, type World } from "./test-stack.ts";
 
 /** Keys beside the world's own: one that may use `leads` only, one of another sender. */
@@ -171,11 +172,10 @@ export async function serveIngest(world: World, overrides: Overrides = {}) {
   async function send(path: string, init: RequestInit = {}): Promise<Answer> {
     const response = await fetch(`${url}${path}`, init);
     const text = await response.text();
-    return {
-      status: response.status,
-      headers: response.headers,
-      body: text === "" ? undefined : JSON.parse(text),
-    };
+    const { status, headers } = response;
+    const answer = { status, headers, body: text === "" ? undefined : JSON.parse(text) };
+    expectDocumented(init.method ?? "GET", path, answer);
+    return answer;
   }
 
   const authorized = (key: string | undefined): Record<string, string> =>
