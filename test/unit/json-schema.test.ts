@@ -92,7 +92,7 @@ const GAPS: [message: RegExp, fields: RegExp][] = [
   // Of a number inside of any JSON.
   [
     /^is an integer beyond/,
-    /^(events payload|every_type value|limits (state|any)|odd_records |odd_wrapped (coerced|caught|made))/,
+    /^(events payload|deliveries payload|every_type value|limits (state|any)|odd_records |odd_wrapped (coerced|caught|made))/,
   ],
   // Days and the ends of time: `format` and words.
   [/^expected a (date that the calendar has|time from year 1)/, /([aA]t|On|moments)\b/],
