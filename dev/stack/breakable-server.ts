@@ -16,6 +16,7 @@ import type { AddressInfo } from "node:net";
  * - `answer` answers what it is given, without running anything.
  * - `truncated` runs the request and sends half of the reply.
  * - `slow` waits `delayMs`, then goes on normally.
+ * - `slow-reply` runs the request at once, and sends the reply after `delayMs`.
  * - `late` runs the request after `delayMs` while the client hears nothing; `answer` says whether it sees the
  *   connection closed at once ("cut") or hang ("hang", the default, at most 60 s).
  */
@@ -23,7 +24,7 @@ export type Fault =
   | { kind: "refuse" | "cut-before" | "cut-after" | "status-429" | "status-500" | "nonsense" | "truncated" }
   | { kind: "answer"; status: number; body: string }
   | { kind: "hang"; forMs?: number }
-  | { kind: "slow"; delayMs: number }
+  | { kind: "slow" | "slow-reply"; delayMs: number }
   | { kind: "late"; delayMs: number; answer?: "hang" | "cut" };
 
 /** Chooses the fault of a request, or none. */
@@ -134,6 +135,10 @@ async function answer(
       return sendHalf(response, await run());
     case "slow":
       return after(fault.delayMs, async () => send(response, await run()));
+    case "slow-reply": {
+      const reply = await run();
+      return after(fault.delayMs, () => send(response, reply));
+    }
     case "late":
       after(fault.delayMs, () => void run());
       return fault.answer === "cut" ? cut() : after(longestHangMs, cut);
