@@ -1,6 +1,8 @@
 /** The whole system through HTTP: real servers, both functions in processes of their own, tick and eager flush. */
+import { connect } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { openRawClient } from "../raw-client.ts";
 import { isAlive, whereabouts } from "./test-stack.ts";
 import { openWholeStack, type WholeStack } from "./whole-stack.ts";
 
@@ -100,6 +102,38 @@ test("ingest that is told to end answers every request in flight, and loses none
   await whole.drainAll();
   await expectStoredOnce(acknowledged);
 });
+
+test("a page may read that an instance is ending, and its preflight is answered", async () => {
+  const port = Number(new URL(stack.ingestUrl).port);
+  const client = openRawClient(port);
+  const body = JSON.stringify(event(1));
+  const page = "host: x\r\norigin: https://page.example\r\n";
+  const head = `POST /v1/events HTTP/1.1\r\n${page}authorization: Bearer ${stack.apiKey}\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n`;
+  client.send(head + body.slice(0, 5));
+  await fetch(`${stack.ingestUrl}/health`); // behind the request, so its head has come
+  const before = stack.ingest.pid();
+  stack.ingest.kill("SIGTERM");
+  while (await canConnect(port)) await sleep(5);
+  client.send(
+    `${body.slice(5)}OPTIONS /v1/events HTTP/1.1\r\n${page}access-control-request-method: POST\r\n\r\n${head}${body}`,
+  );
+  const answers = await client.answers();
+  expect(answers.map(({ status, headers }) => [status, headers.get("access-control-allow-origin")])).toEqual([
+    [202, undefined], // a secret key's, and the origin is none of CORS_ORIGINS
+    [204, "https://page.example"],
+    [503, "https://page.example"],
+  ]);
+  await whole.untilRestarted("ingest", before);
+  await whole.drainAll();
+  await expectStoredOnce((JSON.parse(answers[0]?.body ?? "{}") as { ids: string[] }).ids);
+});
+
+/** Whether a server listens on this port. */
+const canConnect = (port: number): Promise<boolean> =>
+  new Promise((resolve) => {
+    const socket = connect(port, "127.0.0.1");
+    socket.once("error", () => resolve(false)).once("connect", () => resolve(socket.destroy() !== undefined));
+  });
 
 test("a supervisor that is told to end in the middle of a drain leaves no lease behind", async () => {
   const ids: string[] = [];
