@@ -130,7 +130,7 @@ const shape = {
   BUFFER_MAX_BYTES: whole(40_000_000, 1000, 90_000_000),
   /** Events per second that one API key may send to one ingest instance, with a burst of twice that. @default 100000 */
   KEY_EVENTS_PER_SECOND: whole(100_000, 1, 10_000_000),
-  /** Origins that a browser may post from, comma-separated, or `*`. */
+  /** Origins whose pages may use secret keys, comma-separated, or `*`. */
   CORS_ORIGINS: origins,
 };
 

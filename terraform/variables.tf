@@ -514,7 +514,7 @@ variable "key_events_per_second" {
 }
 
 variable "cors_origins" {
-  description = "Origins that a browser may post from (CORS_ORIGINS), or [\"*\"]."
+  description = "Origins whose pages may use secret keys (CORS_ORIGINS), or [\"*\"]."
   type        = list(string)
   default     = []
 
