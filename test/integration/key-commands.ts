@@ -48,11 +48,9 @@ export async function serveKeyCommands(world: World, more: Partial<SupervisorDep
   return { url, close, call, command, create, rotate, revoke, list };
 }
 
-/** The digests that may be used: in the table, and in the copy. */
-export async function liveDigests({ sql, redis }: Pick<World, "redis" | "sql">) {
-  const { rows } = await sql.query(
-    "select sha256 from api_keys where revoked_at is null and (expires_at is null or expires_at > now()) order by 1",
-  );
-  const { generation, ...copied } = await redis.hgetall("{spillway}:keys");
+/** The digests that the copy should have (those that expired stay in it), those that it has, and its generation. */
+export async function compareCopy({ sql, redis }: Pick<World, "redis" | "sql">) {
+  const { rows } = await sql.query("select sha256 from api_keys where revoked_at is null order by 1");
+  const { generation = "", ...copied } = await redis.hgetall("{spillway}:keys");
   return { generation, table: rows.map(({ sha256 }) => sha256 as string), copy: Object.keys(copied).sort() };
 }
