@@ -29,6 +29,8 @@ locals {
     DRAIN_CONCURRENCY = tostring(var.drain_concurrency)
     DRAIN_PAUSED      = join("|", var.drain_paused)
     DRAIN_CALLERS     = join(",", [google_service_account.scheduler.email, google_service_account.tasks.email])
+    KEEP_LETTERS_DAYS = tostring(var.keep_letters_days)
+    KEEP_USAGE_DAYS   = tostring(var.keep_usage_days)
   }
 
   # Name in the environment => secret in secrets.tf. Each service can read these and no others.

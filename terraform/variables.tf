@@ -442,6 +442,28 @@ variable "drain_paused" {
   }
 }
 
+variable "keep_letters_days" {
+  description = "Days after which letters that were redriven or stored are deleted (KEEP_LETTERS_DAYS); 0 keeps them for ever."
+  type        = number
+  default     = 0
+
+  validation {
+    condition     = var.keep_letters_days >= 0 && var.keep_letters_days <= 36500 && floor(var.keep_letters_days) == var.keep_letters_days
+    error_message = "keep_letters_days: expected 0 to 36500."
+  }
+}
+
+variable "keep_usage_days" {
+  description = "Days after which the use of an hour is deleted from spillway_usage (KEEP_USAGE_DAYS); 0 keeps it for ever."
+  type        = number
+  default     = 90
+
+  validation {
+    condition     = var.keep_usage_days >= 0 && var.keep_usage_days <= 36500 && floor(var.keep_usage_days) == var.keep_usage_days
+    error_message = "keep_usage_days: expected 0 to 36500."
+  }
+}
+
 variable "write_through_concurrency" {
   description = "Write-through inserts at once in one ingest instance (WRITE_THROUGH_CONCURRENCY)."
   type        = number

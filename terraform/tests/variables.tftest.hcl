@@ -39,6 +39,8 @@ run "numbers_below_their_bounds_are_refused" {
     lease_ms                       = 999
     drain_deadline_ms              = 999
     drain_concurrency              = 0
+    keep_letters_days              = -1
+    keep_usage_days                = 0.5
     write_through_concurrency      = 0
     body_max_bytes                 = 1023
     events_max                     = 0
@@ -61,6 +63,8 @@ run "numbers_below_their_bounds_are_refused" {
     var.lease_ms,
     var.drain_deadline_ms,
     var.drain_concurrency,
+    var.keep_letters_days,
+    var.keep_usage_days,
     var.write_through_concurrency,
     var.body_max_bytes,
     var.events_max,
@@ -83,6 +87,8 @@ run "numbers_above_their_bounds_are_refused" {
     lease_ms                  = 600001
     drain_deadline_ms         = 1700001
     drain_concurrency         = 65
+    keep_letters_days         = 36501
+    keep_usage_days           = 36501
     write_through_concurrency = 65
     body_max_bytes            = 32000001
     events_max                = 100001
@@ -101,6 +107,8 @@ run "numbers_above_their_bounds_are_refused" {
     var.lease_ms,
     var.drain_deadline_ms,
     var.drain_concurrency,
+    var.keep_letters_days,
+    var.keep_usage_days,
     var.write_through_concurrency,
     var.body_max_bytes,
     var.events_max,
