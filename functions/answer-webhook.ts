@@ -98,14 +98,17 @@ async function answerTo(
   } catch (error) {
     if (key) recordNotAccepted(deps, { key, stream }, 1);
     const recording = error instanceof Problem && recordRefused(deps, { req, key, stream }, error);
-    if (recording) await recording;
+    if (recording) await waitABit(deadlineAtMs, recording);
     throw error;
   } finally {
-    const waitAtMs = Math.min(deadlineAtMs, deadlineIn(COUNT_WITHIN_MS));
-    if (counted) await waitUntil(waitAtMs, counted);
-    if (sending) await waitUntil(waitAtMs, sending);
+    if (counted) await waitABit(deadlineAtMs, counted);
+    if (sending) await waitABit(deadlineAtMs, sending);
   }
 }
+
+/** Waits for what counts a delivery, a little and never past its deadline. */
+const waitABit = (deadlineAtMs: number, counting: Promise<void>): Promise<unknown> =>
+  waitUntil(Math.min(deadlineAtMs, deadlineIn(COUNT_WITHIN_MS)), counting);
 
 /** It does not say which part is wrong: whoever forges would learn from it. */
 const invalidSignature = () =>

@@ -3,6 +3,7 @@
  * none: it answers 503, and a doubt names its variable. So one stream's missing secret stops no other.
  */
 import type { IncomingHttpHeaders } from "node:http";
+import { environmentNames } from "../config.ts";
 import type { Doubt } from "../config-doubts.ts";
 import type { Registry } from "../schema/registry.ts";
 import type { WebhookKind, WebhookSource } from "../schema/webhook.ts";
@@ -34,7 +35,9 @@ export function openVerifiers(
   for (const stream of streams.values())
     for (const source of stream.webhooks.values()) {
       const { kind, name, secretEnv: setting } = source;
-      const { usable, unusable } = verifiersOf(kind, secretsIn(environment[setting]));
+      // A setting of ours is never a sender's secret.
+      const value = environmentNames.includes(setting) ? undefined : environment[setting];
+      const { usable, unusable } = verifiersOf(kind, secretsIn(value));
       for (const place of unusable)
         doubts.push({
           setting,

@@ -1,5 +1,4 @@
 /** Finds what can't work in a stream's webhooks, each as a sentence. Types find most of it in the editor; this finds the rest at start. */
-import { environmentNames } from "../config.ts";
 import {
   kindOf,
   WEBHOOK_MAX_BYTES,
@@ -45,8 +44,6 @@ function* errorsOfKind(name: string, webhook: Webhook<unknown>): Generator<strin
 function* errorsOfSecret(secretEnv: unknown): Generator<string> {
   if (typeof secretEnv !== "string" || !/^[A-Z][A-Z0-9_]{0,127}$/.test(secretEnv))
     yield `expected secretEnv to name a variable of the environment, in A-Z, 0-9 and _, got ${JSON.stringify(secretEnv)}: never the secret itself`;
-  else if (environmentNames.includes(secretEnv))
-    yield `its secretEnv is ${secretEnv}, which is a setting of Spillway's own: expected another name`;
 }
 
 const isWhole = (value: unknown, min: number, max: number): boolean =>

@@ -214,7 +214,8 @@ describe("GET /status", () => {
 
   test("names every stream; where nothing is, says so", async () => {
     const { body } = await call("GET", "/status");
-    expect(body.streams).toEqual(
+    const withoutWebhooks = body.streams.map(({ webhooks: _, ...stream }: { webhooks?: unknown }) => stream);
+    expect(withoutWebhooks).toEqual(
       [...world.streams.keys()].map((stream) => ({
         ...{ stream, pending: 0, sealed: 0, claimed: 0, oldestAgeSeconds: null, deadLetters: 0 },
         ...{ heldLetters: 0, heldLettersForSeconds: null, heldLettersReason: null, lettersNotCompared: null },

@@ -2,9 +2,10 @@
  * Signed webhooks over HTTP on real servers: each provider's own library or documented way signs. A forgery gets a 401 and is not parsed;
  * whatever holds is kept, ignored or a dead letter; and at the end of each test every id is accounted for.
  */
-import { createHash, randomUUID } from "node:crypto";
+import { createHash, createHmac, randomUUID } from "node:crypto";
 import { gzipSync } from "node:zlib";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { parseApiKeys, plainKey } from "../../lib/config.ts";
 import { drain } from "../../lib/drain/drain.ts";
 import { readStatus } from "../../lib/operate/status.ts";
 import { openRawClient } from "../raw-client.ts";
@@ -214,13 +215,15 @@ describe("ids", () => {
     expect((await deliver("standard", bodyOf(), { id: id.toUpperCase() })).body.ids).toEqual([id]);
   });
 
-  test("no key can have the name under which a source's ids are made", async () => {
-    const { body } = await deliver("stripe", '{"id":"evt_y","type":"a"}');
-    const asKey = await ingest.where("deliveries", "evt_y");
-    expect(asKey.body.id).not.toBe(body.ids[0]);
-    const { parseApiKeys } = await import("../../lib/config.ts");
-    const digest = createHash("sha256").update("k").digest("hex");
-    expect(parseApiKeys(`source stripe:${digest}`).keys).toEqual([]);
+  test("a key of the source's name makes other ids, and no key can have the name that makes these", async () => {
+    const sha256 = createHash("sha256").update("k").digest();
+    await withIngest({ apiKeys: [plainKey("stripe", sha256)] }, async (other) => {
+      const { body } = await deliver("stripe", '{"id":"evt_y","type":"a"}', {}, other);
+      const byKey = await other.post("deliveries", { id: "evt_y", type: "a", payload: {} }, { key: "k" });
+      expect(byKey.status).toBe(202);
+      expect(byKey.body.ids).not.toEqual(body.ids);
+    });
+    expect(parseApiKeys(`source stripe:${sha256.toString("hex")}`).keys).toEqual([]);
   });
 
   test("GitHub and Shopify sign no id: it follows from the body, whatever the headers say", async () => {
@@ -420,7 +423,6 @@ describe("dead letters", () => {
   });
 
   test("bytes that are not UTF-8 keep their bytes, and other such bytes do not share their signature", async () => {
-    const { createHmac } = await import("node:crypto");
     const body = Buffer.from([0x7b, 0x22, 0xff, 0x00, 0x22, 0x7d]);
     const digest = createHmac("sha256", SECRETS.github).update(body).digest("hex");
     const signed = { body, headers: { "x-hub-signature-256": `sha256=${digest}` } };
@@ -517,6 +519,19 @@ describe("load and failures", () => {
       expect(answer.headers.get("retry-after")).toBe("5");
       const letter = await deliver("slack", '{"event_id":"a"}', {}, other);
       expect(letter).toMatchObject({ status: 503, body: { code: "servers-away" } });
+    });
+  });
+
+  test("what is put on record is not waited for past the deadline", { timeout: 15_000 }, async () => {
+    const never = () => new Promise<void>(() => {});
+    const records = {
+      usage: { add: () => {}, sendIfDue: never },
+      refusals: { note: () => {}, writeIfDue: never },
+    };
+    world.upstash.setFault(() => ({ kind: "hang" }));
+    await withIngest({ pushTimeoutMs: 30_000, records }, async (other) => {
+      expect((await deliver("slack", bodyOf(), {}, other)).status).toBe(503);
+      expect((await deliver("slack", bodyOf(), { secret: "foreign" }, other)).status).toBe(401);
     });
   });
 
