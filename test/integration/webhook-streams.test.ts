@@ -1,18 +1,18 @@
 /** Webhooks and what else a stream declares, letters of webhooks that are redriven, and `webhook replay`. */
-import { execFile } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
 import { pgTable, text } from "drizzle-orm/pg-core";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { z } from "zod";
+import { type ReplayOptions, replay } from "../../dev/operate/webhook-replay.ts";
 import { drain } from "../../lib/drain/drain.ts";
 import { redrive } from "../../lib/operate/redrive.ts";
 import { registryOf } from "../../lib/schema/registry.ts";
 import { defineStream, eventColumns } from "../../lib/schema/stream.ts";
 import { connect } from "../../lib/store/database.ts";
 import { createDeadLetterStore } from "../../lib/store/dead-letter-store.ts";
+import { loadTestStreams } from "../streams/run/test-streams.ts";
+import { runSpillway } from "./run-spillway.ts";
 import { type Ingest, type Overrides, serveIngest } from "./test-ingest.ts";
 import { expectConserved, openWorld, type World, whereabouts } from "./test-stack.ts";
 import { senders } from "./webhook-senders.ts";
@@ -222,72 +222,69 @@ describe("redriving", () => {
 });
 
 describe("webhook replay", () => {
-  let folder: string;
-  beforeAll(() => {
-    folder = mkdtempSync(join(tmpdir(), "spillway-webhook-"));
-  });
-  afterAll(() => rmSync(folder, { recursive: true }));
+  const options = { stream: undefined, source: undefined, headers: [], eventMaxBytes: 32_768 };
+  /** Tries a body on the streams of test/streams/. */
+  const tried = async (body: string, more: Partial<ReplayOptions> = {}) =>
+    replay(await loadTestStreams(), Buffer.from(body), { ...options, ...more });
 
-  /** Runs the command over test/streams/, on a file with this text. */
-  function replay(body: string, ...args: string[]): Promise<{ status: number; out: string; err: string }> {
-    const file = join(folder, "body.json");
-    writeFileSync(file, body);
-    const all = ["--import", "tsx", "test/streams/run/webhook.ts", "replay", file, ...args];
-    return new Promise((resolve) => {
-      execFile(process.execPath, all, (error, out, err) =>
-        resolve({ status: error ? Number(error.code) : 0, out, err }),
-      );
-    });
-  }
-
-  test("prints the row that would be stored", async () => {
-    const { status, out } = await replay('{"id":"evt_1","type":"a","x":1}', "--source", "stripe");
-    expect(status).toBe(0);
-    expect(out).toMatch(/^deliveries\/stripe: would be stored as\n/);
-    expect(JSON.parse(out.slice(out.indexOf("{")))).toMatchObject({
-      type: "a",
-      payload: { id: "evt_1", x: 1 },
+  test("says the row that would be stored, under the id that it would have", async () => {
+    const body = '{"id":"evt_1","type":"a","x":1}';
+    const { row } = (await tried(body, { source: "stripe" })) as { row: { id: string } };
+    expect(row).toMatchObject({ type: "a", payload: { id: "evt_1", x: 1 } });
+    expect((await tried(body, { source: "stripe" })) as object).toMatchObject({ row: { id: row.id } });
+    expect(await tried(body, { source: "svix", headers: ["Webhook-Id: msg_1"] })).toMatchObject({
+      outcome: "stored",
     });
   });
 
   test("reads headers, ignores what toEvent ignores, and says what is wrong", async () => {
-    const pushed = await replay("{}", "--source", "github", "--header", "X-GitHub-Event: push", "--json");
-    expect(JSON.parse(pushed.out)).toMatchObject({ outcome: "stored", row: { type: "push" } });
-    expect((await replay('{"type":"ignored"}', "--source", "slack")).out).toBe(
-      "deliveries/slack: toEvent ignores it.\n",
-    );
-    const bad = await replay('{"id":1}', "--source", "stripe");
-    expect(bad.status).toBe(1);
-    expect(bad.out).toContain("would become a dead letter, toEvent threw ZodError:\n  type: ");
-    const large = await replay(
-      `{"type":"${"x".repeat(100)}"}`,
-      "--source",
-      "slack",
-      "--event-max-bytes",
-      "99",
-    );
-    expect(large.out).toContain("larger than EVENT_MAX_BYTES (99)");
+    expect(await tried("{}", { source: "github", headers: ["X-GitHub-Event: push"] })).toMatchObject({
+      ...{ stream: "deliveries", source: "github", outcome: "stored", row: { type: "push" } },
+    });
+    expect(await tried('{"type":"ignored"}', { source: "slack" })).toMatchObject({ outcome: "ignored" });
+    expect(await tried('{"id":1}', { source: "stripe" })).toMatchObject({
+      ...{ outcome: "dead-letter", reason: "toEvent threw ZodError" },
+      errors: [{ path: "type", message: expect.stringContaining("expected string") }],
+    });
+    expect(
+      await tried(`{"type":"${"x".repeat(100)}"}`, { source: "slack", eventMaxBytes: 99 }),
+    ).toMatchObject({
+      reason: "its event is larger than EVENT_MAX_BYTES (99)",
+    });
   });
 
   test("reads a dead letter's envelope, with its source and headers", async () => {
     const envelope = {
-      ...{
-        webhook: "github",
-        id: "00000000-0000-5000-8000-000000000000",
-        receivedAt: "2026-11-27T12:00:00.000Z",
-      },
-      ...{ reason: "r", headers: { "x-github-event": "fork" }, base64: Buffer.from("{}").toString("base64") },
+      ...{ webhook: "github", id: "00000000-0000-5000-8000-000000000000", reason: "r" },
+      receivedAt: "2026-11-27T12:00:00.000Z",
+      ...{ headers: { "x-github-event": "fork" }, base64: Buffer.from("{}").toString("base64") },
     };
-    const { out } = await replay(JSON.stringify(envelope), "--json");
-    expect(JSON.parse(out)).toMatchObject({ outcome: "stored", row: { type: "fork" } });
+    const shown = JSON.stringify({ stream: "deliveries", envelope: JSON.stringify(envelope), reason: "r" });
+    for (const saved of [JSON.stringify(envelope), shown])
+      expect(await tried(saved)).toMatchObject({ outcome: "stored", row: { type: "fork" } });
   });
 
   test("asks for the source where several could be meant", async () => {
-    const { status, err } = await replay("{}");
-    expect(status).toBe(2);
-    expect(err).toContain("--stream deliveries --source stripe");
-    expect((await replay("{}", "--source", "paypal")).err).toContain(
+    await expect(tried("{}")).rejects.toThrow("--stream deliveries --source stripe");
+    await expect(tried("{}", { source: "paypal" })).rejects.toThrow(
       "no stream declares such a webhook source",
     );
+    await expect(tried("{}", { source: "slack", headers: ["x"] })).rejects.toThrow(
+      'expected --header "NAME: VALUE"',
+    );
+  });
+
+  test("is a command", async () => {
+    const file = fileURLToPath(new URL("../../package.json", import.meta.url));
+    const none = await runSpillway(["webhook", "replay", file, "--source", "paypal"]);
+    expect(none).toMatchObject({
+      code: 2,
+      err: expect.stringContaining("no stream declares such a webhook source"),
+    });
+    expect((await runSpillway(["webhook", "replay"])).code).toBe(2);
+    expect((await runSpillway(["webhook", "replay", "/nowhere"])).err).toContain(
+      "/nowhere can't be read (ENOENT).",
+    );
+    expect((await runSpillway(["webhook", "replay", "--help"])).out).toContain("--header");
   });
 });
