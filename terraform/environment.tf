@@ -40,6 +40,11 @@ locals {
     INGEST_API_KEYS          = "api-keys"
   }
 
+  # The secrets of webhooks, by the names that streams choose (secretEnv). Only ingest checks signatures.
+  webhook_secrets = {
+    for name in nonsensitive(keys(var.webhook_secrets)) : name => "webhook-${replace(lower(name), "_", "-")}"
+  }
+
   supervisor_secrets = {
     UPSTASH_REDIS_REST_TOKEN = "redis-rest-token"
     DATABASE_URL             = "database-url"

@@ -3,7 +3,7 @@
 resource "google_service_account" "ingest" {
   project      = var.project_id
   account_id   = "${var.name}-ingest"
-  display_name = "Spillway ingest: reads its three secrets, creates flush tasks"
+  display_name = "Spillway ingest: reads its secrets, creates flush tasks"
 }
 
 resource "google_cloud_run_v2_service" "ingest" {
@@ -42,7 +42,7 @@ resource "google_cloud_run_v2_service" "ingest" {
       }
 
       dynamic "env" {
-        for_each = local.ingest_secrets
+        for_each = merge(local.webhook_secrets, local.ingest_secrets)
         content {
           name = env.key
           value_source {

@@ -1,8 +1,8 @@
-# Secret Manager: the three values nobody should see, and who may read which. A service's revision names the version
+# Secret Manager: the values nobody should see, and who may read which. A service's revision names the version
 # that it was made with, so a changed value makes a new revision, and an old revision still starts after a rollback.
 
 locals {
-  secret_values = {
+  secret_values = merge({ for name, secret in local.webhook_secrets : secret => var.webhook_secrets[name] }, {
     "redis-rest-token" = local.redis_rest_token
     "database-url"     = local.database_url
     # name:sha256-hex[:stream|stream], comma-separated
@@ -10,12 +10,12 @@ locals {
       for name, key in var.api_keys :
       join(":", concat([name, key.sha256], key.streams == null ? [] : [join("|", coalesce(key.streams, []))]))
     ])
-  }
+  })
 
   # Who reads what: "reader/secret" => both. The build reads the database's, to migrate.
   secret_readers = merge([
     for reader, secrets in {
-      ingest     = values(local.ingest_secrets)
+      ingest     = concat(values(local.ingest_secrets), values(local.webhook_secrets))
       supervisor = values(local.supervisor_secrets)
       build      = ["database-url"]
     } : { for secret in secrets : "${reader}/${secret}" => { reader = reader, secret = secret } }
@@ -23,7 +23,7 @@ locals {
 }
 
 resource "google_secret_manager_secret" "this" {
-  for_each = toset(["redis-rest-token", "database-url", "api-keys"])
+  for_each = toset(concat(["redis-rest-token", "database-url", "api-keys"], values(local.webhook_secrets)))
 
   project   = var.project_id
   secret_id = "${var.name}-${each.key}"

@@ -87,6 +87,29 @@ variable "api_keys" {
   }
 }
 
+variable "webhook_secrets" {
+  description = "The secrets of signed webhooks (TF_VAR_webhook_secrets): the name that a stream's secretEnv has => the secret that the sender shows, or several with spaces between them while it changes."
+  type        = map(string)
+  default     = {}
+  nullable    = false
+  sensitive   = true
+
+  validation {
+    condition     = alltrue([for name in keys(var.webhook_secrets) : can(regex("^[A-Z][A-Z0-9_]{0,127}$", name))])
+    error_message = "webhook_secrets: expected names of variables, in A-Z, 0-9 and _, such as STRIPE_WEBHOOK_SECRET."
+  }
+
+  validation {
+    condition     = alltrue([for secret in values(var.webhook_secrets) : trimspace(secret) != ""])
+    error_message = "webhook_secrets: expected each secret to be a text that is not empty."
+  }
+
+  validation {
+    condition     = length(setintersection(keys(var.webhook_secrets), keys(local.ingest_secrets))) == 0
+    error_message = "webhook_secrets: expected names other than those of Spillway's own secrets."
+  }
+}
+
 variable "curl_example" {
   description = "A stream of yours and one event of it, which the output curl posts. null: that output asks for /health."
   type        = object({ stream = string, event = any })

@@ -124,6 +124,36 @@ run "every_secret_is_a_reference" {
   }
 }
 
+run "the_secrets_of_webhooks_reach_ingest_alone" {
+  command = plan
+
+  variables {
+    webhook_secrets = { STRIPE_WEBHOOK_SECRET = "whsec_old whsec_new", GITHUB_SECRET = "hush" }
+  }
+
+  assert {
+    condition = toset([for env in google_cloud_run_v2_service.ingest.template[0].containers[0].env : env.name if length(env.value_source) > 0]) == toset([
+      "UPSTASH_REDIS_REST_TOKEN", "DATABASE_URL", "INGEST_API_KEYS", "STRIPE_WEBHOOK_SECRET", "GITHUB_SECRET",
+    ])
+    error_message = "Ingest does not find the secrets of webhooks, each by reference."
+  }
+
+  assert {
+    condition     = alltrue([for env in google_cloud_run_v2_service.supervisor.template[0].containers[0].env : !contains(["STRIPE_WEBHOOK_SECRET", "GITHUB_SECRET"], env.name)])
+    error_message = "The supervisor has a webhook's secret."
+  }
+
+  assert {
+    condition     = nonsensitive(google_secret_manager_secret_version.this["webhook-stripe-webhook-secret"].secret_data) == "whsec_old whsec_new"
+    error_message = "A webhook's secret is not stored as it was given."
+  }
+
+  assert {
+    condition     = toset([for name in keys(google_secret_manager_secret_iam_member.reader) : name if strcontains(name, "webhook")]) == toset(["ingest/webhook-stripe-webhook-secret", "ingest/webhook-github-secret"])
+    error_message = "A webhook's secret is readable by another than ingest."
+  }
+}
+
 run "each_reads_only_its_own_secrets" {
   command = plan
 

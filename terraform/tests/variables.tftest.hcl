@@ -362,3 +362,13 @@ run "every_origin_beside_one_origin_is_refused" {
     var.cors_origins,
   ]
 }
+
+run "secrets_of_webhooks_have_names_of_variables_and_values" {
+  command = plan
+
+  variables {
+    webhook_secrets = { stripe = "whsec_a", B = " ", DATABASE_URL = "whsec_b" }
+  }
+
+  expect_failures = [var.webhook_secrets]
+}
