@@ -1,9 +1,12 @@
 /** GET /v1/openapi.json, over HTTP: whose it is, when it has changed, and that it is OpenAPI 3.1. */
+import { createHash } from "node:crypto";
 import { Validator } from "@seriousme/openapi-schema-validator";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import { pgTable, text } from "drizzle-orm/pg-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { z } from "zod";
+import { newKey } from "../../lib/access/key-format.ts";
+import { type ApiKey, plainKey } from "../../lib/config.ts";
 import { registryOf } from "../../lib/schema/registry.ts";
 import { defineStream, eventColumns } from "../../lib/schema/stream.ts";
 import { loadTestStreams } from "../streams/run/test-streams.ts";
@@ -21,11 +24,18 @@ const small = (name: string, retired = false) =>
 
 const streams = registryOf([...(await loadTestStreams()).values(), ...oddStreams, small("gone", true)]);
 
+const PAGE_KEY = newKey("public");
+
 let world: World;
 let ingest: Ingest;
 beforeAll(async () => {
   world = await openWorld({}, streams);
-  ingest = await serveIngest(world, { corsOrigins: ["https://app.example"] });
+  const digest = createHash("sha256").update(PAGE_KEY).digest();
+  const page: ApiKey = { ...plainKey("page", digest, new Set(["leads"])), kind: "public" };
+  ingest = await serveIngest(world, {
+    corsOrigins: ["https://app.example"],
+    apiKeys: [...world.config.apiKeys, page],
+  });
 });
 afterAll(async () => {
   await ingest.close();
@@ -96,9 +106,13 @@ describe("the document", () => {
 });
 
 describe("who may read it", () => {
-  test("no key is a 401, and another method a 405", async () => {
+  test("no key is a 401, a public key a 403, and another method a 405", async () => {
     expect(await get({})).toMatchObject({ status: 401, body: { code: "missing-key" } });
     expect(await get(bearer("unknown"))).toMatchObject({ status: 401, body: { code: "unknown-key" } });
+    expect(await get(bearer(PAGE_KEY))).toMatchObject({
+      status: 403,
+      body: { code: "public-key-not-allowed" },
+    });
     expect(await get(bearer(KEY), "POST")).toMatchObject({
       status: 405,
       body: { code: "method-not-allowed" },
