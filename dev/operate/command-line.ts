@@ -51,6 +51,14 @@ export function explain(error: unknown): string {
   return `This should not have happened (${error instanceof Error ? error.name : typeof error}).`;
 }
 
+/** A whole number from 1, or the fallback; throws a UsageError for anything else. */
+export function wholeNumber<T>(option: string, text: string | undefined, fallback: T): number | T {
+  if (text === undefined) return fallback;
+  const number = Number(text);
+  if (/^\d+$/.test(text) && number >= 1 && number <= 10_000_000) return number;
+  throw new UsageError(`${option}: expected a whole number from 1, got "${text}"`);
+}
+
 /** The option of a command that prints data. */
 export const jsonOption = {
   json: { type: "boolean", about: "print the data as JSON" },

@@ -86,11 +86,3 @@ export function momentOf(option: string, text: string): string {
   if (RFC_3339.test(text) && !Number.isNaN(Date.parse(text))) return text;
   throw new UsageError(`${option}: expected 2026-11-21T09:30:00Z, or 90s, 30m, 2h, 3d ago, got "${text}"`);
 }
-
-/** A whole number from 1, or the fallback; throws a UsageError for anything else. */
-export function wholeNumber<T>(option: string, text: string | undefined, fallback: T): number | T {
-  if (text === undefined) return fallback;
-  const number = Number(text);
-  if (/^\d+$/.test(text) && number >= 1 && number <= 10_000_000) return number;
-  throw new UsageError(`${option}: expected a whole number from 1, got "${text}"`);
-}

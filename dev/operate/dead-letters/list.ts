@@ -3,9 +3,9 @@ import type { ListedLetter } from "../../../functions/answer-letters.ts";
 import type { LetterGroup } from "../../../lib/store/dead-letter-store.ts";
 import { bodyOf, type Supervisor } from "../ask-supervisor.ts";
 import { action } from "../command.ts";
-import { jsonOption, printTable } from "../command-line.ts";
+import { jsonOption, printTable, wholeNumber } from "../command-line.ts";
 import { findSupervisor, supervisorOptions } from "../find-supervisor.ts";
-import { type Filter, filterOf, filterOptions, queryOf, wholeNumber } from "./filters.ts";
+import { type Filter, filterOf, filterOptions, queryOf } from "./filters.ts";
 import { type NotCompared, sayNotCompared, sayNothing, toSecond } from "./say.ts";
 
 const LIST_LIMIT = 100;

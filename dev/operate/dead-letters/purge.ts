@@ -2,9 +2,9 @@
 
 import { bodyOf } from "../ask-supervisor.ts";
 import { action } from "../command.ts";
-import { countOf, jsonOption, UsageError } from "../command-line.ts";
+import { countOf, jsonOption, UsageError, wholeNumber } from "../command-line.ts";
 import { findSupervisor, supervisorOptions } from "../find-supervisor.ts";
-import { filterOf, filterOptions, wholeNumber } from "./filters.ts";
+import { filterOf, filterOptions } from "./filters.ts";
 import { type NotCompared, sayNotCompared } from "./say.ts";
 
 interface Purged {

@@ -2,9 +2,9 @@
 import type { RedriveAnswer, TrialAnswer, TrialGroup } from "../../../functions/answer-letters.ts";
 import { bodyOf, type Supervisor } from "../ask-supervisor.ts";
 import { action } from "../command.ts";
-import { countOf, describeSeconds, jsonOption, printTable } from "../command-line.ts";
+import { countOf, describeSeconds, jsonOption, printTable, wholeNumber } from "../command-line.ts";
 import { findSupervisor, supervisorOptions } from "../find-supervisor.ts";
-import { filterOf, filterOptions, queryOf, wholeNumber } from "./filters.ts";
+import { filterOf, filterOptions, queryOf } from "./filters.ts";
 import { type NotCompared, sayNotCompared, sayNothing, saySkipped } from "./say.ts";
 
 /** How long one part of a redrive may take: the supervisor ends it after 45 s. */
