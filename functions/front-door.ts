@@ -15,6 +15,7 @@ import http, {
 } from "node:http";
 import type { Socket } from "node:net";
 import { parseArgs } from "node:util";
+import { HEADERS_MAX_BYTES } from "../lib/contract/limits.ts";
 import type { ProblemCode } from "../lib/contract/problems.ts";
 import { describeError, type Log } from "../lib/log.ts";
 import { Problem, sendProblem } from "./answer.ts";
@@ -104,7 +105,7 @@ const TUNNEL = new Problem("method-not-allowed", "expected POST or GET");
 
 /** What the errors of Node's parser mean to the sender, if it is more than "this is not HTTP". */
 const PROBLEMS = new Map<string | undefined, [code: ProblemCode, detail: string]>([
-  ["HPE_HEADER_OVERFLOW", ["headers-too-large", "expected headers of at most 16 KB"]],
+  ["HPE_HEADER_OVERFLOW", ["headers-too-large", `expected headers of at most ${HEADERS_MAX_BYTES} bytes`]],
   ["HPE_CHUNK_EXTENSIONS_OVERFLOW", ["body-too-large", "expected chunk extensions of at most 16 KB"]],
   ["ERR_HTTP_REQUEST_TIMEOUT", ["request-timeout", "expected the whole request within a minute"]],
   ["HPE_INVALID_EOF_STATE", ["malformed-request", HALF.message]],

@@ -5,6 +5,7 @@
  */
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from "node:http";
 import { PARTITION_COUNT } from "../lib/buffer/redis-keys.ts";
+import { supervisorPaths } from "../lib/contract/paths.ts";
 import { drain } from "../lib/drain/drain.ts";
 import type { DrainDeps } from "../lib/drain/drain-call.ts";
 import type { StreamReport } from "../lib/drain/drain-report.ts";
@@ -48,10 +49,7 @@ export function createSupervisor(deps: SupervisorDeps): Handler {
     else if (what === "status" && name === undefined) await answerStatus(deps, req, res);
     else if (what === "keys" && name === undefined) await answerKeys(deps.keyCommands, req, res);
     else if (!(await answerLetters(deps, req, res, url)) && !(await answerUsage(deps, req, res, url)))
-      throw new Problem(
-        "unknown-path",
-        "expected /drain, /drain/{stream}, /status, /keys, /dead-letters, /usage, /refusals or /prune",
-      );
+      throw new Problem("unknown-path", `expected ${Object.values(supervisorPaths).join(", ")}`);
   };
 }
 

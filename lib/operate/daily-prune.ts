@@ -18,8 +18,6 @@ interface Deps extends PruneDeps {
   log: Log;
 }
 
-export type DailyPrune = ReturnType<typeof createDailyPrune>;
-
 /** Makes the daily prune. It never throws: a failure is logged, and the next try is an hour later. */
 export function createDailyPrune(deps: Deps): () => Promise<void> {
   const { turn, ages, monotonicMs, log } = deps;
