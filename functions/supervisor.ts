@@ -1,7 +1,7 @@
 /**
- * The HTTP edge of the supervisor: `POST /drain`, `POST /drain/{stream}`, `GET /status`, and dead letters (answer-letters.ts). It is
- * private and checks no key itself: Cloud Run checks the caller's token before a request comes here, and who may only drain is
- * known by the e-mail in that token.
+ * The HTTP edge of the supervisor: `POST /drain`, `POST /drain/{stream}`, `GET /status`, `GET /doctor`, and the commands on keys
+ * (answer-keys.ts) and dead letters (answer-letters.ts). It is private and checks no key itself: Cloud Run checks the caller's token
+ * before a request comes here, and who may only drain is known by the e-mail in that token.
  */
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from "node:http";
 import { PARTITION_COUNT } from "../lib/buffer/redis-keys.ts";
@@ -10,6 +10,7 @@ import { drain } from "../lib/drain/drain.ts";
 import type { DrainDeps } from "../lib/drain/drain-call.ts";
 import type { StreamReport } from "../lib/drain/drain-report.ts";
 import { withFields } from "../lib/log.ts";
+import { type DoctorDeps, examine } from "../lib/operate/doctor.ts";
 import type { KeyDeps } from "../lib/operate/keys.ts";
 import { createStartCheck } from "../lib/operate/start-check.ts";
 import { readStatus } from "../lib/operate/status.ts";
@@ -22,7 +23,7 @@ import { allow, answerHealth, type Handler, type RequestUrl, requestUrlOf } from
 
 /** The ports of the drain, of the status and of the commands, and the function that gives the log field of a request's trace. */
 export type SupervisorDeps = DrainDeps &
-  Parameters<typeof readStatus>[0] &
+  DoctorDeps &
   LettersDeps &
   UsageDeps & {
     keyCommands: KeyDeps;
@@ -35,6 +36,16 @@ export type SupervisorDeps = DrainDeps &
     traceOf: (headers: IncomingHttpHeaders) => Record<string, string>;
   };
 
+/** What has one path and no more. */
+const COMMANDS = new Map<
+  string,
+  (deps: SupervisorDeps, req: IncomingMessage, res: ServerResponse) => Promise<void>
+>([
+  ["status", answerStatus],
+  ["doctor", answerDoctor],
+  ["keys", ({ keyCommands }, req, res) => answerKeys(keyCommands, req, res)],
+]);
+
 /** Makes the handler. It throws a Problem for each error; the front door answers it. */
 export function createSupervisor(deps: SupervisorDeps): Handler {
   const checkTables = createStartCheck(deps);
@@ -42,12 +53,12 @@ export function createSupervisor(deps: SupervisorDeps): Handler {
     const url = requestUrlOf(req);
     if (answerHealth(req, res, url)) return;
     const [what, name, ...rest] = url.path;
+    const command = name === undefined ? COMMANDS.get(what ?? "") : undefined;
     if (!(req.method === "POST" && what === "drain") && !deps.mayOperate(req))
       throw new Problem("caller-not-allowed", "this caller may only POST /drain");
     if (what === "drain" && rest.length === 0)
       await answerDrain({ ...deps, checkTables }, req, res, url, name);
-    else if (what === "status" && name === undefined) await answerStatus(deps, req, res);
-    else if (what === "keys" && name === undefined) await answerKeys(deps.keyCommands, req, res);
+    else if (command !== undefined) await command(deps, req, res);
     else if (!(await answerLetters(deps, req, res, url)) && !(await answerUsage(deps, req, res, url)))
       throw new Problem("unknown-path", `expected ${Object.values(supervisorPaths).join(", ")}`);
   };
@@ -96,4 +107,9 @@ async function answerStatus(deps: SupervisorDeps, req: IncomingMessage, res: Ser
     throw tryAgain("buffer-away", "Redis does not answer");
   });
   sendJson(res, 200, report);
+}
+
+async function answerDoctor(deps: SupervisorDeps, req: IncomingMessage, res: ServerResponse): Promise<void> {
+  allow(req, "GET", "HEAD");
+  sendJson(res, 200, await examine(deps));
 }

@@ -21,7 +21,7 @@ import { mayOperate } from "../lib/cloud-run/caller.ts";
 import { metadataToken } from "../lib/cloud-run/metadata-token.ts";
 import { findProject, traceOf } from "../lib/cloud-run/trace.ts";
 import { type Config, ConfigError, readConfig } from "../lib/config.ts";
-import { doubtsOf } from "../lib/config-doubts.ts";
+import { type Doubt, doubtsOf } from "../lib/config-doubts.ts";
 import { HeldLookout } from "../lib/drain/held-lookout.ts";
 import { Witnesses } from "../lib/drain/witnesses.ts";
 import { CpuTurns } from "../lib/flow/cpu-turns.ts";
@@ -171,9 +171,11 @@ function openRecords(config: Config, log: Log) {
   };
 }
 
-/** Logs the settings that are probably not meant. */
-function sayDoubts(config: Config, streams: Registry, log: Log): void {
-  for (const doubt of doubtsOf(config, streams)) log.warn("config.doubted", { ...doubt });
+/** Finds the settings that are probably not meant, and logs them. */
+function sayDoubts(config: Config, streams: Registry, log: Log): Doubt[] {
+  const doubts = doubtsOf(config, streams);
+  for (const doubt of doubts) log.warn("config.doubted", { ...doubt });
+  return doubts;
 }
 
 /** Makes what webhooks need. Secrets are read here, once; doubts about them are logged. */
@@ -248,7 +250,7 @@ export async function wireSupervisor(
   log: Log = createLog({ function: "supervisor" }),
 ): Promise<Served> {
   const streams = withInternal(ofRelease, [usageStream]);
-  sayDoubts(config, streams, log);
+  const doubts = sayDoubts(config, streams, log);
   const stopping = new AbortController();
   const trace = await openTrace();
   const redis = connectRedis(config, CLAIM_TIMEOUT_MS);
@@ -262,6 +264,7 @@ export async function wireSupervisor(
     ages: { lettersDays: config.keepLettersDays, usageDays: config.keepUsageDays },
   };
   const handler = createSupervisor({
+    doubts,
     ...openKeyCommands({ config, redis, streams, log, monotonicMs }),
     usage,
     pruning,

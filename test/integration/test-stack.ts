@@ -29,7 +29,6 @@ import { HeldLookout } from "../../lib/drain/held-lookout.ts";
 import { Witnesses } from "../../lib/drain/witnesses.ts";
 import { FairSlots } from "../../lib/flow/fair-slots.ts";
 import type { Log } from "../../lib/log.ts";
-import type { KeyDeps } from "../../lib/operate/keys.ts";
 import { encodeEnvelope, packEnvelope } from "../../lib/schema/envelope.ts";
 import { newId } from "../../lib/schema/event-ids.ts";
 import { loadStreams, type Registry, registryOf } from "../../lib/schema/registry.ts";
@@ -117,7 +116,7 @@ export async function openWorld(env: Record<string, string> = {}, given?: Regist
   const store = storeWithin(config.insertTimeoutMs);
   const keys = createKeyStore(connect(config.databaseUrl, 4000, config.neonHttpUrl), 4000);
   const keyCopy = createKeyCopy(client);
-  const keyCommands: KeyDeps = {
+  const keyCommands = {
     ...{ keys, keyCopy, newKey, streams, log },
     renewKeyCopy: () => renewCopy({ copy: keyCopy, table: keys }),
     environmentNames: new Set(config.apiKeys.map(({ name }) => name)),
@@ -127,6 +126,7 @@ export async function openWorld(env: Record<string, string> = {}, given?: Regist
   /** A drain's context, of a supervisor instance of its own. Its drains don't mend the copy of the keys, unless it is told to. */
   const supervisor = (more: Partial<SupervisorDeps> = {}): SupervisorDeps => ({
     traceOf: () => ({}),
+    doubts: [],
     keyCommands,
     mendKeys: async () => {},
     usage,
