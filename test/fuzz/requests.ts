@@ -30,6 +30,15 @@ interface Head {
 
 const chance = (random: Random, probability: number) => random.next() < probability;
 const AUTHORIZED = `authorization: Bearer ${KEY}`;
+/** The ways in which a key may come in a header. */
+const WAYS = [
+  AUTHORIZED,
+  `Authorization:\tbearer \t${KEY} `,
+  `x-api-key: ${KEY}`,
+  `authorization: Basic ${Buffer.from(`any:${KEY}`).toString("base64")}`,
+  `authorization: basic ${Buffer.from(`${KEY}:`).toString("base64")}`,
+  `${AUTHORIZED}\r\nX-API-KEY: ${KEY}\r\n${AUTHORIZED}`,
+];
 const JSON_TYPE = "content-type: application/json";
 
 const text = (id: string, { method, path, headers }: Head, version = "1.1") =>
@@ -62,7 +71,7 @@ const goodOf = (random: Random, id: string): Request => ({
     id,
     {
       ...{ method: "POST", path: random.pick(["/v1/events", "/v1/events?ack=stored", "/v1/events?utm=x"]) },
-      headers: [AUTHORIZED, JSON_TYPE],
+      headers: [random.pick(WAYS), JSON_TYPE],
     },
     Buffer.from(`{"type":"good","payload":"${id}"}`),
   ),
@@ -174,6 +183,8 @@ const ODD_HEADERS = [
     "accept: text/html",
   ],
   ...[`authorization: Bearer ${"x".repeat(5000)}`, "traceparent: 00-0-0-00"],
+  ...["authorization: Basic", "authorization: Basic Og==", `x-api-key: ${LEADS_KEY}`, "x-api-key: ä b"],
+  ...["origin: https://evil.example\r\nsec-fetch-site: cross-site", "x-forwarded-for: , ,[::1]:x"],
 ];
 const ENDING = [
   ...["transfer-encoding: gzip", "transfer-encoding: chunked", "content-length: -1", "content-length: 1e3"],
@@ -206,7 +217,7 @@ function postOf(random: Random, id: string): Request {
     method: chance(random, 0.06) ? random.pick(METHODS) : "POST",
     path:
       (chance(random, 0.06) ? random.pick(PATHS) : `/v1/${stream}`) +
-      random.pick(["", "", "", "?ack=stored", "?ack=buffered", "?&=&"]),
+      random.pick(["", "", "", "?ack=stored", "?ack=buffered", "?&=&", "?key=", "?key=spw_pub_%00"]),
     headers: [`authorization: Bearer ${key}`, ...headers],
   };
   if (chance(random, 0.1)) head.headers.push(random.pick(ODD_HEADERS));
