@@ -54,14 +54,14 @@ function keyInHeader(name: string, value: string): string | undefined {
 }
 
 function keyInAuthorization(value: string): string | undefined {
-  const [, scheme, credentials] = /^(bearer|basic)[ \t]+(\S+)[ \t]*$/i.exec(value) ?? [];
-  if (scheme === undefined || credentials === undefined) return undefined;
-  return scheme.toLowerCase() === "bearer" ? credentials : keyInBasic(credentials);
+  const bearer = /^bearer[ \t]+(\S+)[ \t]*$/i.exec(value);
+  if (bearer !== null) return bearer[1];
+  const basic = /^basic[ \t]+([A-Za-z0-9+/]+={0,2})[ \t]*$/i.exec(value)?.[1];
+  return basic === undefined ? undefined : keyInBasic(basic);
 }
 
 /** The password of Basic (RFC 7617, in UTF-8); if that is empty, the user name. */
 function keyInBasic(credentials: string): string | undefined {
-  if (!/^[A-Za-z0-9+/]+={0,2}$/.test(credentials)) return undefined;
   const [, user, password] = /^([^:]*):(.*)$/s.exec(Buffer.from(credentials, "base64").toString()) ?? [];
   return password || user || undefined;
 }
