@@ -18,7 +18,7 @@ export const usageTable = pgTable(
     hour: timestamp("hour", { withTimezone: true, mode: "string" }).notNull(),
     /** The key's name; null: the sender had no known key. */
     key: text("key"),
-    /** The stream's name; null: the request named no known stream, or its sender had no known key. */
+    /** The stream's name; null: the request named no known stream. */
     stream: text("stream"),
     /** Events that were accepted. */
     accepted: count("accepted"),

@@ -96,7 +96,7 @@ describe("what is counted", () => {
         bytes: bytesOf(batch, [{ type: 1 }, {}], event) + "{".length,
       },
       { ...none, hour, key: "tester", stream: null, rejected: 1 },
-      { ...none, hour, key: null, stream: null, rejected: 1 },
+      { ...none, hour, key: null, stream: "events", rejected: 1 },
     ]);
     expect(await hours("&key=other")).toHaveLength(1);
     expect(await hours("&stream=events")).toHaveLength(1);

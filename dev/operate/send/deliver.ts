@@ -141,7 +141,10 @@ function parse(text: string): Answer["body"] {
   }
 }
 
-function rejectedLine({ lines }: Batch, { index = 0, code = "invalid-event", errors = [] }: Item): RejectedLine {
+function rejectedLine(
+  { lines }: Batch,
+  { index = 0, code = "invalid-event", errors = [] }: Item,
+): RejectedLine {
   const line = lines[index];
   return { line: line?.number ?? 0, code, errors, bytes: line?.bytes };
 }
