@@ -99,7 +99,7 @@ describe("what is counted", () => {
       { ...none, hour, key: null, stream: "events", rejected: 1 },
     ]);
     expect(await hours("&key=other")).toHaveLength(1);
-    expect(await hours("&stream=events")).toHaveLength(1);
+    expect(await hours("&stream=leads")).toHaveLength(1);
     expect(await hours("&key=")).toMatchObject([{ key: null }]);
     await expectConserved(world, "events", [...body.ids, ...last.ids]);
   });
