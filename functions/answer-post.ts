@@ -4,31 +4,25 @@
  * refused before it is read.
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
-import type { AddressRates } from "../lib/access/address-rates.ts";
 import { clientAddress } from "../lib/access/client-address.ts";
-import type { TokenBuckets } from "../lib/access/token-bucket.ts";
 import type { ApiKey } from "../lib/config.ts";
 import { deadlineIn } from "../lib/flow/deadline.ts";
 import type { Room } from "../lib/flow/room.ts";
 import { type Accepted, accept } from "../lib/ingest/accept.ts";
 import type { Admission, Rejected } from "../lib/ingest/admit.ts";
-import type { AnswerCounts } from "../lib/ingest/answer-counts.ts";
 import type { Stream } from "../lib/schema/stream.ts";
 import { type AdmitBodyDeps, admitBody, type Post } from "./admit-body.ts";
 import { Problem, sendJson, tryAgain } from "./answer.ts";
 import { type Records, recordAdmitted, recordNotAccepted, recordRejected } from "./on-record.ts";
 import { postHeadOf } from "./post-head.ts";
 import { refuseGuessable } from "./public-key.ts";
+import { type RateDeps, refuseInDebt, takeTokens } from "./rate-limit.ts";
 import type { RequestUrl } from "./request-url.ts";
 
-export interface PostDeps extends AdmitBodyDeps, Records {
+export interface PostDeps extends AdmitBodyDeps, RateDeps, Records {
   accepting: Parameters<typeof accept>[0];
   /** Whether the stream's buffer is full: what would be pushed now would be shed. */
   isShedding(stream: string): Promise<boolean> | false;
-  buckets: Pick<TokenBuckets, "take" | "waitSeconds">;
-  /** The rates of the client addresses of public keys. */
-  addresses: Pick<AddressRates, "take" | "waitSeconds">;
-  counts: Pick<AnswerCounts, "add">;
   /** The room of all bodies under way in this instance. */
   room: Room;
   /** How long a request may take until it is answered, in milliseconds. */
@@ -88,14 +82,16 @@ async function startAccepting(
   accepting: Promise<Accepted>;
   recording: Promise<void> | undefined;
 }> {
-  refuseInDebt(deps, post);
+  const inDebt = refuseInDebt(deps, post);
+  if (inDebt) await inDebt;
   const shedding = post.head.ack === "stored" ? false : deps.isShedding(post.stream.name);
   if (shedding && (await shedding)) await refuseUnkept(deps, post);
   const { admission, isBatch } = await admitBody(deps, post);
   const { envelopes, indexes, resendIds, rejected } = admission;
   rejectWhenNoneFits(deps, post, admission, isBatch);
   if (confirm) await confirm();
-  takeTokens(deps, post, envelopes.length);
+  const taking = takeTokens(deps, post, envelopes.length);
+  if (taking) await taking;
   const request = { ids: envelopes.map(({ id }) => id), isBatch, indexes, resendIds, rejected };
   return {
     request,
@@ -105,14 +101,6 @@ async function startAccepting(
 }
 
 const levelOf = ({ key, head }: Post) => (key.kind === "public" ? "only-buffered" : head.ack);
-
-/** Throws a 429 if the key, or a public key's client address, has sent more than it may. */
-function refuseInDebt({ buckets, addresses }: PostDeps, { key, address }: Post): void {
-  const addressWaits = address === undefined ? 0 : addresses.waitSeconds(key, address);
-  if (addressWaits > 0) throw addressTooFast(addressWaits);
-  const waitSeconds = buckets.waitSeconds(key.name);
-  if (waitSeconds > 0) throw tooFast(waitSeconds);
-}
 
 /** Throws a 503 for a stream that is shed. Reads a small body first, so that the answer can name its ids. */
 async function refuseUnkept(deps: PostDeps, post: Post): Promise<never> {
@@ -158,26 +146,6 @@ function noneValid(detail: string, isBatch: boolean, rejected: readonly Rejected
   });
 }
 
-const tooFast = (waitSeconds: number) =>
-  tryAgain("rate-limited", "this key sends more than it may; nothing was kept", {}, waitSeconds);
-
-const addressTooFast = (waitSeconds: number) =>
-  tryAgain(
-    "rate-limited",
-    "this client's address sends more than it may with a public key; nothing was kept",
-    {},
-    waitSeconds,
-  );
-
-function takeTokens({ buckets, addresses, counts }: PostDeps, post: Post, count: number): void {
-  const { stream, key, address } = post;
-  const addressWaits = address === undefined ? 0 : addresses.take(key, address, count);
-  const waitSeconds = addressWaits > 0 ? 0 : buckets.take(key.name, count);
-  if (addressWaits === 0 && waitSeconds === 0) return;
-  counts.add(stream.name, { shed: count });
-  throw addressWaits > 0 ? addressTooFast(addressWaits) : tooFast(waitSeconds);
-}
-
 /** Why nothing is promised, for the sender. */
 const NOT_ACCEPTED = {
   shed: ["buffer-full", "the buffer is full"],
@@ -216,8 +184,8 @@ function answer(
   request: AdmittedRequest,
   accepted: Accepted,
 ): void {
-  const { counts } = deps;
-  const { stream } = post;
+  const { counts, rates } = deps;
+  const { stream, key } = post;
   const { isBatch, indexes, rejected } = request;
   if (accepted.kind === "not-accepted") {
     recordNotAccepted(deps, post, request.ids.length);
@@ -245,7 +213,7 @@ function answer(
   if (duplicates.length > 0) body.duplicates = duplicates;
   if (superseded.length > 0) body.superseded = superseded;
   if (all.length > 0) body.rejected = all;
-  sendJson(res, ack === "stored" ? 201 : 202, body);
+  sendJson(res, ack === "stored" ? 201 : 202, body, rates.headersOf(key));
 }
 
 /** Makes an item of the answer from an event that Postgres refused. */

@@ -4,7 +4,6 @@
  * are those of CloudEvents.
  */
 import type { ServerResponse } from "node:http";
-import type { TokenBuckets } from "../lib/access/token-bucket.ts";
 import type { ApiKey } from "../lib/config.ts";
 import { IDS_MAX } from "../lib/contract/limits.ts";
 import { cloudEventRawId } from "../lib/ingest/cloud-event.ts";
@@ -14,10 +13,11 @@ import type { Stream } from "../lib/schema/stream.ts";
 import { findUnsafeValue } from "../lib/schema/unsafe-json.ts";
 import type { Found } from "../lib/store/store.ts";
 import { Problem, sendJson, tryAgain } from "./answer.ts";
+import { type Rates, tooFast } from "./rate-limit.ts";
 
 export interface WhereaboutsDeps {
   lookUp: LookUp;
-  buckets: Pick<TokenBuckets, "take">;
+  rates: Rates;
 }
 
 /** The period of the scheduler's tick: after that, an event that was buffered is usually stored. */
@@ -43,7 +43,7 @@ export async function answerWhereabouts(
   query: URLSearchParams,
 ): Promise<void> {
   const source = sourceOf(query);
-  takeTokens(deps, key, 1);
+  await takeTokens(deps, key, 1);
   const candidates = candidatesOf(stream, key, rawId, source);
   if (candidates.length === 0) throw new Problem("impossible-id", "no event can have this id");
   const where = whereIn(await find(deps, stream, candidates), candidates, rawId);
@@ -64,7 +64,7 @@ export async function answerWhereaboutsOfMany(
   if (rawIds.length === 0 || rawIds.length > IDS_MAX)
     throw new Problem("invalid-query", `expected 1 to ${IDS_MAX} ids as ?id=A&id=B, got ${rawIds.length}`);
   const source = sourceOf(query);
-  takeTokens(deps, key, rawIds.length);
+  await takeTokens(deps, key, rawIds.length);
   const asked = rawIds.map((rawId) => ({ rawId, candidates: candidatesOf(stream, key, rawId, source) }));
   const found = await find(
     deps,
@@ -75,9 +75,10 @@ export async function answerWhereaboutsOfMany(
   sendJson(res, 200, { events, ...(stream.key.keepsIds ? {} : { detail: keepsNoIds(stream) }) });
 }
 
-function takeTokens({ buckets }: WhereaboutsDeps, key: ApiKey, count: number): void {
-  const waitSeconds = buckets.take(key.name, count);
-  if (waitSeconds > 0) throw tryAgain("rate-limited", "this key asks for more than it may", {}, waitSeconds);
+/** Takes a token for each id; at most as many as the key may spend on one request. */
+async function takeTokens({ rates }: WhereaboutsDeps, key: ApiKey, count: number): Promise<void> {
+  const waitSeconds = await rates.take(key, Math.min(count, rates.largestRequest(key)));
+  if (waitSeconds > 0) throw tooFast(rates, key, waitSeconds, "this key asks for more than it may");
 }
 
 /** The source of the CloudEvents that are asked for; undefined: no CloudEvents. Throws a 400 for more than one. */

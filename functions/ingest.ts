@@ -23,7 +23,7 @@ import { allow, answerHealth, type Handler, type RequestUrl, requestUrlOf } from
 import { streamOf } from "./stream-of.ts";
 import { answerHandshake } from "./webhook-handshake.ts";
 
-export interface IngestDeps extends PostDeps, WebhookDeps, Omit<WhereaboutsDeps, "buckets"> {
+export interface IngestDeps extends PostDeps, WebhookDeps, Omit<WhereaboutsDeps, "rates"> {
   streams: Registry;
   keyring: Pick<Keyring, "find">;
   expiring: ExpiringKeys;

@@ -6,6 +6,7 @@
 import { randomUUID } from "node:crypto";
 import type { IncomingHttpHeaders, IncomingMessage } from "node:http";
 import { AddressRates } from "../lib/access/address-rates.ts";
+import { RateShares } from "../lib/access/rate-shares.ts";
 import { Refusals } from "../lib/access/refusals.ts";
 import { TokenBuckets } from "../lib/access/token-bucket.ts";
 import { Usage } from "../lib/access/usage.ts";
@@ -13,6 +14,7 @@ import { WebhookTally } from "../lib/access/webhook-tally.ts";
 import { openVerifiers } from "../lib/access/webhook-verifiers.ts";
 import { type Buffer, createBuffer } from "../lib/buffer/buffer.ts";
 import { createHeldNotes } from "../lib/buffer/held-note.ts";
+import { createLimitShares } from "../lib/buffer/limit-shares.ts";
 import { createPruneTurn } from "../lib/buffer/prune-turn.ts";
 import { connectRedis } from "../lib/buffer/redis-client.ts";
 import { createRefusalLists } from "../lib/buffer/refusal-lists.ts";
@@ -61,6 +63,8 @@ const ANSWER_WITHIN_MS = 45_000;
  * beside its own push.
  */
 const RECORD_TIMEOUT_MS = 1000;
+/** How long ingest waits for its shares of the keys' rates, in milliseconds: the old ones last for so long. */
+const SHARES_TIMEOUT_MS = 1000;
 /** How long a drain waits for a script, in milliseconds. A lease should be more than twice as long. */
 const CLAIM_TIMEOUT_MS = 5000;
 /** How long whoever was refused waits for the catalog, in milliseconds: a drain holds a lease meanwhile, and senders wait. */
@@ -170,6 +174,13 @@ function openRecords(config: Config, log: Log) {
     refusals: new Refusals({ lists: createRefusalLists(redis), now, monotonicMs, log }),
   };
 }
+const openRates = (config: Config, log: Log) =>
+  new RateShares({
+    askForShares: createLimitShares(connectRedis(config, SHARES_TIMEOUT_MS), randomUUID()),
+    buckets: new TokenBuckets(config.keyEventsPerSecond, monotonicMs),
+    monotonicMs,
+    log,
+  });
 
 /** Finds the settings that are probably not meant, and logs them. */
 function sayDoubts(config: Config, streams: Registry, log: Log): Doubt[] {
@@ -219,7 +230,7 @@ export async function wireIngest(streams: Registry): Promise<Served> {
       setAside: createSetAside({ store, buffer, heldNotes, streams, log }),
     },
     lookUp: openLookUp(config),
-    buckets: new TokenBuckets(config.keyEventsPerSecond, monotonicMs),
+    rates: openRates(config, log),
     addresses: new AddressRates(monotonicMs),
     counts,
     webhooks: openWebhooks(streams, redis, store, log),

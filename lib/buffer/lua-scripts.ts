@@ -11,6 +11,7 @@ export type ScriptName =
   | "renew"
   | "replace-keys"
   | "settle-held"
+  | "share-limits"
   | "versions";
 
 /** Reads the text of a script. */

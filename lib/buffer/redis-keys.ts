@@ -20,6 +20,7 @@
  * | `{spillway}:keys`         | hash       | the copy of the table `api_keys`, with its generation (key-copy.ts) |
  * | `{spillway}:keys:rebuild` | string, PX | exists while an instance makes that copy anew                       |
  * | `{spillway}:refusals`     | list, PX   | the last refusals without a known stream or key (refusal-lists.ts)  |
+ * | `{spillway}:key-rate:N`   | string, PX | how the rate of the API key named N is shared (limit-shares.ts)     |
  * | `{spillway}:pruned`       | string, PX | exists for a day after old rows were pruned (prune-turn.ts)         |
  */
 
@@ -62,6 +63,9 @@ export const refusalsKey = (stream: string | undefined): string =>
 
 /** Exists for a day after old rows were pruned. */
 export const PRUNED_KEY = "{spillway}:pruned";
+
+/** How the rate of an API key is shared out. No stream has a hyphen in its name, so no key of a stream is this one. */
+export const keyRateKey = (keyName: string): string => `{spillway}:key-rate:${keyName}`;
 
 /** The three lists that hold envelopes. A partition is empty if none of them exists. */
 export const listKeys = (partition: Partition): [string, string, string] => [

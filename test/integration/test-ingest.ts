@@ -1,5 +1,6 @@
 /** Ingest over HTTP in a test's world, wired as functions/wiring.ts does, with the parts that a test may turn. */
-import { createHash } from "node:crypto";
+
+import { createHash, randomUUID } from "node:crypto";
 import { Cors } from "../../functions/cors.ts";
 import { createIngest } from "../../functions/ingest.ts";
 import type { Records } from "../../functions/on-record.ts";
@@ -7,12 +8,14 @@ import { AddressRates } from "../../lib/access/address-rates.ts";
 import { ExpiringKeys } from "../../lib/access/expiring-keys.ts";
 import { createKeySource } from "../../lib/access/key-source.ts";
 import { Keyring } from "../../lib/access/keyring.ts";
+import { RateShares } from "../../lib/access/rate-shares.ts";
 import { TokenBuckets } from "../../lib/access/token-bucket.ts";
 import { WebhookTally } from "../../lib/access/webhook-tally.ts";
 import { openVerifiers } from "../../lib/access/webhook-verifiers.ts";
 import { createBuffer } from "../../lib/buffer/buffer.ts";
 import { createHeldNotes } from "../../lib/buffer/held-note.ts";
 import { createKeyCopy } from "../../lib/buffer/key-copy.ts";
+import { createLimitShares } from "../../lib/buffer/limit-shares.ts";
 import { connectRedis } from "../../lib/buffer/redis-client.ts";
 import { createWebhookCounts } from "../../lib/buffer/webhook-counts.ts";
 import { type Config, plainKey } from "../../lib/config.ts";
@@ -53,6 +56,8 @@ export interface Overrides extends Partial<Config> {
   room?: Room;
   /** How long one LPUSH may take, in milliseconds. @default 2000 */
   pushTimeoutMs?: number;
+  /** How long a call for shares of rates may take, in milliseconds. @default 1000 */
+  sharesTimeoutMs?: number;
   /** How long a look-up may take, in milliseconds. @default 2000 */
   lookUpTimeoutMs?: number;
   /** How long a request may take until it is answered, in milliseconds. @default 45000 */
@@ -101,6 +106,7 @@ export async function serveIngest(world: World, overrides: Overrides = {}) {
     keysTimeoutMs = 4000,
     keysMonotonicMs = () => performance.now(),
     keysNow = now,
+    sharesTimeoutMs = 1000,
     ...settings
   } = overrides;
   const config = { ...world.config, ...settings };
@@ -147,7 +153,12 @@ export async function serveIngest(world: World, overrides: Overrides = {}) {
       }),
     },
     lookUp: createLookUp(overrides.store ?? world.storeWithin(lookUpTimeoutMs), lookUpTimeoutMs),
-    buckets: new TokenBuckets(config.keyEventsPerSecond, now),
+    rates: new RateShares({
+      askForShares: createLimitShares(connectRedis(config, sharesTimeoutMs), randomUUID()),
+      buckets: new TokenBuckets(config.keyEventsPerSecond, now),
+      monotonicMs: now,
+      log: world.log,
+    }),
     addresses: new AddressRates(overrides.monotonicMs ?? (() => performance.now())),
     counts: new AnswerCounts(world.log, now),
     webhooks: {
