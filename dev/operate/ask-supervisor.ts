@@ -1,5 +1,5 @@
 /** Asks a supervisor over HTTP, and makes a sentence of an answer that is not as expected. */
-import { CommandFailed } from "./command-line.ts";
+import { CommandFailed, printable } from "./command-line.ts";
 
 export interface Answer {
   status: number;
@@ -58,18 +58,25 @@ export function supervisorAt(
   };
 }
 
-/** Returns the body of a 200, or throws a sentence. */
+/** Returns the body of a success, or throws a sentence. */
 export function bodyOf<Body>(answer: Answer): Body {
-  if (answer.status === 200 && typeof answer.body === "object" && answer.body !== null)
-    return answer.body as Body;
+  const isSuccess = answer.status >= 200 && answer.status < 300;
+  if (isSuccess && typeof answer.body === "object" && answer.body !== null) return answer.body as Body;
   throw refusalOf(answer);
+}
+
+interface Problem {
+  title?: string;
+  detail?: string;
+  errors?: { path: string; message: string }[];
 }
 
 /** A sentence for an answer that is not as expected. */
 export function refusalOf({ status, body }: Answer): CommandFailed {
-  const { detail, title } = (body ?? {}) as { detail?: string; title?: string };
-  const said = detail ?? title;
-  if (said !== undefined) return new CommandFailed(`The supervisor answered ${status}: ${said}.`);
+  const { detail, title, errors = [] } = (body ?? {}) as Problem;
+  const named = errors.map(({ path, message }) => (path === "" ? message : `${path}: ${message}`)).join("; ");
+  const said = [detail ?? title, named].filter(Boolean).join(": ");
+  if (said !== "") return new CommandFailed(`The supervisor answered ${status}: ${printable(said)}.`);
   const hint =
     status === 401 || status === 403
       ? ": use --prod, or set SUPERVISOR_ID_TOKEN to the identity token of an account that may invoke it"
