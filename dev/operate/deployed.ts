@@ -44,13 +44,17 @@ export function identityTokens(
   };
 }
 
+const NO_OUTPUTS = "terraform/ tells no outputs";
+const NO_TOKEN =
+  "gcloud gives no identity token (log in with gcloud auth login, as one of Terraform's operators)";
+
 /** Reads terraform's outputs; the function it returns throws a CommandFailed for one that is missing. */
 async function readOutputs(): Promise<(name: string) => string> {
   const text = await run("terraform", [`-chdir=${TERRAFORM_FOLDER}`, "output", "-json", "-no-color"], {
     missing: "--prod asks terraform where the deployed system is",
-    failed: "terraform/ tells no outputs",
+    failed: NO_OUTPUTS,
   });
-  const outputs = JSON.parse(text) as Record<string, { value?: unknown }>;
+  const outputs = parseOutputs(text);
   return (name) => {
     const value = outputs[name]?.value;
     if (typeof value === "string" && value !== "") return value;
@@ -60,12 +64,21 @@ async function readOutputs(): Promise<(name: string) => string> {
   };
 }
 
+function parseOutputs(text: string): Record<string, { value?: unknown }> {
+  try {
+    return JSON.parse(text) as Record<string, { value?: unknown }>;
+  } catch {
+    throw new CommandFailed(`${NO_OUTPUTS}: it printed no JSON.`);
+  }
+}
+
 async function printIdentityToken(account: string, audience: string): Promise<string> {
   const args = ["auth", "print-identity-token", `--audiences=${audience}`, "--include-email"];
   const token = await run("gcloud", [...args, `--impersonate-service-account=${account}`], {
     missing: "--prod gets its identity token from gcloud",
-    failed: `gcloud gives no identity token (log in with gcloud auth login, as one of Terraform's operators)`,
+    failed: NO_TOKEN,
   });
+  if (token.trim() === "") throw new CommandFailed(`${NO_TOKEN}: it printed nothing.`);
   return token.trim();
 }
 

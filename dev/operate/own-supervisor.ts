@@ -20,7 +20,8 @@ export async function openOwnSupervisor(): Promise<Supervisor> {
   const config = configure();
   const { server } = openDoor(await wireSupervisor(await loadStreams(), config, silent));
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  server.unref();
+  // The command ends when it is done, whatever connection is kept.
+  server.unref().on("connection", (socket) => socket.unref());
   const { port } = server.address() as AddressInfo;
   const [redis, postgres] = [new URL(config.restUrl), new URL(config.databaseUrl)];
   const place = `${redis.host} and ${postgres.host}${postgres.pathname}`;
