@@ -149,6 +149,22 @@ test("one command starts everything; Ctrl-C leaves no process behind; a second s
   const sql = new pg.Client({ connectionString: query[1] });
   await sql.connect();
   expect((await sql.query(query[2] ?? "")).rows).toMatchObject([{ id, said: `it's "$HOME" ä` }]);
+  // The command line finds servers and key of the running stack by itself, from wherever in the checkout it is called.
+  const env = { PATH: process.env.PATH, HOME: process.env.HOME };
+  const spillway = (...args: string[]) =>
+    execFileSync("npx", ["spillway", ...args], {
+      cwd: join(folder, "lib"),
+      env,
+      encoding: "utf8",
+      input: '{"said":2}',
+    });
+  expect(spillway("send", "visits")).toBe("1 event accepted, 0 rejected.\n");
+  expect(spillway("drain", "--wait")).toMatch(/^visits +empty /m);
+  expect((await sql.query("select said from visits order by received_at")).rows).toEqual([
+    { said: `it's "$HOME" ä` },
+    { said: 2 },
+  ]);
+  expect(spillway("keys", "create", "made")).toMatch(/^spw_\S+\n$/);
   await sql.end();
 
   process.kill(-(first.child.pid ?? 0), "SIGINT"); // Ctrl-C reaches the whole group
@@ -159,6 +175,9 @@ test("one command starts everything; Ctrl-C leaves no process behind; a second s
   const second = start(base);
   const again = await untilReady(second);
   expect(again.apiKey).toBe(stack.apiKey);
+  const third = start(await freeBase());
+  expect(await third.ended).toBe(1);
+  expect(third.said()).toMatch(/Spillway is already running here as process \d+: stop it first/);
   const found = await fetch(`${again.ingestUrl}/v1/visits/${id}`, {
     headers: { authorization: `Bearer ${again.apiKey}` },
   });
