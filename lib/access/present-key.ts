@@ -2,7 +2,8 @@
  * Finds the key that a request presents. It may come in four ways:
  *   Authorization: Bearer KEY · X-API-Key: KEY · Authorization: Basic base64(ANY:KEY), or base64(KEY:) · ?key=KEY, for public keys only.
  * No way has precedence: a request may present one key, as often as it likes. Two different keys are refused, because a guess may charge the
- * wrong one. What holds no key (another scheme, an empty value) counts as absent.
+ * wrong one. What holds no key (another scheme, an empty value) counts as absent; so does, beside a key in a header, a `key` in
+ * the query that is neither that key nor has our prefix: it is a parameter of somebody else.
  */
 import { claimedKind } from "./key-format.ts";
 
@@ -71,8 +72,10 @@ function withQuery(found: string | undefined, values: readonly string[]): string
   let one = found;
   for (const value of values) {
     const key = value.trim();
-    if (key === "") continue;
-    if (claimedKind(key) !== "public") return LEAKED;
+    const kind = claimedKind(key);
+    const isOurs = kind !== undefined || found === undefined || key === found;
+    if (key === "" || !isOurs) continue;
+    if (kind !== "public") return LEAKED;
     if (one !== undefined && one !== key) return SEVERAL;
     one = key;
   }

@@ -17,6 +17,7 @@ const KEYED: readonly ProblemCode[] = [
   "missing-key",
   "unknown-key",
   "expired-key",
+  "origin-not-allowed",
   "public-key-not-allowed",
   "keys-away",
 ];
@@ -36,7 +37,7 @@ const BODY: readonly ProblemCode[] = [
 export const operationProblems = {
   send: [
     ...[...OF_STREAM, ...BODY],
-    ...(["retired-stream", "origin-not-allowed", "invalid-query", "invalid-header"] as const),
+    ...(["retired-stream", "buffer-away", "invalid-query", "invalid-header"] as const),
     ...(["event-too-large", "too-many-events", "unsupported-media-type"] as const),
     ...(["invalid-event", "refused-by-database", "buffer-away"] as const),
   ],

@@ -97,6 +97,7 @@ test.each<[how: string, lines: string[], query?: string]>([
   ["?key=, percent-encoded", [], `?key=${PUBLIC_KEY.replaceAll("_", "%5F").replace("s", "%73")}`],
   ["?key=, among others and with a space", [], `?a=1&key=${PUBLIC_KEY}+&ack=buffered`],
   ["?key= twice", [], `?key=${PUBLIC_KEY}&key=${PUBLIC_KEY}`],
+  ["beside another's ?key=, which is not ours", [`authorization: Bearer ${KEY}`], "?key=1&key=order-7"],
   ["?key= and a header", [`authorization: Bearer ${PUBLIC_KEY}`], `?key=${PUBLIC_KEY}`],
 ])("a key is taken: %s", async (_how, lines, query) => {
   expect(await ask(lines, query)).toMatchObject({ status: 202 });
@@ -153,6 +154,8 @@ test.each<[how: string, code: string, detail: RegExp, lines: string[], query?: s
   ["a secret key in the query", "unknown-key", LEAKED, [], `?key=${NEW_KEY}`],
   ["an older secret key in the query", "unknown-key", LEAKED, [], `?key=${KEY}`],
   ["the same secret key in the query", "unknown-key", LEAKED, [`x-api-key: ${KEY}`], `?key=${KEY}`],
+  ["another secret key in the query", "unknown-key", LEAKED, [`x-api-key: ${KEY}`], `?key=${NEW_KEY}`],
+  ["what is not ours in the query, and no header", "unknown-key", LEAKED, [], "?key=order-7"],
   ["a secret key after a public one", "unknown-key", LEAKED, [], `?key=${PUBLIC_KEY}&key=${NEW_KEY}`],
   ["a public key in the environment", "unknown-key", /public/, [`x-api-key: ${PUBLIC_IN_ENVIRONMENT}`]],
   [
