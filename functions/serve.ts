@@ -2,7 +2,9 @@
 import { http } from "@google-cloud/functions-framework";
 import type { Registry } from "../lib/schema/registry.ts";
 import { installFrontDoor, type Served, targetName } from "./front-door.ts";
-import { environment, wireIngest, wireSupervisor } from "./wiring.ts";
+import { wireIngest } from "./wire-ingest.ts";
+import { environment } from "./wire-process.ts";
+import { wireSupervisor } from "./wire-supervisor.ts";
 
 const targets = new Map<string, (streams: Registry) => Promise<Served>>([
   ["ingest", wireIngest],

@@ -1,4 +1,4 @@
-/** The keys' part of the composition root (wiring.ts): the keyring of an ingest instance, and the commands of the supervisor. */
+/** The keys' part of the composition root (wire-process.ts): the keyring of an ingest instance, and the commands of the supervisor. */
 import { ExpiringKeys } from "../lib/access/expiring-keys.ts";
 import { newKey } from "../lib/access/key-format.ts";
 import { createKeySource } from "../lib/access/key-source.ts";

@@ -1,7 +1,7 @@
 /**
  * The configuration: one schema for the whole environment, read once, every problem reported at once.
  *
- * The environment is an argument, so that tests and tools pass their own; `functions/wiring.ts` alone reads
+ * The environment is an argument, so that tests and tools pass their own; `functions/wire-process.ts` alone reads
  * `process.env`. An empty value counts as unset. Terraform sets exactly these names (a test compares them).
  */
 import { z } from "zod";

@@ -4,7 +4,7 @@
  */
 import type { AddressInfo } from "node:net";
 import { openDoor } from "../../functions/front-door.ts";
-import { wireSupervisor } from "../../functions/wiring.ts";
+import { wireSupervisor } from "../../functions/wire-supervisor.ts";
 import { ConfigError, readConfig } from "../../lib/config.ts";
 import type { Log } from "../../lib/log.ts";
 import { loadStreams } from "../../lib/schema/registry.ts";

@@ -7,7 +7,9 @@ import type { Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import { openDoor, type Served } from "../../functions/front-door.ts";
-import { environment, wireIngest, wireSupervisor } from "../../functions/wiring.ts";
+import { wireIngest } from "../../functions/wire-ingest.ts";
+import { environment } from "../../functions/wire-process.ts";
+import { wireSupervisor } from "../../functions/wire-supervisor.ts";
 import { drain } from "../../lib/drain/drain.ts";
 import { expectConserved, isInsert, openWorld, pushEvents, type World } from "./test-stack.ts";
 

@@ -1,4 +1,4 @@
-/** Ingest over HTTP in a test's world, wired as functions/wiring.ts does, with the parts that a test may turn. */
+/** Ingest over HTTP in a test's world, wired as functions/wire-ingest.ts does, with the parts that a test may turn. */
 
 import { createHash, randomUUID } from "node:crypto";
 import { Cors } from "../../functions/cors.ts";

@@ -1,6 +1,7 @@
 /** Both functions, as they are wired, start with settings that are probably not meant, and say so in the log. */
 import { afterEach, expect, test, vi } from "vitest";
-import { wireIngest, wireSupervisor } from "../../functions/wiring.ts";
+import { wireIngest } from "../../functions/wire-ingest.ts";
+import { wireSupervisor } from "../../functions/wire-supervisor.ts";
 import { registryOf } from "../../lib/schema/registry.ts";
 import events from "../streams/events.ts";
 

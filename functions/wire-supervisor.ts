@@ -1,0 +1,109 @@
+/**
+ * The composition root of the supervisor: makes the function from the configuration, and alone knows all its parts. Redis and Postgres
+ * are not asked before the first request.
+ */
+import { randomUUID } from "node:crypto";
+import type { IncomingMessage } from "node:http";
+import { createBuffer } from "../lib/buffer/buffer.ts";
+import { createHeldNotes } from "../lib/buffer/held-note.ts";
+import { createPruneTurn } from "../lib/buffer/prune-turn.ts";
+import { connectRedis } from "../lib/buffer/redis-client.ts";
+import { createRefusalLists } from "../lib/buffer/refusal-lists.ts";
+import { createWebhookCounts } from "../lib/buffer/webhook-counts.ts";
+import { mayOperate } from "../lib/cloud-run/caller.ts";
+import type { Config } from "../lib/config.ts";
+import { HeldLookout } from "../lib/drain/held-lookout.ts";
+import { Witnesses } from "../lib/drain/witnesses.ts";
+import { FairSlots } from "../lib/flow/fair-slots.ts";
+import { createLog, type Log } from "../lib/log.ts";
+import { createDailyPrune } from "../lib/operate/daily-prune.ts";
+import { type Registry, withInternal } from "../lib/schema/registry.ts";
+import { connect } from "../lib/store/database.ts";
+import { createDeadLetterStore } from "../lib/store/dead-letter-store.ts";
+import { createOldLetters } from "../lib/store/old-letters.ts";
+import { createUsageStore } from "../lib/store/usage-store.ts";
+import usageStream from "../lib/store/usage-stream.ts";
+import type { Served } from "./front-door.ts";
+import { createSupervisor } from "./supervisor.ts";
+import { openKeyCommands } from "./wire-keys.ts";
+import {
+  configure,
+  environment,
+  monotonicMs,
+  now,
+  openStore,
+  openTableCheck,
+  openTrace,
+  sayDoubts,
+} from "./wire-process.ts";
+
+/** How long a drain waits for a script, in milliseconds. A lease should be more than twice as long. */
+const CLAIM_TIMEOUT_MS = 5000;
+
+/** How long a statement for people who deal with dead letters may take, in milliseconds: nobody holds a lease here. */
+const LETTERS_TIMEOUT_MS = 30_000;
+
+const openLetters = ({ databaseUrl, neonHttpUrl }: Config, streams: Registry) =>
+  createDeadLetterStore(connect(databaseUrl, LETTERS_TIMEOUT_MS, neonHttpUrl), streams, LETTERS_TIMEOUT_MS);
+
+/** Makes `mayOperate`. Only Cloud Run, which sets K_SERVICE, has verified the tokens of callers. */
+function openCallers({ drainCallers }: Config): (req: IncomingMessage) => boolean {
+  if (!environment.K_SERVICE || drainCallers.length === 0) return () => true;
+  const only = new Set(drainCallers);
+  return (req) => mayOperate(req, only);
+}
+
+/** Makes the supervisor function. A command that serves one for itself gives it a configuration, and a log that says nothing. */
+export async function wireSupervisor(
+  ofRelease: Registry,
+  config = configure(),
+  log: Log = createLog({ function: "supervisor" }),
+): Promise<Served> {
+  const streams = withInternal(ofRelease, [usageStream]);
+  const doubts = sayDoubts(config, streams, log);
+  const stopping = new AbortController();
+  const trace = await openTrace();
+  const redis = connectRedis(config, CLAIM_TIMEOUT_MS);
+  const instance = randomUUID();
+  const database = connect(config.databaseUrl, config.insertTimeoutMs, config.neonHttpUrl);
+  const usage = createUsageStore(database, config.insertTimeoutMs);
+  const pruning = {
+    letters: createOldLetters(database, streams, config.insertTimeoutMs),
+    usage,
+    monotonicMs,
+    ages: { lettersDays: config.keepLettersDays, usageDays: config.keepUsageDays },
+  };
+  const handler = createSupervisor({
+    doubts,
+    ...openKeyCommands({ config, redis, streams, log, monotonicMs }),
+    usage,
+    pruning,
+    pruneDaily: createDailyPrune({ ...pruning, turn: createPruneTurn(redis), log }),
+    refusals: createRefusalLists(redis),
+    buffer: createBuffer(redis),
+    heldNotes: createHeldNotes(redis),
+    webhookCounts: createWebhookCounts(redis),
+    store: openStore(config),
+    tables: openTableCheck(config),
+    letters: openLetters(config, streams),
+    partitions: config.partitions,
+    mayOperate: openCallers(config),
+    streams,
+    log,
+    traceOf: trace,
+    now,
+    monotonicMs,
+    slots: new FairSlots(config.drainConcurrency),
+    witnesses: new Witnesses(),
+    lookout: new HeldLookout(),
+    // Outside Cloud Run each start of the process counts as a deployment.
+    release: environment.K_REVISION ?? instance,
+    instance,
+    batchMaxRows: config.batchMaxRows,
+    leaseMs: config.leaseMs,
+    drainDeadlineMs: config.drainDeadlineMs,
+    paused: new Set(config.drainPaused),
+    stopping: stopping.signal,
+  });
+  return { handler, log, traceOf: trace, onStopping: () => stopping.abort(), onStopped: () => {} };
+}
