@@ -203,7 +203,7 @@ export class KeyShare {
     if (isOld) this.#demandPerSecond = undefined;
     else if (ms < DEMAND_KNOWN_MS) return;
     else this.#demandPerSecond = this.#smooth((this.#wanted / ms) * 1000, ms);
-    this.#wanted = 0;
+    this.#wanted = isOld ? this.#allWaiting : 0; // the first request is part of what its share is for
     this.#wantedSinceMs = nowMs;
   }
 

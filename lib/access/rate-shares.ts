@@ -116,7 +116,7 @@ export class RateShares {
   /** Asks beside this request for all shares, if they are old; or for this key's, if it is due early. */
   #renewIfDue(share: KeyShare, nowMs: number): void {
     if (nowMs < this.#renewedAtMs + RENEW_AFTER_MS && !share.isDueEarly(nowMs)) return;
-    if (this.#call === undefined && share.lasts(nowMs)) void this.#startCall();
+    if (this.#call === undefined && share.lasts(nowMs)) void this.#startCall(share);
   }
 
   async #askForOne(share: KeyShare): Promise<number> {
@@ -152,11 +152,10 @@ export class RateShares {
     return this.#nextCall;
   }
 
-  /** Sends a call for the shares that are waited for and those that are due. Never throws. */
-  #startCall(): Promise<void> {
+  /** Sends a call for the shares that are waited for and those that are due, as `found` is. Never throws. */
+  #startCall(found?: KeyShare): Promise<void> {
     const sentAtMs = this.#deps.monotonicMs();
-    const shares = this.#sharesToAsk(sentAtMs);
-    if (shares.length === 0) return Promise.resolve();
+    const shares = this.#sharesToAsk(sentAtMs, found);
     this.#call = this.#ask(shares, sentAtMs).finally(() => {
       this.#call = undefined;
     });
@@ -175,13 +174,13 @@ export class RateShares {
   }
 
   /** Every five seconds all that were used since; in between those that are waited for or due early. */
-  #sharesToAsk(nowMs: number): KeyShare[] {
+  #sharesToAsk(nowMs: number, found: KeyShare | undefined): KeyShare[] {
     const isRenewal = nowMs >= this.#renewedAtMs + RENEW_AFTER_MS;
     const shares: KeyShare[] = [];
     for (const share of this.#shares.values()) {
       if (shares.length === KEYS_MAX) return shares; // the next request asks for the others
       const isDue = isRenewal ? share.wasWanted : share.isDueEarly(nowMs);
-      if (isDue || share.isWaitedFor) shares.push(share);
+      if (isDue || share === found || share.isWaitedFor) shares.push(share);
     }
     if (isRenewal) this.#renewedAtMs = nowMs;
     return shares;

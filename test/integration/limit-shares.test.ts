@@ -89,8 +89,8 @@ describe("within 10 % of the rate in any minute, over and under", () => {
     const { passed } = await simulate(redis, perSecond, requests);
     expect(mostInAMinute(passed) / (60 * perSecond)).toBeLessThanOrEqual(1.1);
     expect(leastPartOf(oneBucket(perSecond, requests), passed, END_MS)).toBeGreaterThanOrEqual(0.9);
-    // More than the rate allows passes only of what five seconds had left over: so the proof says.
-    expect(highestLevel(perSecond, passed)).toBeLessThanOrEqual(5 + 0.01);
+    // More than the rate allows passes only of what five seconds had left over, and what passes while a call is under way.
+    expect(highestLevel(perSecond, passed)).toBeLessThanOrEqual(5 + 1 / perSecond);
   });
 });
 

@@ -25,7 +25,8 @@
 -- debt of the bank, if the last minute's use, all that is given, and the request itself are no more than 65 seconds' worth.
 --
 -- A second call of the same instance takes the place of its first: its rate is given once. Its tokens may be counted twice if the
--- first reply was lost, but never beyond the invariant.
+-- first reply was lost, but never beyond the invariant. Events that an instance lets through while its call is under way are taken off
+-- what it is given, so it may owe a few.
 
 local BURST_SECONDS = 5
 local SHARE_MS, DRAWN_MS = 6000, 2000
@@ -166,8 +167,9 @@ local function give(limit, perSecond, ask)
   local fair = fairPart(perSecond, ask.demand, left, others)
   local share = { fair = fair, rate = pool < 0 and 0 or rateFor(perSecond, ask.demand, left, others, fair, ask.size) }
 
-  local wish = BURST_SECONDS * share.rate
-  if not ask.demand then wish = math.min(FIRST_SECONDS * perSecond, DRAWN_MAX * pool) end
+  -- Some request may use tokens that it has while this call is under way.
+  local wish = math.max(BURST_SECONDS * share.rate, math.min(ask.tokens, ask.size))
+  if not ask.demand then wish = math.max(wish, math.min(FIRST_SECONDS * perSecond, DRAWN_MAX * pool)) end
   share.tokens = math.max(0, math.min(pool, math.max(wish, ask.wanted, ask.waiting)))
   if share.rate == 0 then share.tokens = math.floor(share.tokens) end
   if share.tokens < ask.wanted then
