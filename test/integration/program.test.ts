@@ -85,6 +85,35 @@ describe("mistyped", () => {
   });
 });
 
+describe("doctor and refusals", () => {
+  const run = (...args: string[]) => runSpillway(args, { env: { SUPERVISOR_URL: served.url } });
+
+  test("doctor says each finding and its cure, and exits with 1 for an error", async () => {
+    await world.sql.query("alter table checked rename n to m");
+    try {
+      const { code, out, err } = await run("doctor");
+      expect([code, err]).toEqual([1, ""]);
+      expect(out).toMatch(
+        /^error {4}the table of checked is not as the stream declares it: .* \(table-differs\)\n {9}\S/m,
+      );
+      const { findings } = JSON.parse((await run("doctor", "--json")).out);
+      expect(findings).toContainEqual(expect.objectContaining({ what: "table-differs", severity: "error" }));
+    } finally {
+      await world.sql.query("alter table checked rename m to n");
+    }
+    const next = await world.serve(createSupervisor(world.supervisor())); // the other one knows the table for some seconds
+    expect(await runSpillway(["doctor"], { env: { SUPERVISOR_URL: next.url } })).toMatchObject({
+      ...{ code: 0, out: "Nothing is wrong.\n" },
+    });
+    await next.close();
+  });
+
+  test("refusals of a stream that there is not are refused", async () => {
+    expect(await run("refusals", "nope")).toMatchObject({ code: 1, err: expect.stringContaining('"nope"') });
+    expect(await run("refusals")).toMatchObject({ code: 0, out: "Nothing was refused lately.\n" });
+  });
+});
+
 describe("colours", () => {
   const env = (more: Record<string, string>) => ({
     SUPERVISOR_URL: served.url,

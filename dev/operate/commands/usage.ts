@@ -1,5 +1,5 @@
-/** `spillway usage`: shows who sent how much, by hour, key and stream, and what was refused; or the last refusals of a stream. */
-import type { RefusalsReport, UsageReport } from "../../../lib/operate/usage.ts";
+/** `spillway usage`: shows who sent how much, by hour, key and stream. */
+import type { UsageReport } from "../../../lib/operate/usage.ts";
 import { bodyOf } from "../ask-supervisor.ts";
 import { action } from "../command.ts";
 import { jsonOption, printTable } from "../command-line.ts";
@@ -7,7 +7,7 @@ import { momentOf } from "../dead-letters/filters.ts";
 import { findSupervisor, supervisorOptions } from "../find-supervisor.ts";
 
 export default action({
-  about: "Shows who sent how much in which hour, what was throttled or shed, and the last refusals.",
+  about: "Shows who sent how much in which hour, and what was throttled or shed.",
   options: {
     since: {
       type: "string",
@@ -17,29 +17,27 @@ export default action({
     until: { type: "string", value: "WHEN", about: "hours before this" },
     key: { type: "string", value: "NAME", about: 'of this key; "": requests without a known key' },
     stream: { type: "string", value: "NAME", about: 'of this stream; "": requests without a known stream' },
-    refusals: { type: "boolean", about: "the last refusals of --stream instead, or of requests without one" },
     ...jsonOption,
     ...supervisorOptions,
   },
   notes:
     "accepted and rejected are events (a request that was refused as a whole counts as one); throttled (429) and shed (503) are\nrequests; bytes are of the bodies that were read, inflated. The last minute of an instance that ended may be missing.",
   async run({ values }) {
-    const { since, until, key, stream, refusals = false } = values;
+    const { since, until, key, stream } = values;
     const query = new URLSearchParams();
     if (since !== undefined) query.set("since", momentOf("--since", since));
     if (until !== undefined) query.set("until", momentOf("--until", until));
     if (key !== undefined) query.set("key", key);
-    if (stream !== undefined && !(refusals && stream === "")) query.set("stream", stream);
+    if (stream !== undefined) query.set("stream", stream);
     const supervisor = await findSupervisor(values);
-    const answer = await supervisor.ask("GET", `${refusals ? "/refusals" : "/usage"}?${query}`);
-    if (values.json) console.log(JSON.stringify(bodyOf(answer)));
-    else if (refusals) printRefusals(bodyOf<RefusalsReport>(answer));
-    else printHours(bodyOf<UsageReport>(answer));
+    const report = bodyOf<UsageReport>(await supervisor.ask("GET", `/usage?${query}`));
+    if (values.json) console.log(JSON.stringify(report));
+    else print(report);
     return 0;
   },
 });
 
-function printHours({ hours, isCut }: UsageReport): void {
+function print({ hours, isCut }: UsageReport): void {
   printTable(
     ["hour", "key", "stream", "accepted", "rejected", "throttled", "shed", "bytes"],
     hours.map((one) => [
@@ -48,11 +46,4 @@ function printHours({ hours, isCut }: UsageReport): void {
     ]),
   );
   if (isCut) console.log("\nThere is more than this: ask for fewer hours, or for one key.");
-}
-
-function printRefusals({ refusals }: RefusalsReport): void {
-  printTable(
-    ["time", "key", "code", "path", "message", "request"],
-    refusals.map((one) => [one.at, one.key, one.code, one.path, one.message, one.requestId]),
-  );
 }
