@@ -69,6 +69,24 @@ const loads: [name: string, perSecond: number, requests: () => Sent[]][] = [
     100,
     () => at(100, (random, atMs) => (atMs < 60_000 ? 0 : even(20)(random))),
   ],
+  [
+    "a burst falls on one with a share that it hardly uses, and on one that is new",
+    100,
+    () =>
+      sorted(
+        at(10, () => 0),
+        at(20_000, even(2), { fromMs: 60_000, toMs: 60_200 }),
+      ),
+  ],
+  [
+    "20 join one that goes on with all that it may send",
+    100,
+    () =>
+      sorted(
+        at(200, () => 20),
+        at(400, even(20), { fromMs: 60_000 }),
+      ),
+  ],
   ["all of it goes from one to another", 100, () => at(200, (_, atMs) => (atMs < 60_000 ? 0 : 1))],
   [
     "one of two is frozen with its share",

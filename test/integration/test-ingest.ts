@@ -56,6 +56,8 @@ export interface Overrides extends Partial<Config> {
   room?: Room;
   /** How long one LPUSH may take, in milliseconds. @default 2000 */
   pushTimeoutMs?: number;
+  /** The clock of the keys' rates. @default `now` */
+  ratesMonotonicMs?: () => number;
   /** How long a call for shares of rates may take, in milliseconds. @default 1000 */
   sharesTimeoutMs?: number;
   /** How long a look-up may take, in milliseconds. @default 2000 */
@@ -107,6 +109,7 @@ export async function serveIngest(world: World, overrides: Overrides = {}) {
     keysMonotonicMs = () => performance.now(),
     keysNow = now,
     sharesTimeoutMs = 1000,
+    ratesMonotonicMs = now,
     ...settings
   } = overrides;
   const config = { ...world.config, ...settings };
@@ -155,8 +158,8 @@ export async function serveIngest(world: World, overrides: Overrides = {}) {
     lookUp: createLookUp(overrides.store ?? world.storeWithin(lookUpTimeoutMs), lookUpTimeoutMs),
     rates: new RateShares({
       askForShares: createLimitShares(connectRedis(config, sharesTimeoutMs), randomUUID()),
-      buckets: new TokenBuckets(config.keyEventsPerSecond, now),
-      monotonicMs: now,
+      buckets: new TokenBuckets(config.keyEventsPerSecond, ratesMonotonicMs),
+      monotonicMs: ratesMonotonicMs,
       log: world.log,
     }),
     addresses: new AddressRates(overrides.monotonicMs ?? (() => performance.now())),
