@@ -133,7 +133,7 @@ test.each([
     write(...applied, ...more);
     const { code, out, err } = await migrate();
     expect([code, out]).toEqual([1, ""]);
-    expect(err.trim()).toMatch(/^db:migrate: Postgres refused a migration: [^\n]+$/);
+    expect(err.trim()).toMatch(/^spillway migrate: Postgres refused a migration: [^\n]+$/);
     expect(err).toContain(reason);
     expect(err).toContain(`(drizzle/migrations/000${file}_yours.sql, at: ${statement})`);
   },
@@ -142,7 +142,7 @@ test.each([
 test("a database that does not answer is said in one sentence", async () => {
   const { code, out, err } = await migrate({ DATABASE_URL: "postgres://nobody@localhost:1/nothing" });
   expect([code, out]).toEqual([1, ""]);
-  expect(err.trim()).toMatch(/^db:migrate: no connection to Postgres: .*ECONNREFUSED[^\n]*$/);
+  expect(err.trim()).toMatch(/^spillway migrate: no connection to Postgres: .*ECONNREFUSED[^\n]*$/);
 });
 
 describe("the database is that of the environment, or else of a running npm start", () => {
@@ -156,7 +156,7 @@ describe("the database is that of the environment, or else of a running npm star
   test("an empty environment means the running npm start", async () => {
     startOn(databaseUrl);
     const { code, out } = await migrate({});
-    expect([code, out]).toEqual([0, "migrations applied to the running npm start\n"]);
+    expect([code, out]).toEqual([0, "migrations applied to the running spillway start\n"]);
     expect(await tables()).toEqual(OURS);
   });
 
@@ -177,7 +177,7 @@ describe("the database is that of the environment, or else of a running npm star
   test("neither: it is said in one sentence", async () => {
     const { code, err } = await migrate({});
     expect([code, err.trim().split("\n").length]).toEqual([1, 1]);
-    expect(err).toMatch(/set DATABASE_URL in the environment, or run npm start/);
+    expect(err).toMatch(/set DATABASE_URL in the environment, or run npx spillway start/);
   });
 
   test("a word that it does not know is wrong usage, and nothing is migrated", async () => {
