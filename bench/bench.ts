@@ -15,6 +15,7 @@ import { drain } from "./scenarios/drain.ts";
 import { floor } from "./scenarios/floor.ts";
 import { hostile } from "./scenarios/hostile.ts";
 import { ingest } from "./scenarios/ingest.ts";
+import { noisy } from "./scenarios/noisy.ts";
 import { steady } from "./scenarios/steady.ts";
 import { surge, surgeSeconds } from "./scenarios/surge.ts";
 import { trouble } from "./scenarios/trouble.ts";
@@ -39,6 +40,7 @@ const scenarios: Record<ScenarioName, { run: Scenario; title: string; figure: st
   },
   trouble: { run: trouble, title: "A table in trouble: events stored a second", figure: "storedPerSecond" },
   hostile: { run: hostile, title: "The worst bodies, in 512 MB: longest stall in ms", figure: "stallMs" },
+  noisy: { run: noisy, title: "Beside a key that sends too much: p99 in ms", figure: "p99Ms" },
   steady: {
     run: steady,
     title: "Steady: Redis commands per event, draining",

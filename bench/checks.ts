@@ -171,6 +171,13 @@ export function checkAll(results: Results, settings: { backlogs: readonly number
       "≤",
       60,
     ),
+    ratio(
+      "p99 of a key beside one with 8 MB bodies at ten times its rate, against alone",
+      ["noisy", "beside one with 8 MB bodies at ten times its rate", "p99Ms"],
+      "≤",
+      1.5,
+      ["noisy", "a key alone", "p99Ms"],
+    ),
     ...against("Postgres CPU against direct", "direct (TCP)", "postgresCpuPerMillion", "≤", 0.25),
     ...against("Postgres transactions against direct", "direct (TCP)", "transactionsPerMillion", "≤", 0.02),
     bound(

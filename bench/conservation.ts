@@ -60,7 +60,8 @@ async function idsIn({ sql }: Stack, query: string): Promise<string[]> {
 async function bufferedIds({ redis }: Stack): Promise<string[]> {
   const ids: string[] = [];
   for (const key of await redis.keys("{spillway}:*")) {
-    if (!/:(pending|sealed|claimed):/.test(key)) continue;
+    const [, stream = "", list = ""] = key.split(":");
+    if (!TABLES.includes(stream) || !["pending", "sealed", "claimed"].includes(list)) continue;
     for (const text of await redis.lrange(key, 0, -1)) ids.push((JSON.parse(text) as { id: string }).id);
   }
   return ids;

@@ -4,8 +4,8 @@
  */
 import { createRequire } from "node:module";
 
-/** Which events a load is made of; `mixed` takes turns request by request. */
-export type Kind = "gps" | "webhooks" | "mixed";
+/** Which events a load is made of; `mixed` takes turns request by request. `large`: texts, so that 1,000 in a post are 8 MB. */
+export type Kind = "gps" | "webhooks" | "mixed" | "large";
 
 export interface Post {
   stream: "events" | "locations";
@@ -40,9 +40,16 @@ export function gpsPoint(i: number): object {
   };
 }
 
+/** The i-th text of 8 KB, which is like no other. */
+const largeText = (i: number): object => ({
+  type: "text",
+  payload: { text: `${i} `.repeat(9000).slice(0, 8300) },
+});
+
 /** The i-th event of a kind that is not mixed. */
-export function eventMaker(kind: "gps" | "webhooks"): (i: number) => object {
+export function eventMaker(kind: Exclude<Kind, "mixed">): (i: number) => object {
   if (kind === "gps") return gpsPoint;
+  if (kind === "large") return largeText;
   const all = webhooks();
   return (i) => all[i % all.length] ?? {};
 }
@@ -54,7 +61,7 @@ export function makePosts(kind: Kind, perPost: number): Post[] {
     return gps.flatMap((post, i) => [post, hooks[i] ?? post]);
   }
   const make = eventMaker(kind);
-  const bodies = perPost === 1 ? BODIES : 16;
+  const bodies = perPost === 1 ? BODIES : kind === "large" ? 4 : 16;
   return Array.from({ length: bodies }, (_, i) => {
     const events = Array.from({ length: perPost }, (_, j) => make(i * perPost + j));
     return {

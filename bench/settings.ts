@@ -9,6 +9,7 @@ export const SCENARIOS = [
   "upsert",
   "trouble",
   "hostile",
+  "noisy",
   "steady",
   "surge",
 ] as const;
