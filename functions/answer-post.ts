@@ -5,7 +5,7 @@
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { clientAddress } from "../lib/access/client-address.ts";
-import type { ApiKey } from "../lib/config.ts";
+import type { FoundKey } from "../lib/access/keyring.ts";
 import { deadlineIn } from "../lib/flow/deadline.ts";
 import type { Room } from "../lib/flow/room.ts";
 import { type Accepted, accept } from "../lib/ingest/accept.ts";
@@ -13,13 +13,14 @@ import type { Admission, Rejected } from "../lib/ingest/admit.ts";
 import type { Stream } from "../lib/schema/stream.ts";
 import { type AdmitBodyDeps, admitBody, type Post } from "./admit-body.ts";
 import { Problem, sendJson, tryAgain } from "./answer.ts";
+import { confirmAgain, type KeyDeps } from "./key-of.ts";
 import { type Records, recordAdmitted, recordNotAccepted, recordRejected } from "./on-record.ts";
 import { postHeadOf } from "./post-head.ts";
 import { refuseGuessable } from "./public-key.ts";
 import { type RateDeps, refuseInDebt, takeTokens } from "./rate-limit.ts";
 import type { RequestUrl } from "./request-url.ts";
 
-export interface PostDeps extends AdmitBodyDeps, RateDeps, Records {
+export interface PostDeps extends AdmitBodyDeps, KeyDeps, RateDeps, Records {
   accepting: Parameters<typeof accept>[0];
   /** Whether the stream's buffer is full: what would be pushed now would be shed. */
   isShedding(stream: string): Promise<boolean> | false;
@@ -33,25 +34,25 @@ export interface PostDeps extends AdmitBodyDeps, RateDeps, Records {
 const SMALL_BYTES = 65_536;
 
 /**
- * Answers a POST. Throws a Problem for each error; the front door answers it. `confirm` is awaited after the body is read and before
- * anything is accepted: it throws if the key is no more.
+ * Answers a POST. Throws a Problem for each error; the front door answers it. After the body is read, and before anything is accepted, it
+ * looks at the key again.
  */
 export async function answerPost(
   deps: PostDeps,
   req: IncomingMessage,
   res: ServerResponse,
   { query }: RequestUrl,
-  key: ApiKey,
+  found: FoundKey,
   stream: Stream,
-  confirm?: () => Promise<void>,
 ): Promise<void> {
+  const { key } = found;
   const share = deps.room.share();
   try {
     const head = postHeadOf(req, query, stream, deps.bodyMaxBytes);
     if (key.kind === "public") refuseGuessable(head.idempotencyKey);
     const address = key.kind === "public" ? addressOf(req) : undefined;
     const post = { head, req, stream, key, share, deadlineAtMs: deadlineIn(deps.answerWithinMs), address };
-    const { request, accepting, recording } = await startAccepting(deps, post, confirm);
+    const { request, accepting, recording } = await startAccepting(deps, post, found);
     const accepted = await accepting;
     if (recording) await recording;
     answer(deps, res, post, request, accepted);
@@ -76,7 +77,7 @@ interface AdmittedRequest extends Pick<Admission, "indexes" | "resendIds" | "rej
 async function startAccepting(
   deps: PostDeps,
   post: Post,
-  confirm: (() => Promise<void>) | undefined,
+  found: FoundKey,
 ): Promise<{
   request: AdmittedRequest;
   accepting: Promise<Accepted>;
@@ -89,7 +90,8 @@ async function startAccepting(
   const { admission, isBatch } = await admitBody(deps, post);
   const { envelopes, indexes, resendIds, rejected } = admission;
   rejectWhenNoneFits(deps, post, admission, isBatch);
-  if (confirm) await confirm();
+  const confirming = confirmAgain(deps, found);
+  if (confirming) await confirming;
   const taking = takeTokens(deps, post, envelopes.length);
   if (taking) await taking;
   const request = { ids: envelopes.map(({ id }) => id), isBatch, indexes, resendIds, rejected };

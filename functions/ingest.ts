@@ -5,8 +5,7 @@
  * and then the body.
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
-import type { ExpiringKeys } from "../lib/access/expiring-keys.ts";
-import type { FoundKey, Keyring } from "../lib/access/keyring.ts";
+import type { FoundKey } from "../lib/access/keyring.ts";
 import { Documents } from "../lib/openapi/documents.ts";
 import type { Registry } from "../lib/schema/registry.ts";
 import type { Stream } from "../lib/schema/stream.ts";
@@ -25,8 +24,6 @@ import { answerHandshake } from "./webhook-handshake.ts";
 
 export interface IngestDeps extends PostDeps, WebhookDeps, Omit<WhereaboutsDeps, "rates"> {
   streams: Registry;
-  keyring: Pick<Keyring, "find">;
-  expiring: ExpiringKeys;
   cors: Pick<Cors, "allowWith">;
   keyEventsPerSecond: number;
 }
@@ -93,9 +90,8 @@ async function answer(asked: Asked, found: FoundKey): Promise<void> {
   const stream = streamOf(deps.streams, key, name, req.method === "POST");
   refusePublicKey(key, req, url.query, stream);
   deps.cors.allowWith(key, req, res);
-  const confirming = confirmed && (() => confirm(deps, confirmed));
-  if (req.method === "POST") return answerPost(deps, req, res, url, key, stream, confirming);
-  await confirming?.();
+  if (req.method === "POST") return answerPost(deps, req, res, url, found, stream);
+  if (confirmed) await confirm(deps, confirmed);
   if (rawId === undefined) await answerWhereaboutsOfMany(deps, res, key, stream, url.query);
   else await answerWhereabouts(deps, res, key, stream, rawId, url.query);
 }

@@ -18,8 +18,8 @@ const NOT_SECRET: KeyRefusal = {
     "the key is public by its prefix, and the record of it is that of a secret one: make public keys with `spillway keys create --public`",
 };
 
-interface Deps {
-  keyring: Pick<Keyring, "find">;
+export interface KeyDeps {
+  keyring: Pick<Keyring, "find" | "findAgain">;
   expiring: ExpiringKeys;
 }
 
@@ -28,7 +28,7 @@ interface Deps {
  * can tell. If the key is not confirmed yet, `confirm` has to be awaited before anything is accepted or answered.
  */
 export function keyOf(
-  deps: Deps,
+  deps: KeyDeps,
   req: IncomingMessage,
   res: ServerResponse,
   query: URLSearchParams,
@@ -41,15 +41,34 @@ export function keyOf(
 }
 
 /** Waits for the newest copy of the keys. Throws a 401 if the key is no more. */
-export async function confirm({ expiring }: Deps, confirmed: Promise<FoundKey | NoKey>): Promise<void> {
-  const found = await confirmed;
+export async function confirm(deps: KeyDeps, confirmed: Promise<FoundKey | NoKey>): Promise<void> {
+  refuseNoKey(deps, await confirmed);
+}
+
+/**
+ * Looks at a key once more when its request's body is here, which may have taken long. Throws a 401 if the key is no more. Returns a
+ * promise only if the servers have to be asked.
+ */
+export function confirmAgain(deps: KeyDeps, found: FoundKey): Promise<void> | undefined {
+  if (found.confirmed) return confirm(deps, found.confirmed).then(() => findAgain(deps, found));
+  return findAgain(deps, found);
+}
+
+function findAgain(deps: KeyDeps, found: FoundKey): Promise<void> | undefined {
+  const again = deps.keyring.findAgain(found);
+  if (again instanceof Promise) return confirm(deps, again);
+  refuseNoKey(deps, again);
+  return undefined;
+}
+
+function refuseNoKey({ expiring }: KeyDeps, found: FoundKey | NoKey): void {
   if (typeof found === "string") throw found === "away" ? AWAY() : unauthorized(UNKNOWN);
-  if (expiring.isExpired(found)) throw expired(found);
+  if (found.key.expiresAt !== undefined && expiring.isExpired(found)) throw expired(found);
 }
 
 /** Throws unless the key may be used. */
 function usable(
-  { expiring }: Deps,
+  { expiring }: KeyDeps,
   res: ServerResponse,
   found: FoundKey | NoKey,
   presented: string,

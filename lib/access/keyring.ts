@@ -20,6 +20,8 @@ import type { KeySource } from "./key-source.ts";
 /** A key that a request may use. */
 export interface FoundKey {
   key: ApiKey;
+  /** The SHA-256 of its text, in hex. */
+  digest: string;
   /** When it expires, by the wall clock; Infinity: never. */
   expiresAtMs: number;
   /**
@@ -68,7 +70,7 @@ export class Keyring {
 
   constructor(deps: Deps) {
     this.#deps = deps;
-    this.#environment = new Map(deps.environment.map((key) => [key.sha256.toString("hex"), foundOf(key)]));
+    this.#environment = byDigest(deps.environment);
     this.#names = new Set(deps.environment.map(({ name }) => name));
   }
 
@@ -82,7 +84,15 @@ export class Keyring {
     if (known === undefined) return this.#findUnknown(presented, digest, ageMs);
     if (ageMs <= FRESH_MS) return known;
     const { key, expiresAtMs } = known;
-    return { key, expiresAtMs, confirmed: this.#findAfterAsking(digest) };
+    return { key, digest, expiresAtMs, confirmed: this.#findAfterAsking(digest) };
+  }
+
+  /** Finds a key again, after a while in which it may have been revoked. A promise only if the servers have to be asked first. */
+  findAgain({ digest }: FoundKey): FoundKey | NoKey | Promise<FoundKey | NoKey> {
+    const own = this.#environment.get(digest);
+    if (own !== undefined) return own;
+    const isFresh = this.#deps.monotonicMs() - this.#askedAtMs <= FRESH_MS;
+    return isFresh ? (this.#copy?.get(digest) ?? "unknown") : this.#findAfterAsking(digest);
   }
 
   #findUnknown(presented: string, digest: string, ageMs: number): "unknown" | Promise<FoundKey | NoKey> {
@@ -142,14 +152,18 @@ export class Keyring {
   #take({ generation, keys }: KeySet): void {
     if (!isNewer(generation, this.#generation)) return;
     const others = keys.filter(({ name }) => !this.#names.has(name));
-    this.#copy = new Map(others.map((key) => [key.sha256.toString("hex"), foundOf(key)]));
+    this.#copy = byDigest(others);
     this.#generation = generation;
     this.#deps.log.info("keys.taken", { keys: others.length, version: generation.version });
   }
 }
 
+const byDigest = (keys: readonly ApiKey[]): ReadonlyMap<string, FoundKey> =>
+  new Map(keys.map(foundOf).map((found) => [found.digest, found]));
+
 const foundOf = (key: ApiKey): FoundKey => ({
   key,
+  digest: key.sha256.toString("hex"),
   expiresAtMs: key.expiresAt === undefined ? Number.POSITIVE_INFINITY : Date.parse(key.expiresAt),
   confirmed: undefined,
 });
