@@ -4,7 +4,7 @@
  * A key of the environment is found without a look at the copy. For any other key the copy may be 5 s old; then Redis is asked, beside
  * reading the request's body, and nothing is accepted before its answer. All ages are judged when a request comes, by a monotonic
  * clock, because between requests an instance has no CPU: after a pause of any length, its first request asks. If Redis is away, the
- * last copy counts. Without a copy nobody is refused as unknown.
+ * last copy counts for the keys that it has. Nobody is refused as unknown by a copy that could not be renewed, nor without one.
  *
  * Only digests are known here, so neither the configuration nor the time of a look-up reveals a key. Whether a key has expired is left
  * to whoever asks.
@@ -31,7 +31,7 @@ export interface FoundKey {
   confirmed: Promise<FoundKey | NoKey> | undefined;
 }
 
-/** Why there is no key: no server knows it, or neither server can tell. */
+/** Why there is no key: no server knows it, or no server can tell now. */
 export type NoKey = "unknown" | "away";
 
 interface Deps {
@@ -53,7 +53,8 @@ const AWAY_MS = 1000;
 /** One exchange with the servers, for all requests that wait for it. */
 interface Flight {
   startedAtMs: number;
-  done: Promise<void>;
+  /** Whether a server told the keys in time. Never rejects. */
+  done: Promise<boolean>;
 }
 
 export class Keyring {
@@ -64,6 +65,8 @@ export class Keyring {
   #generation: Generation = { version: -1, readAtMs: -1 };
   /** When the last exchange that has ended began: the age of the copy counts from there, whatever the answer was. */
   #askedAtMs = Number.NEGATIVE_INFINITY;
+  /** Whether that exchange had an answer. */
+  #isTold = false;
   #awayUntilMs = Number.NEGATIVE_INFINITY;
   #flight: Flight | undefined;
   #isAway = false;
@@ -95,22 +98,24 @@ export class Keyring {
     return isFresh ? (this.#copy?.get(digest) ?? "unknown") : this.#findAfterAsking(digest);
   }
 
-  #findUnknown(presented: string, digest: string, ageMs: number): "unknown" | Promise<FoundKey | NoKey> {
+  #findUnknown(presented: string, digest: string, ageMs: number): NoKey | Promise<FoundKey | NoKey> {
+    if (!isWellFormed(presented)) return "unknown";
     const isFresh = this.#copy !== undefined && ageMs <= FRESH_FOR_UNKNOWN_MS;
-    return isFresh || !isWellFormed(presented) ? "unknown" : this.#findAfterAsking(digest);
+    if (!isFresh) return this.#findAfterAsking(digest);
+    return this.#isTold ? "unknown" : "away";
   }
 
+  /** A key that the last copy lacks may have been made since, so without an answer nobody knows. */
   async #findAfterAsking(digest: string): Promise<FoundKey | NoKey> {
-    await this.#ask();
-    const found = this.#copy?.get(digest);
-    return found ?? (this.#copy === undefined ? "away" : "unknown");
+    const isTold = await this.#ask();
+    return this.#copy?.get(digest) ?? (isTold ? "unknown" : "away");
   }
 
   /** Asks the servers, or joins whoever asks. An exchange that began long ago, before a pause of the process, may bring an old answer. */
-  #ask(): Promise<void> {
+  #ask(): Promise<boolean> {
     const nowMs = this.#deps.monotonicMs();
     if (this.#flight !== undefined && nowMs - this.#flight.startedAtMs <= FRESH_MS) return this.#flight.done;
-    if (this.#copy === undefined && nowMs < this.#awayUntilMs) return Promise.resolve();
+    if (this.#copy === undefined && nowMs < this.#awayUntilMs) return Promise.resolve(false);
     const flight: Flight = { startedAtMs: nowMs, done: this.#fly(nowMs) };
     this.#flight = flight;
     void flight.done.then(() => {
@@ -120,22 +125,30 @@ export class Keyring {
   }
 
   /** One exchange. With a copy it is waited for no longer than the bound; a late answer is taken for the requests after this one. */
-  async #fly(startedAtMs: number): Promise<void> {
+  async #fly(startedAtMs: number): Promise<boolean> {
     const exchange = this.#exchange();
-    await (this.#copy === undefined ? exchange : waitUntil(deadlineIn(REFRESH_WAIT_MS), exchange));
-    this.#askedAtMs = Math.max(this.#askedAtMs, startedAtMs);
+    const answer = await (this.#copy === undefined
+      ? exchange
+      : waitUntil(deadlineIn(REFRESH_WAIT_MS), exchange));
+    const isTold = answer === true;
+    if (startedAtMs < this.#askedAtMs) return isTold;
+    this.#askedAtMs = startedAtMs;
+    this.#isTold = isTold;
+    return isTold;
   }
 
-  /** Never rejects: a fault of ours is logged, and the last copy counts. */
-  async #exchange(): Promise<void> {
+  /** Whether a server told the keys. Never rejects: a fault of ours is logged, and the last copy counts. */
+  async #exchange(): Promise<boolean> {
     const { source, log } = this.#deps;
     try {
       const answer = await (this.#copy ? source.refresh(this.#generation) : source.load());
       this.#noteAway(answer === "away");
       if (typeof answer === "object") this.#take(answer);
+      return answer !== "away";
     } catch (error) {
       this.#noteAway(true);
       log.error("keys.failed", describeError(error));
+      return false;
     }
   }
 

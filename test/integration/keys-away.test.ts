@@ -88,7 +88,7 @@ describe("with a copy in the instance", () => {
       pausedMs += 5001;
       expect(new Set(await many())).toEqual(new Set(["202"]));
       expect(seen).toEqual({ commands: ["HGET", "HGET"], statements: 0 });
-      expect(await post(instance, newKey("secret"))).toBe("401 unknown-key");
+      expect(await post(instance, newKey("secret"))).toBe("503 keys-away");
       expect(seen.statements).toBe(0);
       world.upstash.setFault(undefined);
       await keys.revoke("app");
@@ -105,10 +105,32 @@ describe("with a copy in the instance", () => {
     pausedMs += 60_000;
     watch({ redis: "refuse", postgres: "refuse" });
     expect(await post(instance, key)).toBe("202");
-    expect(await post(instance, newKey("secret"))).toBe("401 unknown-key");
+    expect(await post(instance, newKey("secret"))).toBe("503 keys-away");
     const events = world.said.map(({ event }) => event);
     expect(events.filter((event) => event === "keys.away")).toHaveLength(1);
   });
+
+  test.each(["refuse", "hang"] as const)(
+    "a key that was made since the last copy is 503 and never 401 until Redis has told (%s)",
+    async (redis) => {
+      const instance = await instanceWith(await keys.create("app"));
+      const late = await keys.create("late");
+      pausedMs += 1001;
+      const seen = watch({ redis });
+      const codes = await Promise.all(Array.from({ length: 20 }, () => post(instance, late)));
+      expect(seen).toEqual({ commands: ["HGET"], statements: 0 });
+      codes.push(await post(instance, late));
+      expect(new Set(codes)).toEqual(new Set(["503 keys-away"]));
+      expect(await post(instance, "mistyped")).toBe("401 unknown-key");
+      expect(seen.statements).toBe(0);
+      world.upstash.setFault(undefined);
+      pausedMs += 1001;
+      expect(await post(instance, late)).toBe("202");
+      expect(await post(instance, newKey("secret"))).toBe("401 unknown-key");
+      await drain();
+      await expectConserved(world, "checked", accepted);
+    },
+  );
 
   test("after a pause of any length the first request with a revoked key is refused, whatever else is wrong with it", async () => {
     const key = await keys.create("app", { streams: ["checked"] });
