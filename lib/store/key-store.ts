@@ -57,7 +57,7 @@ const utc = (moment: SQL | typeof apiKeys.expiresAt) =>
   sql`to_char(${moment} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`;
 
 const inSeconds = (seconds: number | undefined) =>
-  seconds === undefined ? sql`null` : sql`now() + ${String(seconds)}::int * interval '1 second'`;
+  seconds === undefined ? sql`null` : sql`now() + ${String(seconds)}::float8 * interval '1 second'`;
 
 /** Makes a key store on an open database whose client gives up after `timeoutMs`. */
 export function createKeyStore(db: Database, timeoutMs: number) {

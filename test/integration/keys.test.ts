@@ -142,6 +142,17 @@ describe("the commands", () => {
     expect(others.map((one: typeof third) => days(one.createdAt, one.expiresAt))).toEqual([60, 2]);
   });
 
+  test("a length of time may be as long as a command can say", async () => {
+    const made = await keys.create("app", { expires: "99999d" });
+    const next = await keys.rotate("app", { expires: "99999d", overlap: "99999d" });
+    pausedMs += 6000;
+    expect([await codeOf(post(made)), await codeOf(post(next))]).toEqual([202, 202]);
+    const days = (await keys.list()).map((one: { createdAt: string; expiresAt: string }) =>
+      Math.round((Date.parse(one.expiresAt) - Date.parse(one.createdAt)) / 86_400_000),
+    );
+    expect(days).toEqual([99_999, 99_999]);
+  });
+
   test("revoked, all keys of a name are refused, and stay in the table", async () => {
     const old = await keys.create("app");
     expect(await codeOf(post(old))).toBe(202);
