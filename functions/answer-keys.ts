@@ -85,6 +85,7 @@ function run(deps: KeyDeps, asked: z.output<typeof command>) {
 function tell(error: unknown): never {
   if (error instanceof KeyRefused)
     throw new Problem(error.why === "impossible" ? "invalid-body" : error.why, error.message);
-  const { reason } = failureOf(error);
-  throw tryAgain("database-away", `${reason}; before you repeat the command, list the keys: it may be done`);
+  const { kind, reason } = failureOf(error);
+  const code = kind === "no-answer" ? "database-away" : "database-refuses";
+  throw tryAgain(code, `${reason}; before you repeat the command, list the keys: it may be done`);
 }
