@@ -1,5 +1,6 @@
 /** What a parsed body hands to `admit.ts`: each event as its client sent it, or an error that ends the whole body. */
 import type { InputError } from "../schema/input-error.ts";
+import { nameOfThrown } from "../schema/thrown.ts";
 
 /** One event as the client sent it, parsed but not yet checked. */
 export interface RawEvent {
@@ -39,6 +40,5 @@ export class TooMany extends Error {
 
 /** What the sender is told if the stream's own code (its schema, a mapping) throws an error on an event. */
 export function errorOfStream(error: unknown): InputError {
-  const name = error instanceof Error ? error.name : typeof error;
-  return { path: "", message: `the stream's own code fails on this event (${name})` };
+  return { path: "", message: `the stream's own code fails on this event (${nameOfThrown(error)})` };
 }

@@ -10,6 +10,7 @@ import { Gap } from "./example-gap.ts";
 import type { InputError } from "./input-error.ts";
 import { fieldsOf } from "./json-row.ts";
 import type { Stream } from "./stream.ts";
+import { nameOfThrown } from "./thrown.ts";
 
 export type Example = Record<string, unknown>;
 
@@ -49,7 +50,7 @@ export function errorsOfExample(stream: Stream, event: unknown): InputError[] {
     const columnError = stream.checkRow(fieldsOf(stream, parsed.data, stream.v));
     return columnError ? [columnError] : [];
   } catch (error) {
-    const name = error instanceof Error ? error.name : typeof error;
+    const name = nameOfThrown(error);
     return [{ path: "", message: `schema or toRow threw ${name}` }];
   }
 }

@@ -2,6 +2,7 @@
 import type { Envelope } from "./envelope.ts";
 import { fieldOf } from "./field-of.ts";
 import type { Stream } from "./stream.ts";
+import { nameOfThrown } from "./thrown.ts";
 import { whyUnreadable } from "./versions.ts";
 
 export interface Row {
@@ -48,7 +49,7 @@ export function rowOf(stream: Stream, envelope: Envelope): Row | { reason: strin
     return rowOfFields(stream, envelope, mappedFields(stream, today, v));
   } catch (error) {
     // The fault may be in the function, and mended by the next release.
-    return { reason: `${step} threw ${error instanceof Error ? error.name : typeof error}`, isProven: false };
+    return { reason: `${step} threw ${nameOfThrown(error)}`, isProven: false };
   }
 }
 

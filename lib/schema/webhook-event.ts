@@ -11,6 +11,7 @@ import type { InputError } from "./input-error.ts";
 import { fieldsOf } from "./json-row.ts";
 import { fieldsOfSchema } from "./schema-fields.ts";
 import type { Stream } from "./stream.ts";
+import { messageOfThrown, nameOfThrown } from "./thrown.ts";
 import { findUnsafeValue } from "./unsafe-json.ts";
 import { type WebhookSource, webhookKinds } from "./webhook.ts";
 
@@ -80,7 +81,14 @@ export function webhookEvent(
   if (json === undefined) return failed("the body is not JSON in UTF-8");
   let step = "toEvent";
   try {
-    const event = source.toEvent({ body: json.value, headers, rawBody });
+    // Copies: whatever it does to them, a letter has them as they came.
+    const event = source.toEvent({
+      body: json.value,
+      headers: { ...headers },
+      rawBody: Buffer.from(rawBody),
+    });
+    // Nobody waits for it, and its failure would end the process.
+    if (event instanceof Promise) event.catch(() => {});
     if (event === null) return { kind: "ignored" };
     step = "the schema or toRow";
     const checked = check(stream, event, eventMaxBytes);
@@ -93,11 +101,9 @@ export function webhookEvent(
 
 /** What the stream's own code threw: a few words for the letter, and all of it for whoever may see the data. */
 function failedBy(step: string, error: unknown): WebhookFailure {
-  const name = error instanceof Error ? error.name : typeof error;
-  const message = error instanceof Error ? error.message : String(error);
-  const reason = `${step} threw ${name}`;
+  const reason = `${step} threw ${nameOfThrown(error)}`;
   if (error instanceof z.ZodError) return failed(reason, errorsOf(error));
-  return failed(reason, [{ path: "", message: `${reason}: ${message}` }]);
+  return failed(reason, [{ path: "", message: `${reason}: ${messageOfThrown(error)}` }]);
 }
 
 /** The first of a schema's errors. */
