@@ -104,6 +104,16 @@ test("standard input, CRLF, empty lines, a byte order mark and a last line witho
   expect(ascending(await stored())).toEqual([0, 1, 2]);
 });
 
+test("lines that ingest takes for empty ones don't move the numbers of others", async () => {
+  const path = file("blank.ndjson", `\r\r\n \r \n${lineOf(0)}\r\r\nnot json\n\r\n`);
+  expect(await send(["events", path])).toEqual({
+    code: 1,
+    out: "1 event accepted, 1 rejected.\n",
+    err: "line 4: expected JSON\n",
+  });
+  expect(await stored()).toEqual([0]);
+});
+
 describe("rejected lines", () => {
   const bad = [
     lineOf(0),
@@ -199,6 +209,65 @@ describe("what goes wrong on the way", () => {
       expect(await send(["events", path], { url: small.url })).toMatchObject({ code: 0 });
     await small.close();
     expect(ascending(await stored())).toEqual(upTo(300));
+  });
+
+  const NOT_INGEST = /The answer is \d+, but not as ingest writes it: .*Run the same command again/;
+  test.each<[what: string, status: number, body: string, says: RegExp]>([
+    ["a page with a 202", 202, "<html>", NOT_INGEST],
+    ["a 202 that names no events", 202, "{}", NOT_INGEST],
+    ["a 202 for fewer events than were sent", 202, '{"accepted":1,"ids":[]}', NOT_INGEST],
+    ["a 202 in other words", 202, '{"accepted":"all"}', NOT_INGEST],
+    [
+      "a 202 that rejects a line that was not sent",
+      202,
+      '{"accepted":2,"rejected":[{"index":3}]}',
+      NOT_INGEST,
+    ],
+    ["a 202 with nonsense for what is rejected", 202, '{"accepted":3,"rejected":{"a":1}}', NOT_INGEST],
+    ["a 422 of something else", 422, "<html>", NOT_INGEST],
+    ["a 200", 200, '"fine"', NOT_INGEST],
+    ["a detail that is no text", 400, '{"detail":{"a":1}}', /Ingest answered 400: it does not say why\. /],
+    ["a redirection", 302, "", /Ingest answered 302: it redirects/],
+  ])("%s counts as nothing stored", async (_, status, body, says) => {
+    const front = await inFront((req, res) => {
+      req.resume();
+      res.writeHead(status, status === 302 ? { location: "/login" } : {}).end(body);
+      return true;
+    });
+    const { code, out, err } = await send(["events", file("3.ndjson", numbered(3))], { url: front.url });
+    await front.close();
+    expect([code, out, err]).toEqual([1, "", expect.stringMatching(says)]);
+    expect(err.trimEnd().split("\n")).toHaveLength(1);
+  });
+
+  test("a pause of years is none, and a reason can't steer the terminal", async () => {
+    const front = await inFront((_, res) => {
+      res.writeHead(503, { "retry-after": "99999999" }).end(JSON.stringify({ detail: "\u001b[2Jgone" }));
+      return true;
+    });
+    const program = fileURLToPath(new URL("../../bin/spillway.mjs", import.meta.url));
+    const child = spawn(process.execPath, [program, "send", "events", file("3.ndjson", numbered(3))], {
+      env: { ...process.env, ...env(front.url) },
+    });
+    let said = "";
+    const ended = new Promise((resolve) => child.once("close", resolve));
+    child.stderr.on("data", (chunk) => {
+      said += String(chunk);
+      if (said.includes("next try")) child.kill("SIGINT");
+    });
+    await ended;
+    await front.close();
+    expect(said).toMatch(/^Ingest takes nothing now \(\\u001b\[2Jgone\); next try in 1\d min\.\nStopped\./);
+  });
+
+  test("a file too large for something on the way: each line is said, with the reason", async () => {
+    const front = await inFront((_, res) => {
+      res.writeHead(413, { "content-type": "text/html" }).end("<html>");
+      return true;
+    });
+    const { code, err } = await send(["events", file("3.ndjson", numbered(3))], { url: front.url });
+    await front.close();
+    expect([code, err]).toEqual([1, expect.stringMatching(/^line 1: it is too large/)]);
   });
 
   test.each([

@@ -20,8 +20,9 @@ export interface Batch {
 /** What ingest takes by default is twice as many events, and eight times as many bytes. */
 const LINES_MAX = 500;
 const BYTES_MAX = 1_000_000;
-/** A line of spaces, tabs and nothing else holds no event. */
-const isBlank = (bytes: Buffer): boolean => bytes.every((byte) => byte === 0x20 || byte === 0x09);
+/** A line of nothing but spaces, tabs and carriage returns holds no event. Ingest counts none there, too. */
+const BLANKS: ReadonlySet<number> = new Set([0x20, 0x09, 0x0d]);
+const isBlank = (bytes: Buffer): boolean => bytes.every((byte) => BLANKS.has(byte));
 
 /** Yields batches of lines; at least one line in each, or one that is too long. `name` tells inputs with the same lines apart. */
 export async function* batchesOf(lines: AsyncIterable<Line>, name: string): AsyncGenerator<Batch> {

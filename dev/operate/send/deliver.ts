@@ -6,6 +6,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { type ProblemCode, problems } from "../../../lib/contract/problems.ts";
 import { CommandFailed, printable } from "../command-line.ts";
 import { type Batch, bodyOf, halvesOf } from "./batches.ts";
+import { type Body, type Item, isWhole, readBody, readRetryAfter } from "./read-answer.ts";
 
 /** A line that is not stored. */
 export interface RejectedLine {
@@ -38,44 +39,41 @@ const ANSWER_MS = 60_000;
 const PAUSE_MS = 1000;
 const PAUSE_MAX_MS = 30_000;
 
-interface Item {
-  index?: number;
-  code?: string;
-  errors?: { path: string; message: string }[];
-  path?: string;
-  message?: string;
-}
-
 interface Answer {
   status: number;
-  retryAfterSeconds: number;
-  body: {
-    code?: string;
-    detail?: string;
-    accepted?: number;
-    duplicates?: unknown[];
-    rejected?: Item[];
-    errors?: Item[];
-  };
+  /** The pause that it asks for, in milliseconds. */
+  retryAfterMs: number | undefined;
+  body: Body;
 }
 
 /** Delivers a batch. Throws a CommandFailed for an answer that the same request would get again, and if `signal` ends it. */
 export async function deliver(target: Target, batch: Batch): Promise<Delivered> {
   if (batch.lines.length === 0) return { accepted: 0, duplicates: 0, rejected: [] };
   const { status, body } = await answerOf(target, batch);
-  const { code = "", detail = "" } = body;
-  if (status === 201 || status === 202) {
+  if ((status === 201 || status === 202) && isWhole(body, batch.lines.length)) {
     const rejected = (body.rejected ?? []).map((item) => rejectedLine(batch, item));
     return { accepted: body.accepted ?? 0, duplicates: body.duplicates?.length ?? 0, rejected };
   }
-  if (status === 422)
-    return { accepted: 0, duplicates: 0, rejected: allRejected(batch, body.errors ?? [], code) };
+  if (status === 422 && body.errors !== undefined) return noneAccepted(batch, body.errors, body.code);
   if (status === 413 && batch.lines.length > 1) return deliverHalves(target, batch);
-  if (status === 413)
-    return { accepted: 0, duplicates: 0, rejected: allRejected(batch, [{ message: detail }], code) };
-  throw new CommandFailed(
-    `Ingest answered ${status}: ${printable(detail || code || "it does not say why")}.`,
-  );
+  if (status === 413) return noneAccepted(batch, [{ message: body.detail ?? TOO_LARGE }], body.code);
+  throw refusalOf(status, body);
+}
+
+const TOO_LARGE = "it is too large for something on the way to ingest";
+
+const noneAccepted = (batch: Batch, items: readonly Item[], code = "event-too-large"): Delivered => ({
+  ...{ accepted: 0, duplicates: 0 },
+  rejected: allRejected(batch, items, code),
+});
+
+function refusalOf(status: number, { code, detail }: Body): CommandFailed {
+  if (status < 300 || status === 422)
+    return new CommandFailed(
+      `The answer is ${status}, but not as ingest writes it: does SPILLWAY_URL name ingest?`,
+    );
+  const why = status < 400 ? "it redirects, and SPILLWAY_URL must name ingest itself" : "it does not say why";
+  return new CommandFailed(`Ingest answered ${status}: ${printable(detail ?? code ?? why)}.`);
 }
 
 async function deliverHalves(target: Target, batch: Batch): Promise<Delivered> {
@@ -95,12 +93,10 @@ async function answerOf(target: Target, batch: Batch): Promise<Answer> {
   for (let pauseMs = PAUSE_MS; ; pauseMs = Math.min(2 * pauseMs, PAUSE_MAX_MS)) {
     const answer = await post(target, batch.key, body);
     if (answer !== undefined && !mayChange(answer)) return answer;
-    const atLeastMs = answer && answer.retryAfterSeconds > 0 ? answer.retryAfterSeconds * 1000 : pauseMs;
+    const atLeastMs = answer?.retryAfterMs ?? pauseMs;
     const waitMs = atLeastMs * (1 + Math.random() / 2); // so that several senders do not come back together
-    target.onWait(
-      answer?.body.detail ?? (answer ? `it answered ${answer.status}` : "it does not answer"),
-      waitMs,
-    );
+    const why = answer?.body.detail ?? (answer ? `it answered ${answer.status}` : "it does not answer");
+    target.onWait(printable(why), waitMs);
     await sleep(waitMs, undefined, { signal: target.signal });
   }
 }
@@ -114,12 +110,12 @@ async function post({ url, apiKey, signal }: Target, key: string, body: Buffer):
   };
   try {
     const response = await fetch(url, {
-      ...{ method: "POST", headers, body: new Uint8Array(body) },
+      ...{ method: "POST", headers, body: new Uint8Array(body), redirect: "manual" },
       signal: AbortSignal.any([signal, AbortSignal.timeout(ANSWER_MS)]),
     });
     const text = await response.text();
-    const retryAfterSeconds = Number(response.headers.get("retry-after") ?? 0);
-    return { status: response.status, retryAfterSeconds, body: parse(text) };
+    const retryAfterMs = readRetryAfter(response.headers.get("retry-after"));
+    return { status: response.status, retryAfterMs, body: readBody(text) };
   } catch {
     signal.throwIfAborted();
     return undefined;
@@ -128,17 +124,9 @@ async function post({ url, apiKey, signal }: Target, key: string, body: Buffer):
 
 /** Whether the same request may get another answer later. */
 function mayChange({ status, body: { code = "" } }: Answer): boolean {
+  if (status < 400) return false;
   if (Object.hasOwn(problems, code)) return problems[code as ProblemCode].again === "later";
   return status === 408 || status === 429 || status >= 500;
-}
-
-function parse(text: string): Answer["body"] {
-  try {
-    const body: unknown = JSON.parse(text);
-    return typeof body === "object" && body !== null ? body : {};
-  } catch {
-    return {}; // of something on the way
-  }
 }
 
 function rejectedLine(
