@@ -352,6 +352,24 @@ test("Ctrl-C says how to go on, and going on from there sends only what is left"
   expect(ascending(await stored())).toEqual(upTo(5000));
 });
 
+test("a file that has grown: from its first new line on, only what is new is sent", async () => {
+  const path = file("grows.ndjson", numbered(120));
+  expect(await send(["events", path])).toMatchObject({ code: 0 });
+  writeFileSync(path, numbered(700));
+  expect(await send(["events", path, "--from-line", "121"])).toMatchObject({
+    code: 0,
+    out: "580 events accepted, 0 rejected.\n",
+  });
+  expect(ascending(await stored())).toEqual(upTo(700));
+});
+
+test("--from-line within a batch that was sent stores nothing twice", async () => {
+  const path = file("700.ndjson", numbered(700));
+  for (const args of [[], ["--from-line", "37"]])
+    expect(await send(["events", path, ...args])).toMatchObject({ code: 0 });
+  expect(ascending(await stored())).toEqual(upTo(700));
+});
+
 test("--json prints the sum, and no bar is drawn where standard error is no terminal", async () => {
   const { out, err } = await send(["events", file("10.ndjson", numbered(10)), "--json"]);
   expect([JSON.parse(out), err]).toEqual([{ accepted: 10, duplicates: 0, rejected: 0 }, ""]);

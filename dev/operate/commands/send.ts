@@ -119,7 +119,7 @@ class Sending {
   /** Sends batch after batch. */
   async sendAll(batches: AsyncIterable<Batch>): Promise<void> {
     for await (const batch of batches) {
-      if (batch.lastLine >= this.#fromLine) await this.#send(batch);
+      if (batch.lastLine >= this.#fromLine) await this.#send(from(batch, this.#fromLine));
       this.#target.signal.throwIfAborted();
       this.#doneLine = batch.lastLine;
       this.#progress.show(batch.readBytes, this.#accepted);
@@ -171,6 +171,13 @@ class Sending {
     return rejected > 0 ? 1 : 0;
   }
 }
+
+/** A batch without the lines before this one. Its key stays, so that the others have the ids that they had in the whole batch. */
+const from = (batch: Batch, line: number): Batch => ({
+  ...batch,
+  lines: batch.lines.filter(({ number }) => number >= line),
+  tooLong: batch.tooLong.filter((number) => number >= line),
+});
 
 const tooLong = (line: number): RejectedLine => ({
   ...{ line, code: "event-too-large", bytes: undefined },
