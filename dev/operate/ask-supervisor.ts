@@ -58,30 +58,52 @@ export function supervisorAt(
   };
 }
 
-/** Returns the body of a success, or throws a sentence. */
-export function bodyOf<Body>(answer: Answer): Body {
-  const isSuccess = answer.status >= 200 && answer.status < 300;
-  if (isSuccess && typeof answer.body === "object" && answer.body !== null) return answer.body as Body;
-  throw refusalOf(answer);
+/** Of which type a field has to be; "rows": an array of objects. */
+type FieldType = "string" | "number" | "boolean" | "rows";
+
+/**
+ * Returns the body of a success that has these fields, or throws a sentence. Something on the way may have answered, so a command names
+ * the fields on which it relies.
+ */
+export function bodyOf<Body>(
+  answer: Answer,
+  fields: { readonly [Name in keyof Body]?: FieldType },
+  isExpected = answer.status >= 200 && answer.status < 300,
+): Body {
+  const { status, body } = answer;
+  if (!isExpected) throw refusalOf(answer);
+  const isOurs =
+    isObject(body) && Object.entries(fields).every(([name, type]) => isOf(type as FieldType, body[name]));
+  if (isOurs) return body as Body;
+  throw new CommandFailed(
+    `The answer is ${status}, but not as a supervisor of this release writes it: is something else at its address?`,
+  );
 }
 
-interface Problem {
-  title?: string;
-  detail?: string;
-  errors?: { path: string; message: string }[];
-}
+const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
 
-/** A sentence for an answer that is not as expected. */
+const isOf = (type: FieldType, value: unknown): boolean =>
+  type === "rows" ? Array.isArray(value) && value.every(isObject) : typeof value === type;
+
+/** A sentence for an answer that is no success. */
 export function refusalOf({ status, body }: Answer): CommandFailed {
-  const { detail, title, errors = [] } = (body ?? {}) as Problem;
-  const named = errors.map(({ path, message }) => (path === "" ? message : `${path}: ${message}`)).join("; ");
-  const said = [detail ?? title, named].filter(Boolean).join(": ");
+  const { detail, title, errors } = isObject(body) ? body : {};
+  const said = [textOf(detail) || textOf(title), ...namedErrors(errors)].filter(Boolean).join(": ");
   if (said !== "") return new CommandFailed(`The supervisor answered ${status}: ${printable(said)}.`);
   const hint =
     status === 401 || status === 403
       ? ": use --prod, or set SUPERVISOR_ID_TOKEN to the identity token of an account that may invoke it"
       : "";
   return new CommandFailed(`The supervisor answered ${status}${hint}.`);
+}
+
+const textOf = (value: unknown): string => (typeof value === "string" ? value : "");
+
+function namedErrors(errors: unknown): string[] {
+  if (!Array.isArray(errors)) return [];
+  const texts = errors.filter(isObject).map(({ path, message }) => [textOf(path), textOf(message)]);
+  return [texts.map((parts) => parts.filter(Boolean).join(": ")).join("; ")];
 }
 
 function parseJson(text: string): unknown {

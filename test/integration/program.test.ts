@@ -206,3 +206,44 @@ describe("npx spillway", () => {
     expect(stderr).toBe("");
   });
 });
+
+describe("something else at the supervisor's address is a sentence, and nothing is printed as if it were data:", () => {
+  const UUID = "019ab5f2-7c3e-7b1a-9d2f-3c5a8e0b6d41";
+  const asking = [
+    ...[
+      "status",
+      "drain",
+      "usage",
+      "usage --refusals",
+      "prune",
+      "keys list",
+      "keys create x",
+      "keys rotate x",
+    ],
+    ...["keys revoke x", "dead-letters list", "dead-letters list --each", `dead-letters show ${UUID}`],
+    ...["dead-letters redrive", "dead-letters purge --all-letters --dry-run"],
+  ];
+  const answers: [status: number, body: string][] = [
+    [200, "[]"],
+    [200, '{"streams":[null],"keys":"x","letters":{},"hours":1}'],
+    [400, '{"detail":{},"title":1,"errors":[null]}'],
+  ];
+
+  test.each(answers)("%i %s", async (status, body) => {
+    const other = await world.serve(async (req, res) => {
+      req.resume();
+      res.writeHead(status, { "content-type": "application/json" }).end(body);
+    });
+    const runs = await Promise.all(
+      asking.map((command) => runSpillway(command.split(" "), { env: { SUPERVISOR_URL: other.url } })),
+    );
+    await other.close();
+    for (const [i, { code, out, err }] of runs.entries())
+      expect([asking[i], code, out, err]).toEqual([
+        ...[asking[i], 1, ""],
+        expect.stringMatching(
+          /^(?:Dead letters of .*\n\n)?spillway [a-z -]+: The (?:answer is|supervisor answered) \d+.*\n$/,
+        ),
+      ]);
+  });
+});

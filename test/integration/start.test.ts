@@ -82,7 +82,7 @@ test("without streams it starts, says how to add one, and every answer says that
   const posted = await fetch(`${stack.ingestUrl}/v1/events`, { method: "POST", headers, body: "{}" });
   expect([posted.status, await posted.json()]).toMatchObject([
     404,
-    { detail: 'no stream is named "events"' },
+    { detail: 'no stream is named "events"; this key may use no stream', streams: [] },
   ]);
   const anonymous = await fetch(`${stack.ingestUrl}/v1/any`, { method: "POST", body: "{}" });
   expect(anonymous.status).toBe(401); // the key before the stream: so asks the deployment's smoke test

@@ -18,7 +18,7 @@ export default action({
   notes: "It changes nothing. It exits with 1 if it finds an error.",
   async run({ values }) {
     const supervisor = await findSupervisor(values);
-    const report = bodyOf<DoctorReport>(await supervisor.ask("GET", "/doctor"));
+    const report = bodyOf<DoctorReport>(await supervisor.ask("GET", "/doctor"), { findings: "rows" });
     if (values.json) console.log(JSON.stringify(report));
     else print(report.findings);
     return report.findings.some(({ severity }) => severity === "error") ? 1 : 0;

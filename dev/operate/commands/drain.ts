@@ -1,6 +1,6 @@
 /** `spillway drain`: runs one tick now, and prints its result as a table. */
 import type { DrainOutcome, DrainReport, StreamReport } from "../../../lib/drain/drain-report.ts";
-import { refusalOf } from "../ask-supervisor.ts";
+import { bodyOf } from "../ask-supervisor.ts";
 import { action } from "../command.ts";
 import { jsonOption, printTable } from "../command-line.ts";
 import { findSupervisor, supervisorOptions } from "../find-supervisor.ts";
@@ -37,8 +37,9 @@ export default action({
     const answer = await supervisor.ask("POST", `${path}${values.wait ? "?wait=1" : ""}`, {
       timeoutMs: TIMEOUT_MS,
     });
-    const report = answer.body as DrainReport | undefined;
-    if (!Array.isArray(report?.streams)) throw refusalOf(answer);
+    const hasReport = Array.isArray((answer.body as Partial<DrainReport> | undefined)?.streams); // a 503 has one, too
+    const fields = { streams: "rows", durationMs: "number" } as const;
+    const report = bodyOf<DrainReport>(answer, fields, hasReport || answer.status === 200);
     if (values.json) console.log(JSON.stringify(report));
     else print(report);
     return answer.status === 200 ? 0 : 1;

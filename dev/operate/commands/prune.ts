@@ -30,7 +30,10 @@ export default action({
     addDays(query, "usage-days", "--usage-older", values["usage-older"]);
     if (values["dry-run"]) query.set("dry-run", "1");
     const supervisor = await findSupervisor(values);
-    const report = bodyOf<PruneReport & PruneAges>(await supervisor.ask("POST", `/prune?${query}`));
+    const report = bodyOf<PruneReport & PruneAges>(await supervisor.ask("POST", `/prune?${query}`), {
+      ...{ letters: "number", usage: "number", lettersDays: "number", usageDays: "number" },
+      ...{ isDone: "boolean", isDryRun: "boolean" },
+    });
     if (values.json) console.log(JSON.stringify(report));
     else print(report);
     return report.isDryRun || report.isDone ? 0 : 1;

@@ -14,7 +14,9 @@ export default action({
   async run({ values, words: [stream] }) {
     const query = stream === undefined ? "" : `?${new URLSearchParams({ stream })}`;
     const supervisor = await findSupervisor(values);
-    const report = bodyOf<RefusalsReport>(await supervisor.ask("GET", `/refusals${query}`));
+    const report = bodyOf<RefusalsReport>(await supervisor.ask("GET", `/refusals${query}`), {
+      refusals: "rows",
+    });
     if (values.json) console.log(JSON.stringify(report));
     else print(report);
     return 0;

@@ -1,6 +1,6 @@
 /** `spillway status`: shows how many events wait in each partition, how old they are, and why they do not drain. */
 import type { StatusReport } from "../../../lib/operate/status.ts";
-import { refusalOf } from "../ask-supervisor.ts";
+import { bodyOf } from "../ask-supervisor.ts";
 import { action } from "../command.ts";
 import { countOf, describeSeconds, jsonOption, printTable } from "../command-line.ts";
 import { findSupervisor, supervisorOptions } from "../find-supervisor.ts";
@@ -22,8 +22,7 @@ export default action({
   async run({ values }) {
     const supervisor = await findSupervisor(values);
     const answer = await supervisor.ask("GET", "/status");
-    const report = answer.body as StatusReport | undefined;
-    if (answer.status !== 200 || !Array.isArray(report?.streams)) throw refusalOf(answer);
+    const report = bodyOf<StatusReport>(answer, { streams: "rows" });
     if (values.json) console.log(JSON.stringify(report));
     else print(report);
     return 0;

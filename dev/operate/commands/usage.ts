@@ -30,7 +30,7 @@ export default action({
     if (key !== undefined) query.set("key", key);
     if (stream !== undefined) query.set("stream", stream);
     const supervisor = await findSupervisor(values);
-    const report = bodyOf<UsageReport>(await supervisor.ask("GET", `/usage?${query}`));
+    const report = bodyOf<UsageReport>(await supervisor.ask("GET", `/usage?${query}`), { hours: "rows" });
     if (values.json) console.log(JSON.stringify(report));
     else print(report);
     return 0;

@@ -25,7 +25,9 @@ export const list = action({
     console.error(`Dead letters of ${supervisor.place}\n`);
     const found = values.each
       ? await readEach(supervisor, filter, limit)
-      : bodyOf<Groups>(await supervisor.ask("GET", `/dead-letters?${withLimit(filter, limit)}`));
+      : bodyOf<Groups>(await supervisor.ask("GET", `/dead-letters?${withLimit(filter, limit)}`), {
+          ...{ total: "number", groups: "rows", notCompared: "rows" },
+        });
     if (values.json) console.log(JSON.stringify(found));
     else if ("groups" in found) printGroups(found, filter, limit);
     else printEach(found, filter, limit);
@@ -65,6 +67,7 @@ async function readEach(supervisor: Supervisor, filter: Filter, limit: number): 
     if (next) query.set("cursor", next);
     const page = bodyOf<Letters & { next: string | null }>(
       await supervisor.ask("GET", `/dead-letters?${query}`),
+      { letters: "rows", notCompared: "rows" },
     );
     letters.push(...page.letters);
     notCompared.push(...page.notCompared);

@@ -36,7 +36,9 @@ export const purge = action({
     const supervisor = await findSupervisor(values);
     console.error(`Dead letters of ${supervisor.place}\n`);
     const body = { ...filter, limit, dryRun, allLetters: values["all-letters"] ?? false };
-    const found = bodyOf<Purged>(await supervisor.ask("POST", "/dead-letters/purge", { body }));
+    const found = bodyOf<Purged>(await supervisor.ask("POST", "/dead-letters/purge", { body }), {
+      ...{ letters: "number", live: "number", notCompared: "rows" },
+    });
     if (values.json) console.log(JSON.stringify(found));
     else print(found, dryRun);
     return 0;

@@ -31,6 +31,7 @@ export const redrive = action({
     const query = queryOf(filter);
     const found = bodyOf<{ total: number; notCompared: NotCompared[] }>(
       await supervisor.ask("GET", `/dead-letters?${query}`),
+      { total: "number", notCompared: "rows" },
     );
     const letters = Math.min(found.total, limit ?? found.total);
     if (letters === 0 && !values.json) return sayNothing(filter);
@@ -68,7 +69,7 @@ async function sumOf<Answer extends Part>(
       body,
       timeoutMs: PART_TIMEOUT_MS,
     });
-    const part = bodyOf<Answer>(answer);
+    const part = bodyOf<Part>(answer, { skipped: "number", skippedLetters: "rows" }) as Answer;
     saySkipped(part.skipped, part.skippedLetters);
     sum = sum === undefined ? part : add(sum, part);
     say(sum);

@@ -1,6 +1,6 @@
 /** `spillway dead-letters show`: one letter whole, with the event. */
 import type { DeadLetter } from "../../../lib/store/dead-letter-store.ts";
-import { bodyOf, refusalOf } from "../ask-supervisor.ts";
+import { bodyOf } from "../ask-supervisor.ts";
 import { action } from "../command.ts";
 import { CommandFailed, jsonOption, printable, UsageError } from "../command-line.ts";
 import { findSupervisor, supervisorOptions } from "../find-supervisor.ts";
@@ -22,8 +22,7 @@ export const show = action({
     const answer = await supervisor.ask("GET", `/dead-letters/${id}?${query}`);
     if ((answer.body as { code?: string } | undefined)?.code === "unknown-letter")
       throw new CommandFailed(`There is no dead letter ${id}.`);
-    if (answer.status !== 200) throw refusalOf(answer);
-    const [letter, another] = bodyOf<{ letters: DeadLetter[] }>(answer).letters;
+    const [letter, another] = bodyOf<{ letters: DeadLetter[] }>(answer, { letters: "rows" }).letters;
     if (letter === undefined) throw new CommandFailed(`There is no dead letter ${id}.`);
     if (another !== undefined)
       throw new CommandFailed(

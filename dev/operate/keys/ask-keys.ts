@@ -4,14 +4,18 @@ import { bodyOf } from "../ask-supervisor.ts";
 import { UsageError } from "../command-line.ts";
 import { findSupervisor } from "../find-supervisor.ts";
 
-/** Sends a command on a key. */
+/** Sends a command on a key; its answer has these fields. */
 export async function changeKey<Done>(
   { prod }: { prod?: boolean | undefined },
   command: Record<string, unknown>,
+  fields: Parameters<typeof bodyOf<Done>>[1],
 ): Promise<Done> {
   const supervisor = await findSupervisor({ prod });
-  return bodyOf<Done>(await supervisor.ask("POST", "/keys", { body: command }));
+  return bodyOf<Done>(await supervisor.ask("POST", "/keys", { body: command }), fields);
 }
+
+/** The fields of a key that was made. */
+export const MADE_KEY = { name: "string", key: "string", isCopied: "boolean" } as const;
 
 /** The name that a command was given, or a UsageError. */
 export function nameOf(words: readonly string[]): string {

@@ -3,7 +3,7 @@ import type { MadeKey } from "../../../lib/operate/keys.ts";
 import { action } from "../command.ts";
 import { jsonOption, UsageError, wholeNumber } from "../command-line.ts";
 import { supervisorOptions } from "../find-supervisor.ts";
-import { changeKey, nameOf, printKey } from "./ask-keys.ts";
+import { changeKey, MADE_KEY, nameOf, printKey } from "./ask-keys.ts";
 
 export const create = action({
   about: "makes a key and prints it once, alone on standard output",
@@ -34,14 +34,18 @@ export const create = action({
       for (const option of ["origins", "per-address"] as const)
         if (values[option] !== undefined)
           throw new UsageError(`--${option} is for public keys: add --public`);
-    const made = await changeKey<MadeKey>(values, {
-      ...{ action: "create", name, kind: values.public ? "public" : "secret" },
-      streams: listOf(values.streams),
-      eventsPerSecond: wholeNumber("--rate", values.rate, undefined),
-      perAddressPerSecond: wholeNumber("--per-address", values["per-address"], undefined),
-      origins: listOf(values.origins),
-      expires: values.expires,
-    });
+    const made = await changeKey<MadeKey>(
+      values,
+      {
+        ...{ action: "create", name, kind: values.public ? "public" : "secret" },
+        streams: listOf(values.streams),
+        eventsPerSecond: wholeNumber("--rate", values.rate, undefined),
+        perAddressPerSecond: wholeNumber("--per-address", values["per-address"], undefined),
+        origins: listOf(values.origins),
+        expires: values.expires,
+      },
+      MADE_KEY,
+    );
     return printKey(made, values.json);
   },
 });

@@ -10,7 +10,7 @@ export const list = action({
   options: { ...jsonOption, ...supervisorOptions },
   async run({ values }) {
     const supervisor = await findSupervisor(values);
-    const found = bodyOf<{ keys: KeyRow[] }>(await supervisor.ask("GET", "/keys"));
+    const found = bodyOf<{ keys: KeyRow[] }>(await supervisor.ask("GET", "/keys"), { keys: "rows" });
     if (values.json) console.log(JSON.stringify(found));
     else print(found.keys);
     return 0;

@@ -11,7 +11,13 @@ export const revoke = action({
   wordsMax: 1,
   options: { ...jsonOption, ...supervisorOptions },
   async run({ values, words }) {
-    const revoked = await changeKey<RevokedKey>(values, { action: "revoke", name: nameOf(words) });
+    const revoked = await changeKey<RevokedKey>(
+      values,
+      { action: "revoke", name: nameOf(words) },
+      {
+        ...{ name: "string", keys: "number", isRefused: "boolean" },
+      },
+    );
     if (values.json) console.log(JSON.stringify(revoked));
     else print(revoked);
     return revoked.isRefused ? 0 : 1;

@@ -3,7 +3,7 @@ import type { MadeKey } from "../../../lib/operate/keys.ts";
 import { action } from "../command.ts";
 import { jsonOption } from "../command-line.ts";
 import { supervisorOptions } from "../find-supervisor.ts";
-import { changeKey, nameOf, printKey } from "./ask-keys.ts";
+import { changeKey, MADE_KEY, nameOf, printKey } from "./ask-keys.ts";
 
 export const rotate = action({
   about: "makes a new key under the same name, so that ids stay the same; the old one goes on for a while",
@@ -25,12 +25,16 @@ export const rotate = action({
   },
   async run({ values, words }) {
     const { overlap, expires } = values;
-    const made = await changeKey<MadeKey>(values, {
-      action: "rotate",
-      name: nameOf(words),
-      overlap,
-      expires,
-    });
+    const made = await changeKey<MadeKey>(
+      values,
+      {
+        action: "rotate",
+        name: nameOf(words),
+        overlap,
+        expires,
+      },
+      MADE_KEY,
+    );
     return printKey(made, values.json);
   },
 });
