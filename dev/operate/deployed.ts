@@ -64,12 +64,15 @@ async function readOutputs(): Promise<(name: string) => string> {
   };
 }
 
-function parseOutputs(text: string): Record<string, { value?: unknown }> {
+function parseOutputs(text: string): Record<string, { value?: unknown } | null> {
   try {
-    return JSON.parse(text) as Record<string, { value?: unknown }>;
+    const outputs: unknown = JSON.parse(text);
+    if (typeof outputs === "object" && outputs !== null)
+      return outputs as Record<string, { value?: unknown } | null>;
   } catch {
-    throw new CommandFailed(`${NO_OUTPUTS}: it printed no JSON.`);
+    // as for another value
   }
+  throw new CommandFailed(`${NO_OUTPUTS}: it printed no JSON object.`);
 }
 
 async function printIdentityToken(account: string, audience: string): Promise<string> {
@@ -78,8 +81,8 @@ async function printIdentityToken(account: string, audience: string): Promise<st
     missing: "--prod gets its identity token from gcloud",
     failed: NO_TOKEN,
   });
-  if (token.trim() === "") throw new CommandFailed(`${NO_TOKEN}: it printed nothing.`);
-  return token.trim();
+  if (/^[\w.~+/=-]+$/.test(token.trim())) return token.trim();
+  throw new CommandFailed(`${NO_TOKEN}: it printed ${token.trim() === "" ? "nothing" : "something else"}.`);
 }
 
 /** Runs a program without asking anything, and returns what it writes. */
@@ -90,6 +93,7 @@ function run(program: string, args: string[], say: { missing: string; failed: st
       if (error === null) resolve(stdout);
       else if (error.code === "ENOENT")
         reject(new CommandFailed(`${program} is not installed, or not in PATH: ${say.missing}.`));
+      else if (error.code === "EACCES") reject(new CommandFailed(`${program} can't be run (EACCES).`));
       else reject(new CommandFailed(`${say.failed}: ${firstLine(stderr)}`));
     });
     child.stdin?.end();

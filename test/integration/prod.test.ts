@@ -175,6 +175,27 @@ describe("a sentence says what is missing:", () => {
     ],
     ["JSON", () => program("terraform", "echo hello"), /terraform\/ tells no outputs: it printed no JSON/],
     [
+      "the right to run it",
+      () => {
+        program("terraform", "");
+        chmodSync(join(folder, "bin", "terraform"), 0o644);
+      },
+      /terraform can't be run \(EACCES\)/,
+    ],
+    [
+      "an object",
+      () => program("terraform", "echo null"),
+      /terraform\/ tells no outputs: it printed no JSON object/,
+    ],
+    [
+      "a token alone",
+      () => {
+        terraform();
+        program("gcloud", "echo 'Updates are available.'; echo token-1");
+      },
+      /gcloud gives no identity token .*: it printed something else/,
+    ],
+    [
       "a login",
       () => {
         terraform();
