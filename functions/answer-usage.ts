@@ -95,9 +95,10 @@ function timeOf(query: URLSearchParams, name: string, otherwiseMs: number): stri
   return text;
 }
 
-/** A name; "" stands for requests without a known one. */
+/** A name; "" stands for requests without a known one. Postgres holds none with NUL. */
 function nameOf(query: URLSearchParams, name: string): string | null | undefined {
   const text = query.get(name) ?? undefined;
+  if (text?.includes("\0")) throw new Problem("invalid-query", `${name}: expected a name without NUL`);
   return text === "" ? null : text;
 }
 

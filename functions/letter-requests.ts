@@ -1,6 +1,7 @@
 /** The requests for dead letters, as schemas: which letters are asked for, by query or by body, and where an earlier answer ended. */
 import { z } from "zod";
 import type { Position } from "../lib/operate/redrive.ts";
+import { readRfc3339 } from "../lib/schema/timestamp.ts";
 import type { Cursor, LetterFilter } from "../lib/store/dead-letter-store.ts";
 import { Problem } from "./answer.ts";
 
@@ -17,13 +18,21 @@ const whole = (max: number) =>
     .min(1, `expected a whole number from 1 to ${max}`)
     .max(max, `expected a whole number from 1 to ${max}`);
 
-const moment = z.iso.datetime({ offset: true, error: "expected RFC 3339, such as 2026-11-21T09:30:00Z" });
+/** A moment that Postgres can hold. */
+const moment = z.string().superRefine((text, context) => {
+  const read = readRfc3339(text);
+  if (typeof read === "string") context.addIssue({ code: "custom", message: read });
+});
+const streamName = z
+  .string()
+  .max(64)
+  .refine((text) => !text.includes("\0"), "expected a name without NUL");
 const uuid = z.guid("expected a UUID").toLowerCase();
 const listOf = <T extends z.ZodType>(one: T) => z.array(one).max(VALUES_MAX).default([]);
 
 /** Which letters; what is left out asks for nothing in particular. */
 const filterShape = {
-  streams: listOf(z.string().max(64)),
+  streams: listOf(streamName),
   /** Null: letters that it was not Postgres that refused. */
   sqlstates: listOf(
     z
@@ -43,7 +52,7 @@ const filterShape = {
 
 const positionSchema = z.strictObject({
   startedAt: moment,
-  after: z.strictObject({ stream: z.string(), id: uuid, diedAt: moment }),
+  after: z.strictObject({ stream: streamName, id: uuid, diedAt: moment }),
   left: whole(LIMIT_MAX).optional(),
 });
 

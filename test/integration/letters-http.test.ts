@@ -1,5 +1,6 @@
 /** Dead letters through the supervisor's private interface: what it answers, what it refuses, and how a redrive goes on in parts. */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { encodeNext } from "../../functions/letter-requests.ts";
 import { createSupervisor } from "../../functions/supervisor.ts";
 import { drain } from "../../lib/drain/drain.ts";
 import { newId } from "../../lib/schema/event-ids.ts";
@@ -196,6 +197,7 @@ describe("a purge", () => {
 
 describe("is refused:", () => {
   const id = newId();
+  const at = { diedAt: "2026-11-21T09:30:00Z" };
   test.each([
     ["/dead-letters/redrive", { stream: "events" }, 400, "invalid-body"], // misspelt: not "all letters"
     ["/dead-letters/redrive", { streams: "events" }, 400, "invalid-body"],
@@ -212,6 +214,18 @@ describe("is refused:", () => {
     ["/dead-letters?limit=many", undefined, 400, "invalid-query"],
     ["/dead-letters?sqlstate=x", undefined, 400, "invalid-query"],
     ["/dead-letters?each=1&cursor=e30", undefined, 400, "invalid-query"],
+    // Postgres would refuse these each time, and the answer would ask for a later try.
+    ["/dead-letters?stream=%00", undefined, 400, "invalid-query"],
+    ["/dead-letters?since=0000-01-01T00:00:00Z", undefined, 400, "invalid-query"],
+    ["/dead-letters?until=2026-11-21T09:30:00%2B23:00", undefined, 400, "invalid-query"],
+    ["/dead-letters/redrive", { streams: ["\0"] }, 400, "invalid-body"],
+    ["/dead-letters/purge", { until: "0000-01-01T00:00:00Z" }, 400, "invalid-body"],
+    [
+      `/dead-letters?each=1&cursor=${encodeNext({ ...at, stream: "\0", id })}`,
+      undefined,
+      400,
+      "invalid-query",
+    ],
     [`/dead-letters/${id}`, undefined, 404, "unknown-letter"],
     ["/dead-letters/1", undefined, 404, "unknown-letter"],
     [`/dead-letters/${id}/more`, undefined, 404, "unknown-path"],
