@@ -37,7 +37,9 @@ export function openVerifiers(
       const { kind, name, secretEnv: setting } = source;
       // A setting of ours is never a sender's secret.
       const value = environmentNames.includes(setting) ? undefined : environment[setting];
-      const { usable, unusable } = verifiersOf(kind, secretsIn(value));
+      const secrets = secretsIn(value);
+      const { usable, unusable } = verifiersOf(kind, secrets);
+      doubts.push(...shortDoubts(setting, secrets));
       for (const place of unusable)
         doubts.push({
           setting,
@@ -54,6 +56,21 @@ export function openVerifiers(
 }
 
 const secretsIn = (text = ""): string[] => text.split(/[\s,]+/).filter((secret) => secret !== "");
+
+/** Senders make secrets of 16 characters and more; one that a person made up may hold spaces. */
+const SHORT = 8;
+
+const shortDoubts = (setting: string, secrets: readonly string[]): Doubt[] =>
+  secrets.flatMap((secret, i) =>
+    secret.length >= SHORT
+      ? []
+      : [
+          {
+            setting,
+            reason: `its secret ${i + 1} has fewer than ${SHORT} characters: spaces and commas stand between secrets, so a secret that holds one is taken apart`,
+          },
+        ],
+  );
 
 /** Makes the checks of a source's secrets; `unusable`: the places of those that can't be used, the first being 1. */
 function verifiersOf(kind: WebhookKind, secrets: readonly string[]) {

@@ -99,6 +99,14 @@ test.each([
   expect(() => declare(webhooks)).toThrow(sentence);
 });
 
+test("a part of a secret that holds spaces or commas is doubted, because whoever guesses the part could sign with it", () => {
+  const stream = declare({ github: { secretEnv: "A", toEvent } });
+  const { doubts } = openVerifiers(registryOf([stream]), { A: "It's a Secret-to-Everybody" });
+  const reason = (place: number) =>
+    `its secret ${place} has fewer than 8 characters: spaces and commas stand between secrets, so a secret that holds one is taken apart`;
+  expect(doubts).toEqual([1, 2].map((place) => ({ setting: "A", reason: reason(place) })));
+});
+
 test("a secret that is missing or can't be used is doubted by its variable's name, and never said", () => {
   const stream = declare({
     stripe: { secretEnv: "A", toEvent },
@@ -110,7 +118,7 @@ test("a secret that is missing or can't be used is doubted by its variable's nam
   const environment = {
     DATABASE_URL: "postgres://a",
     B: "whsec_aGVsbG8gd29ybGQ= not-base64!",
-    C: " one,two\n\tthree ",
+    C: " one-of-three,two-of-three\n\tthree-of-three ",
     D: " , ",
   };
   const { findVerify, doubts } = openVerifiers(registryOf([stream]), environment);
