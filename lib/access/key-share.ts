@@ -56,18 +56,13 @@ export class KeyShare {
     this.keyPerSecond = keyPerSecond;
   }
 
-  /** Whether requests wait for a call that is not sent yet. */
-  get isWaitedFor(): boolean {
-    return this.#largestWaiting > 0;
-  }
-
   get isAsked(): boolean {
     return this.#isAsked;
   }
 
-  /** Whether somebody wanted events of it since its demand was learnt. */
-  get wasWanted(): boolean {
-    return this.#wanted > 0;
+  /** Whether a renewal that began then has to ask for it: somebody wanted events of it, and no call has asked since. */
+  isDueIn(beganAtMs: number): boolean {
+    return this.#wanted > 0 && this.#askedAtMs < beganAtMs;
   }
 
   lasts(nowMs: number): boolean {

@@ -47,7 +47,11 @@ type Limited = Pick<ApiKey, "name" | "eventsPerSecond">;
 export class RateShares {
   readonly #deps: Deps;
   readonly #shares = new Map<string, KeyShare>();
+  /** Those for which a request waits, and which no call has asked for yet; who waits longest is first. */
+  readonly #waitedFor = new Set<KeyShare>();
+  /** When the last renewal was done, and when it began: one of many keys takes several calls. */
   #renewedAtMs = Number.NEGATIVE_INFINITY;
+  #renewalBeganAtMs = Number.NEGATIVE_INFINITY;
   /** The call that is under way, and the one after it, for those who came too late for the first. */
   #call: Promise<void> | undefined;
   #nextCall: Promise<void> | undefined;
@@ -115,8 +119,18 @@ export class RateShares {
 
   /** Asks beside this request for all shares, if they are old; or for this key's, if it is due early. */
   #renewIfDue(share: KeyShare, nowMs: number): void {
-    if (nowMs < this.#renewedAtMs + RENEW_AFTER_MS && !share.isDueEarly(nowMs)) return;
-    if (this.#call === undefined && share.lasts(nowMs)) void this.#startCall(share);
+    if (!this.#isRenewalDue(nowMs) && !share.isDueEarly(nowMs)) return;
+    if (this.#call === undefined && share.lasts(nowMs)) void this.#renew(share);
+  }
+
+  #isRenewalDue(nowMs: number): boolean {
+    return nowMs >= this.#renewedAtMs + RENEW_AFTER_MS;
+  }
+
+  /** Asks call after call until it has asked for all. Never throws. */
+  async #renew(found: KeyShare): Promise<void> {
+    await this.#startCall(found);
+    while (this.#call === undefined && this.#isRenewalDue(this.#deps.monotonicMs())) await this.#startCall();
   }
 
   async #askForOne(share: KeyShare): Promise<number> {
@@ -135,6 +149,7 @@ export class RateShares {
   ): Promise<number> {
     for (let asks = 0; asks < ASKS_MAX && share.mayAsk(this.#deps.monotonicMs()); asks++) {
       await this.#askFor(share, waitFor);
+      while (this.#waitedFor.has(share)) await this.#callToCome(); // the last one was full
       if (isEnough(this.#deps.monotonicMs())) return 0;
     }
     return share.waitSeconds(count, this.#deps.monotonicMs());
@@ -144,6 +159,12 @@ export class RateShares {
   #askFor(share: KeyShare, waitFor: () => void): Promise<void> {
     if (this.#call !== undefined && share.isAsked) return this.#call;
     waitFor();
+    this.#waitedFor.add(share);
+    return this.#callToCome();
+  }
+
+  /** Waits for a call that is not sent yet. */
+  #callToCome(): Promise<void> {
     if (this.#call === undefined) return this.#startCall();
     this.#nextCall ??= this.#call.then(() => {
       this.#nextCall = undefined;
@@ -173,17 +194,28 @@ export class RateShares {
     }
   }
 
-  /** Every five seconds all that were used since; in between those that are waited for or due early. */
+  /**
+   * Those that are waited for, before all others; and every five seconds all that were used since, or in between those that are due
+   * early. A renewal asks for each of them once, however often they are used meanwhile, so that it comes to its end.
+   */
   #sharesToAsk(nowMs: number, found: KeyShare | undefined): KeyShare[] {
-    const isRenewal = nowMs >= this.#renewedAtMs + RENEW_AFTER_MS;
-    const shares: KeyShare[] = [];
+    const isRenewal = this.#isRenewalDue(nowMs);
+    if (isRenewal && this.#renewalBeganAtMs <= this.#renewedAtMs) this.#renewalBeganAtMs = nowMs;
+    const shares = new Set(found === undefined ? [] : [found]);
+    for (const share of this.#waitedFor) if (shares.size < KEYS_MAX) shares.add(share);
     for (const share of this.#shares.values()) {
-      if (shares.length === KEYS_MAX) return shares; // the next request asks for the others
-      const isDue = isRenewal ? share.wasWanted : share.isDueEarly(nowMs);
-      if (isDue || share === found || share.isWaitedFor) shares.push(share);
+      const isDue = isRenewal ? share.isDueIn(this.#renewalBeganAtMs) : share.isDueEarly(nowMs);
+      if (!isDue) continue;
+      if (shares.size === KEYS_MAX && !shares.has(share)) return this.#takeOut(shares); // the next call asks for the others
+      shares.add(share);
     }
     if (isRenewal) this.#renewedAtMs = nowMs;
-    return shares;
+    return this.#takeOut(shares);
+  }
+
+  #takeOut(shares: ReadonlySet<KeyShare>): KeyShare[] {
+    for (const share of shares) this.#waitedFor.delete(share);
+    return [...shares];
   }
 
   #noteAway(isAway: boolean, error?: unknown): void {

@@ -6,6 +6,7 @@ import {
   leastPartOf,
   mostInAMinute,
   oneBucket,
+  openInstances,
   randomFrom,
   type Sent,
   simulate,
@@ -121,6 +122,26 @@ describe("what it costs", () => {
     const few = 20; // within the first second, while Redis does not know the demand of an instance
     expect(calls / instances).toBeLessThanOrEqual(END_MS / 5000 + few);
   });
+});
+
+test.each([
+  ["a rate of many requests", 40, 20],
+  ["a rate of few requests", 2, 1],
+])("2,000 keys at once, %s: nobody below its rate is refused", async (_, eventsPerSecond, perStep) => {
+  const { clock, instanceOf, settle } = openInstances(redis);
+  const rates = instanceOf(0);
+  const keys = Array.from({ length: 2000 }, (_, i) => ({ name: `key-${i}`, eventsPerSecond }));
+  const refused = new Map<number, number>();
+  for (const step of Array(20).keys()) {
+    clock.nowMs = 1000 * step;
+    const waits = await Promise.all(
+      keys.map(async (key) => (await rates.waitSeconds(key)) || rates.take(key, perStep)),
+    );
+    await settle();
+    const count = waits.filter((waitSeconds) => waitSeconds > 0).length;
+    if (count > 0) refused.set(step, count);
+  }
+  expect([...refused]).toEqual([]);
 });
 
 describe("large requests", () => {

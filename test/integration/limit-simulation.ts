@@ -35,15 +35,14 @@ const fail = (event: string, fields?: object) => {
 };
 const log: Log = { debug: fail, info: fail, warn: fail, error: fail };
 
-/** Sends the requests in their order. */
-export async function simulate(redis: Redis, perSecond: number, requests: readonly Sent[]) {
+/** Instances on the real script, whose clock a test turns. */
+export function openInstances(redis: Redis) {
   if (SCRIPT.split(TIME).length !== 2) throw new Error(`expected the script to say ${TIME} once`);
-  let nowMs = 0;
-  let calls = 0;
+  const clock = { nowMs: 0, calls: 0 };
   let underWay: Promise<unknown> = Promise.resolve();
   const exec = (keys: string[], args: string[]) => {
-    calls += 1;
-    const wallMs = STARTED_AT_MS + Math.round(nowMs);
+    clock.calls += 1;
+    const wallMs = STARTED_AT_MS + Math.round(clock.nowMs);
     const timed = SCRIPT.replace(TIME, `{${Math.floor(wallMs / 1000)}, ${(wallMs % 1000) * 1000}}`);
     const reply = redis.eval(timed, keys.length, ...keys, ...args);
     underWay = reply.catch(() => {});
@@ -56,23 +55,36 @@ export async function simulate(redis: Redis, perSecond: number, requests: readon
       new RateShares({
         askForShares: createLimitShares({ createScript: () => ({ exec }) } as never, `instance-${number}`),
         buckets: { take: () => 0, waitSeconds: () => 0 },
-        monotonicMs: () => nowMs,
+        monotonicMs: () => clock.nowMs,
         log,
       });
     instances.set(number, made);
     return made;
   };
+  /** A call beside a request has its reply before the next request comes. */
+  const settle = async () => {
+    for (let before: unknown; before !== underWay; ) {
+      before = underWay;
+      await underWay;
+      await new Promise(setImmediate);
+    }
+  };
+  return { clock, instances, instanceOf, settle };
+}
+
+/** Sends the requests in their order. */
+export async function simulate(redis: Redis, perSecond: number, requests: readonly Sent[]) {
+  const { clock, instances, instanceOf, settle } = openInstances(redis);
   const key = { name: "simulated", eventsPerSecond: perSecond };
   const passed: Sent[] = [];
   for (const request of requests) {
-    nowMs = request.atMs;
+    clock.nowMs = request.atMs;
     const rates = instanceOf(request.instance);
     const isIn = (await rates.waitSeconds(key)) === 0 && (await rates.take(key, request.events)) === 0;
     if (isIn) passed.push(request);
-    await underWay; // a call beside the request has its reply before the next one comes
-    await Promise.resolve();
+    await settle();
   }
-  return { passed, calls, instances: instances.size };
+  return { passed, calls: clock.calls, instances: instances.size };
 }
 
 /** What one bucket for all instances would let through: of one second, and in debt after a request that is larger. */
