@@ -113,6 +113,31 @@ describe("within 10 % of the rate in any minute, over and under", () => {
   });
 });
 
+const HOUR_MS = 3_600_000;
+
+test.each([
+  ["back", 0.9, 20, -HOUR_MS],
+  ["back", 5, 5, -HOUR_MS],
+  ["back by a second, many times", 0.9, 20, 0],
+  ["forth", 0.9, 20, HOUR_MS],
+  ["forth", 5, 5, HOUR_MS],
+])(
+  "within 10 % also if Redis's clock is set %s: %f times the rate over %i",
+  async (_, load, instances, by) => {
+    const requests = at(40 * load, even(instances));
+    const ahead = (atMs: number) => (by === 0 ? -1000 * Math.floor(atMs / 10_000) : atMs < 60_000 ? 0 : by);
+    const { passed } = await simulate(redis, 40, requests, ahead);
+    expect(mostInAMinute(passed) / (60 * 40)).toBeLessThanOrEqual(1.1);
+    expect(leastPartOf(oneBucket(40, requests), passed, END_MS)).toBeGreaterThanOrEqual(0.9);
+  },
+);
+
+test("large requests pass after Redis's clock was set back", async () => {
+  const requests = at(60, even(2), { events: 1000 });
+  const { passed } = await simulate(redis, 50, requests, (atMs) => (atMs < 30_000 ? 0 : -HOUR_MS));
+  expect(sumOf(passed)).toBeGreaterThanOrEqual(0.8 * sumOf(oneBucket(50, requests)));
+});
+
 describe("what it costs", () => {
   test.each([
     ["half the rate", 0.5],

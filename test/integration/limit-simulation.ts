@@ -38,11 +38,11 @@ const log: Log = { debug: fail, info: fail, warn: fail, error: fail };
 /** Instances on the real script, whose clock a test turns. */
 export function openInstances(redis: Redis) {
   if (SCRIPT.split(TIME).length !== 2) throw new Error(`expected the script to say ${TIME} once`);
-  const clock = { nowMs: 0, calls: 0 };
+  const clock = { nowMs: 0, calls: 0, wallAheadMs: 0 };
   let underWay: Promise<unknown> = Promise.resolve();
   const exec = (keys: string[], args: string[]) => {
     clock.calls += 1;
-    const wallMs = STARTED_AT_MS + Math.round(clock.nowMs);
+    const wallMs = STARTED_AT_MS + clock.wallAheadMs + Math.round(clock.nowMs);
     const timed = SCRIPT.replace(TIME, `{${Math.floor(wallMs / 1000)}, ${(wallMs % 1000) * 1000}}`);
     const reply = redis.eval(timed, keys.length, ...keys, ...args);
     underWay = reply.catch(() => {});
@@ -72,13 +72,19 @@ export function openInstances(redis: Redis) {
   return { clock, instances, instanceOf, settle };
 }
 
-/** Sends the requests in their order. */
-export async function simulate(redis: Redis, perSecond: number, requests: readonly Sent[]) {
+/** Sends the requests in their order. `wallAheadMs`: by how much Redis's clock is set forth at a moment. */
+export async function simulate(
+  redis: Redis,
+  perSecond: number,
+  requests: readonly Sent[],
+  wallAheadMs: (atMs: number) => number = () => 0,
+) {
   const { clock, instances, instanceOf, settle } = openInstances(redis);
   const key = { name: "simulated", eventsPerSecond: perSecond };
   const passed: Sent[] = [];
   for (const request of requests) {
     clock.nowMs = request.atMs;
+    clock.wallAheadMs = wallAheadMs(request.atMs);
     const rates = instanceOf(request.instance);
     const isIn = (await rates.waitSeconds(key)) === 0 && (await rates.take(key, request.events)) === 0;
     if (isIn) passed.push(request);

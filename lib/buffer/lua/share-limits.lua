@@ -47,11 +47,16 @@ local time = redis.call("TIME")
 local nowMs = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 local slotNow = math.floor(nowMs / SLOT_MS)
 
--- A limit as text: `v1 BANK AT;SLOT=USED,…;NAME RATE HELD UNTIL ASKED DEMAND COUNTED;…`. Another text counts as none.
+-- A limit as text: `v1 BANK AT;SLOT=USED,…;NAME RATE HELD UNTIL ASKED DEMAND COUNTED;…`. Another text counts as none. If Redis's clock
+-- was set back, what lies ahead counts as now: else the bank would gain nothing, and use would be remembered, until that time comes.
 local function parse(text, perSecond)
   local bank, atMs, slots, holders = string.match(text or "", "^v1 (%S+) ([^ ;]+);([^;]*);(.*)$")
-  local limit = { bank = tonumber(bank) or BURST_SECONDS * perSecond, atMs = tonumber(atMs) or nowMs, slots = {}, holders = {} }
-  for slot, used in string.gmatch(slots or "", "(%d+)=([^,]+)") do limit.slots[tonumber(slot)] = tonumber(used) end
+  local limit = { bank = tonumber(bank) or BURST_SECONDS * perSecond, slots = {}, holders = {} }
+  limit.atMs = math.min(tonumber(atMs) or nowMs, nowMs)
+  for text, used in string.gmatch(slots or "", "(%d+)=([^,]+)") do
+    local slot = math.min(tonumber(text), slotNow)
+    limit.slots[slot] = (limit.slots[slot] or 0) + tonumber(used)
+  end
   for name, numbers in string.gmatch(holders or "", "(%S+) ([^;]+);") do
     local rate, held, untilMs, askedMs, demand, counted = string.match(numbers, "(%S+) (%S+) (%S+) (%S+) (%S+) (%S+)")
     limit.holders[#limit.holders + 1] = {
@@ -84,7 +89,7 @@ local function uncounted(one) return math.max(0, one.held + one.rate * SHARE_MS 
 -- Brings a limit to now. The bank gains what no holder gained. Who is over is gone, and counted as if all of it was used.
 -- Takes out the holder that asks, and returns it.
 local function advance(limit, perSecond)
-  local gained = perSecond * math.max(0, nowMs - limit.atMs)
+  local gained = perSecond * (nowMs - limit.atMs)
   local others, asking = {}, nil
   for _, one in ipairs(limit.holders) do
     gained = gained - one.rate * math.max(0, math.min(one.untilMs, nowMs) - math.min(limit.atMs, one.untilMs))
@@ -92,7 +97,7 @@ local function advance(limit, perSecond)
     elseif math.max(one.untilMs, one.askedMs + DEMAND_COUNTS_MS) > nowMs then others[#others + 1] = one
     else noteUsed(limit, uncounted(one)) end
   end
-  limit.bank, limit.atMs, limit.holders = limit.bank + gained / 1000, math.max(nowMs, limit.atMs), others
+  limit.bank, limit.atMs, limit.holders = limit.bank + gained / 1000, nowMs, others
   for slot in pairs(limit.slots) do
     if slot <= slotNow - SLOTS then limit.slots[slot] = nil end
   end
