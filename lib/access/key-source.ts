@@ -42,7 +42,7 @@ export function createKeySource(deps: Deps) {
     const found = parseGeneration(text);
     if (found === undefined) return rebuild();
     if (text === textOfGeneration(known) || !isNewer(found, known)) return "same";
-    return (await orAway(copy.read())) ?? rebuild();
+    return load();
   }
 
   /** Makes the copy, or waits for whoever makes it, and goes on alone if that takes too long. */

@@ -132,6 +132,23 @@ describe("with a copy in the instance", () => {
     },
   );
 
+  test.each(["refuse", "hang"] as const)(
+    "Redis tells that there is a newer copy, and does not give it (%s): Postgres is read",
+    async (redis) => {
+      const key = await keys.create("app");
+      const instance = await instanceWith(key);
+      await keys.revoke("app");
+      pausedMs += 5001;
+      world.upstash.setFault(({ commands }) =>
+        commands[0]?.[0] === "HGETALL" && isOfKeys(commands) ? { kind: redis } : undefined,
+      );
+      // A request waits for a second; what comes after that is for the next one.
+      await expect.poll(() => post(instance, key), { timeout: 5000, interval: 200 }).toBe("401 unknown-key");
+      await drain();
+      await expectConserved(world, "checked", accepted);
+    },
+  );
+
   test("after a pause of any length the first request with a revoked key is refused, whatever else is wrong with it", async () => {
     const key = await keys.create("app", { streams: ["checked"] });
     const instance = await instanceWith(key);
