@@ -39,7 +39,7 @@ export const operationProblems = {
     ...[...OF_STREAM, ...BODY],
     ...(["retired-stream", "buffer-away", "invalid-query", "invalid-header"] as const),
     ...(["event-too-large", "too-many-events", "unsupported-media-type"] as const),
-    ...(["invalid-event", "refused-by-database", "buffer-away"] as const),
+    ...(["invalid-event", "refused-by-database"] as const),
   ],
   find: [...OF_STREAM, "invalid-query", "impossible-id", "database-away"],
   findMany: [...OF_STREAM, "invalid-query", "database-away"],
