@@ -74,6 +74,7 @@ export async function admitBody(deps: AdmitBodyDeps, post: Post): Promise<Admitt
     parser.end();
     const waiting = turns.run(work, admitNext);
     if (waiting) await waiting;
+    turns.end(work);
   } catch (error) {
     if (error instanceof TooMany) throw new Problem("too-many-events", error.message);
     throw error instanceof BodySyntaxError ? new Problem("invalid-body", error.message) : error;

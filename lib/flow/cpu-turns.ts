@@ -3,10 +3,17 @@
  * few milliseconds in each turn of the event loop; what is left waits for the next turn, and the work that has used the least
  * time goes first (least attained service). So many large requests slow one another down, and a small one passes them. In each
  * fourth turn the one that has waited longest goes first, so that no stream of small ones keeps a large one out.
+ *
+ * A small request needs several turns of the event loop for what is not parsing, and waits for the steps of each. So while small ones
+ * come, turns are short. Else they are long, because each turn costs time, too.
  */
 
-/** The time for steps in one turn of the event loop, in milliseconds. One step may take longer. */
+/** The time for steps in one turn of the event loop, in milliseconds: usually, and while small work comes. One step may take longer. */
 const TURN_MS = 5;
+const SHORT_TURN_MS = 1;
+/** Small is work that took less than this in all, in milliseconds; and for so long after it turns are short. */
+const SMALL_MS = 0.5;
+const SMALL_COMES_MS = 50;
 const OLDEST_FIRST_EVERY = 4;
 
 /** One piece of work, as the turns know it: what it has used so far, in milliseconds. */
@@ -36,8 +43,9 @@ export class CpuTurns {
   #leftMs = TURN_MS;
   #turns = 0;
   #isTurnEnding = false;
-  /** When the last step ended. */
+  /** When the last step ended, and the last step of small work. */
   #endedAtMs = 0;
+  #smallAtMs = Number.NEGATIVE_INFINITY;
 
   constructor(monotonicMs: () => number = () => performance.now()) {
     this.#monotonicMs = monotonicMs;
@@ -48,6 +56,15 @@ export class CpuTurns {
     if (this.#waiting.length === 0) this.#refill();
     const isDone = this.#waiting.length === 0 && this.#leftMs > 0 && this.#runSome(work, step);
     return isDone ? undefined : this.#runLater(work, step);
+  }
+
+  /** Notes that all of a work is done. */
+  end({ spentMs }: Work): void {
+    if (spentMs < SMALL_MS) this.#smallAtMs = this.#endedAtMs;
+  }
+
+  #turnMs(nowMs: number): number {
+    return nowMs - this.#smallAtMs < SMALL_COMES_MS ? SHORT_TURN_MS : TURN_MS;
   }
 
   async #runLater(work: Work, step: Step): Promise<void> {
@@ -85,7 +102,7 @@ export class CpuTurns {
   /** While nobody waits, time without steps fills the turn's time up. So no turn need be ended, which costs a round of the loop. */
   #refill(): void {
     const now = this.#monotonicMs();
-    this.#leftMs = Math.min(TURN_MS, this.#leftMs + Math.max(0, now - this.#endedAtMs));
+    this.#leftMs = Math.min(this.#turnMs(now), this.#leftMs + Math.max(0, now - this.#endedAtMs));
     this.#endedAtMs = now;
   }
 
@@ -95,7 +112,7 @@ export class CpuTurns {
     this.#isTurnEnding = true;
     setImmediate(() => {
       this.#isTurnEnding = false;
-      this.#leftMs = TURN_MS;
+      this.#leftMs = this.#turnMs(this.#endedAtMs);
       this.#turns += 1;
       this.#resumeNext();
     });

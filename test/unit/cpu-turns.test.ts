@@ -107,3 +107,26 @@ test("while nobody waits, time that passes without work is time for the next", (
   expect(run("b", 3, 1)).toBeUndefined();
   expect(run("c", 3, 1)).toBeInstanceOf(Promise);
 });
+
+test("while small work comes, turns are short: each request passes through several", async () => {
+  const small = { spentMs: 0 };
+  turns.run(small, stepOf(steps("small ", 1, 0.2)));
+  turns.end(small);
+  const waiting = run("x", 3, 1);
+  const stepsOfX = () => log.filter((name) => name === "x").length;
+  expect(stepsOfX()).toBe(1);
+  await nextTurn();
+  expect(stepsOfX()).toBeLessThanOrEqual(2);
+  for (let i = 0; i < 3; i++) await nextTurn();
+  await waiting;
+  expect(stepsOfX()).toBe(3);
+});
+
+test("large work that ends does not make turns short", () => {
+  const large = { spentMs: 0 };
+  turns.run(large, stepOf(steps("l", 1, 2)));
+  turns.end(large);
+  nowMs += 10; // the turn's time fills up
+  void run("x", 12, 1);
+  expect(log.filter((name) => name === "x")).toHaveLength(5);
+});
