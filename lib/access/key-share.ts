@@ -47,6 +47,8 @@ export class KeyShare {
   #demandPerSecond: number | undefined;
   #requestSize = 1;
   #sizeWeight = 1;
+  /** The events of the request for which the last call had too little, and the moment from which it may pass. */
+  #short: { count: number; untilMs: number } = { count: 0, untilMs: 0 };
   /** Events that requests wait for: of the largest, and of all. */
   #largestWaiting = 0;
   #allWaiting = 0;
@@ -135,7 +137,8 @@ export class KeyShare {
     const missing = Math.min(count, Math.max(1, this.#tokensMax)) - this.#tokens;
     const byRate = this.#perSecond > 0 ? missing / this.#perSecond : Number.POSITIVE_INFINITY;
     const byAsking = (this.#askAgainAtMs - nowMs) / 1000;
-    return Math.max(1, Math.ceil(Math.min(byRate, byAsking, 60)));
+    const byRedis = count >= this.#short.count ? (this.#short.untilMs - nowMs) / 1000 : 0;
+    return Math.max(1, Math.ceil(Math.min(Math.max(Math.min(byRate, byAsking), byRedis), 60)));
   }
 
   /** In how many whole seconds its tokens are counted anew. */
@@ -159,6 +162,7 @@ export class KeyShare {
     };
     this.#reported = this.#used;
     this.#used = 0;
+    this.#short = { count: this.#largestWaiting, untilMs: nowMs };
     this.#largestWaiting = 0;
     this.#allWaiting = 0;
     this.#isAsked = true;
@@ -177,6 +181,7 @@ export class KeyShare {
     this.#atMs = sentAtMs;
     this.#validUntilMs = sentAtMs + given.validMs;
     this.#askAgainAtMs = sentAtMs + given.askAgainMs;
+    this.#short.untilMs = sentAtMs + given.waitMs;
   }
 
   /** Goes on without Redis: with the last share, as a rate; or, if it never had one, with the key's whole rate. */

@@ -37,11 +37,13 @@ export interface GivenShare {
   askAgainMs: number;
   /** Its part of the rate by demand, a second: its share while Redis is away. */
   fairPerSecond: number;
+  /** When the largest request that waited may pass at the earliest, if others take nothing, in milliseconds; 0: it may now. */
+  waitMs: number;
 }
 
 export type AskForShares = (asks: readonly ShareAsk[]) => Promise<GivenShare[]>;
 
-const NUMBERS_EACH = 5;
+const NUMBERS_EACH = 6;
 
 /**
  * Makes the function that asks. `instance` names the process; it has no space in it. A call may be repeated: an instance's new share
@@ -72,6 +74,7 @@ function shareOf([
   validMs = 0,
   askAgainMs = 0,
   fairPerSecond = 0,
+  waitMs = 0,
 ]: number[]): GivenShare {
-  return { perSecond, tokens, validMs, askAgainMs, fairPerSecond };
+  return { perSecond, tokens, validMs, askAgainMs, fairPerSecond, waitMs };
 }

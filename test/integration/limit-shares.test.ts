@@ -169,6 +169,31 @@ test.each([
   expect([...refused]).toEqual([]);
 });
 
+test.each([
+  ["1 event at 1 a second", 1, 1, 1],
+  ["5 events at 1 a second", 1, 5, 2],
+  ["60 events at 1 a second", 1, 60, 4],
+  ["1,000 events at 100 a second", 100, 1000, 3],
+])(
+  "who waits as long as a refusal says gets through, after few refusals: %s",
+  async (_, perSecond, events, most) => {
+    const { clock, instanceOf, settle } = openInstances(redis);
+    const rates = instanceOf(0);
+    const key = { name: "patient", eventsPerSecond: perSecond };
+    let passed = 0;
+    let refused = 0;
+    while (clock.nowMs < 600_000) {
+      const waitSeconds = (await rates.waitSeconds(key)) || (await rates.take(key, events));
+      await settle();
+      if (waitSeconds > 0) refused += 1;
+      else passed += 1;
+      clock.nowMs += waitSeconds > 0 ? 1000 * waitSeconds : 1;
+    }
+    expect(passed * events).toBeGreaterThanOrEqual(0.9 * 600 * perSecond);
+    expect(refused / passed).toBeLessThanOrEqual(most);
+  },
+);
+
 describe("large requests", () => {
   test.each([1, 5, 20])(
     "of 1,000 events, at 50 a second over %i: some pass, and never too many",

@@ -17,7 +17,7 @@ beforeEach(() => {
   nowMs = 1000;
   calls = [];
   said = [];
-  give = () => ({ perSecond: 10, tokens: 50, validMs: 6000, askAgainMs: 5000, fairPerSecond: 10 });
+  give = () => ({ perSecond: 10, tokens: 50, validMs: 6000, askAgainMs: 5000, fairPerSecond: 10, waitMs: 0 });
   replying = Promise.resolve();
   const say = (event: string) => void said.push(event);
   const log: Log = { debug: say, info: say, warn: say, error: say };
@@ -107,7 +107,7 @@ test("a key that nobody used is not asked for, so its share lapses", async () =>
 test("a share that is over lets nothing through, however much of it is left: a frozen instance asks first", async () => {
   await shares.take(key, 1);
   nowMs += 60_000;
-  give = () => ({ perSecond: 0, tokens: 0, validMs: 2000, askAgainMs: 700, fairPerSecond: 5 });
+  give = () => ({ perSecond: 0, tokens: 0, validMs: 2000, askAgainMs: 700, fairPerSecond: 5, waitMs: 0 });
   const waiting = shares.waitSeconds(key);
   expect(waiting).toBeInstanceOf(Promise);
   expect(await waiting).toBe(1);
@@ -124,7 +124,7 @@ test("the reply to a call that a freeze interrupted gives nothing: the request a
 });
 
 test("gains by its rate, up to five seconds of it", async () => {
-  give = () => ({ perSecond: 10, tokens: 0, validMs: 6000, askAgainMs: 5000, fairPerSecond: 10 });
+  give = () => ({ perSecond: 10, tokens: 0, validMs: 6000, askAgainMs: 5000, fairPerSecond: 10, waitMs: 0 });
   expect(await shares.take(key, 1)).toBe(1);
   nowMs += 1000;
   expect(shares.take(key, 10)).toBe(0);
@@ -147,7 +147,7 @@ test("Redis away: the last share goes on as a rate, and is asked for every five 
   expect(passed).toBeLessThanOrEqual(610);
   expect(calls.length).toBeLessThanOrEqual(14);
   expect(said).toEqual(["limits.unshared"]);
-  give = () => ({ perSecond: 10, tokens: 50, validMs: 6000, askAgainMs: 5000, fairPerSecond: 10 });
+  give = () => ({ perSecond: 10, tokens: 50, validMs: 6000, askAgainMs: 5000, fairPerSecond: 10, waitMs: 0 });
   nowMs += 5000;
   await shares.waitSeconds(key);
   await settled();
@@ -179,7 +179,14 @@ test("Redis away from the start: a key has its whole rate, with a burst of five 
 });
 
 test("asks for more at once, if a reply says that more is to be had", async () => {
-  give = ({ wanted }) => ({ perSecond: 0, tokens: wanted, validMs: 2000, askAgainMs: 0, fairPerSecond: 10 });
+  give = ({ wanted }) => ({
+    perSecond: 0,
+    tokens: wanted,
+    validMs: 2000,
+    askAgainMs: 0,
+    fairPerSecond: 10,
+    waitMs: 0,
+  });
   expect(await shares.waitSeconds(key)).toBe(0);
   expect(await shares.take(key, 30)).toBe(0);
   expect(calls.map(([ask]) => [ask?.wanted, ask?.tokens])).toEqual([
@@ -189,7 +196,7 @@ test("asks for more at once, if a reply says that more is to be had", async () =
 });
 
 test("demand counts what is refused, and is known after a second", async () => {
-  give = () => ({ perSecond: 0, tokens: 0, validMs: 6000, askAgainMs: 5000, fairPerSecond: 10 });
+  give = () => ({ perSecond: 0, tokens: 0, validMs: 6000, askAgainMs: 5000, fairPerSecond: 10, waitMs: 0 });
   await shares.take(key, 1);
   expect(calls[0]?.[0]?.demandPerSecond).toBeUndefined();
   for (let i = 0; i < 10; i++) {

@@ -10,12 +10,13 @@
 --            wanted         events of the largest request that waits for this reply; 0: none
 --            waiting        events of all that wait
 --            size           events of its usual request
--- Returns  five for each key, as text:
+-- Returns  six for each key, as text:
 --            rate           events a second that it may let through from now on
 --            tokens         events that it may let through beside that, in place of those that it reported
 --            validMs        how long the share lasts, from when it asked
 --            askAgainMs     how soon it is worth asking again if it runs short
 --            fair           its part of the rate by demand, in events a second: its share while Redis is away
+--            waitMs         when the largest request that waited may pass at the earliest, if others take nothing; 0: it may now
 --
 -- Whoever has a rate gains tokens by it, and keeps those of five seconds at most. The rate that no instance has is the bank's, and so
 -- are its tokens. A share of few requests is given as tokens only, which its holder draws from the bank when it needs them.
@@ -164,6 +165,25 @@ local function whenToAskAgain(limit, perSecond, left, share, ask, pool)
   return (limit.bank >= 1 or share.rate < 0.8 * share.fair) and 1000 or 5000
 end
 
+-- When a request may pass for which the share is too small: by tokens, or as a debt once enough of the last minute's use is forgotten.
+local function waitMs(limit, perSecond, left, share, ask, pool)
+  if share.tokens >= ask.wanted then return 0 end
+  local gain = math.max(left.rate, perSecond / 1000)
+  if ask.wanted <= BURST_SECONDS * perSecond then return (ask.wanted - pool) / gain * 1000 end
+  local slots, tooMuch = {}, left.uncounted + ask.wanted - MINUTE_MAX_SECONDS * perSecond
+  for slot, events in pairs(limit.slots) do
+    slots[#slots + 1] = slot
+    tooMuch = tooMuch + events
+  end
+  table.sort(slots)
+  local untilMs = nowMs
+  for _, slot in ipairs(slots) do
+    if tooMuch <= 0 then break end
+    tooMuch, untilMs = tooMuch - limit.slots[slot], (slot + SLOTS) * SLOT_MS
+  end
+  return math.max(untilMs - nowMs, (1 - pool) / gain * 1000)
+end
+
 local function give(limit, perSecond, ask)
   local before = advance(limit, perSecond)
   if before then settle(limit, before, ask.used) end
@@ -189,6 +209,7 @@ local function give(limit, perSecond, ask)
   if isDrawn then noteUsed(limit, share.tokens) end
   share.validMs = isDrawn and DRAWN_MS or SHARE_MS
   share.askAgainMs = whenToAskAgain(limit, perSecond, left, share, ask, pool)
+  share.waitMs = waitMs(limit, perSecond, left, share, ask, pool)
   limit.holders[others + 1] = {
     name = instance, rate = share.rate, held = held, untilMs = nowMs + share.validMs, askedMs = nowMs,
     demand = ask.demand or 0, counted = isDrawn and share.tokens or 0,
@@ -205,7 +226,7 @@ for i, text in ipairs(redis.call("MGET", unpack(KEYS))) do
   local ask = { used = used, demand = demand, tokens = tokens, wanted = wanted, waiting = waiting, size = size }
   local share = give(limit, perSecond, ask)
   redis.call("SET", KEYS[i], format(limit), "PX", KEEP_MS)
-  for _, number in ipairs({ share.rate, share.tokens, share.validMs, share.askAgainMs, share.fair }) do
+  for _, number in ipairs({ share.rate, share.tokens, share.validMs, share.askAgainMs, share.fair, share.waitMs }) do
     replies[#replies + 1] = string.format("%.4f", number)
   end
 end
