@@ -25,7 +25,7 @@ export function createKeyCopy(redis: Client) {
   /** The text of the copy's generation; "": there is no copy. One command. */
   async function generation(): Promise<string> {
     try {
-      return (await redis.hget<string>(KEYS_KEY, GENERATION)) ?? "";
+      return (await askAgain(() => redis.hget<string>(KEYS_KEY, GENERATION))) ?? "";
     } catch (error) {
       return emptyIfForeign(error, "");
     }
@@ -35,7 +35,7 @@ export function createKeyCopy(redis: Client) {
   async function read(): Promise<KeySet | undefined> {
     try {
       // The client gives a list, because its deserialisation is off.
-      return parseCopy((await redis.hgetall(KEYS_KEY)) as unknown as string[]);
+      return parseCopy((await askAgain(() => redis.hgetall(KEYS_KEY))) as unknown as string[]);
     } catch (error) {
       return emptyIfForeign(error, undefined);
     }
@@ -47,7 +47,7 @@ export function createKeyCopy(redis: Client) {
    */
   async function replace(seen: string, { generation: made, keys }: KeySet): Promise<string> {
     const texts = keys.flatMap((key) => [key.sha256.toString("hex"), textOfKey(key)]);
-    return replaceScript.exec([KEYS_KEY], [seen, textOfGeneration(made), ...texts]);
+    return askAgain(() => replaceScript.exec([KEYS_KEY], [seen, textOfGeneration(made), ...texts]));
   }
 
   /** Whether the caller is the one that makes the copy anew: the first to ask within `forMs` milliseconds. */
@@ -57,11 +57,25 @@ export function createKeyCopy(redis: Client) {
 
   /** Whether there is a copy, and none of these keys (SHA-256 in hex) is in it. */
   async function lacks(digests: readonly string[]): Promise<boolean> {
-    const [made, ...found] = (await redis.hmget(KEYS_KEY, GENERATION, ...digests)) as unknown as unknown[];
+    const reply = (await askAgain(() => redis.hmget(KEYS_KEY, GENERATION, ...digests))) as unknown;
+    const [made, ...found] = reply as unknown[];
     return made !== null && found.every((text) => text === null);
   }
 
   return { generation, read, replace, takeRebuild, lacks };
+}
+
+/**
+ * Asks once more at once if the connection broke: that of before a pause of the process is dead, and a revoked key must not pass because
+ * of it. For what may be repeated.
+ */
+async function askAgain<Answer>(ask: () => Promise<Answer>): Promise<Answer> {
+  try {
+    return await ask();
+  } catch (error) {
+    if (redisFailureOf(error) !== "connection") throw error;
+    return ask();
+  }
 }
 
 /** A key of another type is no copy of ours: the next one who replaces the copy makes it anew. */
