@@ -24,7 +24,7 @@ const SIZE_WEIGHT = 0.1;
 export class KeyShare {
   readonly #name: string;
   /** The key's rate over all instances, in events a second. */
-  keyPerSecond: number;
+  #keyPerSecond: number;
   #perSecond = 0;
   /** The share to go on with while Redis is away; undefined: it never gave one. */
   #fairPerSecond: number | undefined;
@@ -55,7 +55,18 @@ export class KeyShare {
 
   constructor(name: string, keyPerSecond: number) {
     this.#name = name;
-    this.keyPerSecond = keyPerSecond;
+    this.#keyPerSecond = keyPerSecond;
+  }
+
+  /** Follows a change of the key's rate. If it was lowered, the share is lowered with it at once. */
+  followRate(perSecond: number): void {
+    if (perSecond === this.#keyPerSecond) return;
+    const part = Math.min(1, perSecond / this.#keyPerSecond);
+    this.#keyPerSecond = perSecond;
+    this.#perSecond *= part;
+    this.#tokensMax *= part;
+    this.#tokens = Math.min(this.#tokens, this.#tokens * part);
+    if (this.#fairPerSecond !== undefined) this.#fairPerSecond *= part;
   }
 
   get isAsked(): boolean {
@@ -152,7 +163,7 @@ export class KeyShare {
     this.#learnDemand(nowMs);
     const ask: ShareAsk = {
       keyName: this.#name,
-      perSecond: this.keyPerSecond,
+      perSecond: this.#keyPerSecond,
       used: this.#used,
       demandPerSecond: this.#demandPerSecond,
       tokens: this.#tokens,
@@ -189,7 +200,7 @@ export class KeyShare {
     this.#isAsked = false;
     this.#isAway = true;
     this.#used += this.#reported;
-    this.#perSecond = this.#fairPerSecond ?? this.keyPerSecond;
+    this.#perSecond = this.#fairPerSecond ?? this.#keyPerSecond;
     this.#tokensMax = Math.max(1, BURST_SECONDS * this.#perSecond);
     this.#validUntilMs = sentAtMs + AWAY_MS;
     this.#askAgainAtMs = sentAtMs + AWAY_ASK_AGAIN_MS;

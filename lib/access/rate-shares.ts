@@ -113,7 +113,7 @@ export class RateShares {
       share = new KeyShare(name, perSecond);
       this.#shares.set(name, share);
     }
-    share.keyPerSecond = perSecond;
+    share.followRate(perSecond);
     return share;
   }
 

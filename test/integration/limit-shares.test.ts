@@ -113,6 +113,20 @@ describe("within 10 % of the rate in any minute, over and under", () => {
   });
 });
 
+test.each([1, 5])(
+  "a rate that was lowered is kept from then on, and one that was raised is given: over %i",
+  async (count) => {
+    const requests = at(400, even(count));
+    const perSecond = (atMs: number) => (atMs < 31_500 ? 200 : atMs < 91_500 ? 10 : 100);
+    const { passed } = await simulate(redis, perSecond, requests);
+    const within = (fromMs: number, toMs: number) =>
+      sumOf(passed.filter(({ atMs }) => atMs >= fromMs && atMs < toMs));
+    expect(within(31_500, 91_500)).toBeLessThanOrEqual(1.1 * 60 * 10);
+    expect(within(90_000 + 1500, 150_000)).toBeGreaterThanOrEqual(0.9 * 58.5 * 100);
+    expect(within(90_000 + 1500, 150_000)).toBeLessThanOrEqual(1.1 * 60 * 100);
+  },
+);
+
 const HOUR_MS = 3_600_000;
 
 test.each([

@@ -75,16 +75,17 @@ export function openInstances(redis: Redis) {
 /** Sends the requests in their order. `wallAheadMs`: by how much Redis's clock is set forth at a moment. */
 export async function simulate(
   redis: Redis,
-  perSecond: number,
+  perSecond: number | ((atMs: number) => number),
   requests: readonly Sent[],
   wallAheadMs: (atMs: number) => number = () => 0,
 ) {
   const { clock, instances, instanceOf, settle } = openInstances(redis);
-  const key = { name: "simulated", eventsPerSecond: perSecond };
   const passed: Sent[] = [];
   for (const request of requests) {
     clock.nowMs = request.atMs;
     clock.wallAheadMs = wallAheadMs(request.atMs);
+    const eventsPerSecond = typeof perSecond === "number" ? perSecond : perSecond(request.atMs);
+    const key = { name: "simulated", eventsPerSecond };
     const rates = instanceOf(request.instance);
     const isIn = (await rates.waitSeconds(key)) === 0 && (await rates.take(key, request.events)) === 0;
     if (isIn) passed.push(request);
