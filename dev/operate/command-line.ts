@@ -29,7 +29,7 @@ export function parseArguments<T extends Options>(
     return parseArgs({ args, options, allowPositionals: true, strict: true });
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
-    if (code !== "ERR_PARSE_ARGS_UNKNOWN_OPTION") throw new UsageError(message);
+    if (code !== "ERR_PARSE_ARGS_UNKNOWN_OPTION") throw new UsageError(message.replaceAll("\n", " "));
     throw new UsageError(aboutUnknown(message, Object.keys(options), owners));
   }
 }

@@ -15,7 +15,7 @@ export async function runCommand(name: string, command: Command, args: string[])
 
 /** Sets the exit status, also for an error, which it prints with the name before it. */
 export async function endWith(name: string, work: () => number | Promise<number>): Promise<void> {
-  process.stdout.on("error", () => process.exit(0)); // `| head` has seen enough
+  endIfUnwritable(name);
   try {
     process.exitCode = await work();
   } catch (error) {
@@ -24,6 +24,19 @@ export async function endWith(name: string, work: () => number | Promise<number>
     if (isUsage) console.error(`${name} --help says more.`);
     process.exitCode = isUsage ? 2 : 1;
   }
+}
+
+/**
+ * A reader that has seen enough (`| head`) ends nothing: the work goes on, and its exit status tells how it went. Output that is lost
+ * otherwise is a failure.
+ */
+function endIfUnwritable(name: string): void {
+  process.stderr.on("error", () => {}); // nobody can be told
+  process.stdout.on("error", ({ code }: NodeJS.ErrnoException) => {
+    if (code === "EPIPE") return;
+    console.error(`${name}: standard output can't be written (${code}).`);
+    process.exit(1);
+  });
 }
 
 function explainGroup(name: string, group: Group, word: string): number {

@@ -207,6 +207,47 @@ describe("npx spillway", () => {
   });
 });
 
+describe("standard output", () => {
+  const program = join(project, "bin/spillway.mjs");
+  /** Runs the program in a shell that ends with the program's own exit status. */
+  const inShell = (command: string): Promise<{ code: number; err: string }> =>
+    new Promise((resolve) => {
+      const child = execFile(
+        "bash",
+        [
+          "-c",
+          `spillway() { '${process.execPath}' '${program}' "$@"; }; ${command}; exit "\${PIPESTATUS[0]}"`,
+        ],
+        (_, __, err) => resolve({ code: child.exitCode ?? -1, err }),
+      );
+    });
+
+  test.each([
+    ["openapi", 0],
+    ["status --nope", 2],
+    ["webhook replay /nonexistent", 1],
+  ])("that nobody reads any more changes no exit status: %s", async (command, code) => {
+    for (
+      let times = 0;
+      times < 3;
+      times++ // which end comes first is open
+    )
+      expect((await inShell(`spillway ${command} 2>&1 | true`)).code).toBe(code);
+  });
+
+  test("on a full disk is a failure, and a sentence", async () => {
+    expect(await inShell("spillway openapi > /dev/full | true")).toEqual({
+      code: 1,
+      err: "spillway openapi: standard output can't be written (ENOSPC).\n",
+    });
+  });
+
+  test("a message of several lines is one sentence", async () => {
+    const { code, err } = await runSpillway(["keys", "create", "x", "--rate", "-1"]);
+    expect([code, err.trimEnd().split("\n").length]).toEqual([2, 2]);
+  });
+});
+
 describe("something else at the supervisor's address is a sentence, and nothing is printed as if it were data:", () => {
   const UUID = "019ab5f2-7c3e-7b1a-9d2f-3c5a8e0b6d41";
   const asking = [
@@ -214,7 +255,8 @@ describe("something else at the supervisor's address is a sentence, and nothing 
       "status",
       "drain",
       "usage",
-      "usage --refusals",
+      "refusals",
+      "doctor",
       "prune",
       "keys list",
       "keys create x",

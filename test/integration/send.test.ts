@@ -163,6 +163,15 @@ describe("rejected lines", () => {
     expect(ascending(await stored())).toEqual([0, 1, 2]);
   });
 
+  test("are a failure also if nobody reads what is said of them", async () => {
+    const program = fileURLToPath(new URL("../../bin/spillway.mjs", import.meta.url));
+    const command = `'${process.execPath}' '${program}' send events '${file("bad-3.ndjson", "x\n".repeat(3))}' 2>&1 | true; exit "\${PIPESTATUS[0]}"`;
+    for (let times = 0; times < 3; times++) {
+      const child = spawn("bash", ["-c", command], { env: { ...process.env, ...env() }, stdio: "ignore" });
+      expect(await new Promise((resolve) => child.once("close", resolve))).toBe(1);
+    }
+  });
+
   test("of which there are more than a hundred are counted, and a batch without any good line is no failure", async () => {
     const { code, out, err } = await send(["events", file("all-bad.ndjson", "x\n".repeat(620))]);
     expect([code, out]).toEqual([1, "0 events accepted, 620 rejected.\n"]);
