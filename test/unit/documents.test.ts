@@ -1,0 +1,80 @@
+/**
+ * The documents hold together: each link leads to a file and a heading that exist, each setting is in README and in `.env.example`, and
+ * each log event of the code is explained. Web addresses are not asked.
+ */
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { describe, expect, test } from "vitest";
+import { environmentNames } from "../../lib/config.ts";
+
+const project = fileURLToPath(new URL("../../", import.meta.url));
+const read = (path: string) => readFileSync(join(project, path), "utf8");
+
+const filesOf = (folder: string, ending: string): string[] =>
+  readdirSync(join(project, folder), { withFileTypes: true, recursive: true })
+    .map((entry) => join(entry.parentPath, entry.name).slice(project.length))
+    .filter((path) => path.endsWith(ending) && !path.includes("node_modules/"));
+
+const pages = [
+  ...readdirSync(project).filter((name) => name.endsWith(".md")),
+  ...["docs", "packages", "examples"]
+    .filter((folder) => existsSync(join(project, folder)))
+    .flatMap((folder) => filesOf(folder, ".md")),
+];
+
+const withoutCode = (text: string) => text.replaceAll(/^\s*```[\s\S]*?^\s*```$/gm, "");
+
+/** The anchors that GitHub makes of headings, and those that a page sets itself. */
+function anchorsOf(path: string): Set<string> {
+  const text = withoutCode(read(path));
+  const headings = [...text.matchAll(/^#+ (.+)$/gm)].map(([, heading = ""]) =>
+    heading
+      .replaceAll(/\[([^\]]*)\]\([^)]*\)/g, "$1")
+      .toLowerCase()
+      .replaceAll(/[^\p{L}\p{N} _-]/gu, "")
+      .replaceAll(" ", "-"),
+  );
+  return new Set([...headings, ...[...text.matchAll(/<a id="([^"]+)"/g)].map(([, id = ""]) => id)]);
+}
+
+/** What a link of a page does not find; undefined: it finds its target. */
+function missingAt(page: string, link: string): string | undefined {
+  const [path = "", anchor] = link.split("#");
+  const target = path === "" ? page : join(dirname(page), path);
+  if (!existsSync(join(project, target))) return `${page}: ${link} is not there`;
+  if (anchor === undefined || anchorsOf(target).has(anchor)) return undefined;
+  return `${page}: ${target} has no heading #${anchor}`;
+}
+
+test.each(pages)("each link of %s leads somewhere", (page) => {
+  const links = [...withoutCode(read(page)).matchAll(/\]\(([^)\s]+)\)/g)].map(([, link = ""]) => link);
+  const missing = links.filter((link) => !/^[a-z]+:/.test(link)).map((link) => missingAt(page, link));
+  expect(missing.filter((text) => text !== undefined)).toEqual([]);
+});
+
+test.each(["README.md", "docs/operations.md", "docs/design.md", "docs/development.md"])(
+  "each file that %s names exists, if it is ours",
+  (page) => {
+    const ours = /`((?:lib\/(?!streams\/)|functions\/|dev\/|terraform\/|test\/|bin\/)[\w./-]+\.\w+)`/g;
+    const named = [...withoutCode(read(page)).matchAll(ours)].map(([, path = ""]) => path);
+    expect(named.filter((path) => !existsSync(join(project, path)))).toEqual([]);
+  },
+);
+
+describe("each setting", () => {
+  test.each(environmentNames)("%s is in README's table and in .env.example", (name) => {
+    expect(read("README.md")).toContain(`\`${name}\``);
+    expect(read(".env.example")).toMatch(new RegExp(`^${name}=`, "m"));
+  });
+});
+
+test("docs/operations.md explains each log event", () => {
+  const code = ["lib", "functions"].flatMap((folder) => filesOf(folder, ".ts")).map(read);
+  const said = code.flatMap((text) =>
+    [...text.matchAll(/log\??\.(?:info|warn|error)\(\s*"([a-z.-]+)"/g)].map(([, event = ""]) => event),
+  );
+  expect(said.length).toBeGreaterThan(30);
+  const page = read("docs/operations.md");
+  expect(said.filter((event) => !page.includes(`\`${event}\``))).toEqual([]);
+});
