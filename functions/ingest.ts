@@ -1,7 +1,7 @@
 /**
  * The HTTP edge of ingest: `POST /v1/{stream}` (answer-post.ts), `GET /v1/{stream}/{id}` and `GET /v1/{stream}?id=A&id=B`
  * (answer-whereabouts.ts), `GET /v1/openapi.json` (answer-openapi.ts), and `POST /v1/{stream}/from/{source}` without a key
- * (answer-webhook.ts). It checks a request in the order that README names: path, method, key, stream, the key's right to the stream,
+ * (answer-webhook.ts). It checks a request in the order that docs/http.md names: path, method, key, stream, the key's right to the stream,
  * and then the body.
  */
 import type { IncomingMessage, ServerResponse } from "node:http";

@@ -191,9 +191,9 @@ test("whoever deletes the samples, adds a stream and merges a newer version of o
   await run(fork, "npx", "vitest", "run", "test/unit", ...OF_WHAT_IS_YOURS, ...OF_WHAT_IS_NEWER);
 }, 900_000);
 
-/** README's streams on tables of one's own, by their names. */
+/** The streams of docs/streams.md on tables of one's own, by their names. */
 const ownStreams = new Map(
-  [...readFileSync(join(project, "README.md"), "utf8").matchAll(/^```ts\n(.*?)^```$/gms)]
+  [...readFileSync(join(project, "docs/streams.md"), "utf8").matchAll(/^```ts\n(.*?)^```$/gms)]
     .map(([, text = ""]): [string, string] => [/^ {2}name: "(\w+)"/m.exec(text)?.[1] ?? "", text])
     .filter(([, text]) => /existing: true|onConflict/.test(text)),
 );

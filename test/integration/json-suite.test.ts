@@ -1,6 +1,6 @@
 /**
  * JSONTestSuite through ingest, into Postgres: each of its texts in every place where JSON may stand. What is JSON is stored as
- * JSON.parse reads it, except for what README's "Numbers and times" says of numbers, and for what ingest rejects on purpose. What is not JSON is refused.
+ * JSON.parse reads it, except for what docs/http.md, "Numbers and times", says of numbers, and for what ingest rejects on purpose. What is not JSON is refused.
  */
 import { isUtf8 } from "node:buffer";
 import { gzipSync } from "node:zlib";
@@ -33,7 +33,7 @@ afterAll(async () => {
   await world.close();
 });
 
-/** What becomes of a text: its value, "not JSON", or "rejected" by one of README's rules. */
+/** What becomes of a text: its value, "not JSON", or "rejected" by one of the rules of docs/http.md. */
 type Reading = { value: unknown } | "not JSON" | "rejected";
 
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
@@ -50,7 +50,7 @@ function read(bytes: Uint8Array, isWholeText: boolean): Reading {
   return isKept(value, 64 - 1) ? { value } : "rejected";
 }
 
-/** README: NUL, lone surrogates, `__proto__`, numbers that are not finite or are integers beyond ±(2^53−1), more than 64 levels. */
+/** docs/http.md: NUL, lone surrogates, `__proto__`, numbers that are not finite or are integers beyond ±(2^53−1), more than 64 levels. */
 function isKept(value: unknown, levels: number): boolean {
   if (typeof value === "string") return !value.includes("\0") && value.isWellFormed();
   if (typeof value === "number")
@@ -72,7 +72,7 @@ test("the suite is whole, and JSON.parse passes it", () => {
   expect(namesOf("n_", "not JSON")).toHaveLength(188);
 });
 
-test("README's rules reject these texts that a parser must take, and no others", () => {
+test("the rules of docs/http.md reject these texts that a parser must take, and no others", () => {
   const integersBeyond = [
     ...["y_number", "y_number_real_capital_e", "y_number_real_exponent", "y_number_real_fraction_exponent"],
     "y_object_extreme_numbers",
@@ -231,7 +231,7 @@ function expectedOfDeep({ tooDeep }: Framing, name: string): Outcome | undefined
   return name === "n_structure_open_array_object" ? { outcome: tooDeep[1] } : undefined;
 }
 
-/** README: no bytes are no data, and a text that does not look like JSON is a string. */
+/** docs/http.md: no bytes are no data, and a text that does not look like JSON is a string. */
 function expectedOfText(bytes: Uint8Array): Outcome | undefined {
   if (bytes.length === 0) return { outcome: "stored", value: null };
   if (!isUtf8(bytes)) return undefined;
@@ -289,7 +289,7 @@ async function payloadsOf(stream: string): Promise<Map<string | undefined, unkno
   return new Map(rows.map(({ id, payload }) => [id, JSON.parse(payload)]));
 }
 
-/** README: -0 is 0. */
+/** docs/http.md: -0 is 0. */
 const asKept = (value: unknown): unknown => JSON.parse(JSON.stringify(value));
 
 describe.each(Object.entries(IN_EVENTS))("as a payload in %s", (_, framing) => {

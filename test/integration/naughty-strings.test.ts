@@ -1,6 +1,6 @@
 /**
  * The Big List of Naughty Strings, wherever a sender may choose a text: as values, keys, ids, in paths, queries and headers, and as attributes
- * of CloudEvents. What is accepted is stored as it was sent, under the id that README says; all else is a 4xx that says why.
+ * of CloudEvents. What is accepted is stored as it was sent, under the id that docs/http.md says; all else is a 4xx that says why.
  */
 import { request } from "node:http";
 import naughtyStrings from "big-list-of-naughty-strings" with { type: "json" };
@@ -33,7 +33,7 @@ const JSON_TYPE = "content-type: application/json";
 /** A column's own limits, in `events`. */
 const fits = (text: string) => text.length > 0 && text.length <= 200;
 
-/** The id of a row whose sender gave it another, as README has it. */
+/** The id of a row whose sender gave it another, as docs/http.md has it. */
 const rowIdOf = (...raw: string[]) =>
   v5(
     JSON.stringify(["events", "tester", raw.length === 1 ? raw[0] : JSON.stringify(raw)]),
@@ -136,7 +136,7 @@ describe("in the body", () => {
     }
   });
 
-  test("as ids: each row has the id that README says, and is found by the id that was sent", async () => {
+  test("as ids: each row has the id that docs/http.md says, and is found by the id that was sent", async () => {
     const { body } = await ingest.post(
       "events",
       NAUGHTY.map((id, payload) => ({ ...EVENT, id, payload })),

@@ -1,4 +1,4 @@
-/** Numbers, times and nulls as README's "Numbers and times" says it: sent over HTTP, and read from Postgres. */
+/** Numbers, times and nulls as docs/http.md, "Numbers and times", says it: sent over HTTP, and read from Postgres. */
 import { bigint, doublePrecision, integer, numeric, pgTable, real, timestamp } from "drizzle-orm/pg-core";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { z } from "zod";

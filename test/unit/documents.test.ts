@@ -53,14 +53,11 @@ test.each(pages)("each link of %s leads somewhere", (page) => {
   expect(missing.filter((text) => text !== undefined)).toEqual([]);
 });
 
-test.each(["README.md", "docs/operations.md", "docs/design.md", "docs/development.md"])(
-  "each file that %s names exists, if it is ours",
-  (page) => {
-    const ours = /`((?:lib\/(?!streams\/)|functions\/|dev\/|terraform\/|test\/|bin\/)[\w./-]+\.\w+)`/g;
-    const named = [...withoutCode(read(page)).matchAll(ours)].map(([, path = ""]) => path);
-    expect(named.filter((path) => !existsSync(join(project, path)))).toEqual([]);
-  },
-);
+test.each(pages)("each file that %s names exists, if it is ours", (page) => {
+  const ours = /`((?:lib\/(?!streams\/)|functions\/|dev\/|terraform\/|test\/|bin\/)[\w./-]+\.\w+)`/g;
+  const named = [...withoutCode(read(page)).matchAll(ours)].map(([, path = ""]) => path);
+  expect(named.filter((path) => !existsSync(join(project, path)))).toEqual([]);
+});
 
 describe("each setting", () => {
   test.each(environmentNames)("%s is in README's table and in .env.example", (name) => {
