@@ -18,7 +18,7 @@ export function describeFirstRequest(streams: Registry, places: Places, drainEve
 
   curl -sS -X POST ${places.ingestUrl}/v1/${stream.name} -H 'Authorization: Bearer ${places.apiKey}' -H 'Content-Type: application/json' -d ${shellQuote(body)}
 
-See its row, which the next drain stores (every ${drainEvery}, or at once by npm run drain):
+See its row, which the next drain stores (every ${drainEvery}, or at once by npx spillway drain):
 
   psql ${places.databaseUrl} -c 'select * from "${stream.name}"'`;
 }

@@ -10,7 +10,8 @@ export default action({
   words: "[STREAM]",
   wordsMax: 1,
   options: { ...jsonOption, ...supervisorOptions },
-  notes: "The last hundred are kept. No value that somebody sent is among them.",
+  notes: `The last hundred are kept. No value that somebody sent is among them. An instance writes them at most every ten seconds, beside
+a later refusal, so the newest may be missing.`,
   async run({ values, words: [stream] }) {
     const query = stream === undefined ? "" : `?${new URLSearchParams({ stream })}`;
     const supervisor = await findSupervisor(values);

@@ -21,7 +21,7 @@ export default action({
     ...supervisorOptions,
   },
   notes:
-    "accepted and rejected are events (a request that was refused as a whole counts as one); throttled (429) and shed (503) are\nrequests; bytes are of the bodies that were read, inflated. The last minute of an instance that ended may be missing.",
+    "accepted and rejected are events (a request that was refused as a whole counts as one); throttled (429) and shed (503) are\nrequests; bytes are of the bodies that were read, inflated. An instance sends its counts once a minute, beside an accepted event:\nnewer ones are missing, and those that it had not sent when it ended.",
   async run({ values }) {
     const { since, until, key, stream } = values;
     const query = new URLSearchParams();

@@ -12,7 +12,7 @@ const webhook: Command = {
   about: "Tries saved webhooks.",
   actions: {
     replay: action({
-      about: "Tries toEvent, schema and columns on a saved body, and prints the row or the errors.",
+      about: "tries toEvent, schema and columns on a saved body, and prints the row or the errors",
       words: "FILE",
       wordsMax: 1,
       options: {
@@ -28,7 +28,7 @@ const webhook: Command = {
       },
       notes: `FILE holds the body as it came, or what dead-letters show --json prints of a webhook's letter, which has source and headers.
 Nothing is stored, and Postgres is not asked. EVENT_MAX_BYTES is read from the environment.
-Exit status: 0 it would be stored, or is ignored; 1 it would become a dead letter.`,
+It exits with 1 if the body would become a dead letter.`,
       async run({ words: [file], values }) {
         if (file === undefined) throw new UsageError("expected FILE, which holds a webhook's body");
         const { stream, source, header: headers = [] } = values;
