@@ -86,7 +86,10 @@ function usable(
 }
 
 const AWAY = () =>
-  tryAgain("keys-away", "neither Redis nor Postgres can say which keys are known; nothing was kept");
+  tryAgain(
+    "keys-away",
+    "nobody can say now whether this key is known, because Redis does not answer; nothing was kept",
+  );
 
 const expired = ({ key }: FoundKey): Problem =>
   unauthorized({ code: "expired-key", detail: `the key has expired at ${key.expiresAt}` });

@@ -73,7 +73,7 @@ export const problems = {
   "database-refuses": later(503, "The database refuses events that may be good", "perhaps"),
   "database-away": later(503, "The database does not answer"),
   "buffer-away": later(503, "The buffer does not answer", "perhaps"),
-  "keys-away": later(503, "No server can say which keys are known"),
+  "keys-away": later(503, "Nobody can say now whether the key is known"),
   "webhook-without-secret": later(503, "The webhook source has no secret"),
   "webhook-late": later(503, "The webhook did not come in time"),
   "instance-busy": later(503, "The instance is busy"),
