@@ -92,7 +92,7 @@ const AWAY = () =>
   );
 
 const expired = ({ key }: FoundKey): Problem =>
-  unauthorized({ code: "expired-key", detail: `the key has expired at ${key.expiresAt}` });
+  unauthorized({ code: "expired-key", detail: `the key expired at ${key.expiresAt}` });
 
 const SCHEMES = 'Bearer realm="spillway", Basic realm="spillway", charset="UTF-8"';
 
