@@ -1,6 +1,6 @@
 /** Migrations, ours before yours: run by `npm run db:migrate` in a copy of the project, on empty databases and on others. */
 import { execFile } from "node:child_process";
-import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { pgTable } from "drizzle-orm/pg-core";
 import pg from "pg";
@@ -210,12 +210,12 @@ test("a foreign api_keys is refused in one sentence, on a new database and on on
   };
   await refuse();
   await sql.query("drop table api_keys");
+  const file = join(folder, "drizzle/spillway/meta/_journal.json");
+  const journal = readFileSync(file, "utf8");
+  const entries = readJournal(join(folder, "drizzle/spillway")).entries.slice(0, 3);
+  writeFileSync(file, JSON.stringify({ ...JSON.parse(journal), entries })); // that of a release without api_keys
   expect(await migrate()).toMatchObject({ code: 0, err: "" });
-  const { when = 0 } = readJournal(join(folder, "drizzle/spillway")).entries[3] ?? {};
-  // As the release before it left the database.
-  await sql.query(
-    `drop table api_keys, spillway_usage; delete from drizzle.spillway_migrations where created_at >= ${when}`,
-  );
+  writeFileSync(file, journal);
   await sql.query(theirs);
   await refuse();
   await sql.query("drop table api_keys");
