@@ -10,7 +10,7 @@
 
 /** The time for steps in one turn of the event loop, in milliseconds: usually, and while small work comes. One step may take longer. */
 const TURN_MS = 5;
-const SHORT_TURN_MS = 1;
+const SHORT_TURN_MS = 0.5;
 /** Small is work that took less than this in all, in milliseconds; and for so long after it turns are short. */
 const SMALL_MS = 0.5;
 const SMALL_COMES_MS = 50;
