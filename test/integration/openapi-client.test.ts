@@ -22,6 +22,7 @@ let ingest: Ingest;
 let folder: string;
 beforeAll(async () => {
   world = await openWorld();
+  await world.reset();
   ingest = await serveIngest(world);
   folder = realpathSync(mkdtempSync(join(tmpdir(), "spillway-client-")));
   writeFileSync(join(folder, "package.json"), JSON.stringify({ type: "module" }));
