@@ -30,6 +30,8 @@ export async function prepareTables(databaseUrl: string): Promise<void> {
     `create role ${user} login password '${password}'`,
     `grant select, insert on ${STREAMS.join(", ")} to ${user}`,
     `grant select, insert, update, delete on dead_letters to ${user}`,
+    `grant select, insert, delete on spillway_usage to ${user}`,
+    `grant select, insert, update on api_keys to ${user}`,
   ]);
 }
 
