@@ -6,8 +6,8 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { z } from "zod";
 import { problemOfOrigin } from "../lib/cors-origin.ts";
 import { createKey, type KeyDeps, KeyRefused, listKeys, revokeKey, rotateKey } from "../lib/operate/keys.ts";
-import { failureOf } from "../lib/store/postgres-errors.ts";
-import { Problem, sendJson, tryAgain } from "./answer.ts";
+import { Problem, sendJson } from "./answer.ts";
+import { databaseProblem } from "./database-problem.ts";
 import { readJsonBody } from "./json-body.ts";
 import { allow } from "./request-url.ts";
 
@@ -85,7 +85,5 @@ function run(deps: KeyDeps, asked: z.output<typeof command>) {
 function tell(error: unknown): never {
   if (error instanceof KeyRefused)
     throw new Problem(error.why === "impossible" ? "invalid-body" : error.why, error.message);
-  const { kind, reason } = failureOf(error);
-  const code = kind === "no-answer" ? "database-away" : "database-refuses";
-  throw tryAgain(code, `${reason}; before you repeat the command, list the keys: it may be done`);
+  throw databaseProblem(error, "; before you repeat the command, list the keys: it may be done");
 }

@@ -11,8 +11,8 @@ import { type TrialDeps, type TriedLetter, tryRedrive } from "../lib/operate/red
 import { isUuid } from "../lib/schema/event-ids.ts";
 import type { Registry } from "../lib/schema/registry.ts";
 import type { DeadLetter, DeadLetterStore } from "../lib/store/dead-letter-store.ts";
-import { failureOf } from "../lib/store/postgres-errors.ts";
-import { Problem, sendJson, tryAgain } from "./answer.ts";
+import { Problem, sendJson } from "./answer.ts";
+import { databaseProblem } from "./database-problem.ts";
 import { readJsonBody } from "./json-body.ts";
 import {
   cursorOf,
@@ -94,7 +94,7 @@ export async function answerLetters(
   try {
     sendJson(res, 200, await answerOf(deps, req, word, query));
   } catch (error) {
-    throw problemOf(error);
+    throw error instanceof Problem ? error : databaseProblem(error);
   }
   return true;
 }
@@ -103,18 +103,6 @@ function answerOf(deps: LettersDeps, req: IncomingMessage, word: string | undefi
   if (word === "redrive") return answerRedrive(deps, req);
   if (word === "purge") return answerPurge(deps, req);
   return word === undefined ? list(deps, query) : show(deps, word, query);
-}
-
-/** Postgres's failures, in words that carry no data. */
-function problemOf(error: unknown): unknown {
-  if (error instanceof Problem) return error;
-  try {
-    const { sqlstate, reason } = failureOf(error);
-    if (sqlstate === undefined) return tryAgain("database-away", `Postgres does not answer (${reason})`);
-    return tryAgain("database-refuses", `Postgres refused the statement (${reason})`);
-  } catch {
-    return error;
-  }
 }
 
 async function list({ letters, batchMaxRows }: LettersDeps, query: URLSearchParams) {

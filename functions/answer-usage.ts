@@ -8,9 +8,9 @@ import { type PruneAges, type PruneDeps, previewPrune, prune } from "../lib/oper
 import { readRefusals, readUsage } from "../lib/operate/usage.ts";
 import type { Registry } from "../lib/schema/registry.ts";
 import { readRfc3339 } from "../lib/schema/timestamp.ts";
-import { failureOf } from "../lib/store/postgres-errors.ts";
 import type { UsageStore } from "../lib/store/usage-store.ts";
 import { Problem, sendJson, tryAgain } from "./answer.ts";
+import { databaseProblem } from "./database-problem.ts";
 import { allow, type RequestUrl } from "./request-url.ts";
 
 export interface UsageDeps {
@@ -111,7 +111,5 @@ function daysOf(query: URLSearchParams, name: string, otherwise: number): number
 }
 
 function sayPostgres(error: unknown): never {
-  const { kind, reason } = failureOf(error);
-  if (kind === "no-answer") throw tryAgain("database-away", "Postgres does not answer");
-  throw tryAgain("database-refuses", `Postgres refuses: ${reason}`);
+  throw databaseProblem(error);
 }

@@ -247,6 +247,10 @@ test("while Postgres is away it is a 503 that says so, and a redrive that Redis 
     ["/dead-letters/purge", { allLetters: true }],
   ] as const)
     expect(await ask(path, body)).toMatchObject({ status: 503, body: { code: "database-away" } });
+  // Neon's proxy refuses a wrong password without a SQLSTATE: somebody has to do something, so it is not away.
+  const wrongPassword = JSON.stringify({ message: "password authentication failed", code: "" });
+  world.neon.setFault(() => ({ kind: "answer", status: 400, body: wrongPassword }));
+  expect(await ask("/dead-letters")).toMatchObject({ status: 503, body: { code: "database-refuses" } });
   world.neon.setFault(undefined);
   world.upstash.setFault(() => ({ kind: "refuse" }));
   expect((await ask("/dead-letters/redrive", {})).body).toMatchObject({
