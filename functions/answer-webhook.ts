@@ -13,7 +13,7 @@ import type { Registry } from "../lib/schema/registry.ts";
 import { type WebhookSource, webhookKinds } from "../lib/schema/webhook.ts";
 import { readWebhookBody, type SignedDelivery, webhookEvent } from "../lib/schema/webhook-event.ts";
 import { Problem, sendJson, tryAgain } from "./answer.ts";
-import { checkDeclaredLength, encodingOf, readBody } from "./body.ts";
+import { checkDeclaredLength, encodingOf, readWholeBody } from "./body.ts";
 import { type Answer, type Delivery, type KeepDeps, keep, setAside } from "./keep-delivery.ts";
 import { type Records, recordDelivery, recordNotAccepted, recordRefused, sourceAsKey } from "./on-record.ts";
 import { headersWithId } from "./request-id.ts";
@@ -123,16 +123,13 @@ async function readWhole(
 ): Promise<Buffer> {
   const maxBytes = Math.min(source.maxBytes, bodyMaxBytes);
   checkDeclaredLength(req, maxBytes);
-  const pieces: Buffer[] = [];
-  const consume = (piece: Buffer) => void pieces.push(piece);
   try {
-    await readBody(req, { encoding: "identity", maxBytes, deadlineAtMs, share, consume });
+    return await readWholeBody(req, { maxBytes, deadlineAtMs, share });
   } catch (error) {
     if (error instanceof Problem && error.code === "request-timeout")
       throw tryAgain("webhook-late", "the body did not come in time; nothing was kept");
     throw error;
   }
-  return Buffer.concat(pieces);
 }
 
 function signedDelivery(

@@ -53,6 +53,17 @@ interface Options {
 export const readBody = (req: IncomingMessage, options: Options): Promise<void> =>
   new Promise((resolve, reject) => new Reading(req, options, resolve, reject).start());
 
+/** Reads a body that is not compressed to its end, and returns it whole. Throws as `readBody` does. */
+export async function readWholeBody(
+  req: IncomingMessage,
+  options: Pick<Options, "maxBytes" | "deadlineAtMs" | "share">,
+): Promise<Buffer> {
+  const pieces: Buffer[] = [];
+  const consume = (piece: Buffer) => void pieces.push(piece);
+  await readBody(req, { ...options, encoding: "identity", consume });
+  return Buffer.concat(pieces);
+}
+
 /** One body on its way. Each listener is a field, so that `#stop` takes off what `start` has added. */
 class Reading implements Sink {
   readonly #req: IncomingMessage;

@@ -8,7 +8,7 @@ import { deadlineIn } from "../lib/flow/deadline.ts";
 import { Room } from "../lib/flow/room.ts";
 import { contentTypeOf, isUtf8 } from "../lib/ingest/media-type.ts";
 import { Problem } from "./answer.ts";
-import { checkDeclaredLength, encodingOf, readBody } from "./body.ts";
+import { checkDeclaredLength, encodingOf, readWholeBody } from "./body.ts";
 
 /** The most bytes of a command. */
 const BODY_MAX_BYTES = 65_536;
@@ -37,14 +37,12 @@ export async function readJsonBody<Value>(req: IncomingMessage, schema: z.ZodTyp
   throw new Problem("invalid-body", "the body is not as expected", { errors });
 }
 
-async function readWhole(req: IncomingMessage): Promise<Buffer> {
-  const pieces: Buffer[] = [];
-  const share = new Room(BODY_MAX_BYTES).share();
-  const consume = (piece: Buffer) => void pieces.push(piece);
-  const deadlineAtMs = deadlineIn(BODY_WITHIN_MS);
-  await readBody(req, { encoding: "identity", maxBytes: BODY_MAX_BYTES, deadlineAtMs, share, consume });
-  return Buffer.concat(pieces);
-}
+const readWhole = (req: IncomingMessage): Promise<Buffer> =>
+  readWholeBody(req, {
+    maxBytes: BODY_MAX_BYTES,
+    deadlineAtMs: deadlineIn(BODY_WITHIN_MS),
+    share: new Room(BODY_MAX_BYTES).share(),
+  });
 
 function parse(bytes: Buffer): unknown {
   try {
