@@ -7,6 +7,7 @@
  * the least recently used is forgotten. Each instance counts by itself.
  */
 import type { ApiKey } from "../config.ts";
+import { type Bucket, type BucketSize, fill, secondsUntil, takeFrom } from "./bucket.ts";
 
 /** Events a second of one address, if its key says nothing else. */
 const DEFAULT_PER_SECOND = 10;
@@ -14,11 +15,6 @@ const BURST_SECONDS = 2;
 const ADDRESSES_MAX = 10_000;
 
 type LimitedKey = Pick<ApiKey, "name" | "perAddressPerSecond">;
-
-interface Bucket {
-  tokens: number;
-  atMs: number;
-}
 
 export class AddressRates {
   readonly #monotonicMs: () => number;
@@ -33,24 +29,22 @@ export class AddressRates {
 
   /** Returns the seconds until this address may send another event with this key; 0: it may. Takes nothing. */
   waitSeconds(key: LimitedKey, address: string): number {
-    return secondsUntil(1, this.#filled(key, address), rateOf(key));
+    const size = sizeOf(key);
+    return secondsUntil(1, this.#filled(key, address, size), size.perSecond);
   }
 
   /** Takes a token for each of `count` events. Returns 0, or, if there are too few, the seconds to wait. */
   take(key: LimitedKey, address: string, count: number): number {
-    const bucket = this.#filled(key, address);
-    const seconds = secondsUntil(Math.min(count, burstOf(key)), bucket, rateOf(key));
-    if (seconds === 0) bucket.tokens -= count;
-    return seconds;
+    const size = sizeOf(key);
+    return takeFrom(this.#filled(key, address, size), size, count);
   }
 
   /** The bucket of an address, with what it has gained until now. */
-  #filled(key: LimitedKey, address: string): Bucket {
+  #filled(key: LimitedKey, address: string, size: BucketSize): Bucket {
     const id = `${key.name} ${address}`;
-    const atMs = this.#monotonicMs();
-    const bucket = this.#buckets.get(id) ?? { tokens: burstOf(key), atMs };
-    bucket.tokens = Math.min(burstOf(key), bucket.tokens + ((atMs - bucket.atMs) / 1000) * rateOf(key));
-    bucket.atMs = atMs;
+    const nowMs = this.#monotonicMs();
+    const bucket = this.#buckets.get(id) ?? { tokens: size.burst, atMs: nowMs };
+    fill(bucket, size, nowMs);
     this.#buckets.delete(id);
     this.#buckets.set(id, bucket);
     if (this.#buckets.size > this.#addressesMax) this.#forgetOldest();
@@ -63,9 +57,8 @@ export class AddressRates {
   }
 }
 
-const rateOf = ({ perAddressPerSecond = DEFAULT_PER_SECOND }: LimitedKey): number => perAddressPerSecond;
-/** At least one, so that a rate of less than one event in two seconds lets events pass. */
-const burstOf = (key: LimitedKey): number => Math.max(1, rateOf(key) * BURST_SECONDS);
-
-const secondsUntil = (tokens: number, bucket: Bucket, perSecond: number): number =>
-  bucket.tokens >= tokens ? 0 : Math.ceil((tokens - bucket.tokens) / perSecond);
+/** The burst is at least one, so that a rate of less than one event in two seconds lets events pass. */
+const sizeOf = ({ perAddressPerSecond: perSecond = DEFAULT_PER_SECOND }: LimitedKey): BucketSize => ({
+  perSecond,
+  burst: Math.max(1, perSecond * BURST_SECONDS),
+});
