@@ -1,9 +1,10 @@
 /** Tells of keys that expire soon: to their senders by a header, and in the log. */
+import { EXPIRY_TOLD_DAYS } from "../contract/limits.ts";
 import type { Log } from "../log.ts";
 import type { FoundKey } from "./keyring.ts";
 
 /** From how long before its end a key is told of, in milliseconds: 14 days. */
-const SOON_MS = 14 * 86_400_000;
+const SOON_MS = EXPIRY_TOLD_DAYS * 86_400_000;
 /** How often a key is said in the log at most, in milliseconds. */
 const SAY_EVERY_MS = 3_600_000;
 

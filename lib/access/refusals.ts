@@ -5,7 +5,7 @@
  * No value of an event is in them: a path keeps the names that the schema declares, and messages come without what they quote.
  */
 import { redisFailureOf } from "../buffer/redis-errors.ts";
-import { REFUSALS_MAX, type RefusalLists } from "../buffer/refusal-lists.ts";
+import { REFUSALS_MAX, type Refusal, type RefusalLists } from "../buffer/refusal-lists.ts";
 import type { Log } from "../log.ts";
 import { declaredPath } from "../schema/declared-path.ts";
 import type { Stream } from "../schema/stream.ts";
@@ -20,19 +20,6 @@ export interface Refused {
   /** The field, as its sender wrote it; "" for the event or the request itself. */
   path: string;
   /** Without a value of the event. */
-  message: string;
-  requestId: string;
-}
-
-/** A refusal as people read it. */
-export interface Refusal {
-  /** RFC 3339, by the clock of the instance. */
-  at: string;
-  /** null: there was no known key. */
-  key: string | null;
-  code: string;
-  /** Names that the stream's schema does not declare are `*`. */
-  path: string;
   message: string;
   requestId: string;
 }

@@ -10,6 +10,19 @@ import { refusalsKey } from "./redis-keys.ts";
 export const REFUSALS_MAX = 100;
 const KEPT_MS = 7 * 86_400_000;
 
+/** A refusal as people read it: a list holds it as JSON. */
+export interface Refusal {
+  /** RFC 3339, by the clock of the instance. */
+  at: string;
+  /** null: there was no known key. */
+  key: string | null;
+  code: string;
+  /** Names that the stream's schema does not declare are `*`. */
+  path: string;
+  message: string;
+  requestId: string;
+}
+
 export type RefusalLists = ReturnType<typeof createRefusalLists>;
 
 /** Makes the moves of the lists. Errors of the client pass through. */

@@ -1,4 +1,5 @@
 /** What the doctor finds about keys. */
+import { EXPIRY_TOLD_DAYS } from "../contract/limits.ts";
 import { KEYS_MAX, parseGeneration } from "../key-set.ts";
 import type { KeyRow } from "../store/key-store.ts";
 import type { Finding } from "./finding.ts";
@@ -14,7 +15,7 @@ export interface KeyFacts {
 }
 
 /** A key is told of from 14 days before its end on, as ingest does. */
-const SOON_MS = 14 * 86_400_000;
+const SOON_MS = EXPIRY_TOLD_DAYS * 86_400_000;
 /** The part of the most keys from which on it is said. */
 const NEARLY = 0.9;
 

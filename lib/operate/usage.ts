@@ -1,5 +1,5 @@
 /** Reads the answers of `GET /usage` and `GET /refusals`: who sent how much, what was refused, and why. */
-import type { RefusalLists } from "../buffer/refusal-lists.ts";
+import type { Refusal, RefusalLists } from "../buffer/refusal-lists.ts";
 import type { UsageFilter, UsageRow, UsageStore } from "../store/usage-store.ts";
 
 /** The rows of one answer: a week of 50 keys with a stream each. */
@@ -30,15 +30,6 @@ export interface RefusalsReport {
   /** null: those of requests that named no known stream, or showed no known key. */
   stream: string | null;
   refusals: Refusal[];
-}
-
-interface Refusal {
-  at: string;
-  key: string | null;
-  code: string;
-  path: string;
-  message: string;
-  requestId: string;
 }
 
 /** Reads the last refusals of a stream. A text that is not of ours is left out. Throws what Redis's client throws. */
