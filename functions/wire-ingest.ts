@@ -153,7 +153,7 @@ export async function wireIngest(streams: Registry): Promise<Served> {
   const cors = new Cors(config.corsOrigins);
   const handler = createIngest({
     streams,
-    ...openKeyring(config, log, { now, monotonicMs }),
+    ...openKeyring(config, log),
     isShedding,
     ...openRecords(config, log),
     accepting: {

@@ -1,4 +1,4 @@
-/** The keys' part of the composition root (wire-process.ts): the keyring of an ingest instance, and the commands of the supervisor. */
+/** The keys' part of the composition root (wire-ingest.ts, wire-supervisor.ts): the keyring of an ingest instance, and the commands of the supervisor. */
 import { ExpiringKeys } from "../lib/access/expiring-keys.ts";
 import { newKey } from "../lib/access/key-format.ts";
 import { createKeySource } from "../lib/access/key-source.ts";
@@ -12,6 +12,7 @@ import { createKeyMender } from "../lib/operate/mend-keys.ts";
 import type { Registry } from "../lib/schema/registry.ts";
 import { connect } from "../lib/store/database.ts";
 import { createKeyStore } from "../lib/store/key-store.ts";
+import { monotonicMs, now } from "./wire-process.ts";
 
 /** How long ingest waits for Redis, and for Postgres, if it has to ask for the keys, in milliseconds. A sender waits as long. */
 const REDIS_TIMEOUT_MS = 1000;
@@ -20,15 +21,8 @@ const POSTGRES_TIMEOUT_MS = 4000;
 const openStore = ({ databaseUrl, neonHttpUrl }: Config, timeoutMs: number) =>
   createKeyStore(connect(databaseUrl, timeoutMs, neonHttpUrl), timeoutMs);
 
-interface Clocks {
-  /** The wall clock. */
-  now: () => number;
-  /** A clock that is never set back. */
-  monotonicMs: () => number;
-}
-
 /** Opens what ingest knows of keys. It has a client of Redis of its own, because a request that waits for a key must not wait for long. */
-export function openKeyring(config: Config, log: Log, { now, monotonicMs }: Clocks) {
+export function openKeyring(config: Config, log: Log) {
   const source = createKeySource({
     copy: createKeyCopy(connectRedis(config, REDIS_TIMEOUT_MS)),
     table: openStore(config, POSTGRES_TIMEOUT_MS),
@@ -39,7 +33,7 @@ export function openKeyring(config: Config, log: Log, { now, monotonicMs }: Cloc
   };
 }
 
-interface Given extends Pick<Clocks, "monotonicMs"> {
+interface Given {
   config: Config;
   redis: ReturnType<typeof connectRedis>;
   streams: Registry;
@@ -47,7 +41,7 @@ interface Given extends Pick<Clocks, "monotonicMs"> {
 }
 
 /** Opens the supervisor's commands on keys, and what mends the copy after a drain call. */
-export function openKeyCommands({ config, redis, streams, log, monotonicMs }: Given) {
+export function openKeyCommands({ config, redis, streams, log }: Given) {
   const keys = openStore(config, config.insertTimeoutMs);
   const keyCopy = createKeyCopy(redis);
   const renewKeyCopy = () => renewCopy({ copy: keyCopy, table: keys });

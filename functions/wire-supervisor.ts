@@ -75,7 +75,7 @@ export async function wireSupervisor(
   };
   const handler = createSupervisor({
     doubts,
-    ...openKeyCommands({ config, redis, streams, log, monotonicMs }),
+    ...openKeyCommands({ config, redis, streams, log }),
     usage,
     pruning,
     pruneDaily: createDailyPrune({ ...pruning, turn: createPruneTurn(redis), log }),
