@@ -1,6 +1,6 @@
 /** The moments that options such as `--since` take, by a clock that stands still. */
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { momentOf } from "../../dev/operate/dead-letters/filters.ts";
+import { momentOf } from "../../dev/operate/moment.ts";
 
 beforeEach(() => void vi.useFakeTimers({ now: Date.parse("2026-03-04T12:00:00Z") }));
 afterEach(() => void vi.useRealTimers());

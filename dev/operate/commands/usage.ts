@@ -3,8 +3,8 @@ import type { UsageReport } from "../../../lib/operate/usage.ts";
 import { bodyOf } from "../ask-supervisor.ts";
 import { action } from "../command.ts";
 import { jsonOption, printTable } from "../command-line.ts";
-import { momentOf } from "../dead-letters/filters.ts";
 import { findSupervisor, supervisorOptions } from "../find-supervisor.ts";
+import { momentOf } from "../moment.ts";
 
 export default action({
   about: "Shows who sent how much in which hour, and what was throttled or shed.",

@@ -1,6 +1,9 @@
 /** Which letters are meant: the options that all four commands share, and what the supervisor is asked for them. */
+
+import { isUuid } from "../../../lib/schema/event-ids.ts";
 import type { Values } from "../command.ts";
 import { UsageError } from "../command-line.ts";
+import { momentOf } from "../moment.ts";
 
 /** A repeatable filter may be given several times, and any of its values matches. */
 export const filterOptions = {
@@ -73,16 +76,6 @@ function sqlstateOf(text: string): string | null {
 
 /** An event's id, or a UsageError. */
 export function idOf(text: string): string {
-  if (/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(text)) return text.toLowerCase();
+  if (isUuid(text)) return text.toLowerCase();
   throw new UsageError(`expected the id as a UUID, as ingest answered it, got "${text}"`);
-}
-
-const UNIT_MS: Record<string, number> = { s: 1000, m: 60_000, min: 60_000, h: 3_600_000, d: 86_400_000 };
-const RFC_3339 = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)$/;
-
-export function momentOf(option: string, text: string): string {
-  const [, amount, unit = ""] = /^(\d{1,6})(s|m|min|h|d)$/.exec(text) ?? [];
-  if (amount !== undefined) return new Date(Date.now() - Number(amount) * (UNIT_MS[unit] ?? 0)).toISOString();
-  if (RFC_3339.test(text) && !Number.isNaN(Date.parse(text))) return text;
-  throw new UsageError(`${option}: expected 2026-11-21T09:30:00Z, or 90s, 30m, 2h, 3d ago, got "${text}"`);
 }
