@@ -11,6 +11,7 @@ import type { Room } from "../lib/flow/room.ts";
 import { type Accepted, accept } from "../lib/ingest/accept.ts";
 import type { Admission, Rejected } from "../lib/ingest/admit.ts";
 import type { Stream } from "../lib/schema/stream.ts";
+import { acceptedBody, NOT_ACCEPTED } from "./acceptance.ts";
 import { type AdmitBodyDeps, admitBody, type Post } from "./admit-body.ts";
 import { Problem, sendJson, tryAgain } from "./answer.ts";
 import { confirmAgain, type KeyDeps } from "./key-of.ts";
@@ -148,20 +149,6 @@ function noneValid(detail: string, isBatch: boolean, rejected: readonly Rejected
   });
 }
 
-/** Why nothing is promised, for the sender. */
-const NOT_ACCEPTED = {
-  shed: ["buffer-full", "the buffer is full"],
-  unanswered: ["servers-away", "neither the buffer nor the database answered in time"],
-  unbuffered: [
-    "buffer-away",
-    "the buffer does not answer, and the events of a public key are never written to the database at once",
-  ],
-  unproven: [
-    "database-refuses",
-    "the database refuses some of it, and nothing proves that these events are at fault",
-  ],
-} as const;
-
 /**
  * Says how to send a request again, so that nothing of it is stored twice. Ids that follow from the Idempotency-Key cannot be sent
  * as `id`.
@@ -194,7 +181,7 @@ function answer(
     counts.add(stream.name, { shed: request.ids.length, rejected: rejected.length });
     throw notAccepted(accepted.why, request);
   }
-  const { ack, refused, duplicates, superseded } = accepted;
+  const { ack, refused } = accepted;
   if (refused.length > 0) recordNotAccepted(deps, post, refused.length);
   if (refused.length > 0)
     recordRejected(deps, post, "refused-by-database", refused.length, {
@@ -211,9 +198,7 @@ function answer(
     ...(ack === "stored" && stream.ack === "buffered" ? { storedThrough: ids.length } : {}),
   });
   if (ids.length === 0) throw noneValid("Postgres refused every event", isBatch, all);
-  const body: Record<string, unknown> = { accepted: ids.length, ids, ack };
-  if (duplicates.length > 0) body.duplicates = duplicates;
-  if (superseded.length > 0) body.superseded = superseded;
+  const body = acceptedBody(ids, accepted);
   if (all.length > 0) body.rejected = all;
   sendJson(res, ack === "stored" ? 201 : 202, body, rates.headersOf(key));
 }

@@ -11,6 +11,7 @@ import type { Ack, Stream } from "../lib/schema/stream.ts";
 import type { WebhookSource } from "../lib/schema/webhook.ts";
 import type { SignedDelivery, WebhookFailure } from "../lib/schema/webhook-event.ts";
 import { letterOf } from "../lib/store/letter.ts";
+import { acceptedBody, NOT_ACCEPTED } from "./acceptance.ts";
 import { type Problem, tryAgain } from "./answer.ts";
 
 export interface KeepDeps {
@@ -65,13 +66,10 @@ export async function keep(deps: KeepDeps, delivery: Delivery, envelope: Envelop
   }
   const [refused] = accepted.refused;
   if (refused) return buryRefused(deps, delivery, envelope, refused);
-  const { ack, duplicates, superseded } = accepted;
+  const { ack } = accepted;
   const isThrough = ack === "stored" && stream.ack === "buffered";
   deps.counts.add(stream.name, { accepted: 1, ...(isThrough ? { storedThrough: 1 } : {}) });
-  const body: Record<string, unknown> = { accepted: 1, ids: [envelope.id], ack };
-  if (duplicates.length > 0) body.duplicates = duplicates;
-  if (superseded.length > 0) body.superseded = superseded;
-  return { status: ack === "stored" ? 201 : 202, body };
+  return { status: ack === "stored" ? 201 : 202, body: acceptedBody([envelope.id], accepted) };
 }
 
 /** Buries an event that Postgres refused while its sender waited: it is proven that the event is at fault. */
@@ -90,14 +88,10 @@ async function buryRefused(
 
 /** Why a delivery is not kept, for its sender, who sends it again as it is. */
 function notKept(why: Extract<Accepted, { kind: "not-accepted" }>["why"]): Problem {
-  if (why === "shed") return tryAgain("buffer-full", "the buffer is full; send the delivery again later");
-  if (why === "unanswered")
-    return tryAgain(
-      "servers-away",
-      "neither the buffer nor the database answered in time; send the delivery again later",
-    );
+  const [code, reason] = NOT_ACCEPTED[why];
+  if (why !== "unproven") return tryAgain(code, `${reason}; send the delivery again later`);
   return tryAgain(
-    "database-refuses",
+    code,
     "the database refuses it, and nothing proves that the event is at fault; it is held if the database can, and you may send it again",
   );
 }
