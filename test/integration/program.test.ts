@@ -121,15 +121,13 @@ describe("colours", () => {
     FORCE_COLOR: "",
     ...more,
   });
+  // Nothing of this process's environment: CI, NODE_DISABLE_COLORS and their like decide on colours too.
   const onTerminal = (more: Record<string, string>) =>
     new Promise<string>((resolve) => {
-      const {
-        NO_COLOR: _,
-        FORCE_COLOR: __,
-        ...rest
-      } = { ...process.env, TERM: "xterm-256color", ...env(more) };
       const child = spawn("script", ["-qec", `'${process.execPath}' bin/spillway.mjs status`, "/dev/null"], {
-        ...{ cwd: project, env: { ...rest, ...more }, stdio: ["ignore", "pipe", "inherit"] },
+        cwd: project,
+        env: { PATH: process.env.PATH, TERM: "xterm-256color", SUPERVISOR_URL: served.url, ...more },
+        stdio: ["ignore", "pipe", "inherit"],
       });
       let text = "";
       child.stdout?.on("data", (chunk) => (text += String(chunk)));
