@@ -1,5 +1,6 @@
 # One image for both services; Terraform's args say which function it serves. The entry point is the functions
 # framework's own program: no shell and no npm stand between Cloud Run's SIGTERM and the server.
+# Node's flags: dev/stack/node-flags.ts says why.
 
 FROM node:24-slim AS build
 WORKDIR /app
@@ -21,5 +22,5 @@ COPY --from=build /app/package.json ./
 COPY --from=build /app/node_modules ./node_modules
 COPY --from=build /app/dist ./dist
 USER node
-ENTRYPOINT ["node", "/app/node_modules/@google-cloud/functions-framework/build/src/main.js"]
+ENTRYPOINT ["node", "--min-semi-space-size=16", "--max-semi-space-size=16", "/app/node_modules/@google-cloud/functions-framework/build/src/main.js"]
 CMD ["--target=ingest"]

@@ -3,6 +3,7 @@ import { type ChildProcess, fork } from "node:child_process";
 import { closeSync, openSync } from "node:fs";
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { NODE_FLAGS } from "../dev/stack/node-flags.ts";
 
 export interface Child {
   pid: number;
@@ -14,6 +15,7 @@ interface Start {
   /** A TypeScript or JavaScript file, from the project's root. */
   file: string;
   args?: string[];
+  nodeFlags?: readonly string[];
   env?: Record<string, string>;
   logFile: string;
 }
@@ -22,12 +24,18 @@ export const projectRoot = fileURLToPath(new URL("..", import.meta.url));
 const endWithParent = new URL("end-with-parent.mjs", import.meta.url).href;
 
 /** Starts a process and leaves it to the caller to learn when it is ready. */
-export function startChild({ file, args = [], env = {}, logFile }: Start): Child & { process: ChildProcess } {
+export function startChild({
+  file,
+  args = [],
+  nodeFlags = [],
+  env = {},
+  logFile,
+}: Start): Child & { process: ChildProcess } {
   const log = openSync(logFile, "a");
   const child = fork(`${projectRoot}${file}`, args, {
     cwd: projectRoot,
     env: { PATH: process.env.PATH, HOME: process.env.HOME, NODE_ENV: "production", ...env },
-    execArgv: ["--import", endWithParent, ...loaderFor(file, args), ...profiling(logFile)],
+    execArgv: [...nodeFlags, "--import", endWithParent, ...loaderFor(file, args), ...profiling(logFile)],
     stdio: ["ignore", log, log, "ipc"],
   });
   closeSync(log);
@@ -62,6 +70,7 @@ export async function startFunction(
   const { source, target, port, args = [], ...rest } = start;
   const child = startChild({
     ...rest,
+    nodeFlags: NODE_FLAGS,
     file: "node_modules/@google-cloud/functions-framework/build/src/main.js",
     args: ["--target", target, "--port", String(port), ...(source ? ["--source", source] : []), ...args],
   });

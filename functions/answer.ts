@@ -1,7 +1,8 @@
 /** Sends answers as JSON, and errors as problem+json (RFC 9457). Never sends HTML or a stack trace. */
-import type { IncomingMessage, ServerResponse } from "node:http";
+import type { ServerResponse } from "node:http";
 import { RETRY_AFTER_SECONDS } from "../lib/contract/limits.ts";
 import { type ProblemCode, problems, typeOf } from "../lib/contract/problems.ts";
+import { readOn } from "./read-on.ts";
 import { headersWithId } from "./request-id.ts";
 
 /** An error that is sent to the client as an answer. */
@@ -83,12 +84,6 @@ export function sendText(
   else sendEarly(res, sent);
 }
 
-/** The most bytes of a refused body that are read on, and the longest time. Cloud Run takes bodies of up to 32 MB. */
-const READ_ON_MAX_BYTES = 33_554_432;
-const READ_ON_MS = 10_000;
-/** What a piece counts at least, in bytes: a sender can make its pieces one byte long, and each costs time. */
-const PIECE_MIN_BYTES = 256;
-
 /**
  * Sends an answer while its request's body is still on its way, and reads the body on before it ends the answer: most clients
  * write a body to its end before they read, and a connection that is closed on unread bytes takes the answer with it. Past the
@@ -101,20 +96,4 @@ function sendEarly(res: ServerResponse, text: string): void {
     if (isWhole) res.end();
     else res.end(() => res.req.socket.destroySoon());
   });
-}
-
-/** Reads and forgets the rest of a body. Calls `done` once, with whether the body came to its end. */
-function readOn(req: IncomingMessage, done: (isWhole: boolean) => void): void {
-  let bytes = 0;
-  const count = (piece: Buffer) => {
-    bytes += Math.max(piece.length, PIECE_MIN_BYTES);
-    if (bytes > READ_ON_MAX_BYTES) stop();
-  };
-  const stop = () => {
-    clearTimeout(timer);
-    req.off("data", count).off("end", stop).off("error", stop).off("close", stop);
-    done(req.complete);
-  };
-  const timer = setTimeout(stop, READ_ON_MS);
-  req.on("data", count).on("end", stop).on("error", stop).on("close", stop).resume();
 }

@@ -6,6 +6,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
+import { NODE_FLAGS } from "./node-flags.ts";
 import { endWithStarter } from "./server-process.ts";
 
 export interface FunctionProcess {
@@ -102,7 +103,7 @@ class Keeper {
     this.#lastLines = [];
     const child = spawn(
       process.execPath,
-      [framework, "--target", target, "--port", String(port), "--source", source],
+      [...NODE_FLAGS, framework, "--target", target, "--port", String(port), "--source", source],
       {
         cwd: projectRoot,
         env,

@@ -5,7 +5,9 @@
  * fourth turn the one that has waited longest goes first, so that no stream of small ones keeps a large one out.
  *
  * A small request needs several turns of the event loop for what is not parsing, and waits for the steps of each. So while small ones
- * come, turns are short. Else they are long, because each turn costs time, too.
+ * come, turns are short. Else they are long, because each turn costs time, too. And while small ones come and only one or two large ones
+ * wait, the thread rests between turns: the time is there, and a small request, its answer from Redis and whatever else runs on the same
+ * core find it free.
  */
 
 /** The time for steps in one turn of the event loop, in milliseconds: usually, and while small work comes. One step may take longer. */
@@ -15,6 +17,9 @@ const SHORT_TURN_MS = 0.5;
 const SMALL_MS = 0.5;
 const SMALL_COMES_MS = 50;
 const OLDEST_FIRST_EVERY = 4;
+/** The rest between two turns, in milliseconds, and the most works that may wait meanwhile: with more, there is no time to give away. */
+const REST_MS = 1;
+const RESTING_MAX = 2;
 
 /** One piece of work, as the turns know it: what it has used so far, in milliseconds. */
 export interface Work {
@@ -43,6 +48,7 @@ export class CpuTurns {
   #leftMs = TURN_MS;
   #turns = 0;
   #isTurnEnding = false;
+  #isResting = false;
   /** When the last step ended, and the last step of small work. */
   #endedAtMs = 0;
   #smallAtMs = Number.NEGATIVE_INFINITY;
@@ -51,10 +57,11 @@ export class CpuTurns {
     this.#monotonicMs = monotonicMs;
   }
 
-  /** Repeats the step until there is no more: at once if the turn has time left for it, else over several turns. Throws its error. */
+  /** Repeats the step until there is no more: at once if there is time for it, else over several turns. Throws its error. */
   run(work: Work, step: Step): Promise<void> | undefined {
-    if (this.#waiting.length === 0) this.#refill();
-    const isDone = this.#waiting.length === 0 && this.#leftMs > 0 && this.#runSome(work, step);
+    const isFree = this.#waiting.length === 0 || this.#isResting;
+    if (isFree) this.#refill();
+    const isDone = isFree && this.#leftMs > 0 && this.#runSome(work, step);
     return isDone ? undefined : this.#runLater(work, step);
   }
 
@@ -63,8 +70,12 @@ export class CpuTurns {
     if (spentMs < SMALL_MS) this.#smallAtMs = this.#endedAtMs;
   }
 
+  #isSmallComing(nowMs: number): boolean {
+    return nowMs - this.#smallAtMs < SMALL_COMES_MS;
+  }
+
   #turnMs(nowMs: number): number {
-    return nowMs - this.#smallAtMs < SMALL_COMES_MS ? SHORT_TURN_MS : TURN_MS;
+    return this.#isSmallComing(nowMs) ? SHORT_TURN_MS : TURN_MS;
   }
 
   async #runLater(work: Work, step: Step): Promise<void> {
@@ -99,28 +110,33 @@ export class CpuTurns {
     }
   }
 
-  /** While nobody waits, time without steps fills the turn's time up. So no turn need be ended, which costs a round of the loop. */
+  /** While nothing else runs, time without steps fills the turn's time up. So no turn need be ended, which costs a round of the loop. */
   #refill(): void {
     const now = this.#monotonicMs();
     this.#leftMs = Math.min(this.#turnMs(now), this.#leftMs + Math.max(0, now - this.#endedAtMs));
     this.#endedAtMs = now;
   }
 
-  /** Begins the next turn once the event loop has looked at everything else. */
+  /** Begins the next turn once the event loop has looked at everything else, or after a rest. */
   #endTurn(): void {
     if (this.#isTurnEnding) return;
     this.#isTurnEnding = true;
-    setImmediate(() => {
-      this.#isTurnEnding = false;
-      this.#leftMs = this.#turnMs(this.#endedAtMs);
-      this.#turns += 1;
-      this.#resumeNext();
-    });
+    this.#isResting = this.#waiting.length <= RESTING_MAX && this.#isSmallComing(this.#endedAtMs);
+    if (this.#isResting) setTimeout(this.#beginTurn, REST_MS);
+    else setImmediate(this.#beginTurn);
   }
+
+  readonly #beginTurn = (): void => {
+    this.#isTurnEnding = false;
+    this.#isResting = false;
+    this.#leftMs = this.#turnMs(this.#endedAtMs);
+    this.#turns += 1;
+    this.#resumeNext();
+  };
 
   /** Lets the next waiting work go on if the turn has time left. */
   #resumeNext(): void {
-    if (this.#leftMs > 0) this.#takeNext()?.resume();
+    if (this.#leftMs > 0 && !this.#isResting) this.#takeNext()?.resume();
   }
 
   /** Takes out the waiting work that has used the least time, or the one that has waited longest. */

@@ -53,7 +53,7 @@ interface Deps {
  * Bytes of one LPUSH. Redis takes more, but its text is made in one step, and other requests wait for that: 4 MB took 30 ms, and so does
  * whoever reads it.
  */
-const PUSH_MAX_BYTES = 1_000_000;
+const PUSH_MAX_BYTES = 250_000;
 const LIMITS = { maxCount: PUSH_LIMITS.maxCount, maxBytes: PUSH_MAX_BYTES };
 
 /** Bytes of one stream that may wait for Redis in one instance; past that, shed. */

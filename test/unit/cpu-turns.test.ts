@@ -1,5 +1,5 @@
 /** Work in turns, with a clock that only the work's own steps move. */
-import { beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { CpuTurns } from "../../lib/flow/cpu-turns.ts";
 
 let nowMs = 0;
@@ -10,6 +10,8 @@ beforeEach(() => {
   log = [];
   turns = new CpuTurns(() => nowMs);
 });
+
+afterEach(() => void vi.useRealTimers());
 
 /** Work of so many steps, each of which takes so long. */
 function* steps(name: string, count: number, ms: number): Generator<void> {
@@ -108,18 +110,45 @@ test("while nobody waits, time that passes without work is time for the next", (
   expect(run("c", 3, 1)).toBeInstanceOf(Promise);
 });
 
-test("while small work comes, turns are short: each request passes through several", async () => {
+/** Small work, which makes turns short from now on. */
+const doSmall = (name = "small") => {
   const small = { spentMs: 0 };
-  turns.run(small, stepOf(steps("small ", 1, 0.2)));
+  const waiting = turns.run(small, stepOf(steps(name, 1, 0.2)));
   turns.end(small);
-  const waiting = run("x", 3, 1);
-  const stepsOfX = () => log.filter((name) => name === "x").length;
-  expect(stepsOfX()).toBe(1);
+  return waiting;
+};
+const countOf = (name: string) => log.filter((one) => one === name).length;
+
+test("while small work comes, turns are short: each request passes through several", async () => {
+  doSmall();
+  const waiting = Promise.all(["x", "y", "z"].map((name) => run(name, 2, 1)));
+  expect(countOf("x") + countOf("y") + countOf("z")).toBe(1);
   await nextTurn();
-  expect(stepsOfX()).toBeLessThanOrEqual(2);
-  for (let i = 0; i < 3; i++) await nextTurn();
+  expect(countOf("x") + countOf("y") + countOf("z")).toBeLessThanOrEqual(2);
   await waiting;
-  expect(stepsOfX()).toBe(3);
+  expect([countOf("x"), countOf("y"), countOf("z")]).toEqual([2, 2, 2]);
+});
+
+test("while small work comes, one or two large ones rest between their turns, and small work runs at once", async () => {
+  vi.useFakeTimers({ toFake: ["setTimeout"] });
+  doSmall();
+  const waiting = Promise.all([run("x", 9, 1), run("y", 9, 1)]);
+  for (let rests = 0; rests < 4; rests++) {
+    const before = countOf("x") + countOf("y");
+    for (let i = 0; i < 5; i++) await nextTurn();
+    expect(countOf("x") + countOf("y")).toBe(before);
+    nowMs += 1;
+    expect(doSmall(`s${rests}`)).toBeUndefined();
+    expect(countOf(`s${rests}`)).toBe(1);
+    expect(countOf("x") + countOf("y")).toBe(before);
+    await vi.advanceTimersByTimeAsync(1);
+    expect(countOf("x") + countOf("y")).toBe(before + 1);
+  }
+  for (let rests = 0; countOf("x") + countOf("y") < 18 && rests < 40; rests++)
+    await vi.advanceTimersByTimeAsync(1);
+  await vi.advanceTimersByTimeAsync(1);
+  await waiting;
+  expect([countOf("x"), countOf("y")]).toEqual([9, 9]);
 });
 
 test("large work that ends does not make turns short", () => {
@@ -128,5 +157,5 @@ test("large work that ends does not make turns short", () => {
   turns.end(large);
   nowMs += 10; // the turn's time fills up
   void run("x", 12, 1);
-  expect(log.filter((name) => name === "x")).toHaveLength(5);
+  expect(countOf("x")).toBe(5);
 });
