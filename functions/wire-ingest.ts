@@ -48,7 +48,7 @@ import {
   sayDoubts,
 } from "./wire-process.ts";
 
-/** How long ingest waits for one LPUSH of up to 1 MB, in milliseconds. A sender waits as long. */
+/** How long ingest waits for one LPUSH of up to 250 KB, in milliseconds. A sender waits as long. */
 const PUSH_TIMEOUT_MS = 4000;
 
 /** How long a POST may take until it is answered, in milliseconds. Cloud Run ends it at 60 s, without its ids (terraform/ingest.tf). */

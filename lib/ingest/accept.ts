@@ -44,7 +44,7 @@ export type Accepted =
       duplicates: string[];
       superseded: string[];
     }
-  /** Nothing is promised. Some of it may have been kept, unless it was shed and small enough for one LPUSH (1 MB). */
+  /** Nothing is promised. Some of it may have been kept, unless it was shed and small enough for one LPUSH (250 KB). */
   | { kind: "not-accepted"; why: "shed" | "unanswered" | "unbuffered" | "unproven" };
 
 const UNANSWERED: Accepted = { kind: "not-accepted", why: "unanswered" };
