@@ -1,11 +1,11 @@
 /**
- * Vitest's global set-up for integration tests: a real Redis (append-only file on) and a real Postgres with the
+ * Vitest's global set-up for integration tests: for each worker a real Redis (append-only file on) and a real Postgres with the
  * tables that tests need, in a fresh folder on free ports, with a bridge in front of each.
  *
- * Tests read where they are by `inject("servers")`. A test that needs faults starts a bridge of its own in its own
+ * Tests read where theirs are by `workerServers()`. A test that needs faults starts a bridge of its own in its own
  * process, against the same servers. Everything is stopped and removed afterwards.
  */
-import { chmodSync, mkdtempSync, rmSync } from "node:fs";
+import { chmodSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestProject } from "vitest/node";
@@ -28,12 +28,12 @@ export interface TestServers {
 
 declare module "vitest" {
   export interface ProvidedContext {
-    servers: TestServers;
+    servers: TestServers[];
   }
 }
 
-/** Starts the servers, tells the tests where they are, and returns how to stop them. */
-export default async function setup({ provide }: TestProject): Promise<() => Promise<void>> {
+/** Starts a pair of servers for each worker, tells the tests where they are, and returns how to stop them. */
+export default async function setup({ provide, vitest }: TestProject): Promise<() => Promise<void>> {
   const folder = mkdtempSync(join(tmpdir(), "spillway-test-"));
   chmodSync(folder, 0o755); // Postgres's user has to get through.
   const stops: (() => Promise<void>)[] = [async () => rmSync(folder, { recursive: true, force: true })];
@@ -41,27 +41,36 @@ export default async function setup({ provide }: TestProject): Promise<() => Pro
     for (const stop of stops.reverse()) await stop();
   };
   try {
-    const [redisPort, postgresPort] = (await findFreePorts(2)) as [number, number];
-    const redis = await startRedis({ dir: join(folder, "redis"), port: redisPort });
-    stops.push(redis.stop);
-    const postgres = await startPostgres({ dir: join(folder, "postgres"), port: postgresPort });
-    stops.push(postgres.stop);
-    await migrateForTests(postgres.url);
-    const upstash = await startUpstashBridge({ redisUrl: redis.url, token: "test-token" });
-    stops.push(upstash.close);
-    const neon = await startNeonBridge();
-    stops.push(neon.close);
-    provide("servers", {
-      redisUrl: redis.url,
-      redisPort,
-      databaseUrl: postgres.url,
-      restUrl: upstash.url,
-      restToken: upstash.token,
-      neonHttpUrl: neon.httpUrl,
-    });
+    const pairs: TestServers[] = [];
+    for (let worker = 0; worker < vitest.config.maxWorkers; worker++)
+      pairs.push(await startPair(join(folder, `${worker}`), stops));
+    provide("servers", pairs);
   } catch (error) {
     await teardown();
     throw error;
   }
   return teardown;
+}
+
+/** Starts a Redis and a Postgres with a bridge in front of each, and adds how to stop them. */
+async function startPair(folder: string, stops: (() => Promise<void>)[]): Promise<TestServers> {
+  mkdirSync(folder, { mode: 0o755 });
+  const [redisPort, postgresPort] = (await findFreePorts(2)) as [number, number];
+  const redis = await startRedis({ dir: join(folder, "redis"), port: redisPort });
+  stops.push(redis.stop);
+  const postgres = await startPostgres({ dir: join(folder, "postgres"), port: postgresPort });
+  stops.push(postgres.stop);
+  await migrateForTests(postgres.url);
+  const upstash = await startUpstashBridge({ redisUrl: redis.url, token: "test-token" });
+  stops.push(upstash.close);
+  const neon = await startNeonBridge();
+  stops.push(neon.close);
+  return {
+    redisUrl: redis.url,
+    redisPort,
+    databaseUrl: postgres.url,
+    restUrl: upstash.url,
+    restToken: upstash.token,
+    neonHttpUrl: neon.httpUrl,
+  };
 }

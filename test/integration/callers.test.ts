@@ -1,9 +1,10 @@
 /** Who may do what at the supervisor, over HTTP: the scheduler's and the queue's identities drain, and do nothing else. */
 import { request } from "node:http";
-import { afterAll, beforeAll, beforeEach, describe, expect, inject, test } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { type FunctionProcess, startFunction } from "../../dev/stack/function-process.ts";
 import { findFreePorts } from "../../dev/stack/ports.ts";
 import { testStreams } from "../streams/run/test-streams.ts";
+import { workerServers } from "../worker-servers.ts";
 import { expectConserved, openWorld, pushEvents, type World } from "./test-stack.ts";
 
 /** A token as Cloud Run hands it on. */
@@ -21,7 +22,7 @@ let supervisor: FunctionProcess;
 let local: FunctionProcess;
 beforeAll(async () => {
   world = await openWorld();
-  const { restUrl, restToken, databaseUrl, neonHttpUrl } = inject("servers");
+  const { restUrl, restToken, databaseUrl, neonHttpUrl } = workerServers();
   const env = {
     ...{ PATH: process.env.PATH, UPSTASH_REDIS_REST_URL: restUrl, UPSTASH_REDIS_REST_TOKEN: restToken },
     ...{ DATABASE_URL: databaseUrl, NEON_HTTP_URL: neonHttpUrl },

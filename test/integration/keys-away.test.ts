@@ -285,10 +285,12 @@ describe("without a copy in the instance", () => {
     const key = await keys.create("app");
     const seen = watch({ redis: "refuse", postgres: "refuse" });
     const instance = await newInstance();
+    const startedAtMs = performance.now();
     const codes = await Promise.all(Array.from({ length: 200 }, () => post(instance, newKey("secret"))));
     for (let i = 0; i < 50; i++) codes.push(await post(instance, key));
     expect(new Set(codes)).toEqual(new Set(["503 keys-away"]));
-    expect(seen.statements).toBeLessThanOrEqual(2);
+    expect(seen.statements).toBeGreaterThan(0);
+    expect(seen.statements).toBeLessThanOrEqual(1 + (performance.now() - startedAtMs) / 1000);
   });
 });
 

@@ -1,6 +1,7 @@
 /** A key's rate is kept over all instances and in any minute, whatever comes, by the real script on a real Redis and a clock of its own. */
 import { Redis } from "ioredis";
-import { afterAll, beforeAll, beforeEach, describe, expect, inject, test } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { workerServers } from "../worker-servers.ts";
 import {
   highestLevel,
   leastPartOf,
@@ -15,7 +16,7 @@ import {
 
 let redis: Redis;
 beforeAll(() => {
-  redis = new Redis(inject("servers").redisUrl);
+  redis = new Redis(workerServers().redisUrl);
 });
 beforeEach(() => redis.flushdb());
 afterAll(() => redis.quit());

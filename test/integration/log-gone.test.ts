@@ -5,7 +5,7 @@
 import { type ChildProcess, execFileSync, type StdioOptions, spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { closeSync, constants, mkdtempSync, openSync, readFileSync, rmSync, writeSync } from "node:fs";
-import { type ClientRequest, request } from "node:http";
+import { request } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -169,8 +169,11 @@ test("a request in flight at SIGTERM is answered and kept, though the log's read
       if (text.includes("function.stopping")) resolve();
     });
   });
+  const outgoing = request(`${url}/v1/events`, {
+    method: "POST",
+    headers: { ...headers, expect: "100-continue" },
+  });
   const answered = new Promise<{ status: number | undefined; body: string }>((resolve, reject) => {
-    const outgoing: ClientRequest = request(`${url}/v1/events`, { method: "POST", headers });
     outgoing.once("error", reject).once("response", (response) => {
       let body = "";
       response.on("data", (chunk) => {
@@ -178,14 +181,14 @@ test("a request in flight at SIGTERM is answered and kept, though the log's read
       });
       response.once("end", () => resolve({ status: response.statusCode, body }));
     });
-    outgoing.write(EVENT.slice(0, 5));
-    void stopping.then(() => {
-      child.stdout?.destroy();
-      child.stderr?.destroy();
-      outgoing.end(EVENT.slice(5));
-    });
   });
-  await fetch(`${url}/health`); // behind the request, so its head has come
+  void stopping.then(() => {
+    child.stdout?.destroy();
+    child.stderr?.destroy();
+    outgoing.end(EVENT.slice(5));
+  });
+  await new Promise((resolve) => outgoing.once("continue", resolve)); // its head has come
+  outgoing.write(EVENT.slice(0, 5));
   const ended = new Promise<number | null>((resolve) => child.once("exit", resolve));
   child.kill("SIGTERM");
   const { status, body } = await answered;

@@ -5,8 +5,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createSupervisor } from "../../functions/supervisor.ts";
+import { workerServers } from "../worker-servers.ts";
 import { copyProject } from "./project-copy.ts";
 import { runSpillway } from "./run-spillway.ts";
 import { openWorld, type World } from "./test-stack.ts";
@@ -162,7 +163,7 @@ test("a reader that has seen enough is no error", async () => {
 });
 
 test("an environment with Redis and Postgres and no supervisor is enough: the command serves one for itself", async () => {
-  const { restUrl, restToken, databaseUrl, neonHttpUrl } = inject("servers");
+  const { restUrl, restToken, databaseUrl, neonHttpUrl } = workerServers();
   const env = {
     ...{ UPSTASH_REDIS_REST_URL: restUrl, UPSTASH_REDIS_REST_TOKEN: restToken },
     ...{ DATABASE_URL: databaseUrl, NEON_HTTP_URL: neonHttpUrl, SUPERVISOR_URL: "" },

@@ -4,11 +4,12 @@
  */
 import { createHash } from "node:crypto";
 import { Redis } from "ioredis";
-import { afterAll, beforeEach, describe, expect, inject, test } from "vitest";
+import { afterAll, beforeEach, describe, expect, test } from "vitest";
 import { readScript } from "../../lib/buffer/lua-scripts.ts";
 import { encodeEnvelope } from "../../lib/schema/envelope.ts";
+import { workerServers } from "../worker-servers.ts";
 
-const redis = new Redis(inject("servers").redisUrl);
+const redis = new Redis(workerServers().redisUrl);
 beforeEach(async () => void (await redis.flushdb()));
 afterAll(async () => void (await redis.quit()));
 

@@ -7,7 +7,7 @@ import type { AddressInfo } from "node:net";
 import { getTableConfig } from "drizzle-orm/pg-core";
 import { Redis } from "ioredis";
 import pg from "pg";
-import { expect, inject } from "vitest";
+import { expect } from "vitest";
 import { startNeonBridge } from "../../dev/stack/neon-bridge.ts";
 import { startUpstashBridge } from "../../dev/stack/upstash-bridge.ts";
 import { migrateWithExisting } from "../../drizzle/existing.ts";
@@ -42,6 +42,7 @@ import { idOf } from "../../lib/store/stream-table.ts";
 import { createTableCheck } from "../../lib/store/table-check.ts";
 import { createUsageStore } from "../../lib/store/usage-store.ts";
 import { loadTestStreams } from "../streams/run/test-streams.ts";
+import { workerServers } from "../worker-servers.ts";
 
 /** SHA-256 of "test-key". */
 export const KEY = "test-key";
@@ -56,7 +57,7 @@ export type World = Awaited<ReturnType<typeof openWorld>>;
 
 /** Makes an empty database on the run's Postgres, and returns its URL. One of this name that was there is gone. `how`: SQL. */
 export async function createDatabase(name: string, how = ""): Promise<string> {
-  const { databaseUrl } = inject("servers");
+  const { databaseUrl } = workerServers();
   const sql = new pg.Client({ connectionString: databaseUrl });
   await sql.connect();
   await sql.query(`drop database if exists ${name} with (force)`);
@@ -89,7 +90,7 @@ export async function openWorldWith(stream: Stream, columns: string): Promise<Wo
 
 /** Opens a world; `close` it after the file's last test. The streams absent: those of test/streams/. */
 export async function openWorld(env: Record<string, string> = {}, given?: Registry) {
-  const servers = inject("servers");
+  const servers = workerServers();
   const upstash = await startUpstashBridge({ redisUrl: servers.redisUrl, token: "token" });
   const neon = await startNeonBridge({});
   const config: Config = readConfig({
