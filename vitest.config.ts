@@ -23,6 +23,14 @@ export default defineConfig({
       },
       {
         test: {
+          name: "client",
+          include: ["packages/client/test/**/*.test.ts"],
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
+        },
+      },
+      {
+        test: {
           name: "adoption",
           include: ["test/adoption/**/*.test.ts"],
           sequence: { groupOrder: 1 }, // never beside the others, whose timing it would disturb

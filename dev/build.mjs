@@ -1,5 +1,6 @@
 // Compiles what runs in production (functions, lib, the migrator) to dist/, with the Lua scripts and the migrations
-// beside it; with the argument dist-test, the functions over the tests' streams to dist-test/, which no image holds.
+// beside it, and the client to packages/client/dist/; with the argument dist-test, the functions over the tests' streams
+// to dist-test/, which no image holds.
 import { spawnSync } from "node:child_process";
 import { cpSync, existsSync, rmSync } from "node:fs";
 import { fileURLToPath } from "node:url";
@@ -10,10 +11,19 @@ if (project === undefined) throw new Error(`expected dist or dist-test, got "${f
 
 process.chdir(fileURLToPath(new URL("..", import.meta.url)));
 rmSync(folder, { recursive: true, force: true });
-const { status, error } = spawnSync("node_modules/.bin/tsc", ["--project", project], { stdio: "inherit" });
-if (error !== undefined) throw error; // there is no compiler: npm ci was not run
-if (status !== 0) process.exit(status ?? 1); // the compiler has said why
+compile(project);
 cpSync("lib/buffer/lua", `${folder}/lib/buffer/lua`, { recursive: true });
+// The image has no packages/: the functions do without the client.
+if (folder === "dist" && existsSync("packages/client")) {
+  rmSync("packages/client/dist", { recursive: true, force: true });
+  compile("packages/client/tsconfig.build.json");
+}
 if (folder === "dist")
   for (const migrations of ["drizzle/spillway", "drizzle/migrations"])
     if (existsSync(migrations)) cpSync(migrations, `dist/${migrations}`, { recursive: true });
+
+function compile(project) {
+  const { status, error } = spawnSync("node_modules/.bin/tsc", ["--project", project], { stdio: "inherit" });
+  if (error !== undefined) throw error; // there is no compiler: npm ci was not run
+  if (status !== 0) process.exit(status ?? 1); // the compiler has said why
+}
