@@ -8,12 +8,8 @@ export const isExpired = (event: Pick<StoredEvent, "seenAt">, dateMs: number, ke
   event.seenAt > 0 && dateMs - event.seenAt > keepMs;
 
 /** Marks the events that no answer has marked before, and returns these. */
-export function markSeen<T extends StoredEvent>(events: Iterable<T>, dateMs: number): T[] {
-  const marked: T[] = [];
-  for (const event of events) {
-    if (event.seenAt > 0) continue;
-    event.seenAt = dateMs;
-    marked.push(event);
-  }
-  return marked;
+export function markSeen(events: readonly StoredEvent[], dateMs: number): StoredEvent[] {
+  const unmarked = events.filter(({ seenAt }) => seenAt === 0);
+  for (const event of unmarked) event.seenAt = dateMs;
+  return unmarked;
 }

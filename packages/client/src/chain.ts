@@ -1,46 +1,39 @@
 /** A list that grows at its end and may lose any of its values, each in constant time. It holds on to none that it lost. */
 
 export interface Link<T> {
-  readonly value: T;
-  before: Link<T> | undefined;
-  after: Link<T> | undefined;
+  value: T | undefined;
+  before: Link<T>;
+  after: Link<T>;
 }
 
 export class Chain<T> {
-  #first: Link<T> | undefined;
-  #last: Link<T> | undefined;
+  /** Stands before the first link and after the last. */
+  readonly #ends: Link<T>;
+
+  constructor() {
+    const ends = { value: undefined } as Link<T>;
+    ends.before = ends.after = ends;
+    this.#ends = ends;
+  }
 
   add(value: T): Link<T> {
-    const link: Link<T> = { value, before: this.#last, after: undefined };
-    if (this.#last) this.#last.after = link;
-    else this.#first = link;
-    this.#last = link;
+    const { before } = this.#ends;
+    const link = { value, before, after: this.#ends };
+    before.after = this.#ends.before = link;
     return link;
   }
 
-  remove(link: Link<T>): void {
-    if (link.before) link.before.after = link.after;
-    else this.#first = link.after;
-    if (link.after) link.after.before = link.before;
-    else this.#last = link.before;
+  remove({ before, after }: Link<T>): void {
+    before.after = after;
+    after.before = before;
   }
 
   get first(): T | undefined {
-    return this.#first?.value;
+    return this.#ends.after.value;
   }
 
-  /** The first value of this kind. Looks at those before it only. */
-  find(isIt: (value: T) => boolean): T | undefined {
-    for (const value of this) if (isIt(value)) return value;
-    return undefined;
-  }
-
-  /** The value that is reached may be removed meanwhile; others may not. */
+  /** The value that is reached may be removed meanwhile. */
   *[Symbol.iterator](): Generator<T> {
-    for (let link = this.#first; link; ) {
-      const { after } = link;
-      yield link.value;
-      link = after;
-    }
+    for (let link = this.#ends.after; link !== this.#ends; link = link.after) yield link.value as T;
   }
 }

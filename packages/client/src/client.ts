@@ -3,15 +3,16 @@
  * refused or dropped. Until then it waits, and the store has it.
  */
 import { isExpired, markSeen } from "./age.ts";
-import { encodeEvent, utf8Length } from "./encode-event.ts";
-import { Keeper } from "./keeper.ts";
-import { BATCH, type ClientOptions, KEEP, type KeepLimits, PACE, type Pace } from "./options.ts";
+import { encodeEvent, mostBytesOf } from "./encode-event.ts";
+import { startKeeper } from "./keeper.ts";
+import { BATCH, type ClientOptions, KEEP, PACE, type Pace } from "./options.ts";
 import type { End, Held, Outcome } from "./outcome.ts";
 import { isPageHidden, listenToPage } from "./page.ts";
-import { Sender } from "./sender.ts";
-import type { Store, StoredEvent } from "./store.ts";
-import { type Random, randomOf, uuidV7 } from "./uuid-v7.ts";
-import { Waiting, type WaitingEvent } from "./waiting.ts";
+import { createSender } from "./sender.ts";
+import type { StoredEvent } from "./store.ts";
+import { now } from "./timer.ts";
+import { randomOf, uuidV7 } from "./uuid-v7.ts";
+import { createWaiting, type WaitingEvent } from "./waiting.ts";
 
 export interface SendOptions {
   /** The event's id. With a public key it is a UUID of version 4 or 7. @default the event's own `id`, or a new UUIDv7 */
@@ -35,7 +36,7 @@ export interface WaitingNow {
   /** For how long the oldest has waited in this process. */
   oldestMs: number;
   /** Why events wait although Spillway answers. */
-  held?: Held;
+  held: Held | undefined;
 }
 
 /** Somebody waits until this event, and all before it, have ended. */
@@ -44,225 +45,198 @@ interface Flush {
   end(isAll: boolean): void;
 }
 
-export class Client {
-  readonly #options: ClientOptions;
-  readonly #keep: KeepLimits;
-  readonly #random: Random;
-  readonly #queue: string;
-  readonly #keeper: Keeper;
-  readonly #sender: Sender;
-  readonly #waiting = new Waiting();
-  readonly #listeners = new WeakMap<WaitingEvent, (outcome: Outcome) => void>();
-  readonly #flushes = new Set<Flush>();
-  readonly #stopListening: () => void;
-  #seq = 0;
-  #isLeaving = false;
-  #isClosed = false;
-
-  constructor(options: ClientOptions & { store: Store }, given: Partial<Pace> = {}) {
-    const pace = { ...PACE, ...given };
-    const now = () => performance.now();
-    this.#options = options;
-    this.#keep = { ...KEEP, ...options.keep };
-    this.#random = randomOf(options.random);
-    this.#queue = this.#newId();
-    this.#keeper = new Keeper({
-      ...{ store: options.store, queue: this.#queue, now, pace },
-      isHidden: () => this.#isLeaving || isPageHidden(),
-      hasEvents: () => this.#waiting.events > 0,
-      onTaken: (events) => this.#takeOver(events),
-    });
-    this.#sender = new Sender({
-      ...options,
-      ...{ waiting: this.#waiting, batch: { ...BATCH, ...options.batch }, pace, now },
-      isUrgent: () => this.#flushes.size > 0,
-      onEnds: (batch, ends) => this.#endAll(batch, (place) => ends[place] as End),
-      onNothingTaken: (dateMs) => this.#judgeAges(dateMs),
-      onHeld: (held) => this.#call(options.onHeld ?? warn, held),
-      onRequestEnd: () => this.#endFlushes(),
-    });
-    this.#stopListening = this.#listen();
-    this.#keeper.start();
-  }
-
+export interface Client {
   /** Takes an event, and returns at once. Throws nothing: an event that is no JSON object is refused. */
-  send(stream: string, event: object, { id, ack }: SendOptions = {}): Sent {
+  send(stream: string, event: object, options?: SendOptions): Sent;
+  /** Resolves to true once all that waits now has ended, to false after `withinMs`. Meanwhile no batch waits to be full. @default 10,000 ms */
+  flush(options?: { withinMs?: number }): Promise<boolean>;
+  /** Sends nothing more. What waits stays in the store, for the next client that opens it. May be repeated. */
+  close(): Promise<void>;
+  /** Forgets everything in the store, also of other tabs and earlier runs: for signing out on a device that others use. */
+  clear(): Promise<void>;
+  readonly waiting: WaitingNow;
+}
+
+/** Makes a client. Throws if there is no source of random bytes; nothing that it does later throws. */
+export function makeClient(options: ClientOptions, given: Partial<Pace> = {}): Client {
+  const pace = { ...PACE, ...given };
+  const keep = { ...KEEP, ...options.keep };
+  const random = randomOf(options.random);
+  const newId = () => uuidV7(random, Date.now());
+  const queue = newId();
+  const waiting = createWaiting();
+  const flushes = new Set<Flush>();
+  const closing = new AbortController();
+  let lastSeq = 0;
+  let isLeaving = false;
+
+  const keeper = startKeeper({
+    ...{ store: options.store, queue, pace },
+    isHidden: () => isLeaving || isPageHidden(),
+    hasEvents: () => !!waiting.oldest(),
+    onTaken: takeOver,
+  });
+  const sender = createSender({
+    ...options,
+    ...{ waiting, batch: { ...BATCH, ...options.batch }, pace },
+    isUrgent: () => flushes.size > 0,
+    onEnds: endAll,
+    onNothingTaken: judgeAges,
+    onHeld: (held) => call(options.onHeld ?? warn, held),
+  });
+  const onHidden = (isGoing: boolean) => {
+    isLeaving ||= isGoing;
+    void keeper.beat();
+    sender.leave();
+  };
+  const onShown = () => {
+    isLeaving = false;
+    void keeper.beat();
+  };
+  listenToPage(closing.signal, onHidden, onShown, sender.hurry);
+
+  function send(stream: string, event: object, { id, ack }: SendOptions = {}): Sent {
     let stored: StoredEvent;
     try {
-      const key = `${this.#queue}.${String(this.#seq + 1).padStart(10, "0")}`;
-      stored = { key, stream, seenAt: 0, ...encodeEvent(event, id, () => this.#newId()) };
-      if (ack) stored.ack = ack;
+      const key = `${queue}.${String(lastSeq + 1).padStart(10, "0")}`;
+      stored = { key, stream, ack, seenAt: 0, ...encodeEvent(event, id, newId) };
     } catch (error) {
       const errors = [{ path: "", message: String(error) }];
-      const end: End = { kind: "refused", status: 0, code: "not-json", errors };
-      return this.#notTaken({ stream, id: id ?? this.#newId(), ...end });
+      return notTaken({ stream, id: id ?? newId(), kind: "refused", status: 0, code: "not-json", errors });
     }
-    const why = this.#isClosed ? "closed" : utf8Length(stored.body) < this.#keep.bytes ? undefined : "full";
-    return why ? this.#notTaken({ stream, id: stored.id, kind: "dropped", why }) : this.#take(stored);
+    const isClosed = closing.signal.aborted;
+    if (!isClosed && mostBytesOf(stored.body) < keep.bytes) return take(stored);
+    return notTaken({ stream, id: stored.id, kind: "dropped", why: isClosed ? "closed" : "full" });
   }
 
-  /** Resolves to true once all that waits now has ended, to false after `withinMs`. Meanwhile no batch waits to be full. */
-  flush({ withinMs = 10_000 }: { withinMs?: number } = {}): Promise<boolean> {
-    if (this.#waiting.events === 0) return Promise.resolve(true);
-    return new Promise((resolve) => {
-      const end = (isAll: boolean) => {
-        clearTimeout(timer);
-        this.#flushes.delete(flush);
-        resolve(isAll);
-      };
-      const flush = { seq: this.#seq, end };
-      const timer = setTimeout(end, withinMs, false); // keeps a Node process alive: somebody waits for it
-      this.#flushes.add(flush);
-      this.#sender.pump();
-    });
-  }
-
-  /** Sends nothing more. What waits stays in the store, for the next client that opens it. May be repeated. */
-  async close(): Promise<void> {
-    if (this.#isClosed) return;
-    this.#isClosed = true;
-    this.#stopListening();
-    this.#sender.close();
-    for (const flush of this.#flushes) flush.end(false);
-    await this.#keeper.stop();
-  }
-
-  /** Forgets everything in the store, also of other tabs and earlier runs: for signing out on a device that others use. */
-  async clear(): Promise<void> {
-    this.#sender.abort();
-    for (const event of this.#waiting.all) this.#end(event, { kind: "dropped", why: "cleared" });
-    this.#endFlushes();
-    await this.#keeper.clear();
-  }
-
-  get waiting(): WaitingNow {
-    const { events, bytes, all } = this.#waiting;
-    const oldestMs = all.first ? performance.now() - all.first.sinceMs : 0;
-    const { held } = this.#sender;
-    return { events, bytes, oldestMs, ...(held && events > 0 ? { held } : {}) };
-  }
-
-  #newId(): string {
-    return uuidV7(this.#random, Date.now());
-  }
-
-  #listen(): () => void {
-    return listenToPage({
-      onHidden: (isLeaving) => {
-        this.#isLeaving ||= isLeaving;
-        void this.#keeper.beat();
-        this.#sender.leave();
-      },
-      onShown: () => {
-        this.#isLeaving = false;
-        void this.#keeper.beat();
-        this.#sender.pump();
-      },
-      onOnline: () => this.#sender.hurry(),
-    });
-  }
-
-  #notTaken(outcome: Outcome): Sent {
-    this.#tell(outcome);
+  function notTaken(outcome: Outcome): Sent {
+    tell(outcome);
     return { id: outcome.id, kept: Promise.resolve(false), outcome: Promise.resolve(outcome) };
   }
 
-  #take(stored: StoredEvent): Sent {
-    const event = this.#add(stored);
-    const outcome = new Promise<Outcome>((resolve) => this.#listeners.set(event, resolve));
-    const kept = this.#keeper.put([stored]);
-    this.#dropOldest();
-    const { waitUntil } = this.#options;
-    if (waitUntil) this.#call(waitUntil, this.#settled());
-    if (this.#isLeaving) this.#sender.leave();
-    else this.#sender.pump();
+  function take(stored: StoredEvent): Sent {
+    const event = add(stored);
+    const outcome = new Promise<Outcome>((resolve) => {
+      event.onEnd = resolve;
+    });
+    const kept = keeper.put([stored]);
+    dropOldest();
+    if (options.waitUntil) call(options.waitUntil, flushSoon());
+    if (isLeaving) sender.leave();
+    else sender.pump();
     return { id: stored.id, kept, outcome };
   }
 
-  /** Flushes once this task is over, so that events of one task share a request. */
-  async #settled(): Promise<unknown> {
+  /** Flushes once this task is over, so that its events share a request. */
+  const flushSoon = async () => {
     await undefined;
-    return this.flush({ withinMs: 25_000 });
-  }
+    return flush({ withinMs: 25_000 });
+  };
 
-  #add(stored: StoredEvent): WaitingEvent {
+  function add(stored: StoredEvent): WaitingEvent {
     const event: WaitingEvent = {
-      ...stored,
-      bytes: utf8Length(stored.body) + 1,
-      seq: ++this.#seq,
-      sinceMs: performance.now(),
-      isInFlight: false,
-      isSingle: false,
-      links: undefined,
+      stored,
+      bytes: mostBytesOf(stored.body) + 1,
+      seq: ++lastSeq,
+      sinceMs: now(),
     };
-    this.#waiting.add(event);
+    waiting.add(event);
     return event;
   }
 
   /** Lets events of another queue wait here. One that waits here already was taken from this queue before. */
-  #takeOver(events: readonly StoredEvent[]): void {
-    const known = new Set(Array.from(this.#waiting.all, ({ key }) => key));
-    for (const event of events) if (!known.has(event.key)) this.#add(event);
-    this.#dropOldest();
-    this.#sender.pump();
+  function takeOver(events: readonly StoredEvent[]): void {
+    const known = new Set(waiting.all().map(({ stored }) => stored.key));
+    for (const event of events) if (!known.has(event.key)) add(event);
+    dropOldest();
+    sender.pump();
   }
 
-  #dropOldest(): void {
-    const gone: WaitingEvent[] = [];
-    while (this.#waiting.bytes > this.#keep.bytes) {
-      const oldest = this.#waiting.oldestIdle();
+  function dropOldest(): void {
+    while (waiting.sum("bytes") > keep.bytes) {
+      const oldest = waiting.oldest(true);
       if (!oldest) break;
-      this.#end(oldest, { kind: "dropped", why: "full" });
-      gone.push(oldest);
+      endAll([oldest], () => ({ kind: "dropped", why: "full" }));
     }
-    this.#forget(gone);
   }
 
-  #judgeAges(dateMs: number): void {
-    const { all } = this.#waiting;
-    const old = [...all].filter((event) => !event.isInFlight && isExpired(event, dateMs, this.#keep.ms));
-    this.#endAll(old, () => ({ kind: "dropped", why: "expired" }));
+  function judgeAges(dateMs: number): void {
+    const isOld = ({ stored, isInFlight }: WaitingEvent) => !isInFlight && isExpired(stored, dateMs, keep.ms);
+    endAll(waiting.all().filter(isOld), () => ({ kind: "dropped", why: "expired" }));
+    const all = waiting.all().map(({ stored }) => stored);
     const marked = markSeen(all, dateMs);
-    if (marked.length > 0) void this.#keeper.put(marked.map(storedOf));
+    if (marked.length > 0) void keeper.put(marked);
   }
 
-  #endAll(events: readonly WaitingEvent[], endOf: (place: number) => End): void {
-    for (const [place, event] of events.entries()) this.#end(event, endOf(place));
-    this.#forget(events);
+  function endAll(events: readonly WaitingEvent[], endOf: (place: number) => End): void {
+    events.forEach((event, place) => {
+      end(event, endOf(place));
+    });
+    if (events.length > 0) void keeper.remove(events.map(({ stored }) => stored.key));
+    const oldest = waiting.oldest();
+    for (const flush of flushes) if (!oldest || oldest.seq > flush.seq) flush.end(true);
   }
 
-  #end(event: WaitingEvent, end: End): void {
-    if (!this.#waiting.take(event)) return;
-    const outcome = { ...end, id: event.id, stream: event.stream };
-    this.#listeners.get(event)?.(outcome);
-    this.#tell(outcome);
+  function end(event: WaitingEvent, how: End): void {
+    if (!waiting.take(event)) return;
+    const { id, stream } = event.stored;
+    const outcome = { ...how, id, stream };
+    event.onEnd?.(outcome);
+    tell(outcome);
   }
 
-  #forget(events: readonly WaitingEvent[]): void {
-    if (events.length > 0) void this.#keeper.remove(events.map(({ key }) => key));
+  const tell = (outcome: Outcome) => call(options.onOutcome, outcome);
+
+  function flush({ withinMs = 10_000 }: { withinMs?: number } = {}): Promise<boolean> {
+    return new Promise((resolve) => {
+      if (!waiting.oldest()) return resolve(true);
+      const endFlush = (isAll: boolean) => {
+        clearTimeout(timer);
+        flushes.delete(one);
+        resolve(isAll);
+      };
+      const one = { seq: lastSeq, end: endFlush };
+      const timer = setTimeout(endFlush, withinMs, false); // keeps a Node process alive: somebody waits for it
+      flushes.add(one);
+      sender.pump();
+    });
   }
 
-  #tell(outcome: Outcome): void {
-    if (this.#options.onOutcome) this.#call(this.#options.onOutcome, outcome);
-  }
+  return {
+    send,
+    flush,
+    async close() {
+      if (closing.signal.aborted) return;
+      closing.abort();
+      sender.close();
+      for (const one of flushes) one.end(false);
+      await keeper.stop();
+    },
+    async clear() {
+      sender.abort();
+      endAll(waiting.all(), () => ({ kind: "dropped", why: "cleared" }));
+      await keeper.clear();
+    },
+    get waiting() {
+      const oldest = waiting.oldest();
+      const oldestMs = oldest ? now() - oldest.sinceMs : 0;
+      return {
+        events: waiting.sum("events"),
+        bytes: waiting.sum("bytes"),
+        oldestMs,
+        held: oldest && sender.held(),
+      };
+    },
+  };
+}
 
-  /** An error of a listener is the listener's own. */
-  #call<T>(listener: (value: T) => void, value: T): void {
-    try {
-      listener(value);
-    } catch (error) {
-      console.error(error);
-    }
-  }
-
-  #endFlushes(): void {
-    const oldest = this.#waiting.all.first;
-    for (const flush of this.#flushes) if (!oldest || oldest.seq > flush.seq) flush.end(true);
+/** Calls a listener, if there is one. An error of it is its own. */
+function call<T>(listener: ((value: T) => void) | undefined, value: T): void {
+  try {
+    listener?.(value);
+  } catch (error) {
+    console.error(error);
   }
 }
 
-const warn = ({ status, code, detail }: Held) =>
-  console.warn(`spillway: events wait because of ${status} ${code}: ${detail}`);
-
-const storedOf = ({ key, stream, id, body, seenAt, ack }: WaitingEvent): StoredEvent =>
-  ack ? { key, stream, id, body, seenAt, ack } : { key, stream, id, body, seenAt };
+const warn = (held: Held) => console.warn("spillway: events wait", held);

@@ -1,7 +1,6 @@
 /** spillway-client: sends events to Spillway, and loses none. docs/client.md says what happens when. */
-import { Client, type SendOptions, type Sent, type WaitingNow } from "./client.ts";
+import { type Client, makeClient, type SendOptions, type Sent } from "./client.ts";
 import type { ClientOptions } from "./options.ts";
-import { memory } from "./stores/memory.ts";
 
 export type { SendOptions, Sent, WaitingNow } from "./client.ts";
 export type { ClientOptions } from "./options.ts";
@@ -9,19 +8,15 @@ export type { EventError, Held, Outcome } from "./outcome.ts";
 export type { QueueBeat, Store, StoredEvent } from "./store.ts";
 export { indexedDb } from "./stores/indexed-db.ts";
 export { type KeyValueStorage, keyValue } from "./stores/key-value.ts";
-export { memory };
+export { memory } from "./stores/memory.ts";
 
 /** A client whose streams and events have types: `Streams` has an entry for each stream, the type of its events. */
-export interface SpillwayClient<Streams extends object> {
+export interface SpillwayClient<Streams extends object> extends Omit<Client, "send"> {
   send<Name extends keyof Streams & string>(
     stream: Name,
     event: Streams[Name] & object,
     options?: SendOptions,
   ): Sent;
-  flush(options?: { withinMs?: number }): Promise<boolean>;
-  close(): Promise<void>;
-  clear(): Promise<void>;
-  readonly waiting: WaitingNow;
 }
 
 /**
@@ -31,5 +26,5 @@ export interface SpillwayClient<Streams extends object> {
 export function createClient<Streams extends object = Record<string, object>>(
   options: ClientOptions,
 ): SpillwayClient<Streams> {
-  return new Client({ ...options, store: options.store ?? memory() });
+  return makeClient(options);
 }

@@ -4,104 +4,91 @@
  */
 import type { Pace } from "./options.ts";
 import type { Store, StoredEvent } from "./store.ts";
-import { later } from "./timer.ts";
+import { later, now } from "./timer.ts";
 
 export interface KeeperOptions {
-  store: Store;
+  /** Absent: the client's memory is all there is. */
+  store: Store | undefined;
   queue: string;
-  now: () => number;
-  pace: Pick<Pace, "beatMs" | "watchMs">;
+  pace: Pace;
   /** Whether the owner may be gone in a moment: then anyone may take the queue over. */
   isHidden: () => boolean;
   hasEvents: () => boolean;
-  onTaken(events: StoredEvent[]): void;
+  onTaken(events: readonly StoredEvent[]): void;
 }
 
-export class Keeper {
-  readonly #options: KeeperOptions;
-  readonly #seen = new Map<string, { beat: string | undefined; atMs: number }>();
-  #beats = 0;
-  #isFree = false;
-  #stop: () => void = () => {};
-
-  constructor(options: KeeperOptions) {
-    this.#options = options;
-  }
-
-  /** Takes over what it can, now and again. */
-  start(): void {
-    const { pace, hasEvents, isHidden } = this.#options;
-    const turn = () => {
-      if (hasEvents()) void this.beat();
-      if (!isHidden()) void this.look(); // two hidden pages would take one queue from each other, to and fro
-      this.#stop = later(pace.beatMs, turn);
-    };
-    turn();
-  }
-
+export interface Keeper {
   /** Resolves to whether the store has the events. */
-  put(events: readonly StoredEvent[]): Promise<boolean> {
-    if (this.#isFree !== this.#options.isHidden()) void this.beat();
-    return this.#try((store, queue) => store.put(queue, events));
-  }
-
-  remove(keys: readonly string[]): Promise<boolean> {
-    return this.#try((store, queue) => store.remove(queue, keys));
-  }
-
-  clear(): Promise<boolean> {
-    return this.#try((store) => store.clear());
-  }
-
+  put(events: readonly StoredEvent[]): Promise<boolean>;
+  remove(keys: readonly string[]): Promise<boolean>;
+  clear(): Promise<boolean>;
   /** Says that the owner lives, or that anyone may take the queue over. */
-  beat(isFree = this.#options.isHidden()): Promise<boolean> {
-    this.#isFree = isFree;
-    const beat = isFree ? "" : String(++this.#beats);
-    return this.#try((store, queue) => store.beat(queue, beat));
+  beat(isFree?: boolean): Promise<boolean>;
+  /** Takes no more queues, and lets its own go. */
+  stop(): Promise<boolean>;
+}
+
+/** Takes over what it can at once, and then every now and again. */
+export function startKeeper({ store, queue, pace, isHidden, hasEvents, onTaken }: KeeperOptions): Keeper {
+  const seen = new Map<string, { beat: string | undefined; atMs: number }>();
+  let beats = 0;
+  let wasFree = false;
+  let cancelTurn = () => {};
+
+  function turn(): void {
+    if (hasEvents()) void beat();
+    if (!isHidden()) void look(); // two hidden pages would take one queue from each other, to and fro
+    cancelTurn = later(pace.beatMs, turn);
   }
 
-  /** Takes over each queue that is free or void. */
-  async look(): Promise<void> {
-    const { store, queue, onTaken } = this.#options;
+  function beat(isFree = isHidden()): Promise<boolean> {
+    wasFree = isFree;
+    return attempt("beat", isFree ? "" : String(++beats));
+  }
+
+  async function look(): Promise<void> {
     try {
-      const others = (await store.queues()).filter(([other]) => other !== queue);
-      for (const [other] of this.#seen) if (!others.some(([one]) => one === other)) this.#seen.delete(other);
-      for (const [other, beat] of others) {
-        if (!this.#isVoid(other, beat)) continue;
-        const taken = await store.take(other, beat, queue);
-        if (taken.length > 0) onTaken(taken);
-      }
+      for (const [other, found] of (await store?.queues()) ?? [])
+        if (other !== queue && isVoid(other, found)) onTaken((await store?.take(other, found, queue)) ?? []);
     } catch {
       // The next look tries again.
     }
   }
 
-  /** Lets the queue go. */
-  async stop(): Promise<void> {
-    this.#stop();
-    await this.beat(true);
-  }
-
   /** Compares with what was seen before, by the watcher's own monotonic clock: no two clocks are compared. */
-  #isVoid(queue: string, beat: string | undefined): boolean {
-    const nowMs = this.#options.now();
-    const seen = this.#seen.get(queue);
-    if (beat === "" || (seen?.beat === beat && seen && nowMs - seen.atMs >= this.#options.pace.watchMs))
-      return true;
-    if (!seen || seen.beat !== beat) this.#seen.set(queue, { beat, atMs: nowMs });
+  function isVoid(other: string, found: string | undefined): boolean {
+    const before = seen.get(other);
+    if (found === "") return true;
+    if (before && before.beat === found) return now() - before.atMs >= pace.watchMs;
+    seen.set(other, { beat: found, atMs: now() });
     return false;
   }
 
-  /** Starts the work at once, in the caller's own task. */
-  #try(work: (store: Store, queue: string) => unknown): Promise<boolean> {
+  /** Begins at once, in the caller's own task. */
+  async function attempt(what: "put" | "remove" | "beat" | "clear", value?: unknown): Promise<boolean> {
     try {
-      const done = work(this.#options.store, this.#options.queue);
-      return Promise.resolve(done).then(
-        () => true,
-        () => false,
+      await (store as Record<typeof what, (queue: string, value: unknown) => unknown> | undefined)?.[what](
+        queue,
+        value,
       );
+      return true;
     } catch {
-      return Promise.resolve(false);
+      return false;
     }
   }
+
+  turn();
+  return {
+    beat,
+    put(events) {
+      if (wasFree !== isHidden()) void beat();
+      return attempt("put", events);
+    },
+    remove: (keys) => attempt("remove", keys),
+    clear: () => attempt("clear"),
+    stop() {
+      cancelTurn();
+      return beat(true);
+    },
+  };
 }

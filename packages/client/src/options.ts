@@ -8,7 +8,7 @@ export interface ClientOptions {
   url: string;
   /** The API key; or a function that returns it, which is asked again after a 401. In a browser it is a public key (`spw_pub_…`). */
   key: Key;
-  /** Where events wait. @default memory() */
+  /** Where events wait. @default the memory of this client */
   store?: Store;
   /** When a batch is full, or old enough to be sent. @default { events: 100, bytes: 60_000, ms: 1000 } */
   batch?: Partial<BatchLimits>;

@@ -26,6 +26,6 @@ export interface Held {
   /** Spillway's code (docs/errors.md), or `http-404` of an answer that has none. */
   code: string;
   detail: string;
-  /** Absent: the key is refused, so all streams wait. */
-  stream?: string;
+  /** undefined: the key is refused, so all streams wait. */
+  stream: string | undefined;
 }

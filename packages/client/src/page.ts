@@ -1,32 +1,21 @@
 /** What a browser tells a page or a worker about itself. Elsewhere there is nothing to hear. */
 
-export interface PageListener {
-  /** The page may be gone in a moment, without another word. `isLeaving`: nothing of it runs any more if it is. */
-  onHidden(isLeaving: boolean): void;
-  onShown(): void;
-  onOnline(): void;
-}
+export const isPageHidden = (): boolean => globalThis.document?.visibilityState === "hidden";
 
-interface Target {
-  addEventListener?(type: string, listener: () => void): void;
-  removeEventListener?(type: string, listener: () => void): void;
-}
-
-export const isPageHidden = (): boolean =>
-  typeof document !== "undefined" && document.visibilityState === "hidden";
-
-/** Listens until the returned function is called. */
-export function listenToPage({ onHidden, onShown, onOnline }: PageListener): () => void {
-  const page: Target = globalThis;
-  const onVisibility = () => (isPageHidden() ? onHidden(false) : onShown());
-  const listeners: [Target | undefined, string, () => void][] = [
-    [page, "online", onOnline],
-    [page, "pagehide", () => onHidden(true)],
-    [page, "pageshow", onShown],
-    [typeof document === "undefined" ? undefined : document, "visibilitychange", onVisibility],
-  ];
-  for (const [target, type, listener] of listeners) target?.addEventListener?.(type, listener);
-  return () => {
-    for (const [target, type, listener] of listeners) target?.removeEventListener?.(type, listener);
-  };
+/**
+ * Listens until the signal aborts. `onHidden`: the page may be gone in a moment, without another word; its argument is true if nothing of it runs
+ * any more then. `onOnline`: the network is back.
+ */
+export function listenToPage(
+  signal: AbortSignal,
+  onHidden: (isLeaving: boolean) => void,
+  onShown: () => void,
+  onOnline: () => void,
+): void {
+  const listen = (type: string, listener: () => void) =>
+    globalThis.addEventListener?.(type, listener, { signal, capture: true });
+  listen("online", onOnline);
+  listen("pagehide", () => onHidden(true));
+  listen("pageshow", onShown);
+  listen("visibilitychange", () => (isPageHidden() ? onHidden(false) : onShown())); // on its way to the document
 }

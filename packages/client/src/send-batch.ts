@@ -1,6 +1,9 @@
 /** One request, and what its answer settles. An answer that is not Spillway's own, such as a captive portal's 200, settles nothing. */
 import type { End, EventError, Held } from "./outcome.ts";
 
+/** A longer Retry-After is somebody's mistake. */
+const RETRY_AFTER_MAX_MS = 3_600_000;
+
 export interface BatchRequest {
   /** Of ingest, without a slash at its end. */
   url: string;
@@ -15,61 +18,47 @@ export interface BatchRequest {
   fetch: typeof fetch;
 }
 
-export type Answer = { dateMs: number | undefined } & (
-  | { kind: "settled"; ends: End[] }
+export type Answer = Reading & {
+  /** Spillway's clock; NaN: it is not told. */
+  dateMs?: number;
+  retryAfterMs?: number;
+};
+
+type Reading =
+  /** Each event has its end, by its place in the batch. */
+  | { kind: "settled"; endOf: (place: number) => End }
   /** Nothing is settled: the batch is sent again after a while. */
-  | { kind: "again"; retryAfterMs: number }
+  | { kind: "again" }
   /** The batch is refused as a whole: its events are sent one by one. */
   | { kind: "singly" }
   /** The key, or a setting, is wrong. */
-  | { kind: "held"; held: Held }
-);
+  | { kind: "held"; held: Held };
 
+/** What Spillway's answers hold; another's may hold anything, and then throws or fits nothing. */
 interface AnswerBody {
-  ack?: unknown;
-  ids?: unknown;
-  rejected?: unknown;
-  code?: unknown;
-  detail?: unknown;
-  errors?: unknown;
+  ack?: string;
+  ids?: string[];
+  rejected?: Item[];
+  code?: string;
+  detail?: string;
+  errors?: Item[];
 }
 
 interface Item extends EventError {
-  index?: number;
+  index: number;
   code?: string;
   errors?: EventError[];
 }
 
-/** Sends a batch. Never rejects: without an answer, it is to be sent again. */
-export async function sendBatch(request: BatchRequest): Promise<Answer> {
-  try {
-    const response = await post(request);
-    const text = await response.text();
-    const dateMs = Date.parse(response.headers.get("date") ?? "") || undefined;
-    const retryAfterMs = retryAfterOf(response.headers.get("retry-after"), dateMs);
-    return { dateMs, ...read(response.status, bodyOf(text), retryAfterMs, request) };
-  } catch {
-    return { dateMs: undefined, kind: "again", retryAfterMs: 0 };
-  }
-}
-
 /**
- * A public key goes into the query, and the body is text/plain: a browser sends that to another origin without asking first
- * (fetch.spec.whatwg.org, "CORS-safelisted request-header").
+ * Sends a batch. Rejects if there is no answer. A public key goes into the query, and the body is text/plain: a browser sends that to another
+ * origin without asking first (fetch.spec.whatwg.org, "CORS-safelisted request-header").
  */
-function post({
-  url,
-  key,
-  stream,
-  ack,
-  bodies,
-  isKeptAlive,
-  signal,
-  fetch,
-}: BatchRequest): Promise<Response> {
+export async function sendBatch(request: BatchRequest): Promise<Answer> {
+  const { url, key, stream, ack, bodies, isKeptAlive, signal, fetch } = request;
   const isPublic = key.startsWith("spw_pub_");
   const query = [isPublic && `key=${encodeURIComponent(key)}`, ack && `ack=${ack}`].filter(Boolean).join("&");
-  return fetch(`${url}/v1/${encodeURIComponent(stream)}${query && `?${query}`}`, {
+  const response = await fetch(`${url}/v1/${encodeURIComponent(stream)}${query && `?${query}`}`, {
     method: "POST",
     headers: isPublic
       ? { "content-type": "text/plain" }
@@ -78,68 +67,51 @@ function post({
     keepalive: isKeptAlive,
     signal,
   });
+  const { status, headers } = response;
+  const body: AnswerBody = (await response.json().catch(() => undefined)) ?? {};
+  const retryAfterMs = Math.min(Number(headers.get("retry-after")) * 1000 || 0, RETRY_AFTER_MAX_MS);
+  return { ...read(status, body, request), retryAfterMs, dateMs: Date.parse(headers.get("date") as string) };
 }
 
-function bodyOf(text: string): AnswerBody {
-  try {
-    return JSON.parse(text) ?? {};
-  } catch {
-    return {};
-  }
-}
+const AGAIN: Reading = { kind: "again" };
 
-/** Retry-After in milliseconds, an hour at most: seconds, or a moment by the sender's own clock. */
-function retryAfterOf(value: string | null, dateMs: number | undefined): number {
-  if (!value) return 0;
-  const ms = /^\d+$/.test(value) ? Number(value) * 1000 : Date.parse(value) - (dateMs ?? Number.NaN);
-  return Math.min(Math.max(ms || 0, 0), 3_600_000);
-}
-
-type Reading =
-  | { kind: "settled"; ends: End[] }
-  | { kind: "again"; retryAfterMs: number }
-  | { kind: "singly" }
-  | { kind: "held"; held: Held };
-
-function read(status: number, body: AnswerBody, retryAfterMs: number, request: BatchRequest): Reading {
-  const again: Reading = { kind: "again", retryAfterMs };
-  const count = request.bodies.length;
-  if (status === 202 || status === 201) return acceptedOf(body, count) ?? again;
-  if (status < 400 || status >= 500 || status === 408 || status === 429) return again;
-  const code = typeof body.code === "string" ? body.code : undefined;
+function read(status: number, body: AnswerBody, { stream, bodies }: BatchRequest): Reading {
+  const count = bodies.length;
+  if (status === 202 || status === 201) return acceptedOf(body, count);
+  if (status < 400 || status >= 500 || status === 408 || status === 429) return AGAIN;
+  const { code = `http-${status}`, detail = "" } = body;
   // A 400 of somebody else, such as a proxy that wants TLS, says nothing of the events.
-  if (status === 413 || ((status === 422 || status === 400) && code !== undefined))
-    return refusedOf(status, code ?? "http-413", body, count);
-  const held: Held = { status, code: code ?? `http-${status}`, detail: String(body.detail ?? "") };
-  if (status !== 401) held.stream = request.stream;
-  return { kind: "held", held };
+  if (status === 413 || ((status === 422 || status === 400) && body.code))
+    return refusedOf(status, code, body, count);
+  return { kind: "held", held: { status, code, detail, stream: status === 401 ? undefined : stream } };
 }
 
-const itemsOf = (value: unknown) => (Array.isArray(value) ? (value as Item[]) : []);
-
-/** The ends that a 202 or 201 tells by index; undefined: it is none of Spillway's for so many events. */
-function acceptedOf({ ids, ack, rejected }: AnswerBody, count: number): Reading | undefined {
-  const items = itemsOf(rejected);
-  if (!Array.isArray(ids) || ids.length + items.length !== count) return undefined;
-  const ends = new Array<End>(count).fill({ kind: ack === "stored" ? "stored" : "buffered" });
-  for (const { index = -1, code = "invalid-event", errors = [] } of items) {
-    if (!(index in ends)) return undefined;
-    ends[index] = { kind: "refused", status: 422, code, errors };
-  }
-  return { kind: "settled", ends };
+/** The ends that a 202 or 201 tells by index. Another's 201, or one for another number of events, tells none. */
+function acceptedOf({ ids = [], ack, rejected = [] }: AnswerBody, count: number): Reading {
+  if (ids.length + rejected.length !== count) return AGAIN;
+  const accepted: End = { kind: ack === "stored" ? "stored" : "buffered" };
+  const ends = new Map<number, End>();
+  for (const { index, code = "invalid-event", errors = [] } of rejected)
+    ends.set(index, { kind: "refused", status: 422, code, errors });
+  return { kind: "settled", endOf: (place) => ends.get(place) ?? accepted };
 }
 
 /** A 422 names each event, so it is told and over. After another refusal each event is sent alone, once. */
-function refusedOf(status: number, code: string, { errors, detail }: AnswerBody, count: number): Reading {
-  const named = itemsOf(errors);
-  const isNamed =
-    status === 422 && named.length > 0 && named.every(({ index = -1 }) => index >= 0 && index < count);
-  if (count > 1 && !isNamed) return { kind: "singly" };
-  const ends = Array.from({ length: count }, (_, place): End => {
-    const own = named.filter(({ index }) => count === 1 || index === place);
-    const ownErrors = own.map(({ path, message }) => ({ path, message }));
-    const all = ownErrors.length > 0 ? ownErrors : [{ path: "", message: String(detail ?? code) }];
-    return { kind: "refused", status, code: own[0]?.code ?? code, errors: all };
-  });
-  return { kind: "settled", ends };
+function refusedOf(
+  status: number,
+  code: string,
+  { errors = [], detail = code }: AnswerBody,
+  count: number,
+): Reading {
+  if (count > 1 && status !== 422) return { kind: "singly" };
+  const endOf = (place: number): End => {
+    const own = errors.filter(({ index = place }) => index === place);
+    return {
+      kind: "refused",
+      status,
+      code: own[0]?.code ?? code,
+      errors: own[0] ? own : [{ path: "", message: detail }],
+    };
+  };
+  return { kind: "settled", endOf };
 }

@@ -3,12 +3,11 @@
  * `pump` starts each request that is due, and sets the one timer.
  */
 import { BackOff } from "./back-off.ts";
-import { KeySource } from "./key-source.ts";
 import type { BatchLimits, ClientOptions, Pace } from "./options.ts";
 import type { End, Held } from "./outcome.ts";
 import { type Answer, sendBatch } from "./send-batch.ts";
-import { later } from "./timer.ts";
-import type { Lane, Waiting, WaitingEvent } from "./waiting.ts";
+import { later, now } from "./timer.ts";
+import { type Lane, pickBatch, type Waiting, type WaitingEvent } from "./waiting.ts";
 
 /** What a browser lets all requests that may outlive their page hold together is 64 KiB, of which others may use some. */
 const KEPT_ALIVE_MAX_BYTES = 60_000;
@@ -17,169 +16,162 @@ export interface SenderOptions extends Pick<ClientOptions, "url" | "key" | "fetc
   waiting: Waiting;
   batch: BatchLimits;
   pace: Pace;
-  now: () => number;
   /** Whether somebody waits for everything to be settled: then no batch waits to be full. */
   isUrgent: () => boolean;
   /** Settles a batch's events, each by its end. */
-  onEnds(batch: readonly WaitingEvent[], ends: readonly End[]): void;
+  onEnds(batch: readonly WaitingEvent[], endOf: (place: number) => End): void;
   /** Spillway answered at this moment of its own clock, and took nothing. */
   onNothingTaken(dateMs: number): void;
   onHeld(held: Held): void;
-  /** A request has ended, and what it brought is told. */
-  onRequestEnd(): void;
 }
 
-export class Sender {
-  readonly #options: SenderOptions;
-  readonly #waiting: Waiting;
-  readonly #key: KeySource;
-  readonly #backOff: BackOff;
-  /** Why events wait although Spillway answers; undefined again once it takes some. */
-  held: Held | undefined;
-  #heldUntilMs = 0;
-  #requests = 0;
-  #keptAliveBytes = 0;
-  #isClosed = false;
-  #abort = new AbortController();
-  #wakeAtMs = Number.POSITIVE_INFINITY;
-  #cancelWake: () => void = () => {};
-
-  constructor(options: SenderOptions) {
-    this.#options = options;
-    this.#waiting = options.waiting;
-    this.#key = new KeySource(options.key);
-    this.#backOff = new BackOff({ baseMs: options.pace.backOffBaseMs, maxMs: options.pace.backOffMaxMs });
-  }
-
+export interface Sender {
   /** Starts each request that is due, in this very task if the key is known, and sets the timer for the next. */
-  pump(): void {
-    if (this.#isClosed) return;
-    let nextMs = Number.POSITIVE_INFINITY;
-    for (const lane of this.#waiting.lanes.values()) {
-      const dueMs = this.#dueMs(lane);
-      if (dueMs <= this.#options.now()) this.#start(lane);
+  pump(): void;
+  /** The network is back: sends at once, save what Spillway asked to wait for. */
+  hurry(): void;
+  /** The page may be gone in a moment: everything that is not on its way goes now, save what Spillway asked to wait for. */
+  leave(): void;
+  /** Ends the requests in flight: whether Spillway took their events is not known. */
+  abort(): void;
+  close(): void;
+  /** Why events wait although Spillway answers; undefined again once it takes some. */
+  held(): Held | undefined;
+}
+
+export function createSender(options: SenderOptions): Sender {
+  const { waiting, batch: limits, pace, key: givenKey, onEnds } = options;
+  const url = options.url.replace(/\/+$/, "");
+  const backOff = new BackOff();
+  const flights = new Set<AbortController>();
+  let key = typeof givenKey === "string" ? givenKey : undefined;
+  let held: Held | undefined;
+  let heldUntilMs = 0;
+  let keptAliveBytes = 0;
+  let wakeAtMs = Infinity;
+  let cancelWake = () => {};
+
+  function pump(): void {
+    let nextMs = Infinity;
+    for (const lane of waiting.lanes.values()) {
+      const dueMs = dueMsOf(lane);
+      if (dueMs <= now()) void send(lane, pickBatch(lane, limits));
       else nextMs = Math.min(nextMs, dueMs);
     }
-    if (nextMs < this.#wakeAtMs) this.#wakeAt(nextMs);
-  }
-
-  /** The network is back: sends at once, save what Spillway asked to wait for. */
-  hurry(): void {
-    this.#backOff.cutShort();
-    this.pump();
-  }
-
-  /** The page may be gone in a moment: everything that is not on its way goes now, save what Spillway asked to wait for. */
-  leave(): void {
-    const isEarly = (untilMs: number) => this.#options.now() < untilMs;
-    if (this.#isClosed || isEarly(this.#backOff.askedUntilMs) || isEarly(this.#heldUntilMs)) return;
-    for (const lane of this.#waiting.lanes.values())
-      while (lane.idle > 0 && !isEarly(lane.heldUntilMs)) this.#start(lane);
-  }
-
-  /** Ends the requests in flight: whether Spillway took their events is not known. */
-  abort(): void {
-    this.#abort.abort();
-    this.#abort = new AbortController();
-  }
-
-  close(): void {
-    this.#isClosed = true;
-    this.#cancelWake();
-    this.abort();
+    if (nextMs < wakeAtMs) wakeAt(nextMs);
   }
 
   /** When the lane's next request is due; Infinity: something else happens first. */
-  #dueMs(lane: Lane): number {
-    const { now, batch, isUrgent } = this.#options;
-    const isProbed = this.#backOff.isOn && this.#requests > 0;
-    if (lane.idle === 0 || lane.requests > 0 || isProbed) return Number.POSITIVE_INFINITY;
-    const isFull = lane.idle >= batch.events || lane.idleBytes >= batch.bytes;
-    const isReady = isFull || isUrgent();
-    const readyMs = isReady ? 0 : (lane.next()?.sinceMs ?? now()) + batch.ms;
-    return Math.max(readyMs, this.#backOff.untilMs, this.#heldUntilMs, lane.heldUntilMs);
+  function dueMsOf(lane: Lane): number {
+    const isProbed = backOff.failures > 0 && flights.size > 0;
+    const { first } = lane.chain;
+    if (!first || lane.requests > 0 || isProbed) return Infinity;
+    const isFull = lane.events >= limits.events || lane.bytes >= limits.bytes;
+    const readyMs = isFull || options.isUrgent() ? 0 : first.sinceMs + limits.ms;
+    return Math.max(readyMs, backOff.untilMs, heldUntilMs, lane.heldUntilMs);
   }
 
-  #wakeAt(atMs: number): void {
-    this.#cancelWake();
-    this.#wakeAtMs = atMs;
-    this.#cancelWake = later(atMs - this.#options.now(), () => {
-      this.#wakeAtMs = Number.POSITIVE_INFINITY;
-      this.pump();
+  function wakeAt(atMs: number): void {
+    cancelWake();
+    wakeAtMs = atMs;
+    cancelWake = later(atMs - now(), () => {
+      wakeAtMs = Infinity;
+      pump();
     });
   }
 
-  #start(lane: Lane): void {
-    const { events, bytes } = this.#options.batch;
-    void this.#request(lane, lane.pick(events, bytes));
-  }
-
-  async #request(lane: Lane, batch: readonly WaitingEvent[]): Promise<void> {
-    const beganAtMs = this.#options.now();
+  async function send(lane: Lane, batch: readonly WaitingEvent[]): Promise<void> {
+    const beganAtMs = now();
     const bytes = batch.reduce((sum, event) => sum + event.bytes, 1);
-    const isKeptAlive = this.#keptAliveBytes + bytes <= KEPT_ALIVE_MAX_BYTES;
-    const keptAlive = isKeptAlive ? bytes : 0;
-    this.#keptAliveBytes += keptAlive;
-    this.#requests++;
-    this.#waiting.depart(lane, batch);
-    const answer = await this.#ask(lane.stream, batch, isKeptAlive);
-    this.#waiting.arrive(lane, batch);
-    this.#requests--;
-    this.#keptAliveBytes -= keptAlive;
-    if (this.#isClosed) return;
-    this.#read(lane, batch, answer, beganAtMs);
-    this.#options.onRequestEnd();
-    this.pump();
+    const keptAlive = keptAliveBytes + bytes > KEPT_ALIVE_MAX_BYTES ? 0 : bytes;
+    const flight = new AbortController();
+    const cancel = later(pace.requestMs, () => flight.abort());
+    flights.add(flight);
+    keptAliveBytes += keptAlive;
+    lane.requests++;
+    for (const event of batch) event.isInFlight = true;
+    const answer = await ask(batch, keptAlive > 0, flight.signal).catch((): Answer => ({ kind: "again" }));
+    for (const event of batch) event.isInFlight = false;
+    lane.requests--;
+    keptAliveBytes -= keptAlive;
+    flights.delete(flight);
+    cancel();
+    read(lane, batch, answer, beganAtMs);
+    pump();
   }
 
-  async #ask(stream: string, batch: readonly WaitingEvent[], isKeptAlive: boolean): Promise<Answer> {
-    const { pace, url, fetch: own } = this.#options;
-    const all = this.#abort.signal;
-    const one = new AbortController();
-    const giveUp = () => one.abort();
-    const cancel = later(pace.requestMs, giveUp);
-    all.addEventListener("abort", giveUp);
-    try {
-      return await sendBatch({
-        url: url.replace(/\/+$/, ""),
-        key: this.#key.known ?? (await this.#key.ask(one.signal)),
-        stream,
-        ack: batch[0]?.ack,
-        bodies: batch.map(({ body }) => body),
-        isKeptAlive,
-        signal: one.signal,
-        fetch: own ?? globalThis.fetch.bind(globalThis),
-      });
-    } catch {
-      return { kind: "again", retryAfterMs: 0, dateMs: undefined };
-    } finally {
-      cancel();
-      all.removeEventListener("abort", giveUp);
-    }
+  async function ask(
+    batch: readonly WaitingEvent[],
+    isKeptAlive: boolean,
+    signal: AbortSignal,
+  ): Promise<Answer> {
+    key ??= await askForKey(signal);
+    const { stream, ack } = (batch[0] as WaitingEvent).stored;
+    const bodies = batch.map(({ stored }) => stored.body);
+    return sendBatch({ url, key, stream, ack, bodies, isKeptAlive, signal, fetch: options.fetch ?? fetch });
   }
 
-  #read(lane: Lane, batch: readonly WaitingEvent[], answer: Answer, beganAtMs: number): void {
-    const { now, onEnds, onNothingTaken } = this.#options;
-    if (answer.kind === "again") this.#backOff.fail(beganAtMs, now(), answer.retryAfterMs);
-    else if (answer.kind === "held") this.#hold(lane, answer.held, beganAtMs);
-    else this.#backOff.succeed();
-    if (answer.kind === "singly") for (const event of batch) event.isSingle = true;
-    else if (answer.kind !== "settled") answer.dateMs && onNothingTaken(answer.dateMs);
-    else {
-      this.held = undefined;
-      onEnds(batch, answer.ends);
-    }
+  /** Rejects if the function fails, or has not answered when the signal aborts. */
+  function askForKey(signal: AbortSignal): Promise<string> {
+    return new Promise((resolve, reject) => {
+      signal.addEventListener("abort", reject);
+      Promise.resolve((givenKey as () => string | Promise<string>)()).then(resolve, reject);
+    });
+  }
+
+  function read(lane: Lane, batch: readonly WaitingEvent[], answer: Answer, beganAtMs: number): void {
+    const { kind, dateMs } = answer;
+    if (kind === "again") backOff.fail(pace, beganAtMs, now(), answer.retryAfterMs);
+    else if (kind === "held") hold(lane, answer.held, beganAtMs);
+    else backOff.reset();
+    if (kind === "singly") for (const event of batch) event.isSingle = true;
+    if (kind === "settled") {
+      held = undefined;
+      onEnds(batch, answer.endOf);
+    } else if (dateMs) options.onNothingTaken(dateMs);
   }
 
   /** A refused key that a function gave is asked for again, at the pace of the back-off. */
-  #hold(lane: Lane, held: Held, beganAtMs: number): void {
-    const nowMs = this.#options.now();
-    const untilMs = nowMs + this.#options.pace.heldMs;
-    if (held.stream !== undefined) lane.heldUntilMs = untilMs;
-    else if (this.#key.forget()) this.#backOff.fail(beganAtMs, nowMs, 0);
-    else this.#heldUntilMs = untilMs;
-    const isNews = held.code !== this.held?.code || held.stream !== this.held.stream;
-    this.held = held;
-    if (isNews) this.#options.onHeld(held);
+  function hold(lane: Lane, why: Held, beganAtMs: number): void {
+    const untilMs = now() + pace.heldMs;
+    if (why.stream !== undefined) lane.heldUntilMs = untilMs;
+    else if (typeof givenKey === "string") heldUntilMs = untilMs;
+    else {
+      key = undefined;
+      backOff.fail(pace, beganAtMs, now());
+    }
+    const isNews = why.code !== held?.code || why.stream !== held.stream;
+    held = why;
+    if (isNews) options.onHeld(why);
   }
+
+  function abort(): void {
+    for (const flight of flights) flight.abort();
+  }
+
+  return {
+    pump,
+    abort,
+    held: () => held,
+    hurry() {
+      backOff.reset();
+      pump();
+    },
+    leave() {
+      const isEarly = (untilMs: number) => now() < untilMs;
+      if (isEarly(backOff.askedUntilMs) || isEarly(heldUntilMs)) return;
+      for (const lane of waiting.lanes.values())
+        for (
+          let batch = pickBatch(lane, limits);
+          batch.length > 0 && !isEarly(lane.heldUntilMs);
+          batch = pickBatch(lane, limits)
+        )
+          void send(lane, batch);
+    },
+    close() {
+      heldUntilMs = Infinity;
+      cancelWake();
+      abort();
+    },
+  };
 }

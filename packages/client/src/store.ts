@@ -14,7 +14,7 @@ export interface StoredEvent {
   /** Its JSON, fixed when it was sent. */
   body: string;
   /** Absent: the stream's own. */
-  ack?: "stored";
+  ack?: "stored" | undefined;
   /** The earliest `Date` of an answer that came while it waited, in milliseconds; 0: none has come. */
   seenAt: number;
 }

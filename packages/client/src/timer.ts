@@ -1,6 +1,11 @@
-/** A timer that keeps no Node process alive. A browser's timers are numbers, and keep nothing alive. */
+/** The monotonic clock, and timers that keep no Node process alive. */
+
+/** Milliseconds that no change of the device's clock moves. */
+export const now = (): number => performance.now();
+
+/** Does the work after a while, unless the returned function is called before. */
 export function later(ms: number, work: () => void): () => void {
-  const timer: unknown = setTimeout(work, Math.min(ms, 2 ** 31 - 1));
-  if (typeof timer === "object") (timer as { unref?(): void } | null)?.unref?.();
-  return () => clearTimeout(timer as number);
+  const timer = setTimeout(work, ms) as unknown as { unref?(): void }; // in a browser it is a number
+  timer.unref?.();
+  return () => clearTimeout(timer as unknown as number);
 }

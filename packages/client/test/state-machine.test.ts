@@ -4,7 +4,7 @@
  */
 import fc from "fast-check";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { Client } from "../src/client.ts";
+import { makeClient } from "../src/client.ts";
 import type { Outcome } from "../src/outcome.ts";
 import { memory } from "../src/stores/memory.ts";
 import { type Fault, type FaultServer, startFaultServer } from "./fault-server.ts";
@@ -68,7 +68,7 @@ async function run(steps: readonly Step[]): Promise<void> {
   const ended = new Map<string, Outcome>();
   let told = 0;
   const open = () =>
-    new Client(
+    makeClient(
       {
         url: server.url,
         key: () => "key",

@@ -9,146 +9,117 @@ import { later } from "../timer.ts";
 
 /** How long a database may take to open: a browser may never answer. */
 const OPEN_MAX_MS = 10_000;
+/** The one object store: a queue's events under [queue, key], its beat under [queue, ""]. */
 const EVENTS = "events";
-const BEATS = "beats";
+
+type Put = (events: IDBObjectStore) => void;
 
 /** Makes a store in the database of this name, which it creates. */
 export function indexedDb(name = "spillway"): Store {
-  return new IndexedDbStore(name);
-}
-
-class IndexedDbStore implements Store {
-  readonly #name: string;
-  #opening: Promise<IDBDatabase> | undefined;
-  #db: IDBDatabase | undefined;
+  let opening: Promise<IDBDatabase> | undefined;
+  let db: IDBDatabase | undefined;
   /** The transaction of the task that runs now. */
-  #write: { tx: IDBTransaction; done: Promise<void> } | undefined;
+  let current: { events: IDBObjectStore; done: Promise<void> } | undefined;
 
-  constructor(name: string) {
-    this.#name = name;
-  }
-
-  put(queue: string, events: readonly StoredEvent[]): Promise<void> {
-    return this.#writing((tx) => {
-      for (const event of events) tx.objectStore(EVENTS).put(event, [queue, event.key]);
+  const opened = (): Promise<IDBDatabase> => {
+    opening ??= open(name).then((found) => {
+      db = found;
+      return found;
     });
-  }
-
-  remove(queue: string, keys: readonly string[]): Promise<void> {
-    return this.#writing((tx) => {
-      for (const key of keys) tx.objectStore(EVENTS).delete([queue, key]);
-    });
-  }
-
-  beat(queue: string, beat: string): Promise<void> {
-    return this.#writing((tx) => void tx.objectStore(BEATS).put(beat, queue));
-  }
-
-  clear(): Promise<void> {
-    return this.#writing((tx) => {
-      for (const name of [EVENTS, BEATS]) tx.objectStore(name).clear();
-    });
-  }
-
-  async queues(): Promise<QueueBeat[]> {
-    const tx = (await this.#open()).transaction([EVENTS, BEATS]);
-    const [keys, queues, beats] = await Promise.all([
-      resultOf(tx.objectStore(EVENTS).getAllKeys()),
-      resultOf(tx.objectStore(BEATS).getAllKeys()),
-      resultOf<string[]>(tx.objectStore(BEATS).getAll()),
-    ]);
-    const beatOf = new Map(queues.map((queue, place) => [String(queue), beats[place]]));
-    const all = new Set([...keys.map((key) => (key as [string, string])[0]), ...beatOf.keys()]);
-    return [...all].map((queue) => [queue, beatOf.get(queue)]);
-  }
-
-  async take(from: string, beat: string | undefined, to: string): Promise<StoredEvent[]> {
-    const tx = (await this.#open()).transaction([EVENTS, BEATS], "readwrite");
-    const done = doneOf(tx);
-    const events = tx.objectStore(EVENTS);
-    const beats = tx.objectStore(BEATS);
-    const range = IDBKeyRange.bound([from], [from, []]); // an array sorts after each text
-    const [found, taken] = await Promise.all([
-      resultOf<string | undefined>(beats.get(from)),
-      resultOf<StoredEvent[]>(events.getAll(range)),
-    ]);
-    const isTaken = found === beat && from !== to;
-    if (isTaken) {
-      events.delete(range);
-      beats.delete(from);
-      for (const event of taken) events.put(event, [to, event.key]);
-    }
-    commit(tx);
-    await done;
-    return isTaken ? taken : [];
-  }
+    return opening;
+  };
 
   /** Does the work in the transaction of this task; if the database is not open yet, as soon as it is. */
-  #writing(work: (tx: IDBTransaction) => void): Promise<void> {
-    return this.#db ? this.#inWrite(this.#db, work) : this.#open().then((db) => this.#inWrite(db, work));
+  const write = (work: Put): Promise<void> =>
+    db ? inTransaction(db, work) : opened().then((found) => inTransaction(found, work));
+
+  function inTransaction(found: IDBDatabase, work: Put): Promise<void> {
+    current ??= begin(found);
+    work(current.events);
+    return current.done;
   }
 
-  #inWrite(db: IDBDatabase, work: (tx: IDBTransaction) => void): Promise<void> {
-    this.#write ??= this.#begin(db);
-    work(this.#write.tx);
-    return this.#write.done;
-  }
-
-  #begin(db: IDBDatabase) {
-    const tx = db.transaction([EVENTS, BEATS], "readwrite");
+  function begin(found: IDBDatabase) {
+    const begun = transactionOf(found);
     queueMicrotask(() => {
-      this.#write = undefined;
-      commit(tx);
+      current = undefined;
+      begun.commit();
     });
-    return { tx, done: doneOf(tx) };
+    return begun;
   }
 
-  #open(): Promise<IDBDatabase> {
-    this.#opening ??= open(this.#name).then((db) => {
-      const forget = () => {
-        this.#db = this.#opening = undefined;
-      };
-      db.onclose = forget;
-      db.onversionchange = () => {
-        db.close();
-        forget();
-      };
-      this.#db = db;
-      return db;
-    });
-    return this.#opening;
-  }
+  return {
+    put: (queue, stored) =>
+      write((events) => {
+        for (const event of stored) events.put(event, [queue, event.key]);
+      }),
+    remove: (queue, keys) =>
+      write((events) => {
+        for (const key of keys) events.delete([queue, key]);
+      }),
+    beat: (queue, beat) => write((events) => void events.put(beat, [queue, ""])),
+    clear: () => write((events) => void events.clear()),
+
+    async queues() {
+      const { events } = transactionOf(await opened(), "readonly");
+      const keys = (await resultOf(events.getAllKeys())) as [string, string][];
+      const queues = [...new Set(keys.map(([queue]) => queue))];
+      return Promise.all(
+        queues.map(async (one): Promise<QueueBeat> => [one, await resultOf(events.get([one, ""]))]),
+      );
+    },
+
+    async take(from, beat, to) {
+      const { events, done, commit } = transactionOf(await opened());
+      const range = IDBKeyRange.bound([from], [from, []]); // an array sorts after each text
+      const found: unknown[] = await resultOf(events.getAll(range));
+      const foundBeat = typeof found[0] === "string" ? found.shift() : undefined;
+      const taken = found as StoredEvent[];
+      const isTaken = foundBeat === beat && from !== to;
+      if (isTaken) {
+        events.delete(range);
+        for (const event of taken) events.put(event, [to, event.key]);
+      }
+      commit();
+      await done;
+      return isTaken ? taken : [];
+    },
+  };
 }
 
 function open(name: string): Promise<IDBDatabase> {
   return new Promise((resolve, reject) => {
-    later(OPEN_MAX_MS, () => reject(new Error("IndexedDB does not open")));
+    later(OPEN_MAX_MS, reject);
     const request = indexedDB.open(name, 1);
-    request.onupgradeneeded = () => {
-      for (const store of [EVENTS, BEATS]) request.result.createObjectStore(store);
+    request.onupgradeneeded = () => request.result.createObjectStore(EVENTS);
+    request.onsuccess = () => {
+      const db = request.result;
+      db.onversionchange = () => db.close(); // a newer release in another tab
+      resolve(db);
     };
-    request.onsuccess = () => resolve(request.result);
-    request.onerror = () => reject(request.error);
+    request.onerror = reject;
   });
 }
 
 const resultOf = <T>(request: IDBRequest<T>): Promise<T> =>
   new Promise((resolve, reject) => {
     request.onsuccess = () => resolve(request.result);
-    request.onerror = () => reject(request.error);
+    request.onerror = reject;
   });
 
-const doneOf = (tx: IDBTransaction): Promise<void> =>
-  new Promise((resolve, reject) => {
+function transactionOf(db: IDBDatabase, mode: IDBTransactionMode = "readwrite") {
+  const tx = db.transaction(EVENTS, mode);
+  const done = new Promise<void>((resolve, reject) => {
     tx.oncomplete = () => resolve();
-    tx.onabort = () => reject(tx.error);
+    tx.onabort = reject;
   });
-
-/** Does not wait for the event loop. Browsers before 2021 commit by themselves. */
-function commit(tx: IDBTransaction): void {
-  try {
-    tx.commit?.();
-  } catch {
-    // It was aborted, and has said so.
-  }
+  /** Does not wait for the event loop. Browsers before 2021 commit by themselves. */
+  const commit = () => {
+    try {
+      tx.commit?.();
+    } catch {
+      // It was aborted, and has said so.
+    }
+  };
+  return { events: tx.objectStore(EVENTS), done, commit };
 }

@@ -4,12 +4,12 @@
  */
 import { writeSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
-import { Client } from "../../src/client.ts";
+import { makeClient } from "../../src/client.ts";
 import { files } from "../../src/stores/files.ts";
 
 const [url = "", key = "", dir = "", from, to] = process.argv.slice(2);
 const say = (line: string) => void writeSync(1, `${line}\n`);
-const client = new Client(
+const client = makeClient(
   { url, key, store: files(dir), onOutcome: ({ id, kind }) => say(`ended ${id} ${kind}`) },
   { backOffMaxMs: 500, beatMs: 200, watchMs: 1000 },
 );
