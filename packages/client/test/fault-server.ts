@@ -47,6 +47,7 @@ export async function startFaultServer() {
   const faults: Fault[] = [];
   const inFlight = new Map<string, number>();
   let mostInFlight = 0;
+  let preflights = 0;
   let isAway = false;
   let dateMs: number | undefined;
   let key: string | undefined;
@@ -59,7 +60,10 @@ export async function startFaultServer() {
     const lane = new URL(url, "http://x").pathname;
     if (isAway) return void req.socket.destroy();
     allow(req, res);
-    if (req.method === "OPTIONS") return void res.writeHead(204).end();
+    if (req.method === "OPTIONS") {
+      preflights++;
+      return void res.writeHead(204).end();
+    }
     const count = (inFlight.get(lane) ?? 0) + 1;
     inFlight.set(lane, count);
     mostInFlight = Math.max(mostInFlight, count);
@@ -174,6 +178,7 @@ export async function startFaultServer() {
       dateMs = ms;
     },
     mostInFlight: () => mostInFlight,
+    preflights: () => preflights,
     cutAll: sockets,
     close: () =>
       new Promise<void>((resolve) => {

@@ -1,0 +1,226 @@
+/**
+ * The client in a real browser, on a page whose origin is not ingest's. CLIENT_ROUNDS sets how often a page is closed (default 3),
+ * CLIENT_OFFLINE_MS how long the network is away (default 2000).
+ */
+import { setTimeout as sleep } from "node:timers/promises";
+import type { BrowserContext } from "playwright-core";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { findChromium, openPageBrowser, type PageBrowser } from "./browser-page.ts";
+import { type FaultServer, startFaultServer } from "./fault-server.ts";
+import { promises } from "./store-contract.ts";
+
+const ROUNDS = Number(process.env.CLIENT_ROUNDS ?? 3);
+const OFFLINE_MS = Number(process.env.CLIENT_OFFLINE_MS ?? 2000);
+const PUBLIC_KEY = "spw_pub_0000000000000000000000";
+const chromiumPath = findChromium();
+
+describe.skipIf(chromiumPath === undefined)("in Chromium", () => {
+  let browser: PageBrowser;
+  let server: FaultServer;
+  let context: BrowserContext;
+
+  beforeAll(async () => {
+    browser = await openPageBrowser(chromiumPath ?? "");
+  });
+  afterAll(() => browser?.close());
+  beforeEach(async () => {
+    server = await startFaultServer();
+    context = await browser.openContext();
+  });
+  afterEach(async () => {
+    await context.close();
+    await server.close();
+    expect(browser.errors).toEqual([]);
+  });
+
+  const options = () => ({ url: server.url, key: PUBLIC_KEY });
+
+  async function until(isSo: () => boolean, why: string): Promise<void> {
+    for (let tries = 0; tries < 600; tries++) {
+      if (isSo()) return;
+      await sleep(25);
+    }
+    throw new Error(`expected ${why}, got ${server.stored.size} events`);
+  }
+
+  test.each(Object.keys(promises))("indexedDb: %s", async (name) => {
+    const page = await browser.visit(context);
+    await page.evaluate(async (promise) => {
+      const { indexedDb, promises } = globalThis.spillway;
+      await promises[promise]?.(() => [indexedDb("contract"), indexedDb("contract")]);
+    }, name);
+  });
+
+  for (const way of ["goes elsewhere", "is closed"] as const)
+    test(`a page that ${way} at once after 50 sends, while ingest is away: 50 of 50 are stored after the next visit`, async () => {
+      for (let round = 1; round <= ROUNDS; round++) {
+        server.stored.clear();
+        server.setAway(true);
+        const page = await browser.visit(context);
+        const gone = page.evaluate(
+          ([given, isLeaving]) => {
+            const { createClient, indexedDb } = globalThis.spillway;
+            const client = createClient({ ...given, store: indexedDb() });
+            // The database is open after the first event is kept: a page that only just began has no store yet.
+            return client.send("clicks", { n: -1 }).kept.then(() => {
+              for (let n = 0; n < 50; n++) client.send("clicks", { n });
+              if (isLeaving) location.href = "/blank";
+            });
+          },
+          [options(), way === "goes elsewhere"] as const,
+        );
+        void gone.catch(() => {}); // a page that is gone answers no more
+        if (way === "goes elsewhere") await page.waitForURL(/blank/);
+        else await gone;
+        const closed = page.waitForEvent("close");
+        await page.close({ runBeforeUnload: true }); // as its user closes it
+        await closed;
+        server.setAway(false);
+        const next = await browser.visit(context);
+        await next.evaluate(async (given) => {
+          const { createClient, indexedDb } = globalThis.spillway;
+          const client = createClient({
+            ...given,
+            store: indexedDb(),
+            onOutcome: () => client.waiting.events || ended(),
+          });
+          let ended = () => {};
+          await new Promise<void>((resolve) => {
+            ended = resolve;
+          });
+          await client.close(); // what has ended is out of the store now
+        }, options());
+        expect([...server.stored.values()].map(({ n }) => n).sort((a, b) => Number(a) - Number(b))).toEqual(
+          Array.from({ length: 51 }, (_, n) => n - 1),
+        );
+        await next.close();
+      }
+    });
+
+  test("what a page sends as it goes arrives without another visit, in requests that need no preflight", async () => {
+    const page = await browser.visit(context);
+    await page.evaluate((given) => {
+      const { createClient, indexedDb } = globalThis.spillway;
+      const client = createClient({ ...given, store: indexedDb() });
+      addEventListener("pagehide", () => client.send("clicks", { n: 50 }));
+      for (let n = 0; n < 50; n++) client.send(n % 2 ? "clicks" : "views", { n });
+      location.href = "/blank";
+    }, options());
+    await until(() => server.stored.size === 51, "51 events to be stored");
+    expect([...server.times.values()].every((times) => times === 1)).toBe(true);
+    expect(
+      new Set(server.requests.map(({ method, headers }) => `${method} ${headers["content-type"]}`)),
+    ).toEqual(new Set(["POST text/plain"]));
+    expect(server.requests.every(({ url }) => url.endsWith(`?key=${PUBLIC_KEY}`))).toBe(true);
+    expect(server.preflights()).toBe(0);
+  });
+
+  test("offline for a while, then online: all are stored, and soon", async () => {
+    const page = await browser.visit(context);
+    await context.setOffline(true);
+    const kept = await page.evaluate(async (given) => {
+      const { createClient, indexedDb } = globalThis.spillway;
+      const client = createClient({ ...given, store: indexedDb() });
+      Object.assign(globalThis, { client });
+      const sent = Array.from({ length: 300 }, (_, n) => client.send("track", { n }).kept);
+      return Promise.all(sent);
+    }, options());
+    expect(kept.every((isKept) => isKept)).toBe(true);
+    await sleep(OFFLINE_MS);
+    expect(server.stored.size).toBe(0);
+    await context.setOffline(false);
+    await until(() => server.stored.size === 300, "300 events to be stored");
+  });
+
+  test("three tabs on one store, one of which crashes: each event is stored", async () => {
+    server.setAway(true);
+    const tabs = await Promise.all([1, 2, 3].map(() => browser.visit(context)));
+    for (const [place, page] of tabs.entries())
+      await page.evaluate(
+        async ([given, tab]) => {
+          const { makeClient, indexedDb } = globalThis.spillway;
+          const client = makeClient(
+            { ...given, store: indexedDb() },
+            { beatMs: 300, watchMs: 1500, backOffMaxMs: 500 },
+          );
+          const sent = Array.from({ length: 40 }, (_, n) => client.send("tabs", { tab, n }).kept);
+          await Promise.all(sent);
+        },
+        [options(), place] as const,
+      );
+    await tabs[0]?.goto("chrome://crash").catch(() => {});
+    server.setAway(false);
+    await until(() => server.stored.size === 120, "120 events to be stored");
+    const tabsOf = [...server.stored.values()].map(({ tab, n }) => `${tab}/${n}`);
+    expect(new Set(tabsOf).size).toBe(120);
+  });
+
+  test.each(["its quota is used up", "there is no IndexedDB", "IndexedDB never opens"])(
+    "a store that refuses, because %s: memory is used, and nothing is thrown",
+    async (why) => {
+      if (why === "there is no IndexedDB")
+        await context.addInitScript(() =>
+          Object.defineProperty(globalThis, "indexedDB", { get: () => undefined }),
+        );
+      if (why === "IndexedDB never opens")
+        await context.addInitScript(() =>
+          Object.defineProperty(globalThis, "indexedDB", { value: { open: () => ({}) } }),
+        );
+      const page = await browser.visit(context);
+      if (why === "its quota is used up") {
+        const protocol = await context.newCDPSession(page);
+        await protocol.send("Storage.overrideQuotaForOrigin", { origin: browser.origin, quotaSize: 1 });
+      }
+      const { kept, kinds } = await page.evaluate(async (given) => {
+        const { createClient, indexedDb } = globalThis.spillway;
+        const client = createClient({ ...given, store: indexedDb() });
+        const sent = Array.from({ length: 50 }, (_, n) =>
+          client.send("clicks", { n, text: "x".repeat(1000) }),
+        );
+        const kinds = (await Promise.all(sent.map(({ outcome }) => outcome))).map(({ kind }) => kind);
+        return { kept: await Promise.all(sent.map((one) => one.kept)), kinds };
+      }, options());
+      expect(new Set(kept)).toEqual(new Set([false]));
+      expect(new Set(kinds)).toEqual(new Set(["buffered"]));
+      expect(server.stored.size).toBe(50);
+    },
+  );
+
+  test("a phone that queues in 1970, learns the time, and has it set ahead and back loses nothing", async () => {
+    await context.addInitScript(() => {
+      const real = Date.now;
+      Date.now = () => Number(localStorage.getItem("clock") ?? real());
+    });
+    server.setAway(true);
+    const years = [0, Date.now(), Date.now() + 3_000_000_000_000, 86_400_000];
+    for (const [visit, clock] of years.entries()) {
+      if (visit === 2) server.setAway(false);
+      if (visit === 2) server.faults.push(...Array.from({ length: 3 }, () => ({ kind: "503" }) as const));
+      const page = await browser.visit(context);
+      await page.evaluate(
+        async ([given, ms, n]) => {
+          localStorage.setItem("clock", String(ms));
+          const { makeClient, indexedDb } = globalThis.spillway;
+          const client = makeClient({ ...given, store: indexedDb() }, { backOffMaxMs: 200 });
+          const sent = Array.from({ length: 10 }, () => client.send("clock", { n }).kept);
+          await Promise.all(sent);
+        },
+        [options(), clock, visit] as const,
+      );
+      if (visit >= 2) await until(() => server.stored.size === (visit + 1) * 10, "all events to be stored");
+      await page.close();
+    }
+  });
+
+  test("a secret key works from another origin, too: the browser asks first", async () => {
+    server.setKey("secret");
+    const page = await browser.visit(context);
+    const kind = await page.evaluate(async (url) => {
+      const { createClient } = globalThis.spillway;
+      const client = createClient({ url, key: async () => "secret" });
+      return (await client.send("clicks", { n: 1 }).outcome).kind;
+    }, server.url);
+    expect(kind).toBe("buffered");
+    expect(server.preflights()).toBe(1);
+  });
+});
