@@ -11,7 +11,7 @@ import { Problem } from "./answer.ts";
 import { headersWithId } from "./request-id.ts";
 
 /** The headers of an answer that a page may read, beside those that it may read always. */
-const EXPOSED = "Retry-After, RateLimit, RateLimit-Policy, X-Request-Id, X-Key-Expires";
+const EXPOSED = "Date, Retry-After, RateLimit, RateLimit-Policy, X-Request-Id, X-Key-Expires";
 /** The headers that a page may send if it does not ask for others. */
 const ALLOWED = "Authorization, Content-Type, Content-Encoding, Idempotency-Key";
 /** A list of header names (RFC 9110, field-name), of a sensible length. */

@@ -186,6 +186,7 @@ describe("a page of any origin may read", () => {
     expect([answer.status, allowedIn(answer)]).toEqual([status, FOREIGN]);
     expect(answer.headers.get("access-control-expose-headers")?.split(", ")).toEqual(
       expect.arrayContaining([
+        "Date",
         "Retry-After",
         "RateLimit",
         "RateLimit-Policy",
