@@ -150,7 +150,14 @@ export async function startFaultServer() {
       case "hang":
         return; // until the client gives up
       case "portal":
-        return void res.writeHead(200, { "content-type": "text/html" }).end("<html>please sign in</html>");
+        // Two answers that only look like Spillway's, and one that does not.
+        return requests.length % 3 === 0
+          ? void res.writeHead(200, { "content-type": "text/html" }).end("<html>please sign in</html>")
+          : json(
+              res,
+              202,
+              requests.length % 3 === 1 ? { accepted: true } : { ids: [...events, {}].map(String) },
+            );
       case "proxy-404":
         return void res.writeHead(404, { "content-type": "text/html" }).end("<html>not here</html>");
       default:

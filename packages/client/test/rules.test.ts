@@ -307,6 +307,34 @@ test("clear forgets everything: here, in the store, and of earlier runs", async 
   expect(server.stored.size).toBe(0);
 });
 
+test("an answer that comes after clear changes nothing: an event ends once", async () => {
+  const heard: string[] = [];
+  let answer = () => {};
+  const late: typeof fetch = () =>
+    new Promise((resolve) => {
+      answer = () => resolve(Response.json({ accepted: 1, ids: ["1"], ack: "buffered" }, { status: 202 }));
+    });
+  const client = open({ fetch: late, onOutcome: ({ kind }) => heard.push(kind) });
+  client.send("s", { n: 1 });
+  void client.flush({ withinMs: 50 });
+  await client.clear();
+  answer();
+  await sleep(20);
+  expect(heard).toEqual(["dropped"]);
+});
+
+test("events that come back from another queue wait once", async () => {
+  server.setAway(true);
+  const store = memory();
+  const client = open({ store }, { beatMs: 20 });
+  client.send("s", { n: 1 });
+  const [queue = "", beat] = (await store.queues())[0] ?? [];
+  expect((await store.take(queue, beat, "other")).length).toBe(1);
+  await store.beat("other", "");
+  await vi.waitFor(async () => expect((await store.queues()).map(([name]) => name)).toEqual([queue]));
+  expect(client.waiting.events).toBe(1);
+});
+
 test("after close, an event is dropped, and what waits is the next client's", async () => {
   server.setAway(true);
   const store = memory();
