@@ -235,6 +235,15 @@ test("full: the oldest go, what is in flight stays, and outcome says so", async 
   expect(server.stored.size).toBe(30 - dropped);
 });
 
+test("full: an event in flight is not given up, because it may be stored at this moment", async () => {
+  const client = open({ keep: { bytes: 1000 } }, { requestMs: 200 });
+  server.faults.push({ kind: "hang" });
+  const first = Array.from({ length: 5 }, (_, n) => client.send("s", { n }));
+  await vi.waitFor(() => expect(server.mostInFlight()).toBe(1));
+  for (let n = 0; n < 50; n++) client.send("s", { n });
+  expect(new Set(await kindsOf(first))).toEqual(new Set(["buffered"]));
+});
+
 test("expired by Spillway's clock alone: a device's clock in 1970, or far ahead, changes nothing", async () => {
   const store = memory();
   const clock = vi.spyOn(Date, "now");
