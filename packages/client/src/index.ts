@@ -9,6 +9,7 @@ export type { QueueBeat, Store, StoredEvent } from "./store.ts";
 export { indexedDb } from "./stores/indexed-db.ts";
 export { type KeyValueStorage, keyValue } from "./stores/key-value.ts";
 export { memory } from "./stores/memory.ts";
+export type { StreamsOf } from "./streams-of.ts";
 
 /** A client whose streams and events have types: `Streams` has an entry for each stream, the type of its events. */
 export interface SpillwayClient<Streams extends object> extends Omit<Client, "send"> {
