@@ -22,7 +22,7 @@ const MISSING =
 const locate = (): string | undefined => onPath(...NAMES) ?? (isExecutable(ON_MACOS) ? ON_MACOS : undefined);
 
 /** Where the browser is. Throws one sentence for people if it is nowhere, and can't be installed. */
-async function findBrowser(): Promise<string> {
+export async function findBrowser(): Promise<string> {
   const present = locate();
   if (present) return present;
   if (process.getuid?.() !== 0 || !onPath("apt-get")) throw new Error(`${MISSING}.`);

@@ -5,16 +5,19 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Redis } from "ioredis";
 import pg from "pg";
-import { startStack } from "../../dev/stack/stack.ts";
+import { type StackOptions, startStack } from "../../dev/stack/stack.ts";
 import { testStreams } from "../streams/run/test-streams.ts";
 
 export type WholeStack = Awaited<ReturnType<typeof openWholeStack>>;
 
-/** Starts everything over the tests' streams; `close` it after the file's last test. */
-export async function openWholeStack(drainEveryMs: number) {
+/** Starts everything, over the tests' streams unless others are given; `close` it after the file's last test. */
+export async function openWholeStack(
+  drainEveryMs: number,
+  { streams = testStreams, env = {} }: Pick<StackOptions, "streams" | "env"> = {},
+) {
   const dataDir = mkdtempSync(join(tmpdir(), "spillway-whole-"));
   chmodSync(dataDir, 0o755); // Postgres's user has to get through
-  const stack = await startStack({ dataDir, streams: testStreams, drainEveryMs, env: { LEASE_MS: "2000" } });
+  const stack = await startStack({ dataDir, streams, drainEveryMs, env: { LEASE_MS: "2000", ...env } });
   const servers = {
     redis: new Redis(stack.redisUrl),
     sql: new pg.Pool({ connectionString: stack.databaseUrl }),

@@ -1,30 +1,19 @@
 /** A real browser for tests, and a page in it that has the client, from an origin of its own. */
-import { execFileSync } from "node:child_process";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 import { type BrowserContext, chromium, type Page } from "playwright-core";
+import { findBrowser } from "../../../test/integration/browser.ts";
 import type { Spillway } from "./run/page-entry.ts";
 
 declare global {
   var spillway: Spillway;
 }
 
-/** Where Chromium or Chrome is; undefined: it is not on the PATH. `.ci/run` installs it. */
-export function findChromium(): string | undefined {
-  for (const name of ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"])
-    try {
-      return execFileSync("which", [name], { encoding: "utf8" }).trim();
-    } catch {
-      // the next name
-    }
-  return undefined;
-}
-
 export type PageBrowser = Awaited<ReturnType<typeof openPageBrowser>>;
 
-export async function openPageBrowser(executablePath: string) {
+export async function openPageBrowser() {
   const result = await build({
     entryPoints: [fileURLToPath(new URL("run/page-entry.ts", import.meta.url))],
     ...{ bundle: true, format: "esm", target: "es2022", write: false },
@@ -39,7 +28,7 @@ export async function openPageBrowser(executablePath: string) {
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   const browser = await chromium.launch({
-    executablePath,
+    executablePath: await findBrowser(),
     args: ["--no-sandbox", "--disable-dev-shm-usage"],
   });
   const errors: string[] = [];

@@ -5,22 +5,21 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { BrowserContext } from "playwright-core";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { findChromium, openPageBrowser, type PageBrowser } from "./browser-page.ts";
+import { openPageBrowser, type PageBrowser } from "./browser-page.ts";
 import { type FaultServer, startFaultServer } from "./fault-server.ts";
 import { promises } from "./store-contract.ts";
 
 const ROUNDS = Number(process.env.CLIENT_ROUNDS ?? 3);
 const OFFLINE_MS = Number(process.env.CLIENT_OFFLINE_MS ?? 2000);
 const PUBLIC_KEY = "spw_pub_0000000000000000000000";
-const chromiumPath = findChromium();
 
-describe.skipIf(chromiumPath === undefined)("in Chromium", () => {
+describe("in Chromium", () => {
   let browser: PageBrowser;
   let server: FaultServer;
   let context: BrowserContext;
 
   beforeAll(async () => {
-    browser = await openPageBrowser(chromiumPath ?? "");
+    browser = await openPageBrowser();
   });
   afterAll(() => browser?.close());
   beforeEach(async () => {

@@ -1,6 +1,6 @@
 /** Each example of examples/ sends to a real Spillway, where its runtime is to be had. */
 import { type ChildProcess, execFile, spawn } from "node:child_process";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -8,16 +8,19 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { build } from "esbuild";
+import pg from "pg";
 import { chromium } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { findFreePorts } from "../../../dev/stack/ports.ts";
+import { githubEvents } from "../../../examples/github/github_events.ts";
+import { findBrowser } from "../../../test/integration/browser.ts";
+import { project } from "../../../test/integration/project-copy.ts";
 import { openWholeStack, type WholeStack } from "../../../test/integration/whole-stack.ts";
-import { findChromium } from "./browser-page.ts";
+import { migrateForTests } from "../../../test/streams/run/test-streams.ts";
 
 const run = promisify(execFile);
 const examples = fileURLToPath(new URL("../../../examples/", import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), "spillway-examples-"));
-const chromiumPath = findChromium();
 const hasRequests = await run("python3", ["-c", "import requests"]).then(
   () => true,
   () => false,
@@ -25,14 +28,30 @@ const hasRequests = await run("python3", ["-c", "import requests"]).then(
 let whole: WholeStack;
 let env: NodeJS.ProcessEnv;
 
+const SECRET = "a-secret-of-github";
+
 beforeAll(async () => {
-  whole = await openWholeStack(1000);
+  whole = await openWholeStack(1000, {
+    streams: { source: fileURLToPath(new URL("run/example-functions.mjs", import.meta.url)), migrate },
+    env: { NODE_OPTIONS: "--import tsx", GITHUB_WEBHOOK_SECRET: SECRET },
+  });
   env = { ...process.env, INGEST_URL: whole.stack.ingestUrl, SPILLWAY_KEY: whole.stack.apiKey };
 });
 afterAll(async () => {
   await whole?.close();
   rmSync(folder, { recursive: true, force: true });
 });
+
+/** Makes our tables and the tests', then the examples' own. */
+async function migrate(databaseUrl: string): Promise<void> {
+  await migrateForTests(databaseUrl);
+  const { generateDrizzleJson, generateMigration } = await import("drizzle-kit/api");
+  const statements = await generateMigration(generateDrizzleJson({}), generateDrizzleJson({ githubEvents }));
+  const client = new pg.Client({ connectionString: databaseUrl });
+  await client.connect();
+  for (const statement of statements) await client.query(statement);
+  await client.end();
+}
 
 /** The payloads that are stored of an example's events. */
 async function storedOf(type: string): Promise<unknown[]> {
@@ -115,7 +134,30 @@ test("a GPS track that is recorded offline is stored by the next start", async (
   expect(rows.length).toBe(51);
 });
 
-test.skipIf(chromiumPath === undefined)("a page", async () => {
+test("a GitHub webhook: a delivery that is signed is a row, once, and any other is refused", async () => {
+  const sample = join(project, "node_modules/@octokit/webhooks-examples/api.github.com/index.json");
+  const samples = JSON.parse(readFileSync(sample, "utf8")) as { name: string; examples: object[] }[];
+  const pushed = samples.find(({ name }) => name === "push")?.examples[0];
+  const file = join(folder, "push.json");
+  writeFileSync(file, JSON.stringify(pushed));
+  const post = (secret: string, event = "push") =>
+    run(process.execPath, [join(examples, "github/post.mjs"), event, file], {
+      env: { ...env, GITHUB_WEBHOOK_SECRET: secret },
+    });
+  expect((await post(SECRET)).stdout).toMatch(/^202 .*"accepted":1/);
+  expect((await post(SECRET)).stdout).toMatch(/^202 /);
+  expect((await post(SECRET, "ping")).stdout).toMatch(/^200 .*"ignored":true/);
+  await expect(post("another")).rejects.toThrow();
+  await whole.drainAll();
+  const { rows } = await whole.servers.sql.query(
+    "select event, repository, sender, payload from github_events",
+  );
+  expect(rows).toEqual([
+    { event: "push", repository: "Codertocat/Hello-World", sender: "Codertocat", payload: pushed },
+  ]);
+});
+
+test("a page", async () => {
   const made = await fetch(`${whole.stack.supervisorUrl}/keys`, {
     method: "POST",
     headers: { "content-type": "application/json" },
@@ -134,7 +176,7 @@ test.skipIf(chromiumPath === undefined)("a page", async () => {
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const { port } = server.address() as AddressInfo;
-  const browser = await chromium.launch({ executablePath: chromiumPath ?? "", args: ["--no-sandbox"] });
+  const browser = await chromium.launch({ executablePath: await findBrowser(), args: ["--no-sandbox"] });
   const page = await browser.newPage();
   await page.goto(`http://127.0.0.1:${port}/?url=${encodeURIComponent(whole.stack.ingestUrl)}&key=${key}`);
   await page.click("button");
@@ -149,5 +191,6 @@ test("each example is named in the list of examples", () => {
   const links = [...list.matchAll(/\]\(([^)]+)\)/g)].map(([, path = ""]) => path);
   for (const path of links) expect(existsSync(join(examples, path))).toBe(true);
   const folders = readdirSync(examples, { withFileTypes: true }).filter((one) => one.isDirectory());
-  expect(links.map((path) => path.split("/")[0]).sort()).toEqual(folders.map(({ name }) => name).sort());
+  const linked = new Set(links.map((path) => path.split("/")[0]));
+  expect([...linked].sort()).toEqual(folders.map(({ name }) => name).sort());
 });

@@ -11,7 +11,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { openWholeStack, type WholeStack } from "../../../test/integration/whole-stack.ts";
-import { findChromium, openPageBrowser } from "./browser-page.ts";
+import { openPageBrowser } from "./browser-page.ts";
 
 const PAGE_EVENTS = 150;
 const EVENTS = 10_000;
@@ -104,58 +104,53 @@ test("10,000 events, ingest killed at random, the sender killed ten times: all t
   expect(readdirSync(folder).filter((name) => name.endsWith(".log"))).toEqual([]);
 }, 300_000);
 
-const chromium = findChromium();
-
-test.skipIf(chromium === undefined)(
-  "a page of another origin sends with a public key, also as it goes: each event is stored once",
-  async () => {
-    const { stack, servers, drainAll } = whole;
-    const browser = await openPageBrowser(chromium ?? "");
-    const made = await fetch(`${stack.supervisorUrl}/keys`, {
-      method: "POST",
-      headers: { "content-type": "application/json" },
-      body: JSON.stringify({
-        ...{ action: "create", name: "page", kind: "public", streams: ["events"] },
-        ...{ origins: [browser.origin], perAddressPerSecond: 1000 },
-      }),
-    });
-    const { key } = (await made.json()) as { key: string };
-    expect(key).toMatch(/^spw_pub_/);
-    const context = await browser.openContext();
-    const page = await browser.visit(context);
-    const kinds = await page.evaluate(
-      async ([url, publicKey, count]) => {
-        const { createClient, indexedDb } = globalThis.spillway;
-        const client = createClient({ url, key: publicKey, store: indexedDb() });
-        const event = (n: number) => ({ type: "page", payload: { n } });
-        addEventListener("pagehide", () => client.send("events", event(count)));
-        const sent = Array.from({ length: count }, (_, n) => client.send("events", event(n)).outcome);
-        const ends = await Promise.all([...sent, client.send("events", { type: 5, payload: {} }).outcome]);
-        return ends.map((end) => (end.kind === "refused" ? end : end.kind));
+test("a page of another origin sends with a public key, also as it goes: each event is stored once", async () => {
+  const { stack, servers, drainAll } = whole;
+  const browser = await openPageBrowser();
+  const made = await fetch(`${stack.supervisorUrl}/keys`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({
+      ...{ action: "create", name: "page", kind: "public", streams: ["events"] },
+      ...{ origins: [browser.origin], perAddressPerSecond: 1000 },
+    }),
+  });
+  const { key } = (await made.json()) as { key: string };
+  expect(key).toMatch(/^spw_pub_/);
+  const context = await browser.openContext();
+  const page = await browser.visit(context);
+  const kinds = await page.evaluate(
+    async ([url, publicKey, count]) => {
+      const { createClient, indexedDb } = globalThis.spillway;
+      const client = createClient({ url, key: publicKey, store: indexedDb() });
+      const event = (n: number) => ({ type: "page", payload: { n } });
+      addEventListener("pagehide", () => client.send("events", event(count)));
+      const sent = Array.from({ length: count }, (_, n) => client.send("events", event(n)).outcome);
+      const ends = await Promise.all([...sent, client.send("events", { type: 5, payload: {} }).outcome]);
+      return ends.map((end) => (end.kind === "refused" ? end : end.kind));
+    },
+    [stack.ingestUrl, key, PAGE_EVENTS] as const,
+  );
+  expect(new Set(kinds.slice(0, -1))).toEqual(new Set(["buffered"]));
+  expect(kinds.at(-1)).toMatchObject({
+    kind: "refused",
+    status: 422,
+    code: "invalid-event",
+    errors: [{ path: "type" }],
+  });
+  await page.goto(`${browser.origin}/blank`);
+  await expect
+    .poll(
+      async () => {
+        await drainAll();
+        const { rows } = await servers.sql.query(
+          "select (payload->>'n')::int as n from events where type = 'page' order by n",
+        );
+        return rows.map(({ n }: { n: number }) => n);
       },
-      [stack.ingestUrl, key, PAGE_EVENTS] as const,
-    );
-    expect(new Set(kinds.slice(0, -1))).toEqual(new Set(["buffered"]));
-    expect(kinds.at(-1)).toMatchObject({
-      kind: "refused",
-      status: 422,
-      code: "invalid-event",
-      errors: [{ path: "type" }],
-    });
-    await page.goto(`${browser.origin}/blank`);
-    await expect
-      .poll(
-        async () => {
-          await drainAll();
-          const { rows } = await servers.sql.query(
-            "select (payload->>'n')::int as n from events where type = 'page' order by n",
-          );
-          return rows.map(({ n }: { n: number }) => n);
-        },
-        { timeout: 20_000 },
-      )
-      .toEqual(Array.from({ length: PAGE_EVENTS + 1 }, (_, n) => n));
-    expect(browser.errors).toEqual([]);
-    await browser.close();
-  },
-);
+      { timeout: 20_000 },
+    )
+    .toEqual(Array.from({ length: PAGE_EVENTS + 1 }, (_, n) => n));
+  expect(browser.errors).toEqual([]);
+  await browser.close();
+});
