@@ -34,6 +34,9 @@ const PLACES = {
   bench: "bench/x.ts",
   "test/streams": "test/streams/x.ts",
   "test/integration": "test/integration/x.ts",
+  client: "packages/client/src/x.ts",
+  examples: "examples/any/x.ts",
+  "node:fs": "node:fs",
   "@upstash/redis": "@upstash/redis",
   "drizzle-orm": "drizzle-orm/pg-core",
   "@neondatabase/serverless": "@neondatabase/serverless",
@@ -74,9 +77,32 @@ const MAY: [file: string, own: Place | undefined, may: readonly Place[]][] = [
   ["lib/operate/any.ts", "operate", USE_CASE],
   ["functions/any.ts", "functions", [...ROOT, ...LIB]],
   ["drizzle/any.ts", "drizzle", [...ROOT, ...LIB, "drizzle-orm"]],
-  ["dev/any.ts", "dev", [...ROOT, ...LIB, "functions", "drizzle", "test/streams"]],
-  ["dev/operate/any.ts", "dev", [...ROOT, ...LIB, "functions", "drizzle", "test/streams"]],
-  ["bench/any.ts", "bench", [...ROOT, ...LIB, "functions", "drizzle", "dev", "test/streams", ...VENDORS]],
+  ["dev/any.ts", "dev", [...ROOT, ...LIB, "functions", "drizzle", "client", "test/streams"]],
+  ["dev/operate/any.ts", "dev", [...ROOT, ...LIB, "functions", "drizzle", "client", "test/streams"]],
+  [
+    "bench/any.ts",
+    "bench",
+    [...ROOT, ...LIB, "functions", "drizzle", "dev", "client", "test/streams", ...VENDORS],
+  ],
+  ["packages/client/src/any.ts", "client", []],
+  ["packages/client/src/stores/any.ts", "client", []],
+  ["packages/client/src/stores/files.ts", "client", ["node:fs"]],
+  [
+    "packages/client/test/any.ts",
+    undefined,
+    [
+      ...ROOT,
+      ...LIB,
+      "client",
+      "functions",
+      "drizzle",
+      "dev",
+      "test/streams",
+      "test/integration",
+      "examples",
+    ],
+  ],
+  ["examples/any/any.ts", "examples", ["schema", "drizzle-orm"]],
   ["test/unit/any.ts", undefined, (Object.keys(PLACES) as Place[]).filter((place) => place !== "streams")],
 ];
 
@@ -137,7 +163,8 @@ test("each room of lib/ has its rule", () => {
 });
 
 test.each(MAY)("%s may import what its room may, and nothing else", (file, own, may) => {
-  const allowed = new Set<Place>([...may, ...(own ? [own] : [])]);
+  const node: Place[] = file.startsWith("packages/client/src/") ? [] : ["node:fs"]; // all but the client run in Node
+  const allowed = new Set<Place>([...may, ...node, ...(own ? [own] : [])]);
   const forbidden = (Object.keys(PLACES) as Place[]).filter((place) => !allowed.has(place));
   expect([...(refused.get(file) ?? [])].sort()).toEqual(forbidden.sort());
 });
