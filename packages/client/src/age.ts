@@ -4,12 +4,13 @@
  */
 import type { StoredEvent } from "./store.ts";
 
-export const isExpired = (event: Pick<StoredEvent, "seenAt">, dateMs: number, keepMs: number): boolean =>
-  event.seenAt > 0 && dateMs - event.seenAt > keepMs;
+/** Whether an event that was marked is too old. */
+export const isExpired = ({ seenAt }: StoredEvent, dateMs: number, keepMs: number): boolean =>
+  dateMs - seenAt > keepMs;
 
 /** Marks the events that no answer has marked before, and returns these. */
-export function markSeen(events: readonly StoredEvent[], dateMs: number): StoredEvent[] {
-  const unmarked = events.filter(({ seenAt }) => seenAt === 0);
+export function markSeen(events: readonly { stored: StoredEvent }[], dateMs: number): StoredEvent[] {
+  const unmarked = events.map(({ stored }) => stored).filter(({ seenAt }) => !seenAt);
   for (const event of unmarked) event.seenAt = dateMs;
   return unmarked;
 }

@@ -161,11 +161,11 @@ export function makeClient(options: ClientOptions, given: Partial<Pace> = {}): C
   }
 
   function judgeAges(dateMs: number): void {
+    const all = waiting.all();
     const isOld = ({ stored, isInFlight }: WaitingEvent) => !isInFlight && isExpired(stored, dateMs, keep.ms);
-    endAll(waiting.all().filter(isOld), () => ({ kind: "dropped", why: "expired" }));
-    const all = waiting.all().map(({ stored }) => stored);
     const marked = markSeen(all, dateMs);
     if (marked.length > 0) void keeper.put(marked);
+    endAll(all.filter(isOld), () => ({ kind: "dropped", why: "expired" }));
   }
 
   function endAll(events: readonly WaitingEvent[], endOf: (place: number) => End): void {

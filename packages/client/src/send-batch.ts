@@ -89,11 +89,13 @@ function read(status: number, body: AnswerBody, { stream, bodies }: BatchRequest
 /** The ends that a 202 or 201 tells by index. Another's 201, or one for another number of events, tells none. */
 function acceptedOf({ ids = [], ack, rejected = [] }: AnswerBody, count: number): Reading {
   if (ids.length + rejected.length !== count) return AGAIN;
-  const accepted: End = { kind: ack === "stored" ? "stored" : "buffered" };
-  const ends = new Map<number, End>();
-  for (const { index, code = "invalid-event", errors = [] } of rejected)
-    ends.set(index, { kind: "refused", status: 422, code, errors });
-  return { kind: "settled", endOf: (place) => ends.get(place) ?? accepted };
+  const endOf = (place: number): End => {
+    const item = rejected.find(({ index }) => index === place);
+    if (!item) return { kind: ack === "stored" ? "stored" : "buffered" };
+    const { code = "invalid-event", errors = [] } = item;
+    return { kind: "refused", status: 422, code, errors };
+  };
+  return { kind: "settled", endOf };
 }
 
 /** A 422 names each event, so it is told and over. After another refusal each event is sent alone, once. */

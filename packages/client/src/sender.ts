@@ -64,7 +64,7 @@ export function createSender(options: SenderOptions): Sender {
   /** When the lane's next request is due; Infinity: something else happens first. */
   function dueMsOf(lane: Lane): number {
     const isProbed = backOff.failures > 0 && flights.size > 0;
-    const { first } = lane.chain;
+    const { first } = lane;
     if (!first || lane.requests > 0 || isProbed) return Infinity;
     const isFull = lane.events >= limits.events || lane.bytes >= limits.bytes;
     const readyMs = isFull || options.isUrgent() ? 0 : first.sinceMs + limits.ms;
@@ -161,12 +161,11 @@ export function createSender(options: SenderOptions): Sender {
       const isEarly = (untilMs: number) => now() < untilMs;
       if (isEarly(backOff.askedUntilMs) || isEarly(heldUntilMs)) return;
       for (const lane of waiting.lanes.values())
-        for (
-          let batch = pickBatch(lane, limits);
-          batch.length > 0 && !isEarly(lane.heldUntilMs);
-          batch = pickBatch(lane, limits)
-        )
+        while (!isEarly(lane.heldUntilMs)) {
+          const batch = pickBatch(lane, limits);
+          if (!batch[0]) break;
           void send(lane, batch);
+        }
     },
     close() {
       heldUntilMs = Infinity;

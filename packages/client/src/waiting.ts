@@ -1,5 +1,4 @@
 /** The events that wait: each stream's in a lane of its own, in the order in which they were sent. Knows how much they are, and picks batches. */
-import { Chain, type Link } from "./chain.ts";
 import type { BatchLimits } from "./options.ts";
 import type { Outcome } from "./outcome.ts";
 import type { StoredEvent } from "./store.ts";
@@ -17,13 +16,20 @@ export interface WaitingEvent {
   isSingle?: boolean;
   /** Hears its end. */
   onEnd?: (outcome: Outcome) => void;
-  /** Where it stands in its lane, while it waits. */
-  link?: Link<WaitingEvent> | undefined;
+  /** Where it waits; undefined: it waits no more. */
+  lane?: Lane | undefined;
+  /** Its neighbours in the lane. */
+  before?: WaitingEvent | undefined;
+  after?: WaitingEvent | undefined;
 }
 
-/** One stream's events. It has at most one request in flight, unless the page is about to go. */
+/**
+ * One stream's events, as a list that may lose any of them in constant time. It has at most one request in flight, unless the page is about to
+ * go.
+ */
 export interface Lane {
-  readonly chain: Chain<WaitingEvent>;
+  first?: WaitingEvent | undefined;
+  last?: WaitingEvent | undefined;
   events: number;
   bytes: number;
   requests: number;
@@ -31,11 +37,16 @@ export interface Lane {
   heldUntilMs: number;
 }
 
+/** An event that is reached may be taken out meanwhile. */
+function* eventsOf({ first }: Lane): Generator<WaitingEvent> {
+  for (let event = first; event; event = event.after) yield event;
+}
+
 /** Picks the next batch: the oldest events that may share a request; none if all are in flight. */
-export function pickBatch({ chain }: Lane, most: Pick<BatchLimits, "events" | "bytes">): WaitingEvent[] {
+export function pickBatch(lane: Lane, most: Pick<BatchLimits, "events" | "bytes">): WaitingEvent[] {
   const batch: WaitingEvent[] = [];
   let bytes = 1; // the brackets, less the last comma
-  for (const event of chain) {
+  for (const event of eventsOf(lane)) {
     if (event.isInFlight) continue;
     const first = batch[0] ?? event;
     const isApart = first.isSingle || event.isSingle || event.stored.ack !== first.stored.ack;
@@ -62,13 +73,7 @@ export function createWaiting(): Waiting {
   const lanes = new Map<string, Lane>();
 
   function laneOf({ stored: { stream } }: WaitingEvent): Lane {
-    const lane = lanes.get(stream) ?? {
-      chain: new Chain(),
-      events: 0,
-      bytes: 0,
-      requests: 0,
-      heldUntilMs: 0,
-    };
+    const lane: Lane = lanes.get(stream) ?? { events: 0, bytes: 0, requests: 0, heldUntilMs: 0 };
     lanes.set(stream, lane);
     return lane;
   }
@@ -77,15 +82,23 @@ export function createWaiting(): Waiting {
     lanes,
     add(event) {
       const lane = laneOf(event);
-      event.link = lane.chain.add(event);
+      const { last } = lane;
+      event.lane = lane;
+      event.before = last;
+      if (last) last.after = event;
+      else lane.first = event;
+      lane.last = event;
       lane.events++;
       lane.bytes += event.bytes;
     },
     take(event) {
-      if (!event.link) return false;
-      const lane = laneOf(event);
-      lane.chain.remove(event.link);
-      event.link = undefined;
+      const { lane, before, after } = event;
+      if (!lane) return false;
+      if (before) before.after = after;
+      else lane.first = after;
+      if (after) after.before = before;
+      else lane.last = before;
+      event.lane = undefined;
       lane.events--;
       lane.bytes -= event.bytes;
       return true;
@@ -97,14 +110,14 @@ export function createWaiting(): Waiting {
     },
     oldest(isIdle) {
       let oldest: WaitingEvent | undefined;
-      for (const { chain } of lanes.values())
-        for (const event of chain) {
+      for (const lane of lanes.values())
+        for (const event of eventsOf(lane)) {
           if (isIdle && event.isInFlight) continue;
           if (!oldest || event.seq < oldest.seq) oldest = event;
           break;
         }
       return oldest;
     },
-    all: () => [...lanes.values()].flatMap(({ chain }) => [...chain]),
+    all: () => [...lanes.values()].flatMap((lane) => [...eventsOf(lane)]),
   };
 }
