@@ -4,8 +4,9 @@ import { defineConfig } from "vitest/config";
 const WORKERS = 2;
 
 /**
- * `unit` needs no server; `integration` runs on real servers that test/servers.ts starts, a pair for each worker; `adoption`
- * runs what concerns an adopter in a copy of the project.
+ * `unit` needs no server; `integration` runs on real servers that test/servers.ts starts, a pair for each worker; `client` has the
+ * tests of packages/client and examples, with servers and a browser of its own; `adoption` runs what concerns an adopter in a copy of
+ * the project.
  */
 export default defineConfig({
   test: {
@@ -25,15 +26,16 @@ export default defineConfig({
         test: {
           name: "client",
           include: ["packages/client/test/**/*.test.ts"],
-          testTimeout: 120_000,
-          hookTimeout: 120_000,
+          sequence: { groupOrder: 1 }, // never beside the others, with which it would share the machine
+          testTimeout: 250_000,
+          hookTimeout: 250_000,
         },
       },
       {
         test: {
           name: "adoption",
           include: ["test/adoption/**/*.test.ts"],
-          sequence: { groupOrder: 1 }, // never beside the others, whose timing it would disturb
+          sequence: { groupOrder: 2 }, // never beside the others, whose timing it would disturb
         },
       },
     ],

@@ -1,16 +1,12 @@
-/**
- * The client in a real browser, on a page whose origin is not ingest's. CLIENT_ROUNDS sets how often a page is closed (default 3),
- * CLIENT_OFFLINE_MS how long the network is away (default 2000).
- */
-import { setTimeout as sleep } from "node:timers/promises";
+/** The client in a real browser, on a page whose origin is not ingest's. CLIENT_ROUNDS sets how often a page is closed (default 3). */
 import type { BrowserContext } from "playwright-core";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { openPageBrowser, type PageBrowser } from "./browser-page.ts";
 import { type FaultServer, startFaultServer } from "./fault-server.ts";
 import { promises } from "./store-contract.ts";
+import { until } from "./until.ts";
 
 const ROUNDS = Number(process.env.CLIENT_ROUNDS ?? 3);
-const OFFLINE_MS = Number(process.env.CLIENT_OFFLINE_MS ?? 2000);
 const PUBLIC_KEY = "spw_pub_0000000000000000000000";
 
 describe("in Chromium", () => {
@@ -34,13 +30,8 @@ describe("in Chromium", () => {
 
   const options = () => ({ url: server.url, key: PUBLIC_KEY });
 
-  async function until(isSo: () => boolean, why: string): Promise<void> {
-    for (let tries = 0; tries < 600; tries++) {
-      if (isSo()) return;
-      await sleep(25);
-    }
-    throw new Error(`expected ${why}, got ${server.stored.size} events`);
-  }
+  const untilStored = (count: number) =>
+    until(() => server.stored.size === count, `${count} events to be stored`);
 
   test.each(Object.keys(promises))("indexedDb: %s", async (name) => {
     const page = await browser.visit(context);
@@ -105,7 +96,7 @@ describe("in Chromium", () => {
       for (let n = 0; n < 50; n++) client.send(n % 2 ? "clicks" : "views", { n });
       location.href = "/blank";
     }, options());
-    await until(() => server.stored.size === 51, "51 events to be stored");
+    await untilStored(51);
     expect([...server.times.values()].every((times) => times === 1)).toBe(true);
     expect(
       new Set(server.requests.map(({ method, headers }) => `${method} ${headers["content-type"]}`)),
@@ -114,7 +105,8 @@ describe("in Chromium", () => {
     expect(server.preflights()).toBe(0);
   });
 
-  test("offline for a while, then online: all are stored, and soon", async () => {
+  test("offline for a minute, then online: all are stored, and the back-off is not waited for", async () => {
+    await context.clock.install();
     const page = await browser.visit(context);
     await context.setOffline(true);
     const kept = await page.evaluate(async (given) => {
@@ -125,10 +117,11 @@ describe("in Chromium", () => {
       return Promise.all(sent);
     }, options());
     expect(kept.every((isKept) => isKept)).toBe(true);
-    await sleep(OFFLINE_MS);
+    for (let second = 0; second < 60; second++) await context.clock.runFor(1000);
+    await context.clock.pauseAt(Date.now() + 3_600_000); // no timer ends the back-off now, only the browser's word
     expect(server.stored.size).toBe(0);
     await context.setOffline(false);
-    await until(() => server.stored.size === 300, "300 events to be stored");
+    await untilStored(300);
   });
 
   test("three tabs on one store, one of which crashes: each event is stored", async () => {
@@ -149,7 +142,7 @@ describe("in Chromium", () => {
       );
     await tabs[0]?.goto("chrome://crash").catch(() => {});
     server.setAway(false);
-    await until(() => server.stored.size === 120, "120 events to be stored");
+    await untilStored(120);
     const tabsOf = [...server.stored.values()].map(({ tab, n }) => `${tab}/${n}`);
     expect(new Set(tabsOf).size).toBe(120);
   });
@@ -165,12 +158,13 @@ describe("in Chromium", () => {
         await context.addInitScript(() =>
           Object.defineProperty(globalThis, "indexedDB", { value: { open: () => ({}) } }),
         );
+      if (why === "IndexedDB never opens") await context.clock.install();
       const page = await browser.visit(context);
       if (why === "its quota is used up") {
         const protocol = await context.newCDPSession(page);
         await protocol.send("Storage.overrideQuotaForOrigin", { origin: browser.origin, quotaSize: 1 });
       }
-      const { kept, kinds } = await page.evaluate(async (given) => {
+      const settled = page.evaluate(async (given) => {
         const { createClient, indexedDb } = globalThis.spillway;
         const client = createClient({ ...given, store: indexedDb() });
         const sent = Array.from({ length: 50 }, (_, n) =>
@@ -179,6 +173,8 @@ describe("in Chromium", () => {
         const kinds = (await Promise.all(sent.map(({ outcome }) => outcome))).map(({ kind }) => kind);
         return { kept: await Promise.all(sent.map((one) => one.kept)), kinds };
       }, options());
+      if (why === "IndexedDB never opens") await context.clock.fastForward(11_000);
+      const { kept, kinds } = await settled;
       expect(new Set(kept)).toEqual(new Set([false]));
       expect(new Set(kinds)).toEqual(new Set(["buffered"]));
       expect(server.stored.size).toBe(50);
@@ -206,9 +202,35 @@ describe("in Chromium", () => {
         },
         [options(), clock, visit] as const,
       );
-      if (visit >= 2) await until(() => server.stored.size === (visit + 1) * 10, "all events to be stored");
+      if (visit >= 2) await untilStored((visit + 1) * 10);
       await page.close();
     }
+  });
+
+  test("in a web worker, which is terminated: what was kept is sent, by the page", async () => {
+    server.setAway(true);
+    const page = await browser.visit(context);
+    const kept = await page.evaluate(async (given) => {
+      const script = `
+        import ${JSON.stringify(`${location.origin}/client.js`)};
+        const { createClient, indexedDb } = globalThis.spillway;
+        const client = createClient({ ...${JSON.stringify(given)}, store: indexedDb() });
+        const sent = Array.from({ length: 50 }, (_, n) => client.send("worker", { n }).kept);
+        Promise.all(sent).then(postMessage);`;
+      const url = URL.createObjectURL(new Blob([script], { type: "text/javascript" }));
+      const worker = new Worker(url, { type: "module" });
+      const kept = await new Promise((resolve) => {
+        worker.onmessage = ({ data }) => resolve(data);
+      });
+      worker.terminate();
+      const { makeClient, indexedDb } = globalThis.spillway;
+      makeClient({ ...given, store: indexedDb() }, { beatMs: 100, watchMs: 500, backOffMaxMs: 500 });
+      return kept;
+    }, options());
+    expect(kept).toEqual(Array(50).fill(true));
+    expect(server.stored.size).toBe(0);
+    server.setAway(false);
+    await untilStored(50);
   });
 
   test("a secret key works from another origin, too: the browser asks first", async () => {

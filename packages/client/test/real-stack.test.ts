@@ -148,7 +148,7 @@ test("a page of another origin sends with a public key, also as it goes: each ev
         );
         return rows.map(({ n }: { n: number }) => n);
       },
-      { timeout: 20_000 },
+      { timeout: 100_000 },
     )
     .toEqual(Array.from({ length: PAGE_EVENTS + 1 }, (_, n) => n));
   expect(browser.errors).toEqual([]);

@@ -67,22 +67,31 @@ async function run(steps: readonly Step[]): Promise<void> {
   const sent = new Set<string>();
   const ended = new Map<string, Outcome>();
   let told = 0;
-  const open = () =>
-    makeClient(
+  let mostInFlight = 0;
+  const open = () => {
+    const inFlight = new Map<string, number>();
+    return makeClient(
       {
         url: server.url,
+        fetch: async (url, init) => {
+          const lane = String(url);
+          const count = (inFlight.get(lane) ?? 0) + 1;
+          mostInFlight = Math.max(mostInFlight, count);
+          inFlight.set(lane, count);
+          return fetch(url, init).finally(() => inFlight.set(lane, 0));
+        },
         key: () => "key",
         store,
         batch: { events: 10, bytes: 3000, ms: 2 },
         onHeld: () => {},
         onOutcome: (outcome) => {
-          told++;
-          expect(ended.has(outcome.id)).toBe(false);
+          told++; // an error that is thrown here would only be printed
           ended.set(outcome.id, outcome);
         },
       },
       PACE,
     );
+  };
   let client = open();
   const outcomes: Promise<Outcome>[] = [];
   for (const one of steps) {
@@ -102,10 +111,11 @@ async function run(steps: readonly Step[]): Promise<void> {
     }
     expect(client.waiting.events + ended.size).toBe(sent.size);
   }
-  expect(await client.flush({ withinMs: 20_000 })).toBe(true);
+  expect(await client.flush({ withinMs: 100_000 })).toBe(true);
   expect(client.waiting).toEqual({ events: 0, bytes: 0, oldestMs: 0 });
   expect([...ended.keys()].sort()).toEqual([...sent].sort());
   expect(told).toBe(sent.size);
+  expect(mostInFlight).toBeLessThanOrEqual(1);
   const accepted = [...ended.values()].filter(({ kind }) => kind === "buffered" || kind === "stored");
   const refused = [...ended.values()].filter(({ kind }) => kind === "refused");
   expect(accepted.length + refused.length).toBe(sent.size);
@@ -119,5 +129,4 @@ async function run(steps: readonly Step[]): Promise<void> {
 
 test("whatever the server does, each event ends once or waits, and what was told is what is stored", async () => {
   await fc.assert(fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 30 }), run), { numRuns: RUNS });
-  expect(server.mostInFlight()).toBeLessThanOrEqual(2); // a restarted client's, beside one that was given up
 });
