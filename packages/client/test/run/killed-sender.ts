@@ -8,7 +8,16 @@ import { makeClient } from "../../src/client.ts";
 import { files } from "../../src/stores/files.ts";
 
 const [url = "", key = "", dir = "", from, to] = process.argv.slice(2);
-const say = (line: string) => void writeSync(1, `${line}\n`);
+/** Says a line before it goes on, also if the reader is slow: what is written to a stream later could be lost with the process. */
+function say(line: string): void {
+  for (;;)
+    try {
+      return void writeSync(1, `${line}\n`);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "EAGAIN") throw error;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
+    }
+}
 const client = makeClient(
   { url, key, store: files(dir), onOutcome: ({ id, kind }) => say(`ended ${id} ${kind}`) },
   { backOffMaxMs: 500, beatMs: 200, watchMs: 1000 },
