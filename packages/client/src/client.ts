@@ -35,7 +35,7 @@ export interface WaitingNow {
   bytes: number;
   /** For how long the oldest has waited in this process. */
   oldestMs: number;
-  /** Why events wait although Spillway answers. */
+  /** Why the last request settled nothing. */
   held: Held | undefined;
 }
 
@@ -173,8 +173,12 @@ export function makeClient(options: ClientOptions, given: Partial<Pace> = {}): C
       end(event, endOf(place));
     });
     if (events.length > 0) void keeper.remove(events.map(({ stored }) => stored.key));
-    const oldest = waiting.oldest();
-    for (const flush of flushes) if (!oldest || oldest.seq > flush.seq) flush.end(true);
+    endFlushes();
+  }
+
+  function endFlushes(): void {
+    const { seq } = waiting.oldest() ?? { seq: Infinity };
+    for (const flush of flushes) if (flush.seq < seq) flush.end(true);
   }
 
   function end(event: WaitingEvent, how: End): void {
@@ -189,16 +193,19 @@ export function makeClient(options: ClientOptions, given: Partial<Pace> = {}): C
 
   function flush({ withinMs = 10_000 }: { withinMs?: number } = {}): Promise<boolean> {
     return new Promise((resolve) => {
-      if (!waiting.oldest()) return resolve(true);
       const endFlush = (isAll: boolean) => {
         clearTimeout(timer);
         flushes.delete(one);
         resolve(isAll);
       };
-      const one = { seq: lastSeq, end: endFlush };
+      const one = { seq: Infinity, end: endFlush };
       const timer = setTimeout(endFlush, withinMs, false); // keeps a Node process alive: somebody waits for it
       flushes.add(one);
       sender.pump();
+      void keeper.looked().then(() => {
+        one.seq = lastSeq;
+        endFlushes();
+      });
     });
   }
 

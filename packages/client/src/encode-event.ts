@@ -12,12 +12,12 @@ interface Plain {
 }
 
 /**
- * Encodes an event. Its id is the given one, or its own, or a new one. Throws a TypeError if it is no JSON object; an error that the
+ * Encodes an event. Its id is the given one, or its own, or a new one. Throws if it is no JSON object; an error that the
  * event's own code throws passes through.
  */
 export function encodeEvent(event: unknown, given: string | undefined, newId: () => string): EncodedEvent {
   const plain = (event as Plain | undefined)?.toJSON?.() ?? event;
-  if (!plain || typeof plain !== "object" || Array.isArray(plain)) throw new TypeError("expected an object");
+  if (!plain || typeof plain !== "object" || Array.isArray(plain)) throw new Error("expected an object");
   const id = given ?? (plain as Plain).id ?? newId();
   return { id: String(id), body: JSON.stringify({ ...plain, id }) };
 }

@@ -24,6 +24,8 @@ export interface Keeper {
   clear(): Promise<boolean>;
   /** Says that the owner lives, or that anyone may take the queue over. */
   beat(isFree?: boolean): Promise<boolean>;
+  /** Resolves when the last look at other queues is over: what was free is taken. Never rejects. */
+  looked(): Promise<void>;
   /** Takes no more queues, and lets its own go. */
   stop(): Promise<boolean>;
 }
@@ -34,10 +36,11 @@ export function startKeeper({ store, queue, pace, isHidden, hasEvents, onTaken }
   let beats = 0;
   let wasFree = false;
   let cancelTurn = () => {};
+  let looked = Promise.resolve();
 
   function turn(): void {
     if (hasEvents()) void beat();
-    if (!isHidden()) void look(); // two hidden pages would take one queue from each other, to and fro
+    if (!isHidden()) looked = look(); // two hidden pages would take one queue from each other, to and fro
     cancelTurn = later(pace.beatMs, turn);
   }
 
@@ -80,6 +83,7 @@ export function startKeeper({ store, queue, pace, isHidden, hasEvents, onTaken }
   turn();
   return {
     beat,
+    looked: () => looked,
     put(events) {
       if (wasFree !== isHidden()) void beat();
       return attempt("put", events);

@@ -18,7 +18,7 @@ export interface ClientOptions {
   waitUntil?: (work: Promise<unknown>) => void;
   /** Hears each event's end, also of those that an earlier run sent. */
   onOutcome?: (outcome: Outcome) => void;
-  /** Hears why events wait although Spillway answers. @default console.warn */
+  /** Hears why events wait if the key or a setting is wrong. @default console.warn */
   onHeld?: (held: Held) => void;
   /** Fills an array with random bytes, where the platform has no crypto.getRandomValues. */
   random?: Random;

@@ -20,12 +20,13 @@ export type End =
 
 export type Outcome = End & { id: string; stream: string };
 
-/** Why events wait although Spillway answers: the key or a setting is wrong. They are tried again every few minutes. */
+/** Why events wait. If the key or a setting is wrong, they are tried again every few minutes. */
 export interface Held {
+  /** 0: there was no answer. */
   status: number;
-  /** Spillway's code (docs/errors.md), or `http-404` of an answer that has none. */
+  /** Spillway's code (docs/errors.md), `http-404` of an answer that has none, or `no-answer`. */
   code: string;
   detail: string;
-  /** undefined: the key is refused, so all streams wait. */
-  stream: string | undefined;
+  /** undefined: all streams wait. */
+  stream?: string;
 }

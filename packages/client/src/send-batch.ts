@@ -28,7 +28,7 @@ type Reading =
   /** Each event has its end, by its place in the batch. */
   | { kind: "settled"; endOf: (place: number) => End }
   /** Nothing is settled: the batch is sent again after a while. */
-  | { kind: "again" }
+  | { kind: "again"; held: Held }
   /** The batch is refused as a whole: its events are sent one by one. */
   | { kind: "singly" }
   /** The key, or a setting, is wrong. */
@@ -73,22 +73,23 @@ export async function sendBatch(request: BatchRequest): Promise<Answer> {
   return { ...read(status, body, request), retryAfterMs, dateMs: Date.parse(headers.get("date") as string) };
 }
 
-const AGAIN: Reading = { kind: "again" };
-
 function read(status: number, body: AnswerBody, { stream, bodies }: BatchRequest): Reading {
   const count = bodies.length;
-  if (status === 202 || status === 201) return acceptedOf(body, count);
-  if (status < 400 || status >= 500 || status === 408 || status === 429) return AGAIN;
   const { code = `http-${status}`, detail = "" } = body;
+  const held = { status, code, detail };
+  if ((status === 202 || status === 201) && countOf(body) === count) return acceptedOf(body);
+  if (status < 400 || status >= 500 || status === 408 || status === 429) return { kind: "again", held };
   // A 400 of somebody else, such as a proxy that wants TLS, says nothing of the events.
   if (status === 413 || ((status === 422 || status === 400) && body.code))
     return refusedOf(status, code, body, count);
-  return { kind: "held", held: { status, code, detail, stream: status === 401 ? undefined : stream } };
+  return { kind: "held", held: status === 401 ? held : { ...held, stream } };
 }
 
-/** The ends that a 202 or 201 tells by index. Another's 201, or one for another number of events, tells none. */
-function acceptedOf({ ids = [], ack, rejected = [] }: AnswerBody, count: number): Reading {
-  if (ids.length + rejected.length !== count) return AGAIN;
+/** How many events a 202 or 201 tells of. Another's, or one for another number of events, tells of none. */
+const countOf = ({ ids = [], rejected = [] }: AnswerBody): number => ids.length + rejected.length;
+
+/** The ends that it tells by index. */
+function acceptedOf({ ack, rejected = [] }: AnswerBody): Reading {
   const endOf = (place: number): End => {
     const item = rejected.find(({ index }) => index === place);
     if (!item) return { kind: ack === "stored" ? "stored" : "buffered" };

@@ -2,7 +2,7 @@
  * Sends what waits. One request a stream is in flight, one back-off holds for all of them, and an answer settles events or lets them wait.
  * `pump` starts each request that is due, and sets the one timer.
  */
-import { BackOff } from "./back-off.ts";
+import { createBackOff } from "./back-off.ts";
 import type { BatchLimits, ClientOptions, Pace } from "./options.ts";
 import type { End, Held } from "./outcome.ts";
 import { type Answer, sendBatch } from "./send-batch.ts";
@@ -35,16 +35,16 @@ export interface Sender {
   /** Ends the requests in flight: whether Spillway took their events is not known. */
   abort(): void;
   close(): void;
-  /** Why events wait although Spillway answers; undefined again once it takes some. */
+  /** Why the last request settled nothing; undefined again once Spillway takes events. */
   held(): Held | undefined;
 }
 
 export function createSender(options: SenderOptions): Sender {
   const { waiting, batch: limits, pace, key: givenKey, onEnds } = options;
   const url = options.url.replace(/\/+$/, "");
-  const backOff = new BackOff();
+  const backOff = createBackOff(pace);
   const flights = new Set<AbortController>();
-  let key = typeof givenKey === "string" ? givenKey : undefined;
+  let key = typeof givenKey === "function" ? undefined : `${givenKey}`; // a missing one is refused, and that is told
   let held: Held | undefined;
   let heldUntilMs = 0;
   let keptAliveBytes = 0;
@@ -63,12 +63,12 @@ export function createSender(options: SenderOptions): Sender {
 
   /** When the lane's next request is due; Infinity: something else happens first. */
   function dueMsOf(lane: Lane): number {
-    const isProbed = backOff.failures > 0 && flights.size > 0;
+    const isProbed = backOff.isOn() && flights.size > 0;
     const { first } = lane;
     if (!first || lane.requests > 0 || isProbed) return Infinity;
     const isFull = lane.events >= limits.events || lane.bytes >= limits.bytes;
     const readyMs = isFull || options.isUrgent() ? 0 : first.sinceMs + limits.ms;
-    return Math.max(readyMs, backOff.untilMs, heldUntilMs, lane.heldUntilMs);
+    return Math.max(readyMs, backOff.until(), heldUntilMs, lane.heldUntilMs);
   }
 
   function wakeAt(atMs: number): void {
@@ -90,7 +90,7 @@ export function createSender(options: SenderOptions): Sender {
     keptAliveBytes += keptAlive;
     lane.requests++;
     for (const event of batch) event.isInFlight = true;
-    const answer = await ask(batch, keptAlive > 0, flight.signal).catch((): Answer => ({ kind: "again" }));
+    const answer = await ask(batch, keptAlive > 0, flight.signal).catch(noAnswer);
     for (const event of batch) event.isInFlight = false;
     lane.requests--;
     keptAliveBytes -= keptAlive;
@@ -121,8 +121,10 @@ export function createSender(options: SenderOptions): Sender {
 
   function read(lane: Lane, batch: readonly WaitingEvent[], answer: Answer, beganAtMs: number): void {
     const { kind, dateMs } = answer;
-    if (kind === "again") backOff.fail(pace, beganAtMs, now(), answer.retryAfterMs);
-    else if (kind === "held") hold(lane, answer.held, beganAtMs);
+    if (kind === "again") {
+      held = answer.held;
+      backOff.fail(beganAtMs, answer.retryAfterMs);
+    } else if (kind === "held") hold(lane, answer.held, beganAtMs);
     else backOff.reset();
     if (kind === "singly") for (const event of batch) event.isSingle = true;
     if (kind === "settled") {
@@ -135,10 +137,10 @@ export function createSender(options: SenderOptions): Sender {
   function hold(lane: Lane, why: Held, beganAtMs: number): void {
     const untilMs = now() + pace.heldMs;
     if (why.stream !== undefined) lane.heldUntilMs = untilMs;
-    else if (typeof givenKey === "string") heldUntilMs = untilMs;
+    else if (typeof givenKey !== "function") heldUntilMs = untilMs;
     else {
       key = undefined;
-      backOff.fail(pace, beganAtMs, now());
+      backOff.fail(beganAtMs);
     }
     const isNews = why.code !== held?.code || why.stream !== held.stream;
     held = why;
@@ -159,7 +161,7 @@ export function createSender(options: SenderOptions): Sender {
     },
     leave() {
       const isEarly = (untilMs: number) => now() < untilMs;
-      if (isEarly(backOff.askedUntilMs) || isEarly(heldUntilMs)) return;
+      if (isEarly(backOff.askedUntil()) || isEarly(heldUntilMs)) return;
       for (const lane of waiting.lanes.values())
         while (!isEarly(lane.heldUntilMs)) {
           const batch = pickBatch(lane, limits);
@@ -174,3 +176,9 @@ export function createSender(options: SenderOptions): Sender {
     },
   };
 }
+
+/** A failed fetch tells its reason in `cause` (Node), or nowhere (browsers). */
+const noAnswer = (error: Error): Answer => ({
+  kind: "again",
+  held: { status: 0, code: "no-answer", detail: String(error.cause ?? error) },
+});

@@ -72,17 +72,13 @@ export interface Waiting {
 export function createWaiting(): Waiting {
   const lanes = new Map<string, Lane>();
 
-  function laneOf({ stored: { stream } }: WaitingEvent): Lane {
-    const lane: Lane = lanes.get(stream) ?? { events: 0, bytes: 0, requests: 0, heldUntilMs: 0 };
-    lanes.set(stream, lane);
-    return lane;
-  }
-
   return {
     lanes,
     add(event) {
-      const lane = laneOf(event);
+      const { stream } = event.stored;
+      const lane: Lane = lanes.get(stream) ?? { events: 0, bytes: 0, requests: 0, heldUntilMs: 0 };
       const { last } = lane;
+      lanes.set(stream, lane);
       event.lane = lane;
       event.before = last;
       if (last) last.after = event;

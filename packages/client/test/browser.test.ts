@@ -105,6 +105,55 @@ describe("in Chromium", () => {
     expect(server.preflights()).toBe(0);
   });
 
+  test("a page that is only hidden sends at once what waits, and sends as usual when it is shown again", async () => {
+    const page = await browser.visit(context);
+    const show = (state: string) =>
+      page.evaluate((given) => {
+        Object.defineProperty(document, "visibilityState", { value: given, configurable: true });
+        document.dispatchEvent(new Event("visibilitychange", { bubbles: true }));
+      }, state);
+    await page.evaluate((given) => {
+      const { createClient, indexedDb } = globalThis.spillway;
+      const client = createClient({ ...given, store: indexedDb(), batch: { ms: 3_600_000 } });
+      for (let n = 0; n < 50; n++) client.send("clicks", { n });
+      Object.assign(globalThis, { client });
+    }, options());
+    await show("hidden");
+    await untilStored(50);
+    await show("visible");
+    await page.evaluate(async () => {
+      const { client } = globalThis as unknown as { client: import("../src/index.ts").SpillwayClient<never> };
+      client.send("clicks" as never, { n: 50 } as never);
+      await client.flush();
+    });
+    await untilStored(51);
+    expect([...server.times.values()].every((times) => times === 1)).toBe(true);
+  });
+
+  test("if the browser refuses a request as the page goes, the store has the events for the next visit", async () => {
+    const page = await browser.visit(context);
+    await page.evaluate(async (given) => {
+      const { createClient, indexedDb } = globalThis.spillway;
+      // As when other scripts use up the 64 KiB.
+      const refuse = () => Promise.reject(new TypeError("Failed to fetch"));
+      const client = createClient({
+        ...given,
+        ...{ store: indexedDb(), batch: { ms: 3_600_000 }, fetch: refuse },
+      });
+      const sent = Array.from({ length: 50 }, (_, n) => client.send("clicks", { n }).kept);
+      await Promise.all(sent);
+      location.href = "/blank";
+    }, options());
+    await page.waitForURL(/blank/);
+    expect(server.requests.length).toBe(0);
+    const next = await browser.visit(context);
+    await next.evaluate((given) => {
+      const { createClient, indexedDb } = globalThis.spillway;
+      createClient({ ...given, store: indexedDb() });
+    }, options());
+    await untilStored(50);
+  });
+
   test("offline for a minute, then online: all are stored, and the back-off is not waited for", async () => {
     await context.clock.install();
     const page = await browser.visit(context);

@@ -358,6 +358,48 @@ test("flush waits for what is queued and in flight, and gives up in time", async
   expect(other.waiting.events).toBe(0);
 });
 
+test("flush waits also for what an earlier run left, right after the start", async () => {
+  server.setAway(true);
+  const store = memory();
+  const earlier = open({ store, batch: { ms: 600_000 } });
+  earlier.send("s", { n: 1 });
+  await earlier.close();
+  server.setAway(false);
+  const client = open({ store, batch: { ms: 600_000 } });
+  expect(await client.flush({ withinMs: 60_000 })).toBe(true);
+  expect(server.stored.size).toBe(1);
+});
+
+test("waiting.held says why events wait: no answer, Spillway's own words, or another's status", async () => {
+  const heard: Held[] = [];
+  const client = open({ onHeld: (held) => heard.push(held) });
+  expect(client.waiting.held).toBeUndefined();
+  const why = async (code: string) => {
+    client.send("s", { n: 1 });
+    await until(() => client.waiting.held?.code === code, code);
+    return client.waiting.held;
+  };
+  server.setAway(true);
+  expect(await why("no-answer")).toMatchObject({
+    status: 0,
+    detail: expect.stringContaining("other side closed"),
+  });
+  server.faults.push({ kind: "503" }, { kind: "hang" });
+  server.setAway(false);
+  expect(await why("buffer-full")).toMatchObject({ status: 503, detail: "because of buffer-full" });
+  expect(heard).toEqual([]); // these pass by themselves
+  server.faults.length = 0;
+});
+
+test("a key that is missing is refused, and that is told", async () => {
+  server.setKey("key");
+  const heard: Held[] = [];
+  const client = open({ key: undefined as unknown as string, onHeld: (held) => heard.push(held) });
+  client.send("s", { n: 1 });
+  await until(() => heard.length === 1, "the client to say so");
+  expect(heard[0]?.code).toBe("unknown-key");
+});
+
 test("clear forgets everything: here, in the store, and of earlier runs", async () => {
   server.setAway(true);
   const store = memory();

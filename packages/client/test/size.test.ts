@@ -14,6 +14,7 @@ async function bundle(contents: string) {
   const [file] = result.outputFiles;
   const inputs = Object.values(result.metafile.outputs)[0]?.inputs ?? {};
   return {
+    text: file?.text ?? "",
     bytes: gzipSync(file?.contents ?? "", { level: 9 }).length,
     names: Object.entries(inputs)
       .filter(([, { bytesInOutput }]) => bytesInOutput > 0)
@@ -22,9 +23,13 @@ async function bundle(contents: string) {
 }
 
 test("the client with IndexedDB is at most 5 kB gzipped, and brings nothing of other stores or of anybody else", async () => {
-  const { bytes, names } = await bundle(`export { createClient, indexedDb } from ${JSON.stringify(source)}`);
+  const { bytes, names, text } = await bundle(
+    `export { createClient, indexedDb } from ${JSON.stringify(source)}`,
+  );
   console.info(`spillway-client with IndexedDB: ${bytes} bytes`);
   expect(bytes).toBeLessThanOrEqual(5000);
   expect(names.filter((name) => name.includes("node_modules"))).toEqual([]);
   expect(names.filter((name) => name.startsWith("stores/"))).toEqual(["stores/indexed-db.ts"]);
+  expect(text).toContain("keepalive");
+  expect(text).not.toMatch(/sendBeacon|localStorage/);
 });

@@ -1,9 +1,9 @@
 /** Waits without guessing how long something takes. */
 import { setTimeout as sleep, setImmediate as turnOfLoop } from "node:timers/promises";
 
-/** Resolves when it is so; throws after 100 s. */
+/** Resolves when it is so; throws after 60 s. */
 export async function until(isSo: () => boolean | Promise<boolean>, expected: string): Promise<void> {
-  for (let tries = 0; tries < 10_000; tries++) {
+  for (let tries = 0; tries < 6000; tries++) {
     if (await isSo()) return;
     await sleep(10);
   }

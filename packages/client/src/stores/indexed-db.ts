@@ -74,15 +74,13 @@ export function indexedDb(name = "spillway"): Store {
       const range = IDBKeyRange.bound([from], [from, []]); // an array sorts after each text
       const found: unknown[] = await resultOf(events.getAll(range));
       const foundBeat = typeof found[0] === "string" ? found.shift() : undefined;
+      if (foundBeat !== beat || from === to) return [];
       const taken = found as StoredEvent[];
-      const isTaken = foundBeat === beat && from !== to;
-      if (isTaken) {
-        events.delete(range);
-        for (const event of taken) events.put(event, [to, event.key]);
-      }
+      events.delete(range);
+      for (const event of taken) events.put(event, [to, event.key]);
       commit();
       await done;
-      return isTaken ? taken : [];
+      return taken;
     },
   };
 }
