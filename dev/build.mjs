@@ -17,13 +17,23 @@ cpSync("lib/buffer/lua", `${folder}/lib/buffer/lua`, { recursive: true });
 if (folder === "dist" && existsSync("packages/client")) {
   rmSync("packages/client/dist", { recursive: true, force: true });
   compile("packages/client/tsconfig.build.json");
+  run(
+    "esbuild",
+    ...["packages/client/src/index.ts", "--bundle", "--minify", "--format=esm", "--target=es2022"],
+    "--log-level=error",
+    "--outfile=packages/client/dist/spillway-client.min.js",
+  );
 }
 if (folder === "dist")
   for (const migrations of ["drizzle/spillway", "drizzle/migrations"])
     if (existsSync(migrations)) cpSync(migrations, `dist/${migrations}`, { recursive: true });
 
 function compile(project) {
-  const { status, error } = spawnSync("node_modules/.bin/tsc", ["--project", project], { stdio: "inherit" });
-  if (error !== undefined) throw error; // there is no compiler: npm ci was not run
-  if (status !== 0) process.exit(status ?? 1); // the compiler has said why
+  run("tsc", "--project", project);
+}
+
+function run(program, ...args) {
+  const { status, error } = spawnSync(`node_modules/.bin/${program}`, args, { stdio: "inherit" });
+  if (error !== undefined) throw error; // it is not there: npm ci was not run
+  if (status !== 0) process.exit(status ?? 1); // it has said why
 }

@@ -7,7 +7,6 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { build } from "esbuild";
 import pg from "pg";
 import { chromium } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -165,14 +164,11 @@ test("a page", async () => {
   });
   const { key } = (await made.json()) as { key: string };
   const html = readFileSync(join(examples, "browser/index.html"));
-  const bundle = await build({
-    entryPoints: [fileURLToPath(new URL("../src/index.ts", import.meta.url))],
-    ...{ bundle: true, minify: true, format: "esm", write: false },
-  });
+  const script = readFileSync(join(project, "packages/client/dist/spillway-client.min.js"));
   const server = createServer((req, res) => {
-    const isScript = req.url === "/client.js";
+    const isScript = req.url === "/spillway-client.min.js";
     res.setHeader("content-type", isScript ? "text/javascript" : "text/html");
-    res.end(isScript ? bundle.outputFiles[0]?.text : html);
+    res.end(isScript ? script : html);
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const { port } = server.address() as AddressInfo;
