@@ -111,6 +111,7 @@ function transactionOf(db: IDBDatabase, mode: IDBTransactionMode = "readwrite") 
     tx.oncomplete = () => resolve();
     tx.onabort = reject;
   });
+  done.catch(() => {}); // whoever waits hears it; it is no unhandled rejection of the page
   /** Does not wait for the event loop. Browsers before 2021 commit by themselves. */
   const commit = () => {
     try {
