@@ -81,7 +81,7 @@ export function makeClient(options: ClientOptions, given: Partial<Pace> = {}): C
     ...{ waiting, batch: { ...BATCH, ...options.batch }, pace },
     isUrgent: () => flushes.size > 0,
     onEnds: endAll,
-    onNothingTaken: judgeAges,
+    onDate: judgeAges,
     onHeld: (held) => call(options.onHeld ?? warn, held),
   });
   const onHidden = (isGoing: boolean) => {
@@ -98,7 +98,7 @@ export function makeClient(options: ClientOptions, given: Partial<Pace> = {}): C
   function send(stream: string, event: object, { id, ack }: SendOptions = {}): Sent {
     let stored: StoredEvent;
     try {
-      const key = `${queue}.${String(lastSeq + 1).padStart(10, "0")}`;
+      const key = `${queue}.${String(lastSeq + 1).padStart(12, "0")}`;
       stored = { key, stream, ack, seenAt: 0, ...encodeEvent(event, id, newId) };
     } catch (error) {
       const errors = [{ path: "", message: String(error) }];
@@ -164,7 +164,7 @@ export function makeClient(options: ClientOptions, given: Partial<Pace> = {}): C
     const all = waiting.all();
     const isOld = ({ stored, isInFlight }: WaitingEvent) => !isInFlight && isExpired(stored, dateMs, keep.ms);
     const marked = markSeen(all, dateMs);
-    if (marked.length > 0) void keeper.put(marked);
+    if (marked[0]) void keeper.put(marked);
     endAll(all.filter(isOld), () => ({ kind: "dropped", why: "expired" }));
   }
 
@@ -172,7 +172,7 @@ export function makeClient(options: ClientOptions, given: Partial<Pace> = {}): C
     events.forEach((event, place) => {
       end(event, endOf(place));
     });
-    if (events.length > 0) void keeper.remove(events.map(({ stored }) => stored.key));
+    if (events[0]) void keeper.remove(events.map(({ stored }) => stored.key));
     endFlushes();
   }
 
@@ -213,7 +213,6 @@ export function makeClient(options: ClientOptions, given: Partial<Pace> = {}): C
     send,
     flush,
     async close() {
-      if (closing.signal.aborted) return;
       closing.abort();
       sender.close();
       for (const one of flushes) one.end(false);

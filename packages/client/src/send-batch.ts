@@ -13,7 +13,7 @@ export interface BatchRequest {
   /** The events' JSON, in order. */
   bodies: readonly string[];
   /** Whether the request may outlive its page. */
-  isKeptAlive: boolean;
+  keepalive: boolean;
   signal: AbortSignal;
   fetch: typeof fetch;
 }
@@ -55,7 +55,7 @@ interface Item extends EventError {
  * origin without asking first (fetch.spec.whatwg.org, "CORS-safelisted request-header").
  */
 export async function sendBatch(request: BatchRequest): Promise<Answer> {
-  const { url, key, stream, ack, bodies, isKeptAlive, signal, fetch } = request;
+  const { url, key, stream, ack, bodies, keepalive, signal, fetch } = request;
   const isPublic = key.startsWith("spw_pub_");
   const query = [isPublic && `key=${encodeURIComponent(key)}`, ack && `ack=${ack}`].filter(Boolean).join("&");
   const response = await fetch(`${url}/v1/${encodeURIComponent(stream)}${query && `?${query}`}`, {
@@ -64,12 +64,12 @@ export async function sendBatch(request: BatchRequest): Promise<Answer> {
       ? { "content-type": "text/plain" }
       : { "content-type": "application/json", authorization: `Bearer ${key}` },
     body: `[${bodies.join()}]`,
-    keepalive: isKeptAlive,
+    keepalive,
     signal,
   });
   const { status, headers } = response;
   const body: AnswerBody = (await response.json().catch(() => undefined)) ?? {};
-  const retryAfterMs = Math.min(Number(headers.get("retry-after")) * 1000 || 0, RETRY_AFTER_MAX_MS);
+  const retryAfterMs = Math.min(+(headers.get("retry-after") as string) * 1000 || 0, RETRY_AFTER_MAX_MS);
   return { ...read(status, body, request), retryAfterMs, dateMs: Date.parse(headers.get("date") as string) };
 }
 

@@ -21,7 +21,7 @@ export interface SenderOptions extends Pick<ClientOptions, "url" | "key" | "fetc
   /** Settles a batch's events, each by its end. */
   onEnds(batch: readonly WaitingEvent[], endOf: (place: number) => End): void;
   /** Spillway answered at this moment of its own clock, and took nothing. */
-  onNothingTaken(dateMs: number): void;
+  onDate(dateMs: number): void;
   onHeld(held: Held): void;
 }
 
@@ -102,13 +102,13 @@ export function createSender(options: SenderOptions): Sender {
 
   async function ask(
     batch: readonly WaitingEvent[],
-    isKeptAlive: boolean,
+    keepalive: boolean,
     signal: AbortSignal,
   ): Promise<Answer> {
     key ??= await askForKey(signal);
     const { stream, ack } = (batch[0] as WaitingEvent).stored;
     const bodies = batch.map(({ stored }) => stored.body);
-    return sendBatch({ url, key, stream, ack, bodies, isKeptAlive, signal, fetch: options.fetch ?? fetch });
+    return sendBatch({ url, key, stream, ack, bodies, keepalive, signal, fetch: options.fetch ?? fetch });
   }
 
   /** Rejects if the function fails, or has not answered when the signal aborts. */
@@ -130,7 +130,7 @@ export function createSender(options: SenderOptions): Sender {
     if (kind === "settled") {
       held = undefined;
       onEnds(batch, answer.endOf);
-    } else if (dateMs) options.onNothingTaken(dateMs);
+    } else if (dateMs) options.onDate(dateMs);
   }
 
   /** A refused key that a function gave is asked for again, at the pace of the back-off. */

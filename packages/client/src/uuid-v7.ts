@@ -15,7 +15,7 @@ export function randomOf(given: Random | undefined): Random {
 export function uuidV7(random: Random, nowMs: number): string {
   const bytes = random(new Uint8Array(10));
   const time = Math.max(0, nowMs).toString(16).padStart(12, "0");
-  const hex = time + Array.from(bytes, (byte) => (byte + 256).toString(16).slice(1)).join("");
+  const hex = bytes.reduce((text, byte) => text + (byte + 256).toString(16).slice(1), time);
   const variant = "89ab"[(bytes[9] as number) % 4];
   return hex.replace(/(.{8})(.{4}).(.{3}).(.{3})/, `$1-$2-7$3-${variant}$4-`);
 }
