@@ -51,7 +51,7 @@ describe("in Chromium", () => {
           async ([given, isLeaving]) => {
             const { createClient, indexedDb } = globalThis.spillway;
             const client = createClient({ ...given, store: indexedDb() });
-            // A page that only just began has no open database yet, and takes over what another left: a write waits behind that.
+            // A page that only just began has no open database yet: a write waits for it.
             await client.flush({ withinMs: 60_000 });
             return client.send("clicks", { n: -1 }).kept.then(() => {
               for (let n = 0; n < 50; n++) client.send("clicks", { n });

@@ -2,50 +2,92 @@
  * Keeps events in IndexedDB: they outlive the page, the browser and a crash. Tabs of an origin share the store by its transactions.
  *
  * What one task writes is one transaction. It begins in that task, and is committed explicitly when the task ends: a page that is
- * closed at once would lose a transaction that waits for the event loop.
+ * closed at once would lose a transaction that waits for the event loop, or behind one that does. So no transaction writes what it has
+ * read: a takeover reads in one and moves in the next. The move adds the number after the last one that was read, as a key of its own;
+ * so of two that read the same, the second is aborted.
  */
 import type { QueueBeat, Store, StoredEvent } from "../store.ts";
 import { later } from "../timer.ts";
 
 /** How long a database may take to open: a browser may never answer. */
 const OPEN_MAX_MS = 10_000;
-/** The one object store: a queue's events under [queue, key], its beat under [queue, ""]. */
+/** The one object store: a queue's events under [queue, key], its beat under [queue, ""], and numbers of the last moves. */
 const EVENTS = "events";
+
+/** How many events one transaction moves. A write of a page that goes is lost if it waits long behind another. */
+const PIECE_EVENTS = 25;
 
 type Put = (events: IDBObjectStore) => void;
 
 /** Makes a store in the database of this name, which it creates. */
 export function indexedDb(name = "spillway"): Store {
-  let opening: Promise<IDBDatabase> | undefined;
+  let opening: Promise<void> | undefined;
   let db: IDBDatabase | undefined;
   /** The transaction of the task that runs now. */
-  let current: { events: IDBObjectStore; done: Promise<void> } | undefined;
+  let current: { events: IDBObjectStore; done: Promise<unknown> } | undefined;
 
-  const opened = (): Promise<IDBDatabase> => {
+  const opened = (): Promise<unknown> => {
     opening ??= open(name).then((found) => {
       db = found;
-      return found;
+      db.onversionchange = () => found.close(); // a newer release in another tab
     });
     return opening;
   };
 
   /** Does the work in the transaction of this task; if the database is not open yet, as soon as it is. */
-  const write = (work: Put): Promise<void> =>
-    db ? inTransaction(db, work) : opened().then((found) => inTransaction(found, work));
-
-  function inTransaction(found: IDBDatabase, work: Put): Promise<void> {
-    current ??= begin(found);
-    work(current.events);
-    return current.done;
+  function write(work: Put): Promise<unknown> {
+    const put = () => {
+      current ??= begin();
+      work(current.events);
+      return current.done;
+    };
+    return db ? put() : opened().then(put);
   }
 
-  function begin(found: IDBDatabase) {
-    const begun = transactionOf(found);
+  /** Begins a transaction of this task's requests: it ends without another word of the page. */
+  function begin(mode: IDBTransactionMode = "readwrite") {
+    const tx = (db as IDBDatabase).transaction(EVENTS, mode);
+    const done = new Promise<unknown>((resolve, reject) => {
+      tx.oncomplete = resolve;
+      tx.onabort = reject;
+    });
+    done.catch(() => {}); // whoever waits hears it; it is no unhandled rejection of the page
     queueMicrotask(() => {
       current = undefined;
-      begun.commit();
+      tx.commit?.(); // browsers before 2021 commit by themselves
     });
-    return begun;
+    return { events: tx.objectStore(EVENTS), done };
+  }
+
+  /** Asks in a transaction of its own, and resolves to the answers. */
+  async function read<Results>(ask: (events: IDBObjectStore) => IDBRequest[]): Promise<Results> {
+    await opened();
+    return Promise.all(ask(begin("readonly").events).map(resultOf)) as Promise<Results>;
+  }
+
+  /** Moves a piece of a queue, and then the next. */
+  async function take(from: string, beat: string | undefined, to: string): Promise<StoredEvent[]> {
+    const rest = IDBKeyRange.bound([from, ""], [from, []], true); // an array sorts after each text
+    const [foundBeat, found, takes] = await read<[string | undefined, StoredEvent[], number[]]>((events) => [
+      events.get([from, ""]),
+      events.getAll(rest, PIECE_EVENTS),
+      events.getAllKeys(IDBKeyRange.upperBound([])), // a number sorts before each array
+    ]);
+    if (foundBeat !== beat) return [];
+    const isLast = found.length < PIECE_EVENTS;
+    const last = takes.pop() ?? 0;
+    const { events, done } = begin();
+    events.add(0, last + 1);
+    events.delete(last - 9); // not the last: whoever read before it would not be aborted
+    for (const event of found) {
+      events.delete([from, event.key]);
+      events.put(event, [to, event.key]);
+    }
+    if (isLast) events.delete([from, ""]);
+    return done.then(
+      async () => (isLast ? found : found.concat(await take(from, beat, to))),
+      () => [], // another was faster
+    );
   }
 
   return {
@@ -61,27 +103,19 @@ export function indexedDb(name = "spillway"): Store {
     clear: () => write((events) => void events.clear()),
 
     async queues() {
-      const { events } = transactionOf(await opened(), "readonly");
-      const keys = (await resultOf(events.getAllKeys())) as [string, string][];
-      const queues = [...new Set(keys.map(([queue]) => queue))];
-      return Promise.all(
-        queues.map(async (one): Promise<QueueBeat> => [one, await resultOf(events.get([one, ""]))]),
-      );
+      const queues: QueueBeat[] = [];
+      for (let after: IDBValidKey = []; ; ) {
+        const range = IDBKeyRange.lowerBound(after);
+        const [[key], [first]] = await read<[[string, string][], (string | StoredEvent)[]]>((events) => [
+          events.getAllKeys(range, 1),
+          events.getAll(range, 1),
+        ]);
+        if (!key) return queues;
+        queues.push([key[0], typeof first === "string" ? first : undefined]);
+        after = [key[0], []];
+      }
     },
-
-    async take(from, beat, to) {
-      const { events, done, commit } = transactionOf(await opened());
-      const range = IDBKeyRange.bound([from], [from, []]); // an array sorts after each text
-      const found: unknown[] = await resultOf(events.getAll(range));
-      const foundBeat = typeof found[0] === "string" ? found.shift() : undefined;
-      if (foundBeat !== beat || from === to) return [];
-      const taken = found as StoredEvent[];
-      events.delete(range);
-      for (const event of taken) events.put(event, [to, event.key]);
-      commit();
-      await done;
-      return taken;
-    },
+    take,
   };
 }
 
@@ -90,12 +124,7 @@ function open(name: string): Promise<IDBDatabase> {
     later(OPEN_MAX_MS, reject);
     const request = indexedDB.open(name, 1);
     request.onupgradeneeded = () => request.result.createObjectStore(EVENTS);
-    request.onsuccess = () => {
-      const db = request.result;
-      db.onversionchange = () => db.close(); // a newer release in another tab
-      resolve(db);
-    };
-    request.onerror = reject;
+    resultOf(request).then(resolve, reject);
   });
 }
 
@@ -104,21 +133,3 @@ const resultOf = <T>(request: IDBRequest<T>): Promise<T> =>
     request.onsuccess = () => resolve(request.result);
     request.onerror = reject;
   });
-
-function transactionOf(db: IDBDatabase, mode: IDBTransactionMode = "readwrite") {
-  const tx = db.transaction(EVENTS, mode);
-  const done = new Promise<void>((resolve, reject) => {
-    tx.oncomplete = () => resolve();
-    tx.onabort = reject;
-  });
-  done.catch(() => {}); // whoever waits hears it; it is no unhandled rejection of the page
-  /** Does not wait for the event loop. Browsers before 2021 commit by themselves. */
-  const commit = () => {
-    try {
-      tx.commit?.();
-    } catch {
-      // It was aborted, and has said so.
-    }
-  };
-  return { events: tx.objectStore(EVENTS), done, commit };
-}
