@@ -1,5 +1,5 @@
 /**
- * Records a GPS track: fixes come as JSON lines on standard input, in a car without signal or with it. Each is on the disk before the next is read, so
+ * Records a GPS track: fixes come as JSON lines on standard input, in a car without signal or with it. Each is in a file before the next is read, so
  * the process may end at any time. Usage: … | INGEST_URL=… SPILLWAY_KEY=… STORE_DIR=./track node track.mjs
  */
 import { createInterface } from "node:readline";
