@@ -161,14 +161,22 @@ describe("in Chromium", () => {
     await context.setOffline(true);
     const kept = await page.evaluate(async (given) => {
       const { createClient, indexedDb } = globalThis.spillway;
-      const client = createClient({ ...given, store: indexedDb() });
-      Object.assign(globalThis, { client });
+      const flights = { count: 0 };
+      const counted: typeof fetch = (...args) => {
+        flights.count++;
+        return fetch(...args).finally(() => flights.count--);
+      };
+      const client = createClient({ ...given, store: indexedDb(), fetch: counted });
+      Object.assign(globalThis, { flights });
       const sent = Array.from({ length: 300 }, (_, n) => client.send("track", { n }).kept);
       return Promise.all(sent);
     }, options());
     expect(kept.every((isKept) => isKept)).toBe(true);
     for (let second = 0; second < 60; second++) await context.clock.runFor(1000);
     await context.clock.pauseAt(Date.now() + 3_600_000); // no timer ends the back-off now, only the browser's word
+    const flightsNow = () =>
+      page.evaluate(() => (globalThis as unknown as { flights: { count: number } }).flights.count);
+    await until(async () => (await flightsNow()) === 0, "the last request to fail"); // it would begin another back-off
     expect(server.stored.size).toBe(0);
     await context.setOffline(false);
     await untilStored(300);
