@@ -9,7 +9,7 @@ export function createBackOff({ backOffBaseMs, backOffMaxMs }: Pace) {
   let askedUntilMs = 0;
   return {
     /** Whether the last request failed. */
-    isOn: () => failures > 0,
+    isOn: () => !!failures,
     /** No request before this moment. */
     until: () => Math.max(askedUntilMs, jitterUntilMs),
     /** No request before this moment, because Spillway asked for it. */

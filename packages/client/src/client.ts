@@ -79,7 +79,7 @@ export function makeClient(options: ClientOptions, given: Partial<Pace> = {}): C
   const sender = createSender({
     ...options,
     ...{ waiting, batch: { ...BATCH, ...options.batch }, pace },
-    isUrgent: () => flushes.size > 0,
+    isUrgent: () => !!flushes.size,
     onEnds: endAll,
     onDate: judgeAges,
     onHeld: (held) => call(options.onHeld ?? warn, held),
@@ -98,7 +98,7 @@ export function makeClient(options: ClientOptions, given: Partial<Pace> = {}): C
   function send(stream: string, event: object, { id, ack }: SendOptions = {}): Sent {
     let stored: StoredEvent;
     try {
-      const key = `${queue}.${String(lastSeq + 1).padStart(12, "0")}`;
+      const key = `${queue}.${1e12 + lastSeq}`; // sorts as it counts
       stored = { key, stream, ack, seenAt: 0, ...encodeEvent(event, id, newId) };
     } catch (error) {
       const errors = [{ path: "", message: String(error) }];

@@ -19,7 +19,7 @@ export function encodeEvent(event: unknown, given: string | undefined, newId: ()
   const plain = (event as Plain | undefined)?.toJSON?.() ?? event;
   if (!plain || typeof plain !== "object" || Array.isArray(plain)) throw new Error("expected an object");
   const id = given ?? (plain as Plain).id ?? newId();
-  return { id: String(id), body: JSON.stringify({ ...plain, id }) };
+  return { id: `${id}`, body: JSON.stringify({ ...plain, id }) };
 }
 
 /** The most bytes that JSON.stringify's text can have in UTF-8: three for each UTF-16 unit that is not ASCII. */

@@ -34,6 +34,7 @@ export interface Keeper {
 export function startKeeper({ store, queue, pace, isHidden, hasEvents, onTaken }: KeeperOptions): Keeper {
   const seen = new Map<string, { beat: string | undefined; atMs: number }>();
   let beats = 0;
+  let clears = 0;
   let wasFree = false;
   let cancelTurn = () => {};
   let looked = Promise.resolve();
@@ -46,13 +47,18 @@ export function startKeeper({ store, queue, pace, isHidden, hasEvents, onTaken }
 
   function beat(isFree = isHidden()): Promise<boolean> {
     wasFree = isFree;
-    return attempt("beat", isFree ? "" : String(++beats));
+    return attempt("beat", isFree ? "" : `${++beats}`);
   }
 
   async function look(): Promise<void> {
     try {
-      for (const [other, found] of (await store?.queues()) ?? [])
-        if (other !== queue && isVoid(other, found)) onTaken((await store?.take(other, found, queue)) ?? []);
+      for (const [other, found] of (await store?.queues()) ?? []) {
+        const before = clears;
+        if (other === queue || !isVoid(other, found)) continue;
+        const taken = (await store?.take(other, found, queue)) ?? [];
+        if (before === clears) onTaken(taken);
+        else void remove(taken.map(({ key }) => key)); // it may have put back what was cleared meanwhile
+      }
     } catch {
       // The next look tries again.
     }
@@ -80,6 +86,8 @@ export function startKeeper({ store, queue, pace, isHidden, hasEvents, onTaken }
     }
   }
 
+  const remove = (keys: readonly string[]) => attempt("remove", keys);
+
   turn();
   return {
     beat,
@@ -88,8 +96,11 @@ export function startKeeper({ store, queue, pace, isHidden, hasEvents, onTaken }
       if (wasFree !== isHidden()) void beat();
       return attempt("put", events);
     },
-    remove: (keys) => attempt("remove", keys),
-    clear: () => attempt("clear"),
+    remove,
+    clear() {
+      clears++;
+      return attempt("clear");
+    },
     stop() {
       cancelTurn();
       return beat(true);

@@ -1,6 +1,6 @@
 /** What a browser tells a page or a worker about itself. Elsewhere there is nothing to hear. */
 
-export const isPageHidden = (): boolean => globalThis.document?.visibilityState === "hidden";
+export const isPageHidden = (): boolean => !!globalThis.document?.hidden;
 
 /**
  * Listens until the signal aborts. `onHidden`: the page may be gone in a moment, without another word; its argument is true if nothing of it runs

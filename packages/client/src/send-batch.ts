@@ -57,8 +57,8 @@ interface Item extends EventError {
 export async function sendBatch(request: BatchRequest): Promise<Answer> {
   const { url, key, stream, ack, bodies, keepalive, signal, fetch } = request;
   const isPublic = key.startsWith("spw_pub_");
-  const query = [isPublic && `key=${encodeURIComponent(key)}`, ack && `ack=${ack}`].filter(Boolean).join("&");
-  const response = await fetch(`${url}/v1/${encodeURIComponent(stream)}${query && `?${query}`}`, {
+  const query = `${isPublic ? `key=${encodeURIComponent(key)}&` : ""}${ack ? `ack=${ack}` : ""}`;
+  const response = await fetch(`${url}/v1/${encodeURIComponent(stream)}?${query}`, {
     method: "POST",
     headers: isPublic
       ? { "content-type": "text/plain" }
@@ -92,7 +92,7 @@ const countOf = ({ ids = [], rejected = [] }: AnswerBody): number => ids.length 
 function acceptedOf({ ack, rejected = [] }: AnswerBody): Reading {
   const endOf = (place: number): End => {
     const item = rejected.find(({ index }) => index === place);
-    if (!item) return { kind: ack === "stored" ? "stored" : "buffered" };
+    if (!item) return { kind: ack === "stored" ? ack : "buffered" };
     const { code = "invalid-event", errors = [] } = item;
     return { kind: "refused", status: 422, code, errors };
   };

@@ -44,7 +44,8 @@ export function createSender(options: SenderOptions): Sender {
   const url = options.url.replace(/\/+$/, "");
   const backOff = createBackOff(pace);
   const flights = new Set<AbortController>();
-  let key = typeof givenKey === "function" ? undefined : `${givenKey}`; // a missing one is refused, and that is told
+  const findKey = typeof givenKey === "function" && givenKey;
+  let key = findKey ? undefined : `${givenKey}`; // a missing one is refused, and that is told
   let held: Held | undefined;
   let heldUntilMs = 0;
   let keptAliveBytes = 0;
@@ -63,9 +64,9 @@ export function createSender(options: SenderOptions): Sender {
 
   /** When the lane's next request is due; Infinity: something else happens first. */
   function dueMsOf(lane: Lane): number {
-    const isProbed = backOff.isOn() && flights.size > 0;
+    const isProbed = backOff.isOn() && flights.size;
     const { first } = lane;
-    if (!first || lane.requests > 0 || isProbed) return Infinity;
+    if (!first || lane.requests || isProbed) return Infinity;
     const isFull = lane.events >= limits.events || lane.bytes >= limits.bytes;
     const readyMs = isFull || options.isUrgent() ? 0 : first.sinceMs + limits.ms;
     return Math.max(readyMs, backOff.until(), heldUntilMs, lane.heldUntilMs);
@@ -90,7 +91,7 @@ export function createSender(options: SenderOptions): Sender {
     keptAliveBytes += keptAlive;
     lane.requests++;
     for (const event of batch) event.isInFlight = true;
-    const answer = await ask(batch, keptAlive > 0, flight.signal).catch(noAnswer);
+    const answer = await ask(batch, !!keptAlive, flight.signal).catch(noAnswer);
     for (const event of batch) event.isInFlight = false;
     lane.requests--;
     keptAliveBytes -= keptAlive;
@@ -114,8 +115,8 @@ export function createSender(options: SenderOptions): Sender {
   /** Rejects if the function fails, or has not answered when the signal aborts. */
   function askForKey(signal: AbortSignal): Promise<string> {
     return new Promise((resolve, reject) => {
-      signal.addEventListener("abort", reject);
-      Promise.resolve((givenKey as () => string | Promise<string>)()).then(resolve, reject);
+      signal.onabort = reject;
+      Promise.resolve((findKey as () => string | Promise<string>)()).then(resolve, reject);
     });
   }
 
@@ -137,7 +138,7 @@ export function createSender(options: SenderOptions): Sender {
   function hold(lane: Lane, why: Held, beganAtMs: number): void {
     const untilMs = now() + pace.heldMs;
     if (why.stream !== undefined) lane.heldUntilMs = untilMs;
-    else if (typeof givenKey !== "function") heldUntilMs = untilMs;
+    else if (!findKey) heldUntilMs = untilMs;
     else {
       key = undefined;
       backOff.fail(beganAtMs);

@@ -111,6 +111,7 @@ describe("in Chromium", () => {
     const show = (state: string) =>
       page.evaluate((given) => {
         Object.defineProperty(document, "visibilityState", { value: given, configurable: true });
+        Object.defineProperty(document, "hidden", { value: given === "hidden", configurable: true });
         document.dispatchEvent(new Event("visibilitychange", { bubbles: true }));
       }, state);
     await page.evaluate((given) => {
