@@ -1,6 +1,6 @@
 /**
  * The HTTP edge of the supervisor: `POST /drain`, `POST /drain/{stream}`, `GET /status`, `GET /doctor`, and the commands on keys
- * (answer-keys.ts) and dead letters (answer-letters.ts). It is private and checks no key itself: Cloud Run checks the caller's token
+ * (answer-keys.ts), dead letters (answer-letters.ts) and pauses (answer-pause.ts). It is private and checks no key itself: Cloud Run checks the caller's token
  * before a request comes here, and who may only drain is known by the e-mail in that token.
  */
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from "node:http";
@@ -17,6 +17,7 @@ import { readStatus } from "../lib/operate/status.ts";
 import { Problem, sendJson, tryAgain } from "./answer.ts";
 import { answerKeys } from "./answer-keys.ts";
 import { answerLetters, type LettersDeps } from "./answer-letters.ts";
+import { answerPause, type PauseDeps } from "./answer-pause.ts";
 import { answerUsage, type UsageDeps } from "./answer-usage.ts";
 import { requestIdOf } from "./request-id.ts";
 import { allow, answerHealth, type Handler, type RequestUrl, requestUrlOf } from "./request-url.ts";
@@ -25,6 +26,7 @@ import { allow, answerHealth, type Handler, type RequestUrl, requestUrlOf } from
 export type SupervisorDeps = DrainDeps &
   DoctorDeps &
   LettersDeps &
+  PauseDeps &
   UsageDeps & {
     keyCommands: KeyDeps;
     /** Mends the copy of the keys in Redis, if it is time. Never rejects. */
@@ -59,10 +61,16 @@ export function createSupervisor(deps: SupervisorDeps): Handler {
     if (what === "drain" && rest.length === 0)
       await answerDrain({ ...deps, checkTables }, req, res, url, name);
     else if (command !== undefined) await command(deps, req, res);
-    else if (!(await answerLetters(deps, req, res, url)) && !(await answerUsage(deps, req, res, url)))
+    else if (!(await answerMore(deps, req, res, url)))
       throw new Problem("unknown-path", `expected ${Object.values(supervisorPaths).join(", ")}`);
   };
 }
+
+/** Answers the paths that are told apart in files of their own. Returns false for any other. */
+const answerMore = async (deps: SupervisorDeps, req: IncomingMessage, res: ServerResponse, url: RequestUrl) =>
+  (await answerLetters(deps, req, res, url)) ||
+  (await answerUsage(deps, req, res, url)) ||
+  (await answerPause(deps, req, res, url));
 
 /** The answer waits for the check at start, but no event does: nothing may be left running after an answer. */
 async function answerDrain(

@@ -6,11 +6,12 @@ import { randomUUID } from "node:crypto";
 import type { IncomingMessage } from "node:http";
 import { createBuffer } from "../lib/buffer/buffer.ts";
 import { createHeldNotes } from "../lib/buffer/held-note.ts";
+import { createPauses } from "../lib/buffer/pauses.ts";
 import { createPruneTurn } from "../lib/buffer/prune-turn.ts";
 import { connectRedis } from "../lib/buffer/redis-client.ts";
 import { createRefusalLists } from "../lib/buffer/refusal-lists.ts";
 import { createWebhookCounts } from "../lib/buffer/webhook-counts.ts";
-import { mayOperate } from "../lib/cloud-run/caller.ts";
+import { callerOf, mayOperate } from "../lib/cloud-run/caller.ts";
 import type { Config } from "../lib/config.ts";
 import { HeldLookout } from "../lib/drain/held-lookout.ts";
 import { Witnesses } from "../lib/drain/witnesses.ts";
@@ -88,6 +89,8 @@ export async function wireSupervisor(
     letters: openLetters(config, streams),
     partitions: config.partitions,
     mayOperate: openCallers(config),
+    // As above, only Cloud Run has verified the token.
+    callerOf: environment.K_SERVICE ? callerOf : () => undefined,
     streams,
     log,
     traceOf: trace,
@@ -103,6 +106,7 @@ export async function wireSupervisor(
     leaseMs: config.leaseMs,
     drainDeadlineMs: config.drainDeadlineMs,
     paused: new Set(config.drainPaused),
+    pauses: createPauses(redis),
     stopping: stopping.signal,
   });
   return { handler, log, traceOf: trace, onStopping: () => stopping.abort(), onStopped: () => {} };

@@ -22,6 +22,7 @@ import {
   leaseKey,
   listKeys,
   type Partition,
+  pausedKey,
   pendingKey,
 } from "./redis-keys.ts";
 
@@ -82,7 +83,9 @@ export interface WhyHandedBack {
 export type ClaimReply =
   | Batch
   | { kind: "none"; depth: number | undefined }
-  | { kind: "held"; expiresInMs: number };
+  | { kind: "held"; expiresInMs: number }
+  /** The stream is paused (pauses.ts). */
+  | { kind: "paused" };
 
 /** Redis answered an LPUSH with something other than a number: nothing is promised. */
 export class PushUnconfirmed extends Error {
@@ -107,7 +110,7 @@ export function createBuffer(
   const handBackScript = redis.createScript<number>(readScript("hand-back"));
   const renewScript = redis.createScript<number>(readScript("renew"));
 
-  const keysOf = (partition: Partition) => [...listKeys(partition), leaseKey(partition), claimKey(partition)];
+  const keysOf = (p: Partition) => [...listKeys(p), leaseKey(p), claimKey(p), pausedKey(p.stream)];
 
   /**
    * Pushes envelopes onto a partition with one LPUSH, all or nothing, and returns the depth of pending after it.
@@ -227,8 +230,10 @@ const halvesOf = (groups: Partition[][]): Partition[][] =>
 function parseClaimReply(reply: unknown[]): ClaimReply {
   const [kind, ...rest] = reply;
   if (kind === "held") return { kind, expiresInMs: Number(rest[0]) };
+  if (kind === "paused") return { kind };
   if (kind === "none") return { kind, depth: Number(rest[0]) < 0 ? undefined : Number(rest[0]) };
-  if (kind !== "batch") throw new Error(`expected batch, none or held from claim.lua, got ${typeof kind}`);
+  if (kind !== "batch")
+    throw new Error(`expected batch, none, held or paused from claim.lua, got ${typeof kind}`);
   const [name, , more, crashes, alone, suspicions, ...envelopes] = rest as [string, ...unknown[]];
   return {
     kind,

@@ -8,6 +8,7 @@ export type ScriptName =
   | "measure"
   | "note-held"
   | "note-refusals"
+  | "pause"
   | "renew"
   | "replace-keys"
   | "settle-held"

@@ -9,6 +9,7 @@
  * | `{spillway}:S:claimed:P` | list       | the one batch in hand, oldest first                |
  * | `{spillway}:S:lease:P`   | string, PX | token of the drain call that holds the partition   |
  * | `{spillway}:S:claim:P`   | hash       | crashes, suspicions, last outcome of the batch     |
+ * | `{spillway}:S:paused`    | string, PX | exists while the stream is paused (pauses.ts)      |
  * | `{spillway}:S:refusals`  | list, PX   | the last refusals of the stream (refusal-lists.ts) |
  *
  * Some keys belong to no stream:
@@ -60,6 +61,9 @@ export const KEYS_REBUILD_KEY = "{spillway}:keys:rebuild";
 /** The last refusals of a stream; undefined: those of requests without a known stream or key. */
 export const refusalsKey = (stream: string | undefined): string =>
   stream === undefined ? "{spillway}:refusals" : `{spillway}:${stream}:refusals`;
+
+/** Exists while the stream is paused, for all its partitions. It is none of the keys that a tick looks for. */
+export const pausedKey = (stream: string): string => `{spillway}:${stream}:paused`;
 
 /** Exists for a day after old rows were pruned. */
 export const PRUNED_KEY = "{spillway}:pruned";

@@ -18,10 +18,18 @@ export function mayOperate(
   { headersDistinct }: Pick<IncomingMessage, "headersDistinct">,
   drainCallers: ReadonlySet<string>,
 ): boolean {
-  const tokens = HEADERS.flatMap((name) => headersDistinct[name] ?? []);
-  const emails = tokens.map(emailOf);
+  const emails = emailsOf(headersDistinct);
   return emails.length > 0 && emails.every((email) => email !== undefined && !drainCallers.has(email));
 }
+
+/** The caller's verified e-mail, in lower case; undefined if the request shows none, or tokens of several people. */
+export function callerOf({ headersDistinct }: Pick<IncomingMessage, "headersDistinct">): string | undefined {
+  const [email, ...others] = new Set(emailsOf(headersDistinct));
+  return others.length === 0 ? email : undefined;
+}
+
+const emailsOf = (headers: IncomingMessage["headersDistinct"]): (string | undefined)[] =>
+  HEADERS.flatMap((name) => headers[name] ?? []).map(emailOf);
 
 /** The verified e-mail in `Bearer HEADER.PAYLOAD.SIGNATURE`, in lower case; undefined: it can't be read. */
 function emailOf(header: string): string | undefined {

@@ -21,4 +21,6 @@ export const supervisorPaths = {
   refusals: "/refusals",
   prune: "/prune",
   doctor: "/doctor",
+  pauseStream: "/streams/{stream}/pause",
+  resumeStream: "/streams/{stream}/resume",
 } as const;

@@ -137,6 +137,7 @@ async function claimNext(
   }
   const claim = await buffer.claim(partition, call.claimant, settled);
   if (claim.kind === "batch") return claim;
+  if (claim.kind === "paused") return end("held"); // also under `wait`: it may last for hours
   if (claim.kind === "none") return end(claim.depth ? "short" : "empty", claim.depth ?? 0);
   return call.waitsForHeld && settled === "" ? { kind: "wait" } : end("held");
 }

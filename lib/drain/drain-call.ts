@@ -1,6 +1,7 @@
 /** One drain call: its ports, who claims in its name, and when it claims no more. Shared by its partitions. */
 import type { Buffer, Claimant } from "../buffer/buffer.ts";
 import type { HeldNotes } from "../buffer/held-note.ts";
+import type { Pauses } from "../buffer/pauses.ts";
 import type { FairSlots } from "../flow/fair-slots.ts";
 import { oneAtATime } from "../flow/one-at-a-time.ts";
 import type { Log } from "../log.ts";
@@ -39,7 +40,10 @@ export interface DrainDeps {
   batchMaxRows: number;
   leaseMs: number;
   drainDeadlineMs: number;
+  /** Streams that this process never drains (DRAIN_PAUSED). */
   paused: ReadonlySet<string>;
+  /** Asked before held letters are tried. A claim reads the pause of its stream by itself. */
+  pauses: Pick<Pauses, "find">;
   /** Aborted when the process is told to end: batches in hand are finished, nothing new is claimed. */
   stopping: AbortSignal;
 }

@@ -6,6 +6,7 @@
  * fault. If one stores something, the letters that were held for the same reasons are tried at once.
  */
 import type { HeldNote } from "../buffer/held-note.ts";
+import type { Pause } from "../buffer/pauses.ts";
 import type { Stream } from "../schema/stream.ts";
 import { sayStopped } from "../store/say-stopped.ts";
 import { stoppedBy } from "../store/written.ts";
@@ -28,7 +29,8 @@ export interface RetryReport {
 }
 
 /**
- * Tries the held letters that are due, of the streams named, and notes in Redis when the next one is. A failure of Postgres is
+ * Tries the held letters that are due, of the streams named, and notes in Redis when the next one is. Those of a paused stream are left
+ * alone: the pauses are read before the letters are tried, before they are tried alone, and after each page of a stream. A failure of Postgres is
  * an outcome of its stream, and the next call tries again. Throws what Redis's client throws, and errors of our own.
  */
 export async function retryHeld(
@@ -37,27 +39,39 @@ export async function retryHeld(
   names: readonly string[],
   note: HeldNote,
 ): Promise<RetryReport[]> {
-  const { store, streams, now, release, paused } = deps;
+  const { store, streams, now, release, pauses } = deps;
   const isNewRelease = note.release !== undefined && note.release !== release;
   const isLater = note.dueAtMs > now() && note.dueAtMs <= now() + LOOK_AGAIN_MS + PAUSE_MAX_MS;
   if (!isNewRelease && isLater) return [];
-  const drained = [...streams.values()].filter(({ name }) => !paused.has(name));
+  const drained = [...streams.values()].filter(({ name }) => !deps.paused.has(name));
   const asked = drained.filter(({ name }) => names.includes(name));
+  const paused = await pauses.find(drained.map(({ name }) => name));
   const hastened = isNewRelease
     ? await Promise.all(drained.map((one) => attempt(deps, one, () => store.hastenHeld(one.name))))
     : [];
   const together = await Promise.all(
-    asked.map((one) => attempt(deps, one, () => retryStream(deps, call, one, retryNextPage))),
+    without(asked, paused).map((one) =>
+      attempt(deps, one, () => retryStream(deps, call, one, retryNextPage)),
+    ),
   );
   const alone: (RetryReport | undefined)[] = [];
-  for (const one of asked)
+  for (const one of await stillDrained(deps, asked))
     alone.push(await attempt(deps, one, () => retryStream(deps, call, one, retryNextAlone)));
   const reports = [...hastened, ...together, ...alone].filter((one) => one !== undefined);
   const isAnswered = reports.every(({ outcome }) => outcome !== "unavailable");
   const [first] = drained;
-  if (isAnswered && first) await attempt(deps, first, () => noteNext(deps, note, drained));
+  if (isAnswered && first) await attempt(deps, first, () => noteNext(deps, note, drained, paused));
   return reports;
 }
+
+/** Those that are not paused by now; none if Redis does not say, and the next call goes on. */
+async function stillDrained({ pauses }: DrainDeps, streams: readonly Stream[]): Promise<Stream[]> {
+  const paused = await pauses.find(streams.map(({ name }) => name)).catch(() => undefined);
+  return paused === undefined ? [] : without(streams, paused);
+}
+
+const without = (streams: readonly Stream[], paused: ReadonlyMap<string, Pause>): Stream[] =>
+  streams.filter(({ name }) => !paused.has(name));
 
 /** Runs work on a stream's letters; if Postgres fails, says why, and makes a report of it. */
 async function attempt(
@@ -75,15 +89,19 @@ async function attempt(
   }
 }
 
-/** Notes when the next letter is due. Letters of paused streams alone are looked at once an hour. */
+/** Notes when the next letter is due. Letters of paused streams alone are looked at once an hour, and when a pause ends. */
 async function noteNext(
   { heldNotes, store, streams, release }: DrainDeps,
   note: HeldNote,
   drained: readonly Stream[],
+  paused: ReadonlyMap<string, Pause>,
 ): Promise<void> {
-  const inMs = await store.nextHeldInMs(drained.map(({ name }) => name));
+  const inMs = await store.nextHeldInMs(without(drained, paused).map(({ name }) => name));
   const isHeldElsewhere = inMs === undefined && (await store.nextHeldInMs([...streams.keys()])) !== undefined;
-  await heldNotes.settle(note, isHeldElsewhere ? LOOK_AGAIN_MS : inMs, release);
+  const nextInMs = isHeldElsewhere ? LOOK_AGAIN_MS : inMs;
+  const endsInMs = [...paused.values()].map((pause) => pause.endsInMs ?? LOOK_AGAIN_MS);
+  const dueInMs = nextInMs === undefined ? undefined : Math.min(nextInMs, ...endsInMs);
+  await heldNotes.settle(note, dueInMs, release);
 }
 
 /** Tries a stream's held letters, page by page, each in the stream's turn. */
@@ -105,6 +123,7 @@ async function retryStream(
     if (page.outcome !== "empty") report.outcome = page.outcome;
     refusedIds.push(...page.refusedIds);
     if (page.isStopped || page.stored + page.dead === 0 || call.isOver) return report;
+    if ((await stillDrained(deps, [stream])).length === 0) return report;
     if (page.mendedReasons.length > 0)
       await deps.store.hastenHeld(name, { reasons: page.mendedReasons, except: refusedIds });
   }

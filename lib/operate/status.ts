@@ -2,6 +2,7 @@
 import type { Buffer } from "../buffer/buffer.ts";
 import type { BufferedVersions } from "../buffer/count-versions.ts";
 import type { PartitionStatus } from "../buffer/partition-status.ts";
+import type { Pauses } from "../buffer/pauses.ts";
 import type { WebhookCount, WebhookCounts } from "../buffer/webhook-counts.ts";
 import { decodeEnvelope } from "../schema/envelope.ts";
 import { isInternal, type Registry } from "../schema/registry.ts";
@@ -10,6 +11,7 @@ import { stateOfVersion, type VersionState } from "../schema/versions.ts";
 import type { LetterCounts } from "../store/letter-counts.ts";
 import type { Store } from "../store/store.ts";
 import type { TableCheck } from "../store/table-check.ts";
+import { type PauseReport, reportPause } from "./pause-report.ts";
 
 export interface StatusReport {
   streams: {
@@ -19,8 +21,10 @@ export interface StatusReport {
     claimed: number;
     /** Age of the event received first, null if nothing waits. */
     oldestAgeSeconds: number | null;
-    /** Whether it is in DRAIN_PAUSED. */
+    /** Whether it is not drained, for either reason. */
     isPaused: boolean;
+    /** Since when, until when and by whom; null: it is drained. */
+    paused: PauseReport | null;
     /** Null when Postgres does not answer, as the four that follow. */
     deadLetters: number | null;
     /** Letters that are tried again by themselves. */
@@ -86,34 +90,37 @@ interface Deps {
   webhookCounts: Pick<WebhookCounts, "read">;
   tables: Pick<TableCheck, "differencesOfAll">;
   streams: Registry;
-  /** Streams that are not drained. */
+  /** Streams in DRAIN_PAUSED. */
   paused: ReadonlySet<string>;
+  pauses: Pick<Pauses, "find">;
   now: () => number;
 }
 
 /** Looks at everything once. Throws what Redis's client throws. */
 export async function readStatus(deps: Deps): Promise<StatusReport> {
-  const { buffer, webhookCounts, store, tables, streams, paused, now } = deps;
+  const { buffer, webhookCounts, store, tables, streams, now } = deps;
   const names = [...streams.keys()];
   const { busy } = await buffer.findWork(names);
   const all = [...streams.values()];
-  const [partitions, buffered, webhooks] = await Promise.all([
+  const [partitions, buffered, webhooks, pauses] = await Promise.all([
     buffer.inspect(busy),
     buffer.versions(busy),
     readWebhooks(webhookCounts, all),
+    deps.pauses.find(names),
   ]);
   const differences = tables.differencesOfAll(all);
   const reports = all.map(async (stream, i) => {
     const mine = partitions.filter((p) => p.stream === stream.name);
     const sum = (list: "pending" | "sealed" | "claimed") => mine.reduce((total, p) => total + p[list], 0);
     const letters = await store.countLetters(stream).catch(() => undefined);
+    const paused = reportPause(deps, stream.name, pauses.get(stream.name));
     return {
       stream: stream.name,
       pending: sum("pending"),
       sealed: sum("sealed"),
       claimed: sum("claimed"),
       oldestAgeSeconds: oldestAge(mine, now()),
-      isPaused: paused.has(stream.name),
+      ...{ isPaused: paused !== null, paused },
       ...describeLetters(letters),
       tableDifferences: (await differences)[i] ?? null,
       ...webhooks.get(stream.name),
@@ -154,6 +161,7 @@ const instant = (ms: number): string | null => (ms === 0 ? null : new Date(ms).t
 /** A stream of Spillway's own is told of only if something of it waits or failed. */
 const isTold = (one: StatusReport["streams"][number]): boolean =>
   !isInternal(one.stream) ||
+  one.isPaused ||
   one.pending + one.sealed + one.claimed > 0 ||
   Boolean(one.deadLetters || one.heldLetters || one.tableDifferences?.length || one.lettersNotCompared);
 

@@ -1,11 +1,12 @@
 /** What the doctor finds in the status: tables, letters, partitions that do not drain, versions, paused streams. */
 import type { Finding } from "./finding.ts";
+import { pauseFindings } from "./pause-findings.ts";
 import type { StatusReport } from "./status.ts";
 
 type StreamStatus = StatusReport["streams"][number];
 
 /** Every check of a stream. */
-const CHECKS = [tableDiffers, isStuck, lettersHeld, lettersDead, isUnreadable, isPaused];
+const CHECKS = [tableDiffers, isStuck, lettersHeld, lettersDead, isUnreadable, pauseFindings];
 
 export const streamFindings = ({ streams }: StatusReport): Finding[] =>
   streams.flatMap((stream) => CHECKS.flatMap((check) => check(stream)));
@@ -71,16 +72,4 @@ function isUnreadable({ stream, versions }: StreamStatus): Finding[] {
           ? "deploy the newer release of the supervisor"
           : "declare the version again, or purge its letters",
     }));
-}
-
-function isPaused({ stream, isPaused: isSo, pending, sealed, claimed }: StreamStatus): Finding[] {
-  if (!isSo) return [];
-  return [
-    {
-      what: "stream-paused",
-      severity: "info",
-      say: `${stream} is in DRAIN_PAUSED, and ${pending + sealed + claimed} events wait`,
-      do: "take it out of DRAIN_PAUSED when its events may be stored",
-    },
-  ];
 }

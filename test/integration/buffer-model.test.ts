@@ -1,7 +1,7 @@
 /**
  * The buffer's state machine under random interleavings of everything that may happen to it: pushes sent twice,
  * replies lost, half-written batches, crashes, expired leases, late duplicates of any command, batches too large for
- * the release that takes them up, suspicions, Redis restored from an older state, redrives. After every step each acknowledged id is in the table, in dead letters or in
+ * the release that takes them up, suspicions, Redis restored from an older state, redrives, pauses. After every step each acknowledged id is in the table, in dead letters or in
  * the buffer; once the buffer is empty, in exactly one of the first two.
  *
  * Redis is real; the table and the dead letters are sets, because a primary key is one.
@@ -9,8 +9,16 @@
 import fc from "fast-check";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type Batch, type ClaimReply, createBuffer } from "../../lib/buffer/buffer.ts";
+import { createPauses } from "../../lib/buffer/pauses.ts";
 import { connectRedis } from "../../lib/buffer/redis-client.ts";
-import { claimedKey, claimKey, leaseKey, pendingKey, sealedKey } from "../../lib/buffer/redis-keys.ts";
+import {
+  claimedKey,
+  claimKey,
+  leaseKey,
+  pausedKey,
+  pendingKey,
+  sealedKey,
+} from "../../lib/buffer/redis-keys.ts";
 import { openWorld, type World } from "./test-stack.ts";
 
 const BATCH_MAX_BYTES = 24;
@@ -18,11 +26,13 @@ let world: World;
 /** Two releases: one whose batches are small, and one that knows no bound in bytes. */
 let bounded: World["buffer"];
 let unbounded: World["buffer"];
+let pauses: ReturnType<typeof createPauses>;
 /** The clock of every caller, in milliseconds. */
 let nowMs = 0;
 beforeAll(async () => {
   world = await openWorld();
   const redis = connectRedis(world.config, 2000);
+  pauses = createPauses(redis, () => nowMs);
   bounded = createBuffer(redis, () => nowMs, { claimMaxBytes: BATCH_MAX_BYTES });
   unbounded = createBuffer(redis, () => nowMs, { claimMaxBytes: 1e9 });
 });
@@ -30,7 +40,7 @@ afterAll(() => world.close());
 
 const P = { stream: "checked", index: 0 };
 const LISTS = [pendingKey(P), sealedKey(P), claimedKey(P)];
-const ALL_KEYS = [...LISTS, leaseKey(P), claimKey(P)];
+const ALL_KEYS = [...LISTS, leaseKey(P), claimKey(P), pausedKey(P.stream)];
 const WORKERS = 3;
 const BURY_AFTER = 3;
 
@@ -90,11 +100,23 @@ async function claim(model: Model, step: Step): Promise<void> {
   const { settled } = worker;
   const buffer = step.isUnbounded ? unbounded : bounded;
   const send = () => buffer.claim(P, claimant(worker, step), settled);
-  model.sent.push(send);
-  const reply = await send();
+  model.sent.push(() => sendClaim(send));
+  const reply = await sendClaim(send);
   if (reply.kind === "batch" && !step.isUnbounded) expectBounded(reply);
   if (reply.kind === "batch" && !reply.hasMore) expect(await buffered()).toEqual(new Set(reply.envelopes));
   if (!step.isReplyLost) receive(worker, reply);
+}
+
+/** While the stream is paused, a claim moves nothing into a hand, whoever sends it and however late. */
+async function sendClaim(send: () => Promise<ClaimReply>): Promise<ClaimReply> {
+  const isPaused = (await world.redis.exists(pausedKey(P.stream))) === 1;
+  const before = await world.redis.lrange(claimedKey(P), 0, -1);
+  const reply = await send();
+  if (!isPaused) return reply;
+  expect(["none", "paused"]).toContain(reply.kind);
+  const after = await world.redis.lrange(claimedKey(P), 0, -1);
+  expect(after).toEqual(before.slice(before.length - after.length));
+  return reply;
 }
 
 function expectBounded({ envelopes }: Batch): void {
@@ -189,6 +211,7 @@ const step = fc.oneof(
   { weight: 3, arbitrary: fc.record({ kind: fc.constant("late"), nth: fc.nat() }) },
   { weight: 3, arbitrary: fc.record({ kind: fc.constantFrom("expire", "redrive") }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constantFrom("save", "rollBack") }) },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constantFrom("pause", "resume", "resume") }) },
 );
 type Step = Partial<{
   count: number;
@@ -217,6 +240,8 @@ const MOVES: Record<string, (model: Model, step: Step) => Promise<void> | void> 
   save,
   rollBack,
   redrive,
+  pause: async () => void (await pauses.pause(P.stream, { forMs: 3_600_000, by: undefined, why: undefined })),
+  resume: async () => void (await pauses.resume(P.stream)),
 };
 
 const buffered = async () =>
@@ -233,6 +258,7 @@ async function expectNothingLost(model: Model, after: string): Promise<void> {
 /** Drains what is left, as one supervisor that nothing disturbs. */
 async function drainAll(model: Model): Promise<void> {
   await world.redis.del(leaseKey(P));
+  await pauses.resume(P.stream);
   model.die(0);
   for (let rounds = 0; rounds < 500; rounds++) {
     await claim(model, { kind: "claim" });

@@ -87,6 +87,8 @@ describe("the scheduler gets 403", () => {
     ["POST", "/dead-letters/purge"],
     ["GET", "/keys"],
     ["POST", "/keys"],
+    ["POST", "/streams/events/pause"],
+    ["POST", "/streams/events/resume"],
     ["GET", "/drain"],
     ["HEAD", "/drain"],
     ["PUT", "/drain"],
@@ -140,4 +142,16 @@ test("an operator does everything; the probe of Cloud Run has no token and asks 
 test("outside Cloud Run nobody has verified a token, and everybody who gets there may do everything", async () => {
   for (const asked of [{}, asScheduler])
     expect(await ask(local.port, "/status", { method: "GET", ...asked })).toEqual({ status: 200 });
+});
+
+test("who paused a stream is named where Cloud Run has verified it, and nowhere else", async () => {
+  const headers = { authorization: OPERATOR };
+  const pausedBy = async () =>
+    JSON.parse(((await world.redis.get("{spillway}:events:paused")) ?? "").slice(14)).by;
+  expect(await ask(supervisor.port, "/streams/events/pause", { headers })).toEqual({ status: 200 });
+  expect(await pausedBy()).toBe("operator@p.iam.gserviceaccount.com");
+  expect(await ask(local.port, "/streams/events/pause", { headers })).toEqual({ status: 200 });
+  expect(await pausedBy()).toBeUndefined();
+  expect(await ask(supervisor.port, "/streams/events/resume", { headers })).toEqual({ status: 200 });
+  expect(await world.redis.keys("*paused*")).toEqual([]);
 });

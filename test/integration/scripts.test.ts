@@ -19,8 +19,9 @@ interface State {
   claimed?: string[];
   lease?: string;
   claim?: Record<string, string>;
+  paused?: string;
 }
-const KEYS = ["pending", "sealed", "claimed", "lease", "claim"];
+const KEYS = ["pending", "sealed", "claimed", "lease", "claim", "paused"];
 
 const nameOf = (...envelopes: string[]) => {
   const heads = envelopes.map((envelope) => `${envelope.length}:${envelope.slice(0, 128)}`);
@@ -32,6 +33,7 @@ async function put(state: State): Promise<void> {
     if (state[list]) await redis.rpush(list, ...state[list]);
   if (state.lease) await redis.set("lease", state.lease, "PX", 10_000);
   if (state.claim) await redis.hset("claim", state.claim);
+  if (state.paused) await redis.set("paused", state.paused, "PX", 10_000);
 }
 
 /** The whole state, but for what the clock decides. */
@@ -43,6 +45,8 @@ async function get(): Promise<State> {
   }
   const lease = await redis.get("lease");
   if (lease !== null) state.lease = lease;
+  const paused = await redis.get("paused");
+  if (paused !== null) state.paused = paused;
   const { heldSinceMs: _held, firstMs: _first, ...claim } = await redis.hgetall("claim");
   if (Object.keys(claim).length > 0) state.claim = claim;
   expect(await redis.dbsize()).toBe(Object.keys(state).length); // nothing else was written
@@ -65,7 +69,7 @@ const claim = ({
 }: ClaimOptions = {}) =>
   redis.eval(
     readScript("claim"),
-    5,
+    KEYS.length,
     ...KEYS,
     ...[token, settled, 10_000, count, fullBatchesOnly ? "1" : "0", 1, 2, maxBytes],
   ) as Promise<unknown[]>;
@@ -97,6 +101,8 @@ const inHand = (envelopes: string[], token = "me:1", more: Record<string, string
   crashes: "0",
   ...more,
 });
+
+const without = (field: string, { [field]: _, ...claim }: Record<string, string>) => claim;
 
 /** The scripts' arrows: what is there, what is asked, what comes back, what is there then. */
 const CASES: [string, State, ClaimOptions, unknown[] | ((reply: unknown[]) => void), State][] = [
@@ -442,6 +448,67 @@ const BOUNDED: typeof CASES = [
   ],
 ];
 
+/** The arrows while a stream is paused: an acknowledgement is taken, and nothing is handed out. */
+const PAUSED: [string, State, ClaimOptions, unknown[], State][] = [
+  ["nothing there", { lease: "me:1" }, {}, ["none", 0], {}],
+  [
+    "what waits stays where it is",
+    { pending: ["d", "c"], sealed: ["b", "a"] },
+    {},
+    ["paused"],
+    { pending: ["d", "c"], sealed: ["b", "a"] },
+  ],
+  [
+    "an acknowledgement is taken, and the lease given up",
+    { pending: ["c"], claimed: ["a", "b"], lease: "me:1", claim: inHand(["a", "b"]) },
+    { settled: nameOf("a", "b") },
+    ["paused"],
+    { pending: ["c"] },
+  ],
+  [
+    "the acknowledgement that empties the partition, too",
+    { claimed: ["a"], lease: "me:1", claim: inHand(["a"]) },
+    { settled: nameOf("a"), count: 0 },
+    ["paused"],
+    {},
+  ],
+  [
+    "an acknowledgement of one envelope leaves the others of its batch in hand",
+    { claimed: ["a", "b"], lease: "me:1", claim: inHand(["a"], "me:1", { oneAtATime: "1" }) },
+    { settled: nameOf("a") },
+    ["paused"],
+    { claimed: ["b"], claim: without("name", inHand(["a"], "me:1", { oneAtATime: "1" })) },
+  ],
+  [
+    "the batch of a drain call that died stays in hand, and no crash is counted",
+    { pending: ["c"], claimed: ["a", "b"], claim: inHand(["a", "b"], "you:1") },
+    {},
+    ["paused"],
+    { pending: ["c"], claimed: ["a", "b"], claim: inHand(["a", "b"], "you:1") },
+  ],
+  [
+    "a batch whose name is another one stays in hand",
+    { claimed: ["a", "b"], lease: "me:1", claim: inHand(["a", "b"]) },
+    { settled: nameOf("x") },
+    ["paused"],
+    { claimed: ["a", "b"], claim: inHand(["a", "b"]) },
+  ],
+  [
+    "the lease of another drain call stays",
+    { pending: ["c"], claimed: ["a"], lease: "you:1", claim: inHand(["a"], "you:1") },
+    {},
+    ["paused"],
+    { pending: ["c"], claimed: ["a"], lease: "you:1", claim: inHand(["a"], "you:1") },
+  ],
+  [
+    "an eager flush",
+    { pending: ["c", "b", "a"] },
+    { fullBatchesOnly: true },
+    ["paused"],
+    { pending: ["c", "b", "a"] },
+  ],
+];
+
 describe("claim.lua", () => {
   test.each(CASES)("%s", async (_name, before, terms, reply, after) => {
     await put(before);
@@ -449,6 +516,12 @@ describe("claim.lua", () => {
     if (typeof reply === "function") reply(got);
     else expect(got).toEqual(reply);
     expect(await get()).toEqual(after);
+  });
+
+  test.each(PAUSED)("of a paused stream: %s", async (_name, before, terms, reply, after) => {
+    await put({ ...before, paused: "1 {}" });
+    expect(await claim(terms)).toEqual(reply);
+    expect(await get()).toEqual({ ...after, paused: "1 {}" });
   });
 
   test.each(BOUNDED)("bounded in bytes: %s", async (_name, before, terms, reply, after) => {
@@ -559,6 +632,9 @@ describe("claim.lua", () => {
     await put({ pending: Array.from({ length: 500 }, (_, i) => String(i)) });
     const [, name] = (await claim({ count: 100 })) as string[];
     expect(await calls(() => claim({ count: 100, settled: name ?? "" }))).toBeLessThanOrEqual(8);
+    expect(await calls(() => claim({ token: "you:1" }))).toBe(4); // held: EXISTS, HMGET, MGET, PTTL
+    await redis.set("paused", "1 {}", "PX", 10_000);
+    expect(await calls(() => claim({ token: "you:1" }))).toBe(3);
   });
 });
 
@@ -787,5 +863,43 @@ describe("measure.lua", () => {
     await put(state);
     expect(await measure(2)).toEqual([9, 6, 1 + 2 + 3 + 4 + 5 + 6]);
     expect(await get()).toEqual(state);
+  });
+});
+
+describe("pause.lua", () => {
+  const pause = (nowMs: number, about: string, forMs: number) =>
+    redis.eval(readScript("pause"), 1, "paused", nowMs, about, forMs) as Promise<[string, string, number]>;
+
+  test("the first begins now, and ends by Redis's clock", async () => {
+    expect(await pause(5, '{"by":"a"}', 60_000)).toEqual(['5 {"by":"a"}', "", -2]);
+    expect(await get()).toEqual({ paused: '5 {"by":"a"}' });
+    const leftMs = await redis.pttl("paused");
+    expect([leftMs > 59_000, leftMs <= 60_000]).toEqual([true, true]);
+  });
+
+  test("the next keeps the beginning, replaces the rest, and may be sent twice", async () => {
+    await pause(5, '{"by":"a"}', 60_000);
+    const [value, before, leftMs] = await pause(9, '{"by":"b"}', 1000);
+    expect([value, before, leftMs > 59_000]).toEqual(['5 {"by":"b"}', '5 {"by":"a"}', true]);
+    expect(await redis.pttl("paused")).toBeLessThanOrEqual(1000);
+    expect((await pause(9, '{"by":"b"}', 1000))[0]).toBe(value);
+  });
+
+  test.each([
+    ["one that somebody wrote", () => redis.set("paused", "x"), "x", -1],
+    ["a key of another type", () => redis.rpush("paused", "x"), "", -1],
+  ])("%s is replaced", async (_name, write, before, leftMs) => {
+    await write();
+    expect(await pause(5, "{}", 1000)).toEqual(["5 {}", before, leftMs]);
+    expect(await redis.pttl("paused")).toBeGreaterThan(0);
+  });
+
+  test("a full Redis takes it", async () => {
+    await redis.config("SET", "maxmemory", "1");
+    try {
+      expect(await pause(5, "{}", 1000)).toEqual(["5 {}", "", -2]);
+    } finally {
+      await redis.config("SET", "maxmemory", "0");
+    }
   });
 });

@@ -220,7 +220,7 @@ describe("GET /status", () => {
         ...{ stream, pending: 0, sealed: 0, claimed: 0, oldestAgeSeconds: null, deadLetters: 0 },
         ...{ heldLetters: 0, heldLettersForSeconds: null, heldLettersReason: null, lettersNotCompared: null },
         tableDifferences: [],
-        isPaused: false,
+        ...{ isPaused: false, paused: null },
         partitions: [],
       })),
     );
@@ -250,7 +250,7 @@ describe("GET /status", () => {
       ...{ oldestAgeSeconds: 90, deadLetters: 1, heldLetters: 1, heldLettersForSeconds: expect.any(Number) },
       lettersNotCompared: null,
       tableDifferences: [],
-      isPaused: false,
+      ...{ isPaused: false, paused: null },
       heldLettersReason:
         "check constraint violated (SQLSTATE 23514): table checked, constraint n_is_positive",
       partitions: [

@@ -20,6 +20,7 @@ import { renewCopy } from "../../lib/access/renew-copy.ts";
 import { createBuffer } from "../../lib/buffer/buffer.ts";
 import { createHeldNotes } from "../../lib/buffer/held-note.ts";
 import { createKeyCopy } from "../../lib/buffer/key-copy.ts";
+import { createPauses } from "../../lib/buffer/pauses.ts";
 import { connectRedis } from "../../lib/buffer/redis-client.ts";
 import type { Partition } from "../../lib/buffer/redis-keys.ts";
 import { createRefusalLists } from "../../lib/buffer/refusal-lists.ts";
@@ -160,6 +161,8 @@ export async function openWorld(env: Record<string, string> = {}, given?: Regist
     leaseMs: config.leaseMs,
     drainDeadlineMs: config.drainDeadlineMs,
     paused: new Set(),
+    pauses: createPauses(client),
+    callerOf: () => undefined,
     stopping: new AbortController().signal,
     ...more,
   });

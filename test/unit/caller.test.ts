@@ -1,6 +1,6 @@
 /** Who may operate, by the tokens that a request shows: written as Cloud Run hands them on, and as somebody would forge them. */
 import { describe, expect, test } from "vitest";
-import { mayOperate } from "../../lib/cloud-run/caller.ts";
+import { callerOf, mayOperate } from "../../lib/cloud-run/caller.ts";
 
 const encode = (value: unknown) => Buffer.from(JSON.stringify(value)).toString("base64url");
 const bearer = (claims: unknown, signature = "SIGNATURE_REMOVED_BY_GOOGLE") =>
@@ -64,4 +64,30 @@ describe("may only drain", () => {
       { authorization: [operator], "x-serverless-authorization": ["x"] },
     ],
   ])("%s", (_, headers) => expect(may(headers)).toBe(false));
+});
+
+describe("the caller is", () => {
+  test.each([
+    ["an operator", { authorization: [operator] }, "operator@p.iam.gserviceaccount.com"],
+    ["a person, in small letters", { authorization: [of("Ann@Example.com")] }, "ann@example.com"],
+    [
+      "one who shows both headers",
+      { authorization: [operator], "x-serverless-authorization": [operator] },
+      "operator@p.iam.gserviceaccount.com",
+    ],
+    [
+      "unknown: two people",
+      { authorization: [operator], "x-serverless-authorization": [scheduler] },
+      undefined,
+    ],
+    [
+      "unknown: one of two tokens can't be read",
+      { authorization: [operator], "x-serverless-authorization": ["Bearer x"] },
+      undefined,
+    ],
+    ["unknown: an e-mail that is not verified", { authorization: [bearer({ email: "a@b.c" })] }, undefined],
+    ["unknown: nobody", {}, undefined],
+  ])("%s", (_, headersDistinct: Record<string, string[]>, email) =>
+    expect(callerOf({ headersDistinct })).toBe(email),
+  );
 });

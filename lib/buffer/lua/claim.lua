@@ -5,6 +5,7 @@
 --       3 claimed   list, oldest first: the one batch in hand
 --       4 lease     string with expiry: token of the drain call that holds the partition
 --       5 claim     hash: facts about the batch in hand
+--       6 paused    string with expiry: exists while the stream is paused (pause.lua)
 -- ARGV  1 token            of this drain call, "instance:call"
 --       2 settled          name of the batch whose events the caller has all stored or buried, or ""
 --       3 leaseMs          milliseconds from now until the lease expires
@@ -22,6 +23,7 @@
 --                                suspicions: as hand-back.lua counted them for this batch
 --          {"none", depth}       too little was there (depth -1: not counted); the lease is given up
 --          {"held", leaseMs}     another drain call holds the partition
+--          {"paused"}            the stream is paused: the acknowledgement was taken, the lease is given up, nothing is handed out
 --
 -- Invariant: every envelope is in pending, sealed or claimed until the batch that holds it is acknowledged by name,
 -- and a name is made of the envelopes handed out. An acknowledgement may therefore come twice, late, from a drain
@@ -35,12 +37,15 @@
 -- to the head of sealed, where it came from: it comes next, in its order, and before anything newer. A new batch keeps the
 -- newest, as if LPOP had been asked for fewer. A batch in hand keeps its oldest: those may be of an older generation.
 --
+-- The pause is read by the command that reads the lease, so it costs none of its own. It comes after the acknowledgement and before
+-- everything that hands envelopes out: a batch that was in hand already stays there until the pause is over.
+--
 -- `crashes` rises only when another instance takes up a batch that was neither acknowledged nor handed back, because
 -- then its drain call died. After NARROW_AFTER crashes, or if a caller had no time to find the row at fault or suspected the
 -- batch twice (hand-back.lua), envelopes are handed out one at a time. An envelope whose drain call died goes behind the
 -- others. The caller buries an envelope with which too many drain calls died alone.
 
-local pending, sealed, claimed, lease, claim = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local pending, sealed, claimed, lease, claim, paused = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local token, settled, leaseMs = ARGV[1], ARGV[2], ARGV[3]
 local count, fullBatchesOnly, heldSinceMs, nowMs = tonumber(ARGV[4]), ARGV[5] == "1", ARGV[6], ARGV[7]
 local maxBytes = tonumber(ARGV[8])
@@ -105,8 +110,13 @@ if name and name == settled then
   name = false
 end
 
--- The lease: a partition that another drain call holds is left in peace.
-local holder = redis.call("GET", lease)
+-- The lease: a partition that another drain call holds is left in peace; and the pause.
+local read = redis.call("MGET", lease, paused)
+local holder, isPaused = read[1], read[2]
+if isPaused then
+  if holder == token then redis.call("DEL", lease) end
+  return {"paused"}
+end
 if holder and holder ~= token then return {"held", redis.call("PTTL", lease)} end
 
 local function none(depth)

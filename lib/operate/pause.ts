@@ -1,0 +1,92 @@
+/**
+ * Pauses a stream at run time, and ends a pause. From the answer on, no supervisor claims a batch of it. A batch that was claimed before
+ * is finished, and its acknowledgement taken.
+ */
+import type { HeldNotes } from "../buffer/held-note.ts";
+import type { Pause, Pauses } from "../buffer/pauses.ts";
+import type { Log } from "../log.ts";
+import { type PauseReport, reportPause } from "./pause-report.ts";
+
+export interface PausingDeps {
+  pauses: Pauses;
+  heldNotes: Pick<HeldNotes, "note">;
+  /** Streams in DRAIN_PAUSED. */
+  paused: ReadonlySet<string>;
+  log: Log;
+  now: () => number;
+}
+
+/** Who wants what. */
+export interface PauseRequest {
+  seconds: number;
+  by: string | undefined;
+  why: string | undefined;
+}
+
+export interface PauseAnswer {
+  stream: string;
+  paused: PauseReport | null;
+  /** The pause that this one replaces: it now ends when `paused` says. */
+  replaced: PauseReport | null;
+  note: string;
+}
+
+export interface ResumeAnswer {
+  stream: string;
+  /** The pause that was ended; null: the stream was not paused. */
+  ended: PauseReport | null;
+  /** Not null: the stream is in DRAIN_PAUSED, and so it is not drained. */
+  paused: PauseReport | null;
+  note: string;
+}
+
+const STOPS =
+  "This stops the drain, and nothing else: ingest accepts events; those that are stored before the answer (ack=stored), and write-through while Redis is away, still reach Postgres; a batch that was claimed before is finished.";
+const IN_ENVIRONMENT = "It is in DRAIN_PAUSED, too, so it is not drained before that is changed.";
+const STAYS = "It is not drained before DRAIN_PAUSED is changed, and deployed.";
+const GOES_ON = "The next tick drains it.";
+const WAS_DRAINED = "It was not paused, and nothing changed.";
+const UNKNOWN: Pause = { sinceMs: undefined, endsInMs: undefined, by: undefined, why: undefined };
+
+/** Pauses a stream from now on; one that is paused ends at the new time from now on. Throws what Redis's client throws. */
+export async function pauseStream(
+  deps: PausingDeps,
+  stream: string,
+  { seconds, by, why }: PauseRequest,
+): Promise<PauseAnswer> {
+  const { pause, replaced } = await deps.pauses.pause(stream, { forMs: seconds * 1000, by, why });
+  const isReplaced = replaced !== undefined;
+  deps.log.info("stream.paused", { stream, seconds, by, why, isReplaced });
+  return {
+    stream,
+    paused: reportPause(deps, stream, pause),
+    replaced: isReplaced ? reportRun(deps, stream, replaced) : null,
+    note: deps.paused.has(stream) ? `${STOPS} ${IN_ENVIRONMENT}` : STOPS,
+  };
+}
+
+/**
+ * Ends a stream's pause. Its held letters are looked at soon, because meanwhile they were not. May be repeated. Throws what Redis's
+ * client throws.
+ */
+export async function resumeStream(
+  deps: PausingDeps,
+  stream: string,
+  by: string | undefined,
+): Promise<ResumeAnswer> {
+  const found = (await deps.pauses.find([stream])).get(stream);
+  if (found) await deps.heldNotes.note(); // before, so that whoever repeats a call that failed does not miss it
+  const wasPaused = await deps.pauses.resume(stream);
+  if (wasPaused) deps.log.info("stream.resumed", { stream, by });
+  const isInEnvironment = deps.paused.has(stream);
+  return {
+    stream,
+    ended: wasPaused ? reportRun(deps, stream, found ?? UNKNOWN) : null,
+    paused: reportPause(deps, stream, undefined),
+    note: isInEnvironment ? STAYS : wasPaused ? GOES_ON : WAS_DRAINED,
+  };
+}
+
+/** The report of a pause that is over, whatever DRAIN_PAUSED says. */
+const reportRun = ({ now }: PausingDeps, stream: string, pause: Pause): PauseReport | null =>
+  reportPause({ paused: new Set(), now }, stream, pause);
