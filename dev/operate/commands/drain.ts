@@ -13,7 +13,7 @@ const MEANING: Record<DrainOutcome, string> = {
   empty: "",
   short: "what is left makes no full batch; the next tick takes it",
   deadline: "the time of one drain call was up; the next one goes on",
-  held: "another drain call holds a partition, or the stream is in DRAIN_PAUSED; spillway status says which",
+  held: "another drain call holds a partition, or the stream is paused; spillway status says which",
   unavailable: "Redis or Postgres did not answer; everything is kept",
   misconfigured: "Postgres refused the statement itself; everything is kept; spillway status says why",
 };

@@ -1,8 +1,9 @@
 /** `spillway status`: shows how many events wait in each partition, how old they are, and why they do not drain. */
+import { sayPaused } from "../../../lib/operate/pause-report.ts";
 import type { StatusReport } from "../../../lib/operate/status.ts";
 import { bodyOf } from "../ask-supervisor.ts";
 import { action } from "../command.ts";
-import { countOf, describeSeconds, jsonOption, printTable } from "../command-line.ts";
+import { countOf, describeSeconds, jsonOption, printable, printTable } from "../command-line.ts";
 import { findSupervisor, supervisorOptions } from "../find-supervisor.ts";
 
 type StreamStatus = StatusReport["streams"][number];
@@ -47,12 +48,9 @@ function print({ streams }: StatusReport): void {
   if (busy.length > 0)
     printTable(
       ["partition", "depth", "why it is not drained"],
-      busy.map(({ stream, isPaused, p }) => [
-        `${stream}/${p.partition}`,
-        p.depth,
-        whyNotDrained(p, isPaused),
-      ]),
+      busy.map((one) => [`${one.stream}/${one.p.partition}`, one.p.depth, whyNotDrained(one.p, one)]),
     );
+  printPauses(streams);
   printVersions(streams);
   printWebhooks(streams);
   for (const { stream, deadLetters } of streams)
@@ -78,6 +76,12 @@ function print({ streams }: StatusReport): void {
     console.log(
       `\nPostgres does not answer the supervisor, or refuses: letters were not counted of ${blind.join(", ")}.`,
     );
+}
+
+/** Prints until when streams are paused, and by whom. */
+function printPauses(streams: readonly StreamStatus[]): void {
+  for (const { stream, paused } of streams)
+    if (paused) console.log(`\n${printable(`${stream} ${sayPaused(paused)}`)}.`);
 }
 
 /** Prints which versions of the data wait, of the streams that have more than one. */
@@ -110,11 +114,15 @@ function printWebhooks(streams: readonly StreamStatus[]): void {
 }
 
 /** Everything that is known of a partition, the most telling first. */
-function whyNotDrained(p: PartitionStatus, isPaused: boolean): string {
+function whyNotDrained(
+  p: PartitionStatus,
+  { isPaused, paused }: Pick<StreamStatus, "isPaused" | "paused">,
+): string {
+  const isForNow = paused && !paused.isInEnvironment; // an older supervisor knows DRAIN_PAUSED only
   const code =
     p.lastSqlstate !== null && !p.lastReason?.includes(p.lastSqlstate) ? ` (${p.lastSqlstate})` : "";
   const why = [
-    isPaused && "the stream is in DRAIN_PAUSED",
+    isPaused && (isForNow ? "the stream is paused" : "the stream is in DRAIN_PAUSED"),
     p.lastReason !== null && `the last try ended with: ${p.lastReason}${code}`,
     p.crashes > 0 && `${countOf(p.crashes, "drain call")} died with the batch in hand`,
     p.heldForSeconds !== null && `a drain call has held it for ${describeSeconds(p.heldForSeconds)}`,
