@@ -9,6 +9,7 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 import { drizzle } from "drizzle-orm/node-postgres";
 import { migrate as applyMigrations } from "drizzle-orm/node-postgres/migrator";
 import pg from "pg";
+import { JOURNALS } from "../lib/store/applied-migrations.ts";
 import { hasMigrations, readJournal } from "./journal.ts";
 
 /** Any constant will do, as long as every version of Spillway uses the same. */
@@ -27,10 +28,10 @@ const folderOf = (name: string, migrationsTable: string): Folder => ({
   migrationsFolder: fileURLToPath(new URL(name, import.meta.url)),
   migrationsTable,
 });
-const OURS = folderOf("spillway", "spillway_migrations");
-const YOURS = folderOf("migrations", "__drizzle_migrations");
+const OURS = folderOf("spillway", JOURNALS.ours);
+const YOURS = folderOf("migrations", JOURNALS.yours);
 /** The same beside another program's journal of Drizzle's default name: its entries would pass for ours. */
-const YOURS_BESIDE = folderOf("migrations", "spillway_stream_migrations");
+const YOURS_BESIDE = folderOf("migrations", JOURNALS.yoursBeside);
 
 /** Brings the database at `databaseUrl` to the newest migrations. Throws what Postgres says, or why it refuses the database. */
 export const migrate = (databaseUrl: string): Promise<void> => apply(databaseUrl, true);

@@ -19,6 +19,20 @@ export interface LetterCounts {
 
 const isHeld = isNotNull(deadLetters.retryAt);
 
+/** The streams among these that have letters which were not redriven: a look into the primary key for each. */
+export async function findStreamsWithLetters(
+  db: Database,
+  timeoutMs: number,
+  names: readonly string[],
+): Promise<string[]> {
+  const [, { rows }] = await db.batch([
+    statementBound(db, timeoutMs),
+    db.execute(sql`select name from unnest(${sql.param(names)}::text[]) as name
+      where exists (select from ${deadLetters} where ${deadLetters.stream} = name and ${isNull(deadLetters.redrivenAt)})`),
+  ]);
+  return rows.map(({ name }) => name as string);
+}
+
 /** Counts the letters of a stream that are dead and wait for somebody to look, and those that are held, and why. */
 export async function countLettersOf(
   db: Database,

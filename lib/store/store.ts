@@ -14,12 +14,13 @@ import { findDiffering } from "./differing.ts";
 import { findSettled } from "./find-settled.ts";
 import { createHeldLetters } from "./held-letters.ts";
 import { createInsert } from "./insert.ts";
+import { InsertTimes } from "./insert-times.ts";
 import { isStored } from "./is-stored.ts";
 import { type IsolateOptions, isolateRows } from "./isolate.ts";
 import { createKeyCheck } from "./key-check.ts";
 import type { Letter } from "./letter.ts";
 import { createLetterComparison } from "./letter-comparison.ts";
-import { countLettersOf } from "./letter-counts.ts";
+import { countLettersOf, findStreamsWithLetters } from "./letter-counts.ts";
 import { countLetterVersions } from "./letter-versions.ts";
 import { PartSizes } from "./part-sizes.ts";
 import { isOfData } from "./readable-keys.ts";
@@ -51,6 +52,7 @@ export function createStore(db: Database, timeoutMs: number) {
     isolateRows(db, timeoutMs, stream, rows, { isTrial: true });
   /** How many rows an insert may have, after one timed out. */
   const sizes = new PartSizes(timeoutMs);
+  const times = new InsertTimes();
   const checkKeys = createKeyCheck(trial);
   const insert = createInsert(db, timeoutMs, checkKeys);
 
@@ -139,6 +141,9 @@ export function createStore(db: Database, timeoutMs: number) {
   const countLetters = (stream: Stream) =>
     compared([stream], (comparison) => countLettersOf(db, timeoutMs, stream, comparison));
 
+  /** See `findStreamsWithLetters`. */
+  const streamsWithLetters = (names: readonly string[]) => findStreamsWithLetters(db, timeoutMs, names);
+
   /** How many of a stream's live letters have which version. */
   const letterVersions = (stream: Stream) =>
     compared([stream], (comparison) =>
@@ -148,6 +153,7 @@ export function createStore(db: Database, timeoutMs: number) {
   const held = createHeldLetters(db, timeoutMs);
   return {
     sizes,
+    times,
     insert,
     probe,
     ping,
@@ -159,6 +165,7 @@ export function createStore(db: Database, timeoutMs: number) {
     find,
     deadAmong,
     countLetters,
+    streamsWithLetters,
     letterVersions,
     ...held,
   };

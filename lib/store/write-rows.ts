@@ -28,7 +28,10 @@ import { type Part, type Step, type Stopped, stop, stoppedBy, type Written } fro
 const CONFLICT_TRIES = 3;
 const CONFLICT_PAUSE_MS = 100;
 
-export type WritingStore = Pick<Store, "insert" | "probe" | "ping" | "settledAmong" | "isolate" | "sizes">;
+export type WritingStore = Pick<
+  Store,
+  "insert" | "probe" | "ping" | "settledAmong" | "isolate" | "sizes" | "times"
+>;
 
 interface Options<R extends Row> {
   stream: Stream;
@@ -92,14 +95,18 @@ async function writePart<R extends Row>(
   part: Part<R>,
   isNaming: boolean,
 ): Promise<Step<R>> {
+  const startedAtMs = performance.now();
   try {
-    const startedAtMs = performance.now();
     const inserted = await store.insert(stream, part.rows, { isNaming });
-    store.sizes.worked(stream.name, part.rows.length, performance.now() - startedAtMs);
+    const tookMs = performance.now() - startedAtMs;
+    store.times.note(tookMs);
+    store.sizes.worked(stream.name, part.rows.length, tookMs);
     if (inserted.count === part.rows.length) return { stored: inserted.count };
     return await resolveMissing(store, stream, part.rows, inserted);
   } catch (error) {
-    return afterFailure(store, stream, part, failureOf(error, tableNameOf(stream)));
+    const failure = failureOf(error, tableNameOf(stream));
+    if (failure.kind === "timeout") store.times.note(performance.now() - startedAtMs);
+    return afterFailure(store, stream, part, failure);
   }
 }
 
