@@ -8,6 +8,9 @@ locals {
     BATCH_MAX_ROWS         = tostring(var.batch_max_rows)
     EVENT_MAX_BYTES        = tostring(var.event_max_bytes)
     LEASE_MS               = tostring(var.lease_ms) # ingest's write-through inserts have the same timeout
+    # The supervisor's doctor compares these with the lists and with public keys.
+    BUFFER_MAX_BYTES = tostring(var.buffer_max_bytes)
+    CORS_ORIGINS     = join(",", var.cors_origins)
   }
 
   ingest_env = {
@@ -19,9 +22,7 @@ locals {
     WRITE_THROUGH_CONCURRENCY = tostring(var.write_through_concurrency)
     BODY_MAX_BYTES            = tostring(var.body_max_bytes)
     EVENTS_MAX                = tostring(var.events_max)
-    BUFFER_MAX_BYTES          = tostring(var.buffer_max_bytes)
     KEY_EVENTS_PER_SECOND     = tostring(var.key_events_per_second)
-    CORS_ORIGINS              = join(",", var.cors_origins)
   }
 
   supervisor_env = {

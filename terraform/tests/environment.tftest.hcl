@@ -56,7 +56,7 @@ run "lists_are_in_the_codes_format" {
   command = plan
 
   assert {
-    condition     = local.supervisor_env.DRAIN_PAUSED == "visits|calls" && local.ingest_env.CORS_ORIGINS == "https://a.example.com,https://b.example.com"
+    condition     = local.supervisor_env.DRAIN_PAUSED == "visits|calls" && local.common_env.CORS_ORIGINS == "https://a.example.com,https://b.example.com"
     error_message = "DRAIN_PAUSED is not a|b, or CORS_ORIGINS is not comma-separated."
   }
 }
