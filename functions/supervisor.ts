@@ -12,6 +12,7 @@ import type { StreamReport } from "../lib/drain/drain-report.ts";
 import { withFields } from "../lib/log.ts";
 import { type DoctorDeps, examine } from "../lib/operate/doctor.ts";
 import type { KeyDeps } from "../lib/operate/keys.ts";
+import type { LastTick } from "../lib/operate/last-tick.ts";
 import { createStartCheck } from "../lib/operate/start-check.ts";
 import { readStatus } from "../lib/operate/status.ts";
 import { Problem, sendJson, tryAgain } from "./answer.ts";
@@ -24,10 +25,12 @@ import { allow, answerHealth, type Handler, type RequestUrl, requestUrlOf } from
 
 /** The ports of the drain, of the status and of the commands, and the function that gives the log field of a request's trace. */
 export type SupervisorDeps = DrainDeps &
-  DoctorDeps &
+  Parameters<typeof readStatus>[0] &
   LettersDeps &
   PauseDeps &
   UsageDeps & {
+    doctor: DoctorDeps;
+    lastTick: LastTick;
     keyCommands: KeyDeps;
     /** Mends the copy of the keys in Redis, if it is time. Never rejects. */
     mendKeys(): Promise<void>;
@@ -88,6 +91,7 @@ async function answerDrain(
   const log = withFields(deps.log, { ...requestIdOf(req), ...deps.traceOf(req.headers) });
   const [report] = await Promise.all([drain({ ...deps, log }, request), deps.checkTables()]);
   if (report.streams.some(hasReachedPostgres)) await deps.mendKeys();
+  if (stream === undefined) deps.lastTick.note();
   const isTick = request.partition === undefined;
   if (isTick && report.streams.some(({ stored }) => stored > 0)) await deps.pruneDaily();
   const isBad = report.streams.some(
@@ -119,5 +123,6 @@ async function answerStatus(deps: SupervisorDeps, req: IncomingMessage, res: Ser
 
 async function answerDoctor(deps: SupervisorDeps, req: IncomingMessage, res: ServerResponse): Promise<void> {
   allow(req, "GET", "HEAD");
-  sendJson(res, 200, await examine(deps));
+  const { lastTick, store } = deps;
+  sendJson(res, 200, await examine(deps.doctor, { lastTick, insertTimes: store.times }));
 }

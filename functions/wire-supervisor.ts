@@ -18,6 +18,7 @@ import { Witnesses } from "../lib/drain/witnesses.ts";
 import { FairSlots } from "../lib/flow/fair-slots.ts";
 import { createLog, type Log } from "../lib/log.ts";
 import { createDailyPrune } from "../lib/operate/daily-prune.ts";
+import { LastTick } from "../lib/operate/last-tick.ts";
 import { type Registry, withInternal } from "../lib/schema/registry.ts";
 import { connect } from "../lib/store/database.ts";
 import { createDeadLetterStore } from "../lib/store/dead-letter-store.ts";
@@ -26,6 +27,7 @@ import { createUsageStore } from "../lib/store/usage-store.ts";
 import usageStream from "../lib/store/usage-stream.ts";
 import type { Served } from "./front-door.ts";
 import { createSupervisor } from "./supervisor.ts";
+import { openDoctor } from "./wire-doctor.ts";
 import { openKeyCommands } from "./wire-keys.ts";
 import {
   configure,
@@ -75,7 +77,8 @@ export async function wireSupervisor(
     ages: { lettersDays: config.keepLettersDays, usageDays: config.keepUsageDays },
   };
   const handler = createSupervisor({
-    doubts,
+    doctor: openDoctor({ config, streams, doubts, now, monotonicMs }),
+    lastTick: new LastTick(monotonicMs),
     ...openKeyCommands({ config, redis, streams, log }),
     usage,
     pruning,

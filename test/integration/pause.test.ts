@@ -435,18 +435,14 @@ describe("what is told", () => {
   test("the doctor warns of it", async () => {
     await push(3);
     await pause({ for: "2h", why: "a migration" });
-    const { findings } = (await (await fetch(`${one.url}/doctor`)).json()) as {
-      findings: { what: string }[];
-    };
-    expect(findings.filter(({ what }) => what === "stream-paused")).toEqual([
-      {
-        ...{ what: "stream-paused", severity: "warning" },
-        say: expect.stringMatching(
-          /^checked is paused until [-\d]+ [:\d]+ UTC, since [-\d]+ [:\d]+ UTC \(a migration\), and 3 events wait$/,
-        ),
-        do: "when its events may be stored: spillway resume checked",
-      },
-    ]);
+    const { checks } = (await (await fetch(`${one.url}/doctor`)).json()) as { checks: { check: string }[] };
+    expect(checks.find(({ check }) => check === "paused")).toMatchObject({
+      result: "wrong",
+      seen: expect.stringMatching(
+        /^checked is paused until [-\d]+ [:\d]+ UTC, since [-\d]+ [:\d]+ UTC \(a migration\): 3 events wait$/,
+      ),
+      do: "when its events may be stored: spillway resume checked",
+    });
   });
 
   test("to resume what is not paused is no error, and says so", async () => {

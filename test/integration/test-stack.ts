@@ -15,6 +15,7 @@ import type { Cors } from "../../functions/cors.ts";
 import { openDoor } from "../../functions/front-door.ts";
 import type { Handler } from "../../functions/request-url.ts";
 import type { SupervisorDeps } from "../../functions/supervisor.ts";
+import { openDoctor } from "../../functions/wire-doctor.ts";
 import { newKey } from "../../lib/access/key-format.ts";
 import { renewCopy } from "../../lib/access/renew-copy.ts";
 import { createBuffer } from "../../lib/buffer/buffer.ts";
@@ -30,6 +31,7 @@ import { HeldLookout } from "../../lib/drain/held-lookout.ts";
 import { Witnesses } from "../../lib/drain/witnesses.ts";
 import { FairSlots } from "../../lib/flow/fair-slots.ts";
 import type { Log } from "../../lib/log.ts";
+import { LastTick } from "../../lib/operate/last-tick.ts";
 import { encodeEnvelope, packEnvelope } from "../../lib/schema/envelope.ts";
 import { newId } from "../../lib/schema/event-ids.ts";
 import { loadStreams, type Registry, registryOf } from "../../lib/schema/registry.ts";
@@ -125,10 +127,20 @@ export async function openWorld(env: Record<string, string> = {}, given?: Regist
   };
   const database = connect(config.databaseUrl, config.insertTimeoutMs, config.neonHttpUrl);
   const usage = createUsageStore(database, config.insertTimeoutMs);
+  const openDoctorOf = (databaseUrl: string) => {
+    const opened = openDoctor({
+      ...{ config: { ...config, databaseUrl }, streams, doubts: [], now: Date.now },
+      monotonicMs: () => performance.now(),
+    });
+    // The tests' streams have tables without the migrations of drizzle/migrations/.
+    return { ...opened, migrations: { ours: [], ...opened.migrations, yours: [] } };
+  };
+  const doctor = openDoctorOf(config.databaseUrl);
   /** A drain's context, of a supervisor instance of its own. Its drains don't mend the copy of the keys, unless it is told to. */
   const supervisor = (more: Partial<SupervisorDeps> = {}): SupervisorDeps => ({
     traceOf: () => ({}),
-    doubts: [],
+    doctor,
+    lastTick: new LastTick(() => performance.now()),
     keyCommands,
     mendKeys: async () => {},
     usage,
@@ -204,7 +216,7 @@ export async function openWorld(env: Record<string, string> = {}, given?: Regist
 
   return {
     ...{ config, upstash, neon, redis, sql, said, log, streams, buffer, heldNotes, store },
-    ...{ keys, keyCopy, keyCommands },
+    ...{ keys, keyCopy, keyCommands, doctor, openDoctorOf },
     ...{ storeWithin, supervisor, reset, serve, close },
   };
 }

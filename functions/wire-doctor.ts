@@ -1,0 +1,81 @@
+/**
+ * The doctor's part of the composition root. It has clients of its own that give up soon, because it must tell the rest while one server
+ * hangs, and nothing may be left running after an answer.
+ */
+import { existsSync, readFileSync } from "node:fs";
+import { createBuffer } from "../lib/buffer/buffer.ts";
+import { createKeyCopy } from "../lib/buffer/key-copy.ts";
+import { measureLists } from "../lib/buffer/list-sizes.ts";
+import { createPauses } from "../lib/buffer/pauses.ts";
+import { connectRedis } from "../lib/buffer/redis-client.ts";
+import { createRedisFacts } from "../lib/buffer/redis-facts.ts";
+import type { Config } from "../lib/config.ts";
+import type { Doubt } from "../lib/config-doubts.ts";
+import type { DoctorDeps } from "../lib/operate/doctor.ts";
+import type { Migration, Migrations } from "../lib/operate/table-checks.ts";
+import type { Registry } from "../lib/schema/registry.ts";
+import { readAppliedMigrations } from "../lib/store/applied-migrations.ts";
+import { connect } from "../lib/store/database.ts";
+import { createKeyStore } from "../lib/store/key-store.ts";
+import { createPostgresFacts } from "../lib/store/postgres-facts.ts";
+import { createStore } from "../lib/store/store.ts";
+import { createTableCheck } from "../lib/store/table-check.ts";
+import { readTableHealth } from "../lib/store/table-health.ts";
+
+/** How long one command and one query may take, in milliseconds. */
+const REDIS_TIMEOUT_MS = 2000;
+const POSTGRES_TIMEOUT_MS = 2500;
+
+/** A transaction that is open for so long, or idle for so long, is told of, and so is a wait for a lock. In seconds. */
+const TRANSACTIONS = { openSeconds: 300, idleSeconds: 60 };
+const LOCK_WAIT_SECONDS = 1;
+
+interface Given extends Pick<DoctorDeps, "now" | "monotonicMs"> {
+  config: Config;
+  streams: Registry;
+  doubts: readonly Doubt[];
+}
+
+export function openDoctor({ config, streams, doubts, now, monotonicMs }: Given): DoctorDeps {
+  const redis = connectRedis(config, REDIS_TIMEOUT_MS);
+  const db = connect(config.databaseUrl, POSTGRES_TIMEOUT_MS, config.neonHttpUrl);
+  const { leaseMs, insertTimeoutMs, drainDeadlineMs, bufferMaxBytes, corsOrigins } = config;
+  return {
+    redis: createRedisFacts(redis, now, monotonicMs),
+    buffer: createBuffer(redis),
+    pauses: createPauses(redis),
+    measureLists: (partitions) => measureLists(redis, partitions),
+    postgres: createPostgresFacts(db, POSTGRES_TIMEOUT_MS, now),
+    store: createStore(db, POSTGRES_TIMEOUT_MS),
+    differences: () =>
+      createTableCheck(db, POSTGRES_TIMEOUT_MS, monotonicMs).differencesOfAll([...streams.values()]),
+    tableHealth: () => readTableHealth(db, POSTGRES_TIMEOUT_MS, [...streams.values()]),
+    appliedMigrations: () => readAppliedMigrations(db, POSTGRES_TIMEOUT_MS),
+    migrations: readMigrations(),
+    keys: createKeyStore(db, POSTGRES_TIMEOUT_MS),
+    keyCopy: createKeyCopy(redis),
+    streams,
+    settings: {
+      ...{ leaseMs, insertTimeoutMs, drainDeadlineMs, bufferMaxBytes, corsOrigins, doubts },
+      paused: new Set(config.drainPaused),
+      environmentNames: new Set(config.apiKeys.map(({ name }) => name)),
+      databaseHost: new URL(config.databaseUrl).hostname,
+      transactions: TRANSACTIONS,
+      lockWaitSeconds: LOCK_WAIT_SECONDS,
+    },
+    now,
+    monotonicMs,
+  };
+}
+
+/** The migrations beside this program; undefined if there are not even ours. */
+function readMigrations(): Migrations {
+  const ours = readJournal("spillway");
+  return ours && { ours, yours: readJournal("migrations") ?? [] };
+}
+
+function readJournal(folder: string): Migration[] | undefined {
+  const file = new URL(`../drizzle/${folder}/meta/_journal.json`, import.meta.url);
+  if (!existsSync(file)) return undefined;
+  return (JSON.parse(readFileSync(file, "utf8")) as { entries: Migration[] }).entries;
+}
