@@ -12,6 +12,7 @@ export const supervisorPaths = {
   drain: "/drain",
   drainStream: "/drain/{stream}",
   status: "/status",
+  live: "/live",
   deadLetters: "/dead-letters",
   deadLetter: "/dead-letters/{id}",
   redrive: "/dead-letters/redrive",
