@@ -1,6 +1,6 @@
 /**
- * The HTTP edge of the supervisor: `POST /drain`, `POST /drain/{stream}`, `GET /status`, `GET /doctor`, and the commands on keys
- * (answer-keys.ts), dead letters (answer-letters.ts) and pauses (answer-pause.ts). It is private and checks no key itself: Cloud Run checks the caller's token
+ * The HTTP edge of the supervisor: `POST /drain`, `POST /drain/{stream}`, `GET /status`, `GET /live` (answer-live.ts), `GET /doctor`, and
+ * the commands on keys (answer-keys.ts), dead letters (answer-letters.ts) and pauses (answer-pause.ts). It is private and checks no key itself: Cloud Run checks the caller's token
  * before a request comes here, and who may only drain is known by the e-mail in that token.
  */
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from "node:http";
@@ -13,11 +13,13 @@ import { withFields } from "../lib/log.ts";
 import { type DoctorDeps, examine } from "../lib/operate/doctor.ts";
 import type { KeyDeps } from "../lib/operate/keys.ts";
 import type { LastTick } from "../lib/operate/last-tick.ts";
+import type { Live } from "../lib/operate/live.ts";
 import { createStartCheck } from "../lib/operate/start-check.ts";
 import { readStatus } from "../lib/operate/status.ts";
 import { Problem, sendJson, tryAgain } from "./answer.ts";
 import { answerKeys } from "./answer-keys.ts";
 import { answerLetters, type LettersDeps } from "./answer-letters.ts";
+import { answerLive } from "./answer-live.ts";
 import { answerPause, type PauseDeps } from "./answer-pause.ts";
 import { answerUsage, type UsageDeps } from "./answer-usage.ts";
 import { requestIdOf } from "./request-id.ts";
@@ -39,15 +41,18 @@ export type SupervisorDeps = DrainDeps &
     /** Whether the caller may do more than `POST /drain`. */
     mayOperate: (req: IncomingMessage) => boolean;
     traceOf: (headers: IncomingHttpHeaders) => Record<string, string>;
+    /** Shows what happens; absent: nobody can look on. */
+    live?: Live;
   };
 
 /** What has one path and no more. */
 const COMMANDS = new Map<
   string,
-  (deps: SupervisorDeps, req: IncomingMessage, res: ServerResponse) => Promise<void>
+  (deps: SupervisorDeps, req: IncomingMessage, res: ServerResponse, url: RequestUrl) => Promise<void>
 >([
   ["status", answerStatus],
   ["doctor", answerDoctor],
+  ["live", answerLookOn],
   ["keys", ({ keyCommands }, req, res) => answerKeys(keyCommands, req, res)],
 ]);
 
@@ -63,7 +68,7 @@ export function createSupervisor(deps: SupervisorDeps): Handler {
       throw new Problem("caller-not-allowed", "this caller may only POST /drain");
     if (what === "drain" && rest.length === 0)
       await answerDrain({ ...deps, checkTables }, req, res, url, name);
-    else if (command !== undefined) await command(deps, req, res);
+    else if (command !== undefined) await command(deps, req, res, url);
     else if (!(await answerMore(deps, req, res, url)))
       throw new Problem("unknown-path", `expected ${Object.values(supervisorPaths).join(", ")}`);
   };
@@ -119,6 +124,16 @@ async function answerStatus(deps: SupervisorDeps, req: IncomingMessage, res: Ser
     throw tryAgain("buffer-away", "Redis does not answer");
   });
   sendJson(res, 200, report);
+}
+
+async function answerLookOn(
+  { live, streams }: SupervisorDeps,
+  req: IncomingMessage,
+  res: ServerResponse,
+  url: RequestUrl,
+): Promise<void> {
+  if (live === undefined) throw new Problem("unknown-path", "this supervisor keeps no history");
+  await answerLive({ live, streams }, req, res, url);
 }
 
 async function answerDoctor(deps: SupervisorDeps, req: IncomingMessage, res: ServerResponse): Promise<void> {

@@ -10,6 +10,7 @@ import { createPauses } from "../lib/buffer/pauses.ts";
 import { createPruneTurn } from "../lib/buffer/prune-turn.ts";
 import { connectRedis } from "../lib/buffer/redis-client.ts";
 import { createRefusalLists } from "../lib/buffer/refusal-lists.ts";
+import { createWaitingLook } from "../lib/buffer/waiting.ts";
 import { createWebhookCounts } from "../lib/buffer/webhook-counts.ts";
 import { callerOf, mayOperate } from "../lib/cloud-run/caller.ts";
 import type { Config } from "../lib/config.ts";
@@ -19,6 +20,7 @@ import { FairSlots } from "../lib/flow/fair-slots.ts";
 import { createLog, type Log } from "../lib/log.ts";
 import { createDailyPrune } from "../lib/operate/daily-prune.ts";
 import { LastTick } from "../lib/operate/last-tick.ts";
+import { Live } from "../lib/operate/live.ts";
 import { type Registry, withInternal } from "../lib/schema/registry.ts";
 import { connect } from "../lib/store/database.ts";
 import { createDeadLetterStore } from "../lib/store/dead-letter-store.ts";
@@ -45,6 +47,12 @@ const CLAIM_TIMEOUT_MS = 5000;
 
 /** How long a statement for people who deal with dead letters may take, in milliseconds: nobody holds a lease here. */
 const LETTERS_TIMEOUT_MS = 30_000;
+
+/**
+ * How often Redis is asked for people who look on, while nothing changes, in milliseconds. On Cloud Run, which sets K_SERVICE, each
+ * command is billed.
+ */
+const LIVE_EVERY_MS = environment.K_SERVICE ? 5000 : 1000;
 
 const openLetters = ({ databaseUrl, neonHttpUrl }: Config, streams: Registry) =>
   createDeadLetterStore(connect(databaseUrl, LETTERS_TIMEOUT_MS, neonHttpUrl), streams, LETTERS_TIMEOUT_MS);
@@ -76,6 +84,8 @@ export async function wireSupervisor(
     monotonicMs,
     ages: { lettersDays: config.keepLettersDays, usageDays: config.keepUsageDays },
   };
+  const store = openStore(config);
+  const paused = new Set(config.drainPaused);
   const handler = createSupervisor({
     doctor: openDoctor({ config, streams, doubts, now, monotonicMs }),
     lastTick: new LastTick(monotonicMs),
@@ -87,7 +97,7 @@ export async function wireSupervisor(
     buffer: createBuffer(redis),
     heldNotes: createHeldNotes(redis),
     webhookCounts: createWebhookCounts(redis),
-    store: openStore(config),
+    store,
     tables: openTableCheck(config),
     letters: openLetters(config, streams),
     partitions: config.partitions,
@@ -108,9 +118,13 @@ export async function wireSupervisor(
     batchMaxRows: config.batchMaxRows,
     leaseMs: config.leaseMs,
     drainDeadlineMs: config.drainDeadlineMs,
-    paused: new Set(config.drainPaused),
+    paused,
     pauses: createPauses(redis),
     stopping: stopping.signal,
+    live: new Live({
+      ...{ waiting: createWaitingLook(redis, [...streams.keys()]), store, streams, paused, now, monotonicMs },
+      ...{ everyMs: LIVE_EVERY_MS, stopping: stopping.signal },
+    }),
   });
   return { handler, log, traceOf: trace, onStopping: () => stopping.abort(), onStopped: () => {} };
 }

@@ -5,6 +5,7 @@ export const SCRIPTS = [
   "claim",
   "count-webhooks",
   "hand-back",
+  "look",
   "measure",
   "note-held",
   "note-refusals",

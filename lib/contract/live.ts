@@ -60,6 +60,8 @@ export interface LiveSecond {
   /** The second's beginning. */
   at: string;
   streams: readonly LiveSums[];
+  /** What waited, as the last line of the second said it; absent: nothing was said, so it had not changed or nobody looked. */
+  waiting?: readonly LiveWaiting[];
 }
 
 /** The batches of one stream in one second. */
@@ -156,7 +158,7 @@ export interface LivePause extends InHistory {
   by: string | null;
 }
 
-/** A drain call found work. A call that finds none has no line. */
+/** A drain call begins. A tick that finds no work has no line. */
 export interface LiveDrainBegun extends InHistory {
   kind: "drain-begun";
   /** Names the call; its end has the same. */
@@ -191,11 +193,14 @@ export interface LiveStored {
   kind: "stored";
   at: string;
   stream: string;
-  /** Newest first, LIVE_ROWS_MAX at most; a page knows by the id which are new. Null: Postgres does not answer. */
+  /**
+   * Newest first, LIVE_ROWS_MAX at most, of the last 15 minutes; a page knows by the id which are new. Rows whose id was not made by
+   * Spillway are not found. Null: Postgres does not answer.
+   */
   rows: readonly { id: string; receivedAt: string }[] | null;
 }
 
-/** The reader was too slow: lines are missing before the next one. Their batches are in no line `second` of this response. */
+/** The reader was too slow: lines are missing before the next one. */
 export interface LiveBehind {
   kind: "behind";
   at: string;
@@ -232,3 +237,10 @@ export type LiveLine =
   | LiveBehind
   | LiveAlive
   | LiveEnd;
+
+/** An entry without the members that the history gives it. */
+export type LiveHappening = LiveEntry extends infer Entry
+  ? Entry extends LiveEntry
+    ? Omit<Entry, keyof InHistory>
+    : never
+  : never;

@@ -5,6 +5,7 @@ import { isBlockedBy } from "../store/written.ts";
 import type { DrainCall, DrainDeps } from "./drain-call.ts";
 import type { DrainOutcome } from "./drain-report.ts";
 import { outcomeOfError } from "./error-outcome.ts";
+import { happeningOf } from "./happenings.ts";
 import { type Settled, type Stopped, settleBatch } from "./settle-batch.ts";
 
 const PUT_OFF_REASON =
@@ -78,7 +79,7 @@ export async function drainBatch(
   const work = () => settle(deps, call, partition, claim);
   const outcome = await (isSuspected ? call.alone(work) : work()).catch(endAfter);
   if ("kind" in outcome) return { counts: NOTHING, next: outcome, isBlocked: undefined };
-  const { stopped, ...written } = outcome;
+  const { stopped, seen: _, ...written } = outcome;
   const next = stopped
     ? await handBackBatch(deps, call, partition, stopped).then(end, endAfter)
     : await goOn(deps, call, partition, claim).catch(endAfter);
@@ -87,7 +88,7 @@ export async function drainBatch(
 
 /** Settles a batch, a suspected one only if Postgres answers before. */
 async function settle(
-  { store, buffer, heldNotes, tables, log, monotonicMs, streams, witnesses }: DrainDeps,
+  { store, buffer, heldNotes, tables, log, now, monotonicMs, streams, witnesses, live }: DrainDeps,
   call: DrainCall,
   partition: Partition,
   batch: Batch,
@@ -99,6 +100,7 @@ async function settle(
     canContinue: () => canContinue({ buffer, log }, call, partition),
   });
   if (outcome.stored > 0) witnesses.note(partition.stream, startedAtMs);
+  live?.note(happeningOf(partition, batch, outcome, now()));
   return outcome;
 }
 

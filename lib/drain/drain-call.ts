@@ -11,6 +11,7 @@ import type { TableCheck } from "../store/table-check.ts";
 import type { WritingStore } from "../store/write-rows.ts";
 import type { Stopped } from "../store/written.ts";
 import { type DrainOutcome, outcomeOfStop } from "./drain-report.ts";
+import type { Lookers } from "./happenings.ts";
 import type { HeldLookout } from "./held-lookout.ts";
 import type { Witnesses } from "./witnesses.ts";
 
@@ -46,6 +47,8 @@ export interface DrainDeps {
   pauses: Pick<Pauses, "find">;
   /** Aborted when the process is told to end: batches in hand are finished, nothing new is claimed. */
   stopping: AbortSignal;
+  /** Where batches and calls are noted for people who look on. */
+  live?: Lookers;
 }
 
 interface Options {

@@ -17,6 +17,7 @@ import {
   type PartitionReport,
   type StreamReport,
   summarise,
+  worst,
 } from "./drain-report.ts";
 import { outcomeOfError } from "./error-outcome.ts";
 import { retryHeld } from "./retry-held.ts";
@@ -49,6 +50,7 @@ export async function drain(deps: DrainDeps, options: DrainOptions): Promise<Dra
     (error: unknown) => outcomeOfError(log, error, {}).outcome,
   );
   const isKnown = typeof work !== "string";
+  const begun = isKnown ? noteBeginning(deps, call, work) : false;
   const results = isKnown ? await drainAll(deps, call, work.busy) : [];
   if (isKnown && work.held) results.push(...(await retryAll(deps, call, unpaused, work.held)));
   else if (!isFlush && results.some(({ batches }) => batches > 0)) await lookForHeld(deps);
@@ -65,8 +67,26 @@ export async function drain(deps: DrainDeps, options: DrainOptions): Promise<Dra
   const ofTold = results.filter(({ stream }) => told.some((one) => one.stream === stream));
   const oldestReceivedAtMs = Math.min(startedAtMs, ...ofTold.map((one) => one.oldestReceivedAtMs));
   logReport(log, { isFlush, startedAtMs, oldestReceivedAtMs }, report);
+  if (begun) noteEnd(deps, call, report);
   return report;
 }
+
+/** Tells people who look on that a call begins. Returns false if it has nothing to do. */
+function noteBeginning({ live }: DrainDeps, { claimant }: DrainCall, { busy, held }: Work): boolean {
+  if (live === undefined || (busy.length === 0 && held === undefined)) return false;
+  const streams = [...new Set(busy.map(({ stream }) => stream))];
+  live.note({ kind: "drain-begun", call: nameOf(claimant), isFlush: claimant.fullBatchesOnly, streams });
+  return true;
+}
+
+function noteEnd({ live }: DrainDeps, { claimant }: DrainCall, { streams, durationMs }: DrainReport): void {
+  const stored = streams.reduce((total, one) => total + one.stored, 0);
+  const outcome = worst(streams.map((one) => one.outcome));
+  live?.note({ kind: "drain-ended", call: nameOf(claimant), durationMs, stored, outcome });
+}
+
+/** A token is `instance:call`. */
+const nameOf = ({ token }: { token: string }): string => token.slice(token.indexOf(":") + 1);
 
 /** A stream of Spillway's own is told of only if something of it failed: who reads the report asks for the streams of the release. */
 function isTold(report: StreamReport, results: readonly { stream: string }[]): boolean {

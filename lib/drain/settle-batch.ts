@@ -37,6 +37,8 @@ export interface Settled {
   /** When the oldest event of the batch was received; Infinity if the batch held no event. */
   oldestReceivedAtMs: number;
   stopped: Stopped | undefined;
+  /** What people who look on are told of. `insertMs`: with all tries. */
+  seen: { rows: readonly ReadRow[]; refused: readonly Refused<ReadRow>[]; insertMs: number };
 }
 
 /** This release would drop fields that it does not know, so it leaves the batch in hand. */
@@ -72,6 +74,7 @@ export async function settleBatch(
 
   const { rows, letters: unreadable, unmade, hasNewer } = readBatch(stream, batch);
   const isSuspected = batch.suspicions > 0;
+  const beganMs = performance.now();
   const {
     refused,
     there,
@@ -81,7 +84,8 @@ export async function settleBatch(
   const written = { ...counts, superseded: lost.length };
   const [oldest] = rows; // rows are in their order
   const oldestReceivedAtMs = oldest ? Date.parse(oldest.receivedAt) : Number.POSITIVE_INFINITY;
-  const nothingAside = { differing: 0, dead: 0, held: 0, isTableAtFault: false, oldestReceivedAtMs };
+  const seen = { rows, refused, insertMs: performance.now() - beganMs };
+  const nothingAside = { differing: 0, dead: 0, held: 0, isTableAtFault: false, oldestReceivedAtMs, seen };
   if (written.stopped) {
     if (written.stopped === "abandoned") return { ...written, ...nothingAside };
     const stopped = await sayStopped(deps, stream, where, written.stopped);
@@ -93,7 +97,7 @@ export async function settleBatch(
   const stopped = await setAside(deps, stream, letters);
   if (stopped) return { ...written, ...nothingAside, stopped };
   const differing = await countDiffering(deps, stream, where, { ...written, there });
-  const aside = { differing, dead: letters.length - held, held, isTableAtFault, oldestReceivedAtMs };
+  const aside = { differing, dead: letters.length - held, held, isTableAtFault, oldestReceivedAtMs, seen };
   if (!hasNewer) return { ...written, ...aside };
   await sayStopped(deps, stream, where, BUFFERED_BY_A_NEWER_RELEASE);
   return { ...written, ...aside, stopped: BUFFERED_BY_A_NEWER_RELEASE };

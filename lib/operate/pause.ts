@@ -5,6 +5,7 @@
 import type { HeldNotes } from "../buffer/held-note.ts";
 import type { Pause, Pauses } from "../buffer/pauses.ts";
 import type { Log } from "../log.ts";
+import type { Live } from "./live.ts";
 import { type PauseReport, reportPause } from "./pause-report.ts";
 
 export interface PausingDeps {
@@ -12,6 +13,8 @@ export interface PausingDeps {
   heldNotes: Pick<HeldNotes, "note">;
   /** Streams in DRAIN_PAUSED. */
   paused: ReadonlySet<string>;
+  /** The history that a page looks on at. */
+  live?: Pick<Live, "note">;
   log: Log;
   now: () => number;
 }
@@ -57,6 +60,7 @@ export async function pauseStream(
   const { pause, replaced } = await deps.pauses.pause(stream, { forMs: seconds * 1000, by, why });
   const isReplaced = replaced !== undefined;
   deps.log.info("stream.paused", { stream, seconds, by, why, isReplaced });
+  notePause(deps, stream, true, by, pause.endsInMs);
   return {
     stream,
     paused: reportPause(deps, stream, pause),
@@ -77,7 +81,10 @@ export async function resumeStream(
   const found = (await deps.pauses.find([stream])).get(stream);
   if (found) await deps.heldNotes.note(); // before, so that whoever repeats a call that failed does not miss it
   const wasPaused = await deps.pauses.resume(stream);
-  if (wasPaused) deps.log.info("stream.resumed", { stream, by });
+  if (wasPaused) {
+    deps.log.info("stream.resumed", { stream, by });
+    notePause(deps, stream, false, by, undefined);
+  }
   const isInEnvironment = deps.paused.has(stream);
   return {
     stream,
@@ -90,3 +97,15 @@ export async function resumeStream(
 /** The report of a pause that is over, whatever DRAIN_PAUSED says. */
 const reportRun = ({ now }: PausingDeps, stream: string, pause: Pause): PauseReport | null =>
   reportPause({ paused: new Set(), now }, stream, pause);
+
+/** `endsInMs` undefined: it has no end of its own. */
+function notePause(
+  { live, now }: PausingDeps,
+  stream: string,
+  isPaused: boolean,
+  by: string | undefined,
+  endsInMs: number | undefined,
+): void {
+  const untilAt = endsInMs === undefined ? null : new Date(now() + endsInMs).toISOString();
+  live?.note({ kind: "pause", stream, isPaused, untilAt, by: by ?? null });
+}

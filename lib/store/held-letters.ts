@@ -12,6 +12,7 @@ import type { Stream } from "../schema/stream.ts";
 import { type Database, statementBound } from "./database.ts";
 import { deadLetters } from "./dead-letters-table.ts";
 import { BREAKS } from "./letter.ts";
+import { firstIdAt, hasNewestRows } from "./newest-rows.ts";
 import { pauseAfter } from "./pause.ts";
 import { ownColumnsOf } from "./stream-table.ts";
 
@@ -163,10 +164,8 @@ export function createHeldLetters(db: Database, timeoutMs: number) {
    */
   async function tookRowWithin(stream: Stream, ms: number): Promise<boolean> {
     const { id, receivedAt } = ownColumnsOf(stream);
-    if (!stream.key.keepsIds || id.getSQLType() !== "uuid" || receivedAt === undefined) return false;
+    if (!hasNewestRows(stream)) return false;
     const since = sql`now() - (${ms}::float8 - 60000) * interval '1 ms'`;
-    const firstIdAt = (moment: SQL) =>
-      sql`(lpad(to_hex((extract(epoch from ${moment}) * 1000)::bigint), 12, '0') || '70008000000000000000')::uuid`;
     const [, { rows }] = await db.batch([
       bound(),
       db.execute(

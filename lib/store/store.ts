@@ -22,6 +22,7 @@ import type { Letter } from "./letter.ts";
 import { createLetterComparison } from "./letter-comparison.ts";
 import { countLettersOf, findStreamsWithLetters } from "./letter-counts.ts";
 import { countLetterVersions } from "./letter-versions.ts";
+import { findNewestRows } from "./newest-rows.ts";
 import { PartSizes } from "./part-sizes.ts";
 import { isOfData } from "./readable-keys.ts";
 import { idOf } from "./stream-table.ts";
@@ -150,8 +151,12 @@ export function createStore(db: Database, timeoutMs: number) {
       countLetterVersions(db, timeoutMs, and(eq(deadLetters.stream, stream.name), comparison.isLive)),
     );
 
+  /** The newest rows of a stream's table; see `findNewestRows`. */
+  const newestRows = (stream: Stream, most: number) => findNewestRows(db, timeoutMs, stream, most);
+
   const held = createHeldLetters(db, timeoutMs);
   return {
+    newestRows,
     sizes,
     times,
     insert,
