@@ -16,7 +16,7 @@ import type { LivePanels } from "./live-panels.ts";
 import type { LiveRing } from "./live-ring.ts";
 
 /** Where the lines go: a response, whose head is sent. */
-export type LiveSink = Pick<ServerResponse, "destroy" | "end" | "write" | "writableNeedDrain">;
+export type LiveSink = Pick<ServerResponse, "destroy" | "end" | "on" | "write" | "writableNeedDrain">;
 
 /** Characters that are written at once. */
 const PART_MAX = 65_536;
@@ -49,9 +49,10 @@ export class LiveViewer {
     this.#wroteMs = this.#openedMs;
     this.#cursor = deps.from.cursor;
     this.#before = deps.from.lines;
+    deps.sink.on("drain", () => this.beat());
   }
 
-  /** Writes what is new, and ends the response if it is time. Call it often. */
+  /** Writes what is new, and ends the response if it is time. Call it often; it calls itself when the reader has taken something. */
   beat(): void {
     const nowMs = this.#deps.monotonicMs();
     if (this.#endedMs !== undefined) {

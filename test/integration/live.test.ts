@@ -153,7 +153,7 @@ describe("what those who look on see", () => {
     await until(() => expect(viewer.of("counts").at(-1)?.streams[0]?.claimed).toBe(1));
     await world.redis.hset("{spillway}:checked:claim:4", "heldSinceMs", String(at));
     await world.redis.set("{spillway}:checked:lease:4", "somebody:else");
-    await until(() => expect(viewer.of("counts").at(-1)?.streams[0]?.claimed).toBe(1));
+    await until(() => expect(viewer.of("counts").at(-1)?.streams[0]?.heldPartitions).toBe(1));
     expect(viewer.of("counts").at(-1).streams[0]).toMatchObject({
       pending: 2,
       heldPartitions: 1,
@@ -382,6 +382,7 @@ describe("how it ends", () => {
       for (let n = 0; n < count; n++)
         live.note({ kind: "pause", stream: "x".repeat(7000), isPaused: true, untilAt: null, by: null });
     };
+    let text = "";
     const opened = await new Promise<{
       socket: import("node:net").Socket;
       res: import("node:http").IncomingMessage;
@@ -398,7 +399,6 @@ describe("how it ends", () => {
       await until(() => expect(other.of("pause").length).toBe(150 * (round + 1)));
     }
     expect(other.of("behind")).toEqual([]);
-    let text = "";
     opened.res.setEncoding("utf8").on("data", (piece: string) => {
       text += piece;
     });
