@@ -7,9 +7,8 @@ import {
   LIVE_IDLE_MS,
   LIVE_LONGEST_MS,
   LIVE_SILENCE_MS,
-  type LiveAlive,
-  type LiveBehind,
   type LiveEnd,
+  type LiveLine,
   type LivePanel,
 } from "../contract/live.ts";
 import type { LivePanels } from "./live-panels.ts";
@@ -119,4 +118,4 @@ export class LiveViewer {
   }
 }
 
-const lineOf = (line: LiveAlive | LiveBehind | LiveEnd): string => `${JSON.stringify(line)}\n`;
+const lineOf = (line: LiveLine): string => `${JSON.stringify(line)}\n`;

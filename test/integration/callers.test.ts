@@ -81,6 +81,7 @@ describe("the scheduler gets 403", () => {
   test.each([
     ["GET", "/status"],
     ["HEAD", "/status"],
+    ["GET", "/live"],
     ["GET", "/dead-letters"],
     ["GET", "/dead-letters/0197b2c0-0000-7000-8000-000000000000"],
     ["POST", "/dead-letters/redrive"],

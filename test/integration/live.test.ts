@@ -1,10 +1,13 @@
 /** `GET /live` on real servers: what those who look on see, what it costs, and how it ends. */
 import { request } from "node:http";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, test, vi } from "vitest";
+import { startFunction } from "../../dev/stack/function-process.ts";
+import { findFreePorts } from "../../dev/stack/ports.ts";
 import { createSupervisor } from "../../functions/supervisor.ts";
 import { connectRedis } from "../../lib/buffer/redis-client.ts";
 import { createWaitingLook } from "../../lib/buffer/waiting.ts";
 import { Live } from "../../lib/operate/live.ts";
+import { testStreams } from "../streams/run/test-streams.ts";
 import { expectConserved, openWorld, pushEvents, type World } from "./test-stack.ts";
 
 // biome-ignore lint/suspicious/noExplicitAny: a test looks into whatever was sent
@@ -323,12 +326,60 @@ describe("what it costs", () => {
   });
 });
 
+describe("a look at everything costs so many commands, over all streams of the tests", () => {
+  test.each([
+    [0, "pending", 2],
+    [1, "pending", 14],
+    [8, "pending", 29],
+    [16, "pending", 46],
+    [8, "claimed", 30],
+  ])("with %i partitions of which something is %s: %i at most", async (count, kind, most) => {
+    const redis = connectRedis(world.config, 2000);
+    const { look: lookAtAll } = createWaitingLook(redis, [...world.streams.keys()]);
+    await lookAtAll(); // Redis knows the script from now on
+    for (let index = 0; index < count; index++) {
+      await pushEvents(world, { stream: "checked", index }, checked(2));
+      if (kind === "claimed")
+        await world.redis.rename(
+          `{spillway}:checked:pending:${index}`,
+          `{spillway}:checked:claimed:${index}`,
+        );
+    }
+    const before = await world.upstash.billedCommands();
+    const { streams } = await lookAtAll();
+    const cost = (await world.upstash.billedCommands()) - before;
+    expect(streams.map((one) => one.pending + one.claimed)).toEqual(count === 0 ? [] : [2 * count]);
+    expect(cost).toBeLessThanOrEqual(most);
+  });
+});
+
 describe("how it ends", () => {
   test("on SIGTERM, at once, with a last line", async () => {
     const { url, stopping } = await serve();
     const viewer = await look(url);
     await until(() => expect(viewer.of("counts")).toHaveLength(1));
     stopping.abort();
+    await viewer.ended;
+    expect(viewer.lines.at(-1)).toMatchObject({ kind: "end", reason: "ending" });
+  });
+
+  test("on SIGTERM of a process as Cloud Run runs it, which asks Redis five times less often", async () => {
+    const { restUrl, restToken, databaseUrl, neonHttpUrl } = inject("servers");
+    const env = {
+      ...{ PATH: process.env.PATH, UPSTASH_REDIS_REST_URL: restUrl, UPSTASH_REDIS_REST_TOKEN: restToken },
+      ...{ DATABASE_URL: databaseUrl, NEON_HTTP_URL: neonHttpUrl },
+    };
+    const [one = 0, two = 0] = await findFreePorts(2);
+    const of = { target: "supervisor", source: testStreams.source } as const;
+    const deployed = await startFunction({ ...of, port: one, env: { ...env, K_SERVICE: "x" } });
+    ends.push(() => deployed.stop());
+    const local = await startFunction({ ...of, port: two, env });
+    ends.push(() => local.stop());
+    const viewer = await look(`http://127.0.0.1:${one}`);
+    const beside = await look(`http://127.0.0.1:${two}`);
+    await until(() => expect([...viewer.of("counts"), ...beside.of("counts")]).toHaveLength(2));
+    expect([viewer.lines[0].pollMs, beside.lines[0].pollMs]).toEqual([5000, 1000]);
+    await deployed.stop();
     await viewer.ended;
     expect(viewer.lines.at(-1)).toMatchObject({ kind: "end", reason: "ending" });
   });
