@@ -244,7 +244,7 @@ describe("going on", () => {
     await until(() => expect(before.of("counts")).toHaveLength(1));
     const begunMs = Date.now();
     const second = await serve();
-    const after = await look(second.url, `?after=${before.lines[0].ring}:1`);
+    const after = await look(second.url, `?after=${before.lines[0].ring}:0`);
     await until(() => expect(after.of("counts")).toHaveLength(1));
     const [hello] = after.lines;
     expect(hello.isContinued).toBe(false);
@@ -276,6 +276,14 @@ describe("going on", () => {
     expect(seconds.reduce((sum, { rows }) => sum + rows, 0)).toBe(2 * inSeconds);
     expect(Math.max(...seconds.map(({ oldestLagMs }) => oldestLagMs))).toBe(inSeconds);
     expect(viewer.of("behind")).toEqual([]);
+    for (const cursor of [5, 999_999]) {
+      const anew = await look(url, `?after=${viewer.lines[0].ring}:${cursor}`);
+      await until(() => expect(anew.of("batch").at(-1)?.oldestLagMs).toBe(2500));
+      expect(anew.lines[0].isContinued).toBe(false);
+      const summed = anew.of("second").flatMap(({ streams }) => streams);
+      const inSums = summed.reduce((sum, { batches }) => sum + batches, 0);
+      expect(inSums + anew.of("batch").length).toBe(2500);
+    }
     turnedMs = 16 * 60_000;
     const later = await look(url);
     await until(() => expect(later.lines.length).toBeGreaterThan(0));
