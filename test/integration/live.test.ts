@@ -1,6 +1,6 @@
 /** `GET /live` on real servers: what those who look on see, what it costs, and how it ends. */
 import { request } from "node:http";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, test, vi } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import { startFunction } from "../../dev/stack/function-process.ts";
 import { findFreePorts } from "../../dev/stack/ports.ts";
 import { createSupervisor } from "../../functions/supervisor.ts";
@@ -8,6 +8,7 @@ import { connectRedis } from "../../lib/buffer/redis-client.ts";
 import { createWaitingLook } from "../../lib/buffer/waiting.ts";
 import { Live } from "../../lib/operate/live.ts";
 import { testStreams } from "../streams/run/test-streams.ts";
+import { workerServers } from "../worker-servers.ts";
 import { expectConserved, openWorld, pushEvents, type World } from "./test-stack.ts";
 
 // biome-ignore lint/suspicious/noExplicitAny: a test looks into whatever was sent
@@ -170,10 +171,11 @@ describe("what those who look on see", () => {
     const call = (what: string, body?: object) =>
       fetch(`${url}/streams/checked/${what}`, {
         method: "POST",
+        headers: { "content-type": "application/json" },
         ...(body && { body: JSON.stringify(body) }),
       });
     const beganAtMs = Date.now();
-    await call("pause", { for: "2h" });
+    expect((await call("pause", { for: "2h" })).status).toBe(200);
     await call("resume");
     await call("resume"); // it was not paused, so nothing is told
     await drain(url);
@@ -372,7 +374,7 @@ describe("how it ends", () => {
   });
 
   test("on SIGTERM of a process as Cloud Run runs it, which asks Redis five times less often", async () => {
-    const { restUrl, restToken, databaseUrl, neonHttpUrl } = inject("servers");
+    const { restUrl, restToken, databaseUrl, neonHttpUrl } = workerServers();
     const env = {
       ...{ PATH: process.env.PATH, UPSTASH_REDIS_REST_URL: restUrl, UPSTASH_REDIS_REST_TOKEN: restToken },
       ...{ DATABASE_URL: databaseUrl, NEON_HTTP_URL: neonHttpUrl },
