@@ -63,7 +63,8 @@ describe("many at once", () => {
     );
     expect(answers.map(({ status }) => status)).toEqual(answers.map((_, i) => (i % 4 === 0 ? 200 : 404)));
     expect(most).toBe(1);
-    expect(counted.requests).toBeLessThanOrEqual(streams.length * 2);
+    // Without sharing there would be 210. On a busy machine the look-ups come a few at a time.
+    expect(counted.requests).toBeLessThanOrEqual(40);
   });
 
   test("a request of 100 ids is one query, answered in the order asked", async () => {

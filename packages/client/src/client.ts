@@ -101,8 +101,14 @@ export function makeClient(options: ClientOptions, given: Partial<Pace> = {}): C
       const key = `${queue}.${1e12 + lastSeq}`; // sorts as it counts
       stored = { key, stream, ack, seenAt: 0, ...encodeEvent(event, id, newId) };
     } catch (error) {
-      const errors = [{ path: "", message: String(error) }];
-      return notTaken({ stream, id: id ?? newId(), kind: "refused", status: 0, code: "not-json", errors });
+      return notTaken({
+        stream,
+        id: id ?? newId(),
+        kind: "refused",
+        status: 0,
+        code: "not-json",
+        errors: [{ path: "", message: String(error) }],
+      });
     }
     const isClosed = closing.signal.aborted;
     if (!isClosed && mostBytesOf(stored.body) < keep.bytes) return take(stored);

@@ -57,7 +57,7 @@ interface Item extends EventError {
 export async function sendBatch(request: BatchRequest): Promise<Answer> {
   const { url, key, stream, ack, bodies, keepalive, signal, fetch } = request;
   const isPublic = key.startsWith("spw_pub_");
-  const query = `${isPublic ? `key=${encodeURIComponent(key)}&` : ""}${ack ? `ack=${ack}` : ""}`;
+  const query = new URLSearchParams({ ...(ack && { ack }), ...(isPublic && { key }) });
   const response = await fetch(`${url}/v1/${encodeURIComponent(stream)}?${query}`, {
     method: "POST",
     headers: isPublic
