@@ -5,7 +5,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { createBuffer } from "../lib/buffer/buffer.ts";
 import { createKeyCopy } from "../lib/buffer/key-copy.ts";
-import { measureLists } from "../lib/buffer/list-sizes.ts";
+import { measureLists } from "../lib/buffer/measure.ts";
 import { createPauses } from "../lib/buffer/pauses.ts";
 import { connectRedis } from "../lib/buffer/redis-client.ts";
 import { createRedisFacts } from "../lib/buffer/redis-facts.ts";

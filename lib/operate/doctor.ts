@@ -7,7 +7,7 @@
  */
 import type { Buffer } from "../buffer/buffer.ts";
 import type { KeyCopy } from "../buffer/key-copy.ts";
-import type { ListSize } from "../buffer/list-sizes.ts";
+import type { ListSize } from "../buffer/measure.ts";
 import type { Pauses } from "../buffer/pauses.ts";
 import { isOfRedis, redisFailureOf } from "../buffer/redis-errors.ts";
 import type { RedisFacts } from "../buffer/redis-facts.ts";

@@ -1,5 +1,5 @@
 /** The doctor's checks of Redis. What Upstash does not tell can't be seen here, and its console has it. */
-import type { ListSize } from "../buffer/list-sizes.ts";
+import type { ListSize } from "../buffer/measure.ts";
 import type { RedisInfo, SlowCommand } from "../buffer/redis-facts.ts";
 import type { Finding } from "../contract/doctor.ts";
 import { type Check, describeBytes, describeMs, listed, percent, right, unseen, wrong } from "./finding.ts";
