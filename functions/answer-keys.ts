@@ -4,6 +4,7 @@
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { z } from "zod";
+import { secondsOf } from "../lib/contract/length-of-time.ts";
 import { problemOfOrigin } from "../lib/cors-origin.ts";
 import { createKey, type KeyDeps, KeyRefused, listKeys, revokeKey, rotateKey } from "../lib/operate/keys.ts";
 import { Problem, sendJson } from "./answer.ts";
@@ -13,7 +14,6 @@ import { allow } from "./request-url.ts";
 
 /** How long the old keys of a rotated one are valid, if the command does not say. */
 const OVERLAP_DEFAULT = "7d";
-const SECONDS = { s: 1, min: 60, h: 3600, d: 86_400 };
 
 const name = z
   .string()
@@ -22,10 +22,7 @@ const name = z
 const duration = z
   .string()
   .regex(/^\d{1,5}(?:s|min|h|d)$/, "expected a length of time, such as 90d, 12h, 30min or 0s")
-  .transform((text) => {
-    const [, count, unit] = /^(\d+)(\D+)$/.exec(text) as unknown as [string, string, keyof typeof SECONDS];
-    return Number(count) * SECONDS[unit];
-  });
+  .transform((text) => secondsOf(text) as number);
 const lifetime = duration.refine((seconds) => seconds > 0, "expected more than nothing");
 const rate = z.int().min(1).max(10_000_000);
 const origin = z

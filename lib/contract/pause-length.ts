@@ -1,6 +1,6 @@
 /** How long a pause may be: the supervisor and the command line read it alike. */
+import { secondsOf } from "./length-of-time.ts";
 
-const SECONDS = { s: 1, m: 60, min: 60, h: 3600, d: 86_400 } as const;
 /** A forgotten pause fills the buffer, so it ends after a day at most. */
 const MAX_SECONDS = 86_400;
 
@@ -13,7 +13,6 @@ export const PAUSE_LENGTH_EXPECTED = "expected a length of time from 1s to 24h, 
 
 /** The length in seconds; undefined: it is none, or out of bounds. */
 export function pauseSecondsOf(text: string): number | undefined {
-  const [, count = "", unit = ""] = /^(\d{1,5})(s|m|min|h|d)$/.exec(text) ?? [];
-  const seconds = Number(count) * (SECONDS[unit as keyof typeof SECONDS] ?? 0);
+  const seconds = secondsOf(text) ?? 0;
   return seconds > 0 && seconds <= MAX_SECONDS ? seconds : undefined;
 }

@@ -1,7 +1,8 @@
 /** The doctor's check of the clocks: those of Postgres, of Redis and of this process. */
 import type { AskedClock } from "../buffer/redis-facts.ts";
 import type { Finding } from "../contract/doctor.ts";
-import { describeMs, right, wrong } from "./finding.ts";
+import { describeMs } from "../contract/length-of-time.ts";
+import { right, wrong } from "./finding.ts";
 
 /** How far clocks may be apart, in milliseconds: a held letter's pause, a key's expiry and ages are told by several of them. */
 const CLOCKS_MAX_MS = 2000;

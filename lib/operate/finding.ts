@@ -78,15 +78,6 @@ export function listed(texts: readonly string[], separator = "; "): string {
   return more > 0 ? `${named}${separator}and ${more} more` : named;
 }
 
-/** A length of time, roughly. */
-export function describeMs(ms: number): string {
-  if (ms < 1000) return `${Math.round(ms)} ms`;
-  const seconds = ms / 1000;
-  if (seconds < 120) return `${Math.round(seconds)} s`;
-  if (seconds < 7200) return `${Math.round(seconds / 60)} min`;
-  return seconds < 172_800 ? `${Math.round(seconds / 3600)} h` : `${Math.round(seconds / 86_400)} days`;
-}
-
 const UNITS = ["bytes", "kB", "MB", "GB", "TB"];
 
 /** A size in powers of 1,000. */

@@ -1,10 +1,11 @@
 /** The doctor's checks of letters, and of how long inserts take. */
 import type { Finding } from "../contract/doctor.ts";
+import { describeMs } from "../contract/length-of-time.ts";
 import type { Registry } from "../schema/registry.ts";
 import { whyUnreadable } from "../schema/versions.ts";
 import type { LetterCounts } from "../store/letter-counts.ts";
 import type { Store } from "../store/store.ts";
-import { type Check, describeMs, listed, right, unseen, wrong } from "./finding.ts";
+import { type Check, listed, right, unseen, wrong } from "./finding.ts";
 
 export interface StreamLetters extends LetterCounts {
   stream: string;

@@ -1,6 +1,7 @@
 /** The doctor's checks of Postgres: who holds what, what is slow, what is full. */
 import type { AskedClock } from "../buffer/redis-facts.ts";
 import type { Finding } from "../contract/doctor.ts";
+import { describeMs } from "../contract/length-of-time.ts";
 import type {
   ConnectionFacts,
   LockWait,
@@ -11,17 +12,7 @@ import type {
 } from "../store/postgres-facts.ts";
 import type { TableHealth } from "../store/table-health.ts";
 import { clocksOf } from "./clock-check.ts";
-import {
-  type Check,
-  describeBytes,
-  describeMs,
-  listed,
-  percent,
-  right,
-  unseen,
-  whyNot,
-  wrong,
-} from "./finding.ts";
+import { type Check, describeBytes, listed, percent, right, unseen, whyNot, wrong } from "./finding.ts";
 
 export interface PostgresAnswers {
   server: Promise<ServerFacts>;

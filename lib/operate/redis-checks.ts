@@ -2,7 +2,8 @@
 import type { ListSize } from "../buffer/measure.ts";
 import type { RedisInfo, SlowCommand } from "../buffer/redis-facts.ts";
 import type { Finding } from "../contract/doctor.ts";
-import { type Check, describeBytes, describeMs, listed, percent, right, unseen, wrong } from "./finding.ts";
+import { describeMs } from "../contract/length-of-time.ts";
+import { type Check, describeBytes, listed, percent, right, unseen, wrong } from "./finding.ts";
 
 export interface RedisAnswers {
   /** How long each ping took, the shortest first. */

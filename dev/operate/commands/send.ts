@@ -1,15 +1,10 @@
 /** `spillway send`: posts the lines of a file, or of standard input, as events of a stream. */
+
 import { createReadStream, statSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
+import { describeSeconds } from "../../../lib/contract/length-of-time.ts";
 import { action, type Values } from "../command.ts";
-import {
-  CommandFailed,
-  countOf,
-  describeSeconds,
-  jsonOption,
-  UsageError,
-  wholeNumber,
-} from "../command-line.ts";
+import { CommandFailed, countOf, jsonOption, UsageError, wholeNumber } from "../command-line.ts";
 import { findIngest } from "../find-ingest.ts";
 import { type Batch, batchesOf } from "../send/batches.ts";
 import { deliver, type RejectedLine, type Target } from "../send/deliver.ts";

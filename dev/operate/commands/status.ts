@@ -1,9 +1,10 @@
 /** `spillway status`: shows how many events wait in each partition, how old they are, and why they do not drain. */
+import { describeSeconds } from "../../../lib/contract/length-of-time.ts";
 import { sayPaused } from "../../../lib/operate/pause-report.ts";
 import type { StatusReport } from "../../../lib/operate/status.ts";
 import { bodyOf } from "../ask-supervisor.ts";
 import { action } from "../command.ts";
-import { countOf, describeSeconds, jsonOption, printable, printTable } from "../command-line.ts";
+import { countOf, jsonOption, printable, printTable } from "../command-line.ts";
 import { findSupervisor, supervisorOptions } from "../find-supervisor.ts";
 
 type StreamStatus = StatusReport["streams"][number];

@@ -1,8 +1,10 @@
 /** `spillway dead-letters redrive`: pushes the events into the buffer again, or tries what would become of them. */
+
 import type { RedriveAnswer, TrialAnswer, TrialGroup } from "../../../functions/answer-letters.ts";
+import { describeSeconds } from "../../../lib/contract/length-of-time.ts";
 import { bodyOf, type Supervisor } from "../ask-supervisor.ts";
 import { action } from "../command.ts";
-import { countOf, describeSeconds, jsonOption, printTable, wholeNumber } from "../command-line.ts";
+import { countOf, jsonOption, printTable, wholeNumber } from "../command-line.ts";
 import { findSupervisor, supervisorOptions } from "../find-supervisor.ts";
 import { filterOf, filterOptions, queryOf } from "./filters.ts";
 import { type NotCompared, sayNotCompared, sayNothing, saySkipped } from "./say.ts";

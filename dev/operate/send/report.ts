@@ -2,7 +2,8 @@
 
 import { closeSync, openSync, writeSync } from "node:fs";
 import { styleText } from "node:util";
-import { CommandFailed, countOf, describeSeconds, printable } from "../command-line.ts";
+import { describeSeconds } from "../../../lib/contract/length-of-time.ts";
+import { CommandFailed, countOf, printable } from "../command-line.ts";
 import type { RejectedLine } from "./deliver.ts";
 
 /** Rejected lines that are printed, if no file takes them. */
