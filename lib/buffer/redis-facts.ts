@@ -7,7 +7,8 @@
  */
 import { createHash } from "node:crypto";
 import type { Redis } from "@upstash/redis";
-import { readScript, SCRIPTS } from "./lua-scripts.ts";
+import { type AskedClock, compareClock } from "../asked-clock.ts";
+import { readScript, SCRIPTS, type ScriptName } from "./lua-scripts.ts";
 
 type Client = Pick<Redis, "exec" | "ping" | "time">;
 
@@ -21,14 +22,6 @@ export interface SlowCommand {
   /** When it ran, by Redis's clock, in milliseconds. */
   atMs: number;
   tookMs: number;
-}
-
-/** A clock that was asked. */
-export interface AskedClock {
-  /** How far it is ahead of ours, in milliseconds. */
-  aheadMs: number;
-  /** By how much that may be wrong: half the round trip. */
-  errorMs: number;
 }
 
 const PINGS = 10;
@@ -68,8 +61,7 @@ export function createRedisFacts(redis: Client, now: () => number, monotonicMs: 
     const sentAtMs = now();
     const [seconds, micros] = await redis.time();
     const tookMs = Math.max(0, now() - sentAtMs);
-    const atMs = Number(seconds) * 1000 + Number(micros) / 1000;
-    return { aheadMs: atMs - (sentAtMs + tookMs / 2), errorMs: tookMs / 2 };
+    return compareClock(Number(seconds) * 1000 + Number(micros) / 1000, sentAtMs, tookMs);
   }
 
   /** The last slow commands that Redis remembers (`slowlog-log-slower-than`), the newest first. */
@@ -79,8 +71,9 @@ export function createRedisFacts(redis: Client, now: () => number, monotonicMs: 
       "GET",
       String(SLOW_MAX),
     ]);
+    const ours = hashScripts();
     return entries.map(([, atSeconds, tookMicros, args]) => ({
-      name: nameOf(args),
+      name: nameOf(args, ours),
       atMs: atSeconds * 1000,
       tookMs: tookMicros / 1000,
     }));
@@ -89,16 +82,18 @@ export function createRedisFacts(redis: Client, now: () => number, monotonicMs: 
   return { ping, info, evictionPolicy, clock, slow };
 }
 
-const namesBySha = new Map(
-  SCRIPTS.map((name) => [createHash("sha1").update(readScript(name)).digest("hex"), name] as const),
-);
+const hashScripts = () =>
+  new Map(SCRIPTS.map((name) => [createHash("sha1").update(readScript(name)).digest("hex"), name]));
 
 /** Our scripts are sent by their SHA-1, or as text that begins with their name. */
-function nameOf([command = "", script = ""]: readonly string[]): string {
+function nameOf(
+  [command = "", script = ""]: readonly string[],
+  ours: ReadonlyMap<string, ScriptName>,
+): string {
   const upper = command.toUpperCase();
   if (!/^[A-Z.]{1,32}$/.test(upper)) return "a command";
   if (!upper.startsWith("EVAL")) return upper;
   const begun = /^-- ([a-z-]+):/.exec(script)?.[1];
-  const ours = namesBySha.get(script.toLowerCase()) ?? SCRIPTS.find((name) => name === begun);
-  return ours === undefined ? upper : `the script ${ours}.lua`;
+  const found = ours.get(script.toLowerCase()) ?? SCRIPTS.find((name) => name === begun);
+  return found === undefined ? upper : `the script ${found}.lua`;
 }

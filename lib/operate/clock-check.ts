@@ -1,5 +1,5 @@
 /** The doctor's check of the clocks: those of Postgres, of Redis and of this process. */
-import type { AskedClock } from "../buffer/redis-facts.ts";
+import type { AskedClock } from "../asked-clock.ts";
 import type { Finding } from "../contract/doctor.ts";
 import { describeMs } from "../contract/length-of-time.ts";
 import { right, wrong } from "./finding.ts";
@@ -17,11 +17,8 @@ export async function clocksOf(
   redisClock: Promise<AskedClock>,
 ): Promise<Finding> {
   const asked = await Promise.allSettled([server, redisClock]);
-  const names = ["Postgres", "Redis"];
   const clocks = asked.flatMap((one, i): Apart[] =>
-    one.status === "fulfilled"
-      ? [{ of: names[i] as string, aheadMs: one.value.aheadMs, errorMs: one.value.errorMs }]
-      : [],
+    one.status === "fulfilled" ? [{ ...one.value, of: i === 0 ? "Postgres" : "Redis" }] : [],
   );
   if (clocks.length === 0) throw (asked[0] as PromiseRejectedResult).reason;
   const seen = clocks.map(describeClock).join("; ");

@@ -1,5 +1,5 @@
 /** The doctor's checks of Postgres: who holds what, what is slow, what is full. */
-import type { AskedClock } from "../buffer/redis-facts.ts";
+import type { AskedClock } from "../asked-clock.ts";
 import type { Finding } from "../contract/doctor.ts";
 import { describeMs } from "../contract/length-of-time.ts";
 import type {

@@ -4,16 +4,14 @@
  * postgres-errors.ts reads them.
  */
 import { type SQL, sql } from "drizzle-orm";
+import { type AskedClock, compareClock } from "../asked-clock.ts";
 import { type Database, statementBound } from "./database.ts";
 import { beginningOf } from "./query-beginning.ts";
 
-export interface ServerFacts {
+export interface ServerFacts extends AskedClock {
   isStandby: boolean;
   isReadOnly: boolean;
-  /** How far its clock is ahead of ours, in milliseconds. */
-  aheadMs: number;
-  /** By how much that may be wrong, and how long the answer took. */
-  errorMs: number;
+  /** How long the answer took, in milliseconds. */
   tookMs: number;
 }
 
@@ -80,7 +78,7 @@ export function createPostgresFacts(db: Database, timeoutMs: number, now: () => 
         current_setting('default_transaction_read_only')::bool as is_read_only`);
     const tookMs = Math.max(0, now() - sentAtMs);
     const { at_ms: atMs, is_standby: isStandby, is_read_only: isReadOnly } = row as NonNullable<typeof row>;
-    return { isStandby, isReadOnly, aheadMs: atMs - (sentAtMs + tookMs / 2), errorMs: tookMs / 2, tookMs };
+    return { isStandby, isReadOnly, tookMs, ...compareClock(atMs, sentAtMs, tookMs) };
   }
 
   async function connections(): Promise<ConnectionFacts> {
