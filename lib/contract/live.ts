@@ -64,21 +64,10 @@ export interface LiveSecond {
   waiting?: readonly LiveWaiting[];
 }
 
-/** The batches of one stream in one second. */
-export interface LiveSums {
-  stream: string;
+/** The batches of one stream in one second: as in a batch, added up. Of the times, the longest. */
+export interface LiveSums
+  extends Omit<LiveBatch, keyof InHistory | "kind" | "partition" | "ids" | "newestLagMs"> {
   batches: number;
-  /** As in a batch, added up. */
-  rows: number;
-  bytes: number;
-  stored: number;
-  duplicates: number;
-  superseded: number;
-  held: number;
-  dead: number;
-  /** The longest of them. */
-  oldestLagMs: number;
-  insertMs: number;
 }
 
 /** A line of the history that is kept as it is. A page goes on behind it by `after=RING:CURSOR`. */

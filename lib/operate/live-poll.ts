@@ -71,14 +71,16 @@ export class LivePoll {
   }
 
   #sayIfNew(streams: readonly LiveWaiting[] | null): void {
-    if (JSON.stringify(streams) !== this.#said) this.#say(streams);
+    const text = JSON.stringify(streams);
+    if (text === this.#said) return;
+    this.#said = text;
+    this.#say(streams);
   }
 
   #say(streams: readonly LiveWaiting[] | null): void {
     const { ring } = this.#deps;
     const isAlone = this.#seen === ring.newest;
     ring.note({ kind: "counts", streams });
-    this.#said = JSON.stringify(streams);
     this.#saidAt = ring.newest;
     if (isAlone) this.#seen = ring.newest; // its own line is no reason to look again
   }
