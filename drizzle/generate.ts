@@ -15,10 +15,11 @@ import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { loadStreams, type Registry } from "../lib/schema/registry.ts";
+import { readJournal } from "../lib/store/migration-journal.ts";
 import { keyOfTable, readDeclared } from "./declared.ts";
 import { dropsIn } from "./drops.ts";
 import { handOver } from "./handover.ts";
-import { keepInOrder, readJournal, tablesOfLastSnapshot } from "./journal.ts";
+import { keepInOrder, tablesOfLastSnapshot } from "./journal.ts";
 
 const projectRoot = fileURLToPath(new URL("..", import.meta.url));
 

@@ -7,8 +7,9 @@
 import { randomUUID } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { readJournal } from "../lib/store/migration-journal.ts";
 import type { Declared, Named } from "./declared.ts";
-import { addMigration, readJournal, readSnapshot, type Snapshot } from "./journal.ts";
+import { addMigration, readSnapshot, type Snapshot } from "./journal.ts";
 
 /** How the SQL of a migration begins that leaves tables to their owners. */
 const LEFT = "-- Left to their owners from now on: ";

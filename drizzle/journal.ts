@@ -1,18 +1,7 @@
-/** Reads and corrects Drizzle's journal of a folder of migrations, meta/_journal.json, and reads the last snapshot. */
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+/** Corrects Drizzle's journal of a folder of migrations, meta/_journal.json, and reads the last snapshot. */
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-
-interface Journal {
-  entries: JournalEntry[];
-}
-
-interface JournalEntry {
-  idx: number;
-  version: string;
-  when: number;
-  tag: string;
-  breakpoints: boolean;
-}
+import { type JournalEntry, journalOf, readJournal } from "../lib/store/migration-journal.ts";
 
 /** The tables after a migration, and what they need, as Drizzle Kit notes them: by their keys. */
 export interface Snapshot extends Partial<Record<"tables" | "enums" | "sequences" | "schemas", Section>> {
@@ -22,16 +11,8 @@ export interface Snapshot extends Partial<Record<"tables" | "enums" | "sequences
 
 type Section = Record<string, unknown>;
 
-const fileOf = (folder: string) => join(folder, "meta/_journal.json");
-
 /** Whether the folder holds a migration. If the folder is missing, it holds none. */
 export const hasMigrations = (folder: string): boolean => readJournal(folder).entries.length > 0;
-
-/** Reads the journal. If there is none, it has no entries. */
-export function readJournal(folder: string): Journal {
-  if (!existsSync(fileOf(folder))) return { entries: [] };
-  return JSON.parse(readFileSync(fileOf(folder), "utf8")) as Journal;
-}
 
 /**
  * Gives each migration from index `from` on a later date than all before it. The migrator skips a migration that is older than
@@ -42,7 +23,7 @@ export function keepInOrder(folder: string, from: number): void {
   const { entries } = journal;
   for (const [i, entry] of entries.entries())
     if (i >= from) entry.when = Math.max(entry.when, ...entries.slice(0, i).map(({ when }) => when + 1));
-  writeFileSync(fileOf(folder), JSON.stringify(journal, null, 2));
+  writeFileSync(journalOf(folder), JSON.stringify(journal, null, 2));
 }
 
 /** Adds a migration after the last one; there must be one. `snapshot`: the tables after it. */
@@ -54,7 +35,7 @@ export function addMigration(folder: string, name: string, sql: string, snapshot
   writeFileSync(join(folder, `${entry.tag}.sql`), sql);
   writeFileSync(snapshotOf(folder, entry), JSON.stringify(snapshot, null, 2));
   writeFileSync(
-    fileOf(folder),
+    journalOf(folder),
     JSON.stringify({ ...journal, entries: [...journal.entries, entry] }, null, 2),
   );
 }

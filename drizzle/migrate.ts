@@ -10,7 +10,8 @@ import { drizzle } from "drizzle-orm/node-postgres";
 import { migrate as applyMigrations } from "drizzle-orm/node-postgres/migrator";
 import pg from "pg";
 import { JOURNALS } from "../lib/store/applied-migrations.ts";
-import { hasMigrations, readJournal } from "./journal.ts";
+import { readJournal } from "../lib/store/migration-journal.ts";
+import { hasMigrations } from "./journal.ts";
 
 /** Any constant will do, as long as every version of Spillway uses the same. */
 const LOCK = 7_365_001;

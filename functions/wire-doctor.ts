@@ -2,7 +2,7 @@
  * The doctor's part of the composition root. It has clients of its own that give up soon, because it must tell the rest while one server
  * hangs, and nothing may be left running after an answer.
  */
-import { existsSync, readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 import { createBuffer } from "../lib/buffer/buffer.ts";
 import { createKeyCopy } from "../lib/buffer/key-copy.ts";
 import { measureLists } from "../lib/buffer/measure.ts";
@@ -12,11 +12,12 @@ import { createRedisFacts } from "../lib/buffer/redis-facts.ts";
 import type { Config } from "../lib/config.ts";
 import type { Doubt } from "../lib/config-doubts.ts";
 import type { DoctorDeps } from "../lib/operate/doctor.ts";
-import type { Migration, Migrations } from "../lib/operate/table-checks.ts";
+import type { Migrations } from "../lib/operate/table-checks.ts";
 import type { Registry } from "../lib/schema/registry.ts";
 import { readAppliedMigrations } from "../lib/store/applied-migrations.ts";
 import { connect } from "../lib/store/database.ts";
 import { createKeyStore } from "../lib/store/key-store.ts";
+import { readJournal } from "../lib/store/migration-journal.ts";
 import { createPostgresFacts } from "../lib/store/postgres-facts.ts";
 import { createStore } from "../lib/store/store.ts";
 import { createTableCheck } from "../lib/store/table-check.ts";
@@ -51,7 +52,7 @@ export function openDoctor({ config, streams, doubts, now, monotonicMs }: Given)
       createTableCheck(db, POSTGRES_TIMEOUT_MS, monotonicMs).differencesOfAll([...streams.values()]),
     tableHealth: () => readTableHealth(db, POSTGRES_TIMEOUT_MS, [...streams.values()]),
     appliedMigrations: () => readAppliedMigrations(db, POSTGRES_TIMEOUT_MS),
-    migrations: readMigrations(),
+    migrations: readMigrations,
     keys: createKeyStore(db, POSTGRES_TIMEOUT_MS),
     keyCopy: createKeyCopy(redis),
     streams,
@@ -70,12 +71,8 @@ export function openDoctor({ config, streams, doubts, now, monotonicMs }: Given)
 
 /** The migrations beside this program; undefined if there are not even ours. */
 function readMigrations(): Migrations {
-  const ours = readJournal("spillway");
-  return ours && { ours, yours: readJournal("migrations") ?? [] };
-}
-
-function readJournal(folder: string): Migration[] | undefined {
-  const file = new URL(`../drizzle/${folder}/meta/_journal.json`, import.meta.url);
-  if (!existsSync(file)) return undefined;
-  return (JSON.parse(readFileSync(file, "utf8")) as { entries: Migration[] }).entries;
+  const entriesOf = (name: string) =>
+    readJournal(fileURLToPath(new URL(`../drizzle/${name}`, import.meta.url))).entries;
+  const ours = entriesOf("spillway");
+  return ours.length === 0 ? undefined : { ours, yours: entriesOf("migrations") };
 }

@@ -46,7 +46,8 @@ export interface DoctorDeps {
   /** Of the streams' tables and ours. */
   tableHealth: () => Promise<TableHealth[]>;
   appliedMigrations: () => Promise<AppliedMigrations>;
-  migrations: Migrations;
+  /** Reads those beside this program. */
+  migrations: () => Migrations;
   keys: Pick<KeyStore, "list" | "version">;
   keyCopy: Pick<KeyCopy, "generation">;
   streams: Registry;

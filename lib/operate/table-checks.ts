@@ -2,22 +2,17 @@
 import type { Finding } from "../contract/doctor.ts";
 import type { Registry } from "../schema/registry.ts";
 import type { AppliedMigrations } from "../store/applied-migrations.ts";
+import type { JournalEntry } from "../store/migration-journal.ts";
 import { type Check, listed, right, unseen, wrong } from "./finding.ts";
 
-/** A migration of this release. */
-export interface Migration {
-  /** Its file, without `.sql`. */
-  tag: string;
-  /** When it was made, in milliseconds: the journal in the database knows it by that. */
-  when: number;
-}
+type Migration = Pick<JournalEntry, "tag" | "when">;
 
 /** The migrations of both folders, beside this release's code; undefined: there are none beside it. */
 export type Migrations = { ours: readonly Migration[]; yours: readonly Migration[] } | undefined;
 
 interface Context {
   streams: Registry;
-  migrations: Migrations;
+  migrations: () => Migrations;
   /** How each stream's table differs; undefined: Postgres gave no answer. */
   differences: Promise<(readonly string[] | undefined)[]>;
   applied: Promise<AppliedMigrations>;
@@ -36,7 +31,7 @@ export function tableChecks({ streams, migrations, differences, applied }: Conte
         check: "migrations",
         where: "spillway migrate, which may be repeated: it applies what is missing",
       },
-      look: async () => migrationsOf(migrations, applied),
+      look: () => migrationsOf(migrations(), applied),
     },
   ];
 }

@@ -222,7 +222,7 @@ describe("tables and migrations", () => {
       await world.sql.query("insert into drizzle.spillway_migrations values ($1, $2, $3)", [id, hash, at]);
     }
     const migrations = { ours: [], yours: [{ tag: "0000_streams", when: 5 }] };
-    await withDoctor({ doctor: { migrations } }, async (other) => {
+    await withDoctor({ doctor: { migrations: () => migrations } }, async (other) => {
       expect(await other.look("migrations")).toMatchObject({
         result: "wrong",
         seen: "not applied: drizzle/migrations/0000_streams.sql",
@@ -236,7 +236,7 @@ describe("tables and migrations", () => {
         await world.sql.query("drop table drizzle.__drizzle_migrations");
       }
     });
-    await withDoctor({ doctor: { migrations: undefined } }, async (other) =>
+    await withDoctor({ doctor: { migrations: () => undefined } }, async (other) =>
       expect(await other.look("migrations")).toMatchObject({ result: "unseen" }),
     );
   });

@@ -6,9 +6,9 @@ import { pgTable } from "drizzle-orm/pg-core";
 import pg from "pg";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { z } from "zod";
-import { readJournal } from "../../drizzle/journal.ts";
 import { registryOf } from "../../lib/schema/registry.ts";
 import { defineStream, eventColumns } from "../../lib/schema/stream.ts";
+import { readJournal } from "../../lib/store/migration-journal.ts";
 import { copyProject } from "./project-copy.ts";
 import { createDatabase } from "./test-stack.ts";
 

@@ -133,7 +133,7 @@ export async function openWorld(env: Record<string, string> = {}, given?: Regist
       monotonicMs: () => performance.now(),
     });
     // The tests' streams have tables without the migrations of drizzle/migrations/.
-    return { ...opened, migrations: { ours: [], ...opened.migrations, yours: [] } };
+    return { ...opened, migrations: () => ({ ours: [], ...opened.migrations(), yours: [] }) };
   };
   const doctor = openDoctorOf(config.databaseUrl);
   /** A drain's context, of a supervisor instance of its own. Its drains don't mend the copy of the keys, unless it is told to. */
