@@ -47,8 +47,8 @@ export class CpuTurns {
   readonly #waiting: Waiting[] = [];
   #leftMs = TURN_MS;
   #turns = 0;
-  #isTurnEnding = false;
-  #isResting = false;
+  /** Between the end of a turn and the next: the event loop looks at everything else, or rests. */
+  #between: "nothing" | "round" | "rest" = "nothing";
   /** When the last step ended, and the last step of small work. */
   #endedAtMs = 0;
   #smallAtMs = Number.NEGATIVE_INFINITY;
@@ -59,7 +59,7 @@ export class CpuTurns {
 
   /** Repeats the step until there is no more: at once if there is time for it, else over several turns. Throws its error. */
   run(work: Work, step: Step): Promise<void> | undefined {
-    const isFree = this.#waiting.length === 0 || this.#isResting;
+    const isFree = this.#waiting.length === 0 || this.#between === "rest";
     if (isFree) this.#refill();
     const isDone = isFree && this.#leftMs > 0 && this.#runSome(work, step);
     return isDone ? undefined : this.#runLater(work, step);
@@ -119,16 +119,15 @@ export class CpuTurns {
 
   /** Begins the next turn once the event loop has looked at everything else, or after a rest. */
   #endTurn(): void {
-    if (this.#isTurnEnding) return;
-    this.#isTurnEnding = true;
-    this.#isResting = this.#waiting.length <= RESTING_MAX && this.#isSmallComing(this.#endedAtMs);
-    if (this.#isResting) setTimeout(this.#beginTurn, REST_MS);
+    if (this.#between !== "nothing") return;
+    const isResting = this.#waiting.length <= RESTING_MAX && this.#isSmallComing(this.#endedAtMs);
+    this.#between = isResting ? "rest" : "round";
+    if (isResting) setTimeout(this.#beginTurn, REST_MS);
     else setImmediate(this.#beginTurn);
   }
 
   readonly #beginTurn = (): void => {
-    this.#isTurnEnding = false;
-    this.#isResting = false;
+    this.#between = "nothing";
     this.#leftMs = this.#turnMs(this.#endedAtMs);
     this.#turns += 1;
     this.#resumeNext();
@@ -136,7 +135,7 @@ export class CpuTurns {
 
   /** Lets the next waiting work go on if the turn has time left. */
   #resumeNext(): void {
-    if (this.#leftMs > 0 && !this.#isResting) this.#takeNext()?.resume();
+    if (this.#leftMs > 0 && this.#between !== "rest") this.#takeNext()?.resume();
   }
 
   /** Takes out the waiting work that has used the least time, or the one that has waited longest. */
