@@ -31,15 +31,19 @@ const LIST_MAX_BYTES = 100_000_000;
 const SLOW_MS = 100;
 const SLOW_TOLD_MS = 3_600_000;
 
+/** Where to look. */
 const CONSOLE = "Upstash's console → the database → ";
+const DETAILS = `${CONSOLE}Details`;
+const EVICTION = `${CONSOLE}Details → Eviction: it must be off`;
+const SIZE = `${CONSOLE}Usage: data size against the plan's limit`;
 
 export function redisChecks({ redis, nowMs, bufferMaxBytes }: Context): Check[] {
   const group = "redis" as const;
   return [
     { group, check: "redis-ping", where: `${CONSOLE}Metrics`, look: async () => pinged(redis) },
-    { group, check: "redis-role", where: `${CONSOLE}Details`, look: async () => roleOf(await redis.info) },
+    { group, check: "redis-role", where: DETAILS, look: async () => roleOf(await redis.info) },
     {
-      ...{ group, check: "redis-eviction", where: `${CONSOLE}Details → Eviction: it must be off` },
+      ...{ group, check: "redis-eviction", where: EVICTION },
       look: async () => evictionOf(await redis.evictionPolicy),
     },
     {
@@ -51,7 +55,7 @@ export function redisChecks({ redis, nowMs, bufferMaxBytes }: Context): Check[] 
       look: async () => persistenceOf(await redis.info),
     },
     {
-      ...{ group, check: "redis-memory", where: `${CONSOLE}Usage: data size against the plan's limit` },
+      ...{ group, check: "redis-memory", where: SIZE },
       look: async () => memoryOf(await redis.info),
     },
     {
@@ -88,7 +92,7 @@ const away = wrong(
 
 function roleOf(info: RedisInfo): Finding {
   const role = info.get("role");
-  if (role === undefined) return unseen("INFO does not tell the role", `${CONSOLE}Details`);
+  if (role === undefined) return unseen("INFO does not tell the role", DETAILS);
   if (role === "master") return right("its role is master", "it takes writes");
   return wrong(
     `its role is ${role}`,
@@ -98,8 +102,7 @@ function roleOf(info: RedisInfo): Finding {
 }
 
 function evictionOf(policy: string | undefined): Finding {
-  if (policy === undefined)
-    return unseen("Redis does not tell its eviction policy", `${CONSOLE}Details → Eviction: it must be off`);
+  if (policy === undefined) return unseen("Redis does not tell its eviction policy", EVICTION);
   if (policy === "noeviction")
     return right("the eviction policy is noeviction", "a full Redis refuses, and deletes nothing");
   return wrong(
@@ -135,10 +138,7 @@ function memoryOf(info: RedisInfo): Finding {
   const used = Number(info.get("used_memory"));
   const max = Number(info.get("maxmemory"));
   if (Number.isNaN(used) || info.get("maxmemory") === undefined)
-    return unseen(
-      "INFO does not tell the memory and its limit",
-      `${CONSOLE}Usage: data size against the plan's limit`,
-    );
+    return unseen("INFO does not tell the memory and its limit", SIZE);
   if (max === 0)
     return right(`${describeBytes(used)} are used, and no limit is set`, "the machine's memory is the limit");
   const seen = `${describeBytes(used)} of ${describeBytes(max)} are used (${percent(used, max)})`;

@@ -41,6 +41,9 @@ const LATE_MS = 300_000;
 /** The tick comes every minute; two may be lost. */
 const TICK_MAX_MS = 180_000;
 
+/** Where to look. */
+const STATUS = "spillway status, when Redis answers";
+
 export function streamChecks(context: Context): Check[] {
   const { spillway } = context;
   const group = "spillway" as const;
@@ -50,11 +53,11 @@ export function streamChecks(context: Context): Check[] {
       look: async () => tickOf(context, await oldestOf(context)),
     },
     {
-      ...{ group, check: "oldest-event", where: "spillway status, when Redis answers" },
+      ...{ group, check: "oldest-event", where: STATUS },
       look: async () => oldestFinding(await oldestOf(context)),
     },
     {
-      ...{ group, check: "partitions", where: "spillway status, when Redis answers" },
+      ...{ group, check: "partitions", where: STATUS },
       look: async () => partitionsOf(context, await spillway.buffer),
     },
     {
@@ -62,7 +65,7 @@ export function streamChecks(context: Context): Check[] {
       look: () => pausedOf(spillway),
     },
     {
-      ...{ group, check: "versions", where: "spillway status, when Redis answers" },
+      ...{ group, check: "versions", where: STATUS },
       look: async () => versionsOf(context, await spillway.buffer),
     },
   ];

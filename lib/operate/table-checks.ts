@@ -18,30 +18,26 @@ interface Context {
   applied: Promise<AppliedMigrations>;
 }
 
+/** Where to look. */
+const COMPARE = "compare the tables (psql: \\d STREAM) with lib/streams/";
+const MIGRATE = "spillway migrate, which may be repeated: it applies what is missing";
+
 export function tableChecks({ streams, migrations, differences, applied }: Context): Check[] {
   const group = "spillway" as const;
   return [
     {
-      ...{ group, check: "tables", where: "compare the tables (psql: \\d STREAM) with lib/streams/" },
+      ...{ group, check: "tables", where: COMPARE },
       look: async () => tablesOf(streams.size, await differences),
     },
     {
-      ...{
-        group,
-        check: "migrations",
-        where: "spillway migrate, which may be repeated: it applies what is missing",
-      },
+      ...{ group, check: "migrations", where: MIGRATE },
       look: () => migrationsOf(migrations(), applied),
     },
   ];
 }
 
 function tablesOf(count: number, found: (readonly string[] | undefined)[]): Finding {
-  if (found.includes(undefined))
-    return unseen(
-      "Postgres does not tell how the tables are",
-      "compare the tables (psql: \\d STREAM) with lib/streams/",
-    );
+  if (found.includes(undefined)) return unseen("Postgres does not tell how the tables are", COMPARE);
   const differences = found.flatMap((one) => one ?? []);
   if (differences.length === 0)
     return right(`the tables of ${count} streams are as declared`, "inserts fit them");
@@ -53,8 +49,7 @@ function tablesOf(count: number, found: (readonly string[] | undefined)[]): Find
 }
 
 async function migrationsOf(known: Migrations, applied: Promise<AppliedMigrations>): Promise<Finding> {
-  const where = "spillway migrate, which may be repeated: it applies what is missing";
-  if (known === undefined) return unseen("no migrations lie beside this program", where);
+  if (known === undefined) return unseen("no migrations lie beside this program", MIGRATE);
   const last = await applied;
   const missing = [
     ...known.ours.filter(({ when }) => when > last.ours).map(({ tag }) => `drizzle/spillway/${tag}.sql`),
