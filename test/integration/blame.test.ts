@@ -15,6 +15,7 @@ import { type Ingest, serveIngest } from "./test-ingest.ts";
 import {
   envelopeOf,
   expectConserved,
+  good,
   isInsert,
   letPausesEnd,
   openWorld,
@@ -37,7 +38,6 @@ afterAll(async () => {
 });
 
 const P = { stream: "checked", index: 0 };
-const good = (count: number) => Array.from({ length: count }, (_, i) => ({ n: i + 1 }));
 const events = () => world.said.map(({ event }) => event);
 
 const push = (events: readonly object[]) => pushEvents(world, P, events);

@@ -7,7 +7,15 @@ import { connectRedis } from "../../lib/buffer/redis-client.ts";
 import { drain } from "../../lib/drain/drain.ts";
 import { registryOf } from "../../lib/schema/registry.ts";
 import checked from "../streams/checked.ts";
-import { envelopeOf, expectConserved, openWorld, pushEvents, type World, whereabouts } from "./test-stack.ts";
+import {
+  envelopeOf,
+  expectConserved,
+  good,
+  openWorld,
+  pushEvents,
+  type World,
+  whereabouts,
+} from "./test-stack.ts";
 
 let world: World;
 beforeAll(async () => {
@@ -21,7 +29,6 @@ const P = { stream: "checked", index: 3 };
 /** Pushes events of `checked` one after the other, and returns their ids, oldest first. */
 const push = (events: { n: number; note?: string }[], index = P.index) =>
   pushEvents(world, { ...P, index }, events);
-const good = (count: number) => Array.from({ length: count }, (_, i) => ({ n: i + 1 }));
 const tick = (context: Partial<SupervisorDeps> = {}) =>
   drain(world.supervisor(context), { stream: "checked" }).then(({ streams }) => streams[0]);
 /** Terms under which an insert that hangs is ended soon. */

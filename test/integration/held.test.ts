@@ -12,6 +12,7 @@ import { type Ingest, serveIngest } from "./test-ingest.ts";
 import {
   envelopeOf,
   expectConserved,
+  good,
   isInsert,
   letPausesEnd,
   openWorld,
@@ -39,7 +40,6 @@ afterAll(async () => {
 
 const P = { stream: "checked", index: 0 };
 const BAD = { n: -1 };
-const good = (count: number) => Array.from({ length: count }, (_, i) => ({ n: i + 1 }));
 const events = () => world.said.map(({ event }) => event);
 
 const push = (events: readonly object[]) => pushEvents(world, P, events);

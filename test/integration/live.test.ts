@@ -9,7 +9,7 @@ import { createWaitingLook } from "../../lib/buffer/waiting.ts";
 import { Live } from "../../lib/operate/live.ts";
 import { testStreams } from "../streams/run/test-streams.ts";
 import { workerServers } from "../worker-servers.ts";
-import { expectConserved, openWorld, pushEvents, type World } from "./test-stack.ts";
+import { expectConserved, good, openWorld, pushEvents, type World } from "./test-stack.ts";
 
 // biome-ignore lint/suspicious/noExplicitAny: a test looks into whatever was sent
 type Line = any;
@@ -78,14 +78,13 @@ async function read(response: Response, lines: Line[]): Promise<void> {
 
 const drain = async (url: string) => (await fetch(`${url}/drain`, { method: "POST" })).json();
 const until = (check: () => void | Promise<void>) => vi.waitFor(check, { timeout: 8000, interval: 20 });
-const checked = (count: number) => Array.from({ length: count }, (_, n) => ({ n: n + 1 }));
 
 describe("what those who look on see", () => {
   test("a batch that is stored appears with its ids, its lag and its call", async () => {
     const { url } = await serve();
     const viewer = await look(url);
     expect(viewer.response.headers.get("content-type")).toBe("application/x-ndjson");
-    const ids = await pushEvents(world, { stream: "checked", index: 3 }, checked(30));
+    const ids = await pushEvents(world, { stream: "checked", index: 3 }, good(30));
     await drain(url);
     await until(() => expect(viewer.of("drain-ended")).toHaveLength(1));
     const [hello] = viewer.lines;
@@ -220,11 +219,11 @@ describe("going on", () => {
     let query = "";
     for (let round = 0; round < 4; round++) {
       const viewer = await look(url, query);
-      ids.push(...(await pushEvents(world, { stream: "checked", index: round }, checked(5))));
+      ids.push(...(await pushEvents(world, { stream: "checked", index: round }, good(5))));
       await drain(url);
       await until(() => expect(viewer.of("batch").length).toBeGreaterThan(0));
       await viewer.leave();
-      ids.push(...(await pushEvents(world, { stream: "checked", index: round }, checked(5))));
+      ids.push(...(await pushEvents(world, { stream: "checked", index: round }, good(5))));
       await drain(url); // nobody looks on
       const [hello] = viewer.lines;
       expect(hello.isContinued).toBe(round > 0);
@@ -319,8 +318,8 @@ describe("what it costs", () => {
       return undefined;
     });
     const { url } = await serve({ everyMs: 200, paused: ["checked"] });
-    await pushEvents(world, { stream: "checked", index: 1 }, checked(3));
-    await pushEvents(world, { stream: "checked", index: 9 }, checked(3));
+    await pushEvents(world, { stream: "checked", index: 1 }, good(3));
+    await pushEvents(world, { stream: "checked", index: 9 }, good(3));
     const first = await look(url);
     await until(() => expect(first.of("counts").at(-1)?.streams[0]?.pending).toBe(6));
     expect(await billedWithin(1000)).toBeLessThanOrEqual(6);
@@ -348,7 +347,7 @@ describe("a look at everything costs so many commands, over all streams of the t
     const { look: lookAtAll } = createWaitingLook(redis, [...world.streams.keys()]);
     await lookAtAll(); // Redis knows the script from now on
     for (let index = 0; index < count; index++) {
-      await pushEvents(world, { stream: "checked", index }, checked(2));
+      await pushEvents(world, { stream: "checked", index }, good(2));
       if (kind === "claimed")
         await world.redis.rename(
           `{spillway}:checked:pending:${index}`,
@@ -505,7 +504,7 @@ test("with somebody looking on, 2,000 events are drained, and each is told of an
   const viewer = await look(url);
   const ids: string[] = [];
   for (let index = 0; index < 8; index++)
-    ids.push(...(await pushEvents(world, { stream: "checked", index }, checked(250))));
+    ids.push(...(await pushEvents(world, { stream: "checked", index }, good(250))));
   await drain(url);
   await until(() => expect(viewer.of("drain-ended")).toHaveLength(1));
   expect(viewer.of("batch").reduce((sum, { stored }) => sum + stored, 0)).toBe(2000);

@@ -6,6 +6,7 @@ import { httpFlush } from "../../lib/ingest/eager-flush.ts";
 import { serveIngest } from "./test-ingest.ts";
 import {
   expectConserved,
+  good,
   letPausesEnd,
   openWorld,
   pushEvents,
@@ -58,7 +59,6 @@ async function serveSupervisor(instance: string, more: () => Partial<SupervisorD
 }
 
 const PAUSED_KEY = "{spillway}:checked:paused";
-const good = (count: number) => Array.from({ length: count }, (_, i) => ({ n: i + 1 }));
 const push = (count: number, index = 0) => pushEvents(world, { stream: "checked", index }, good(count));
 const pause = (body?: object) => one.post("/streams/checked/pause", body);
 const resume = () => other.post("/streams/checked/resume");

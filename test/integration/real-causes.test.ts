@@ -1,7 +1,7 @@
 /** Codes of the server's class, and other answers that look like the table's, which one row causes; and the reverse. */
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
-import { good, openRealDatabase, type RealDatabase, STORED } from "./real-database.ts";
-import { envelopeOf, expectConserved, whereabouts } from "./test-stack.ts";
+import { openRealDatabase, type RealDatabase, STORED } from "./real-database.ts";
+import { envelopeOf, expectConserved, good, whereabouts } from "./test-stack.ts";
 
 let db: RealDatabase;
 beforeAll(async () => {

@@ -24,9 +24,6 @@ const P = { stream: "checked", index: 0 };
 
 export type RealDatabase = Awaited<ReturnType<typeof openRealDatabase>>;
 
-/** Good events of `checked`, whatever a test does to its table: n from 1 on, each below 30,000. */
-export const good = (count: number) => Array.from({ length: count }, (_, i) => ({ n: i + 1 }));
-
 /** Opens the world of a new database of this name; `close` it after the file's last test. `how`: SQL of CREATE DATABASE. */
 export async function openRealDatabase(name: string, env: Record<string, string> = {}, how = "") {
   const databaseUrl = await createDatabase(name, how);

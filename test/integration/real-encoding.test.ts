@@ -1,8 +1,8 @@
 /** A database whose encoding is not UTF-8: it can't hold every character that an event may have. */
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { drain } from "../../lib/drain/drain.ts";
-import { good, openRealDatabase, type RealDatabase, STORED } from "./real-database.ts";
-import { expectConserved, pushEvents, whereabouts } from "./test-stack.ts";
+import { openRealDatabase, type RealDatabase, STORED } from "./real-database.ts";
+import { expectConserved, good, pushEvents, whereabouts } from "./test-stack.ts";
 
 let db: RealDatabase;
 beforeAll(async () => {

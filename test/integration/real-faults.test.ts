@@ -3,8 +3,8 @@
  * the table is mended. Nothing here is a bridge's answer: Postgres itself refuses.
  */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { good, openRealDatabase, type RealDatabase, STORED } from "./real-database.ts";
-import { expectConserved } from "./test-stack.ts";
+import { openRealDatabase, type RealDatabase, STORED } from "./real-database.ts";
+import { expectConserved, good } from "./test-stack.ts";
 
 let db: RealDatabase;
 beforeAll(async () => {

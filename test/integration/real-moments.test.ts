@@ -10,8 +10,8 @@ import { join } from "node:path";
 import type pg from "pg";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { newId } from "../../lib/schema/event-ids.ts";
-import { good, openRealDatabase, type RealDatabase, STORED, withClient } from "./real-database.ts";
-import { envelopeOf, expectConserved, whereabouts } from "./test-stack.ts";
+import { openRealDatabase, type RealDatabase, STORED, withClient } from "./real-database.ts";
+import { envelopeOf, expectConserved, good, whereabouts } from "./test-stack.ts";
 
 let db: RealDatabase;
 beforeAll(async () => {

@@ -4,8 +4,8 @@
  */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { newId } from "../../lib/schema/event-ids.ts";
-import { good, openRealDatabase, type RealDatabase, STORED } from "./real-database.ts";
-import { envelopeOf, expectConserved, whereabouts } from "./test-stack.ts";
+import { openRealDatabase, type RealDatabase, STORED } from "./real-database.ts";
+import { envelopeOf, expectConserved, good, whereabouts } from "./test-stack.ts";
 
 let db: RealDatabase;
 beforeAll(async () => {

@@ -58,6 +58,9 @@ export interface Said {
 
 export type World = Awaited<ReturnType<typeof openWorld>>;
 
+/** Good events of `checked`, whatever a test does to its table: n from 1 on, each below 30,000. */
+export const good = (count: number) => Array.from({ length: count }, (_, i) => ({ n: i + 1 }));
+
 /** Makes an empty database on the run's Postgres, and returns its URL. One of this name that was there is gone. `how`: SQL. */
 export async function createDatabase(name: string, how = ""): Promise<string> {
   const { databaseUrl } = workerServers();
