@@ -1,7 +1,7 @@
 /** Those who take events over HTTP, and whatever brings what they took to Postgres. */
 import { existsSync, readFileSync } from "node:fs";
-import type { Child } from "./children.ts";
-import { startFunction, startReady } from "./children.ts";
+import type { Child } from "../dev/load/children.ts";
+import { startFunction, startReady } from "../dev/load/children.ts";
 import type { Stack } from "./stack.ts";
 
 export interface Running {

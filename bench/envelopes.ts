@@ -1,7 +1,8 @@
 /** Events as ingest would have buffered them, for a backlog, and the same events as rows for the bare client. */
+
+import { eventMaker } from "../dev/load/payloads.ts";
 import { encodeEnvelope, packEnvelope } from "../lib/schema/envelope.ts";
 import { newId } from "../lib/schema/event-ids.ts";
-import { eventMaker } from "./payloads.ts";
 import type { Stack } from "./stack.ts";
 
 export type OneKind = "gps" | "webhooks";

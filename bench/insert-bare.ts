@@ -1,5 +1,5 @@
 /** Runs the bare client as a process, at Spillway's batch size and concurrency, and says what it achieved. */
-import { startChild } from "./children.ts";
+import { startChild } from "../dev/load/children.ts";
 import { reset } from "./conservation.ts";
 import { costFigures } from "./figures.ts";
 import { startMeters } from "./meters.ts";

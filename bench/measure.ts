@@ -2,10 +2,11 @@
  * Measures one candidate under one load: what it answered, what reached Postgres and how late, what that cost, and
  * whether everything accepted is somewhere.
  */
+
+import { type Load, runLoad } from "../dev/load/load.ts";
+import type { LoadJob } from "../dev/load/load-job.ts";
 import type { Candidate, Running } from "./candidates.ts";
 import { type Conservation, checkConservation, reset } from "./conservation.ts";
-import { type Load, runLoad } from "./load.ts";
-import type { LoadJob } from "./load-job.ts";
 import { type Costs, startMeters } from "./meters.ts";
 import type { Stack } from "./stack.ts";
 

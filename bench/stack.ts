@@ -10,11 +10,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Redis } from "ioredis";
 import pg from "pg";
+import { type Child, projectRoot, startFunction, startReady } from "../dev/load/children.ts";
 import { findFreePorts } from "../dev/stack/ports.ts";
 import { startPostgres } from "../dev/stack/postgres-server.ts";
 import { startRedis } from "../dev/stack/redis-server.ts";
 import { testStreams } from "../test/streams/run/test-streams.ts";
-import { type Child, projectRoot, startFunction, startReady } from "./children.ts";
 
 export interface Stack {
   folder: string;
@@ -78,7 +78,7 @@ async function build(
   const bridgePids: number[] = [];
   for (const [which, port] of Object.entries({ upstash: upstashPort, neon: neonPort })) {
     const bridge = await startReady({
-      file: "bench/targets/bridge.ts",
+      file: "dev/load/bridge.ts",
       args: [which, String(port)],
       env: { REDIS_URL: redisServer.url, REST_TOKEN: restToken },
       logFile: logFile(`bridge-${which}`),

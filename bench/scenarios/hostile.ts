@@ -4,11 +4,11 @@
  */
 import { readFileSync, rmSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
+import { gpsPoint } from "../../dev/load/payloads.ts";
 import { type Bench, report } from "../bench-context.ts";
 import { checkConservation, reset } from "../conservation.ts";
 import { acceptedBodies, type Body, ndjson, refusedBodies } from "../hostile-bodies.ts";
 import { limitMemory } from "../memory-limit.ts";
-import { gpsPoint } from "../payloads.ts";
 import { peakMemoryOf, resetPeakMemory } from "../proc.ts";
 import type { Stack } from "../stack.ts";
 

@@ -1,9 +1,10 @@
 /** Ingest: the empty function, then Spillway with the drain paused and running, on the same bodies. */
+
+import type { Kind } from "../../dev/load/payloads.ts";
 import { type Bench, report } from "../bench-context.ts";
 import { type Candidate, empty, spillway, spillwayPaused } from "../candidates.ts";
 import { figuresOf } from "../figures.ts";
 import { measure } from "../measure.ts";
-import type { Kind } from "../payloads.ts";
 
 interface Load {
   name: string;

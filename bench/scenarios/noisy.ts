@@ -3,9 +3,9 @@
  * by turns, in one ingest of 512 MB.
  */
 import { setTimeout as sleep } from "node:timers/promises";
+import { type Load, runLoad } from "../../dev/load/load.ts";
 import { type Bench, report } from "../bench-context.ts";
 import { checkConservation, reset } from "../conservation.ts";
-import { type Load, runLoad } from "../load.ts";
 import { limitMemory } from "../memory-limit.ts";
 import type { Stack } from "../stack.ts";
 

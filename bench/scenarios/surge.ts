@@ -1,8 +1,9 @@
 /** A surge, open loop so that waiting counts: 50 → 5,000 → 50 requests a second offered to direct and to Spillway. */
+
+import type { LoadSecond } from "../../dev/load/load-job.ts";
 import { type Bench, report } from "../bench-context.ts";
 import { direct, spillway } from "../candidates.ts";
 import { figuresOf } from "../figures.ts";
-import type { LoadSecond } from "../load-job.ts";
 import { measure } from "../measure.ts";
 
 const LOW = 50;

@@ -2,8 +2,9 @@
  * Draining while a table is in trouble: another stream's table is locked the whole time; half of the rows are refused, with 20 ms
  * between the supervisor and Postgres.
  */
+
+import { startReady } from "../../dev/load/children.ts";
 import { type Bench, report } from "../bench-context.ts";
-import { startReady } from "../children.ts";
 import { checkConservation, reset } from "../conservation.ts";
 import { pushBacklog, WARMUP_ROWS } from "../envelopes.ts";
 import type { Stack } from "../stack.ts";
@@ -57,7 +58,7 @@ async function drainRefused(bench: Bench, name: string, isHalfBad: boolean): Pro
   const { stack } = bench;
   const port = await stack.freePort();
   const bridge = await startReady({
-    file: "bench/targets/bridge.ts",
+    file: "dev/load/bridge.ts",
     args: ["neon", String(port)],
     env: { DELAY_MS: POSTGRES_AWAY_MS },
     logFile: stack.logFile("bridge-neon-slow"),

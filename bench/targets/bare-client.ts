@@ -4,9 +4,9 @@
  * is told to, and answers with seconds.
  */
 import pg from "pg";
+import { eventMaker } from "../../dev/load/payloads.ts";
 import { newId } from "../../lib/schema/event-ids.ts";
 import { type OneKind, streamOf, WARMUP_ROWS } from "../envelopes.ts";
-import { eventMaker } from "../payloads.ts";
 
 export interface BareJob {
   transport: "HTTP" | "TCP";

@@ -5,8 +5,9 @@
 import { Worker } from "bullmq";
 import { drizzle } from "drizzle-orm/node-postgres";
 import pg from "pg";
+import type { Item } from "../../dev/load/rows.ts";
 import { GroupCommit, type Take } from "../../lib/flow/group-commit.ts";
-import { type Item, insertItems } from "./rows.ts";
+import { insertItems } from "./rows.ts";
 
 const CONCURRENCY = 200;
 

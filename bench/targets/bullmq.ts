@@ -1,7 +1,7 @@
 /** BullMQ's front: one job a request. */
 import { http } from "@google-cloud/functions-framework";
 import { Queue } from "bullmq";
-import { itemOf } from "./rows.ts";
+import { itemOf } from "../../dev/load/rows.ts";
 
 const queue = new Queue("items", {
   connection: { url: process.env.REDIS_URL ?? "" },

@@ -2,7 +2,8 @@
 import { neon, neonConfig } from "@neondatabase/serverless";
 import { Redis } from "@upstash/redis";
 import { drizzle } from "drizzle-orm/neon-http";
-import { type Item, insertItems } from "./rows.ts";
+import type { Item } from "../../dev/load/rows.ts";
+import { insertItems } from "./rows.ts";
 
 const IDLE_MS = 100;
 

@@ -2,7 +2,8 @@
 import { drizzle } from "drizzle-orm/node-postgres";
 import pg from "pg";
 import PgBoss from "pg-boss";
-import { type Item, insertItems } from "./rows.ts";
+import type { Item } from "../../dev/load/rows.ts";
+import { insertItems } from "./rows.ts";
 
 const LOOPS = 4;
 const IDLE_MS = 100;

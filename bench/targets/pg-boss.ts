@@ -1,7 +1,7 @@
 /** pg-boss's front: one job a request. */
 import { http } from "@google-cloud/functions-framework";
 import PgBoss from "pg-boss";
-import { itemOf } from "./rows.ts";
+import { itemOf } from "../../dev/load/rows.ts";
 
 const boss = new PgBoss({
   connectionString: process.env.DATABASE_URL ?? "",

@@ -1,31 +1,10 @@
-/** What the alternatives share: which table a path names, and a request's row with its id and time. */
-import type { PgTable } from "drizzle-orm/pg-core";
-import { newId } from "../../lib/schema/event-ids.ts";
+/** What the alternatives share: their tables, and the insert of what waited in a buffer. */
+import { type Item, insertRows } from "../../dev/load/rows.ts";
 import { events } from "../../test/streams/events.ts";
 import { locations } from "../../test/streams/locations.ts";
 
-const tables: Record<string, PgTable> = { events, locations };
+export const tables = { events, locations };
 
-export interface Item {
-  stream: string;
-  row: { id: string; receivedAt: string };
-}
-
-/** The row that a request asks for. Its fields are taken as they come: nothing is validated. */
-export const itemOf = (path: string, body: object): Item => ({
-  stream: path.split("/")[2] ?? "",
-  row: { ...body, id: newId(), receivedAt: new Date().toISOString() },
-});
-
-/** The part of an insert that every Drizzle driver has. */
-interface Inserter {
-  insert(table: PgTable): { values(rows: Item["row"][]): PromiseLike<unknown> };
-}
-
-/** Inserts items the way Drizzle's documentation shows: one `insert().values()` for each table. */
-export async function insertItems(db: unknown, items: readonly Item[]): Promise<void> {
-  for (const [stream, table] of Object.entries(tables)) {
-    const rows = items.filter((item) => item.stream === stream).map(({ row }) => row);
-    if (rows.length > 0) await (db as Inserter).insert(table).values(rows);
-  }
-}
+/** Inserts items: one `insert().values()` for each table. */
+export const insertItems = (db: unknown, items: readonly Item[]): Promise<void> =>
+  insertRows(db, tables, items);

@@ -1,6 +1,6 @@
 /** The rate of a key over HTTP, on real servers: what is answered, what it costs, and what happens while Redis is away. */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { runLoad } from "../../bench/load.ts";
+import { runLoad } from "../../dev/load/load.ts";
 import type { Fault } from "../../dev/stack/breakable-server.ts";
 import { type KeyCommands, serveKeyCommands } from "./key-commands.ts";
 import { type Answer, type Ingest, type Overrides, serveIngest } from "./test-ingest.ts";

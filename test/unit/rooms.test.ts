@@ -103,6 +103,16 @@ const MAY: [file: string, own: Place | undefined, may: readonly Place[]][] = [
     ],
   ],
   ["examples/any/any.ts", "examples", ["schema", "drizzle-orm"]],
+  [
+    "dev/load/any.ts",
+    "dev",
+    [...ROOT, ...LIB, "functions", "drizzle", "client", "test/streams", "drizzle-orm"],
+  ],
+  [
+    "dev/surge/any.ts",
+    "dev",
+    [...ROOT, ...LIB, "functions", "drizzle", "client", "test/streams", "drizzle-orm"],
+  ],
   ["test/unit/any.ts", undefined, (Object.keys(PLACES) as Place[]).filter((place) => place !== "streams")],
 ];
 

@@ -1,9 +1,9 @@
 /**
- * One bridge as a process of its own, as Upstash and Neon are: `tsx bench/targets/bridge.ts upstash|neon PORT`. Tells its
+ * One bridge as a process of its own, as Upstash and Neon are: `tsx dev/load/bridge.ts upstash|neon PORT`. Tells its
  * parent when it listens, and ends with it. DELAY_MS: each request to Postgres takes so many milliseconds more.
  */
-import { startNeonBridge } from "../../dev/stack/neon-bridge.ts";
-import { startUpstashBridge } from "../../dev/stack/upstash-bridge.ts";
+import { startNeonBridge } from "../stack/neon-bridge.ts";
+import { startUpstashBridge } from "../stack/upstash-bridge.ts";
 
 const [which, port] = process.argv.slice(2);
 const { REDIS_URL: redisUrl = "", REST_TOKEN: token = "" } = process.env;

@@ -1,9 +1,9 @@
-/** Node processes that the benchmark starts: bridges, functions, workers. Each ends with the benchmark. */
+/** Node processes under a load: bridges, functions, workers. Each ends with the process that started it, however that ends. */
 import { type ChildProcess, fork } from "node:child_process";
 import { closeSync, openSync } from "node:fs";
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { NODE_FLAGS } from "../dev/stack/node-flags.ts";
+import { NODE_FLAGS } from "../stack/node-flags.ts";
 
 export interface Child {
   pid: number;
@@ -20,7 +20,7 @@ interface Start {
   logFile: string;
 }
 
-export const projectRoot = fileURLToPath(new URL("..", import.meta.url));
+export const projectRoot = fileURLToPath(new URL("../..", import.meta.url));
 const endWithParent = new URL("end-with-parent.mjs", import.meta.url).href;
 
 /** Starts a process and leaves it to the caller to learn when it is ready. */
