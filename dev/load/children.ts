@@ -74,7 +74,10 @@ export async function startFunction(
     file: "node_modules/@google-cloud/functions-framework/build/src/main.js",
     args: ["--target", target, "--port", String(port), ...(source ? ["--source", source] : []), ...args],
   });
-  await untilItAnswers(child.process, port, rest.logFile);
+  await untilItAnswers(child.process, port, rest.logFile).catch(async (error: unknown) => {
+    await child.stop();
+    throw error;
+  });
   return { ...child, port };
 }
 

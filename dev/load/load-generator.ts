@@ -4,12 +4,15 @@
  *
  * Closed loop: each connection sends its next request when the last was answered. Open loop: requests are due at
  * the offered rate whatever becomes of the earlier ones; one that finds no free connection waits, and the wait
- * counts. Reads a LoadJob from its parent, answers with a LoadResult.
+ * counts. Reads a LoadJob from its parent, answers with a LoadResult. The message "stop" ends an open loop: nothing more is
+ * offered, requests that wait for a connection are given up, and the answers on their way are awaited.
  */
 import { connect, type Socket } from "node:net";
 import { Histogram } from "./histogram.ts";
 import type { LoadJob, LoadResult, LoadSecond } from "./load-job.ts";
+import { LoadTicks } from "./load-ticks.ts";
 import { makePosts, type Post } from "./payloads.ts";
+import { type Answered, idsOf, parseAnswer, requestBytes } from "./raw-http.ts";
 
 interface Wire extends Post {
   bytes: Buffer;
@@ -20,11 +23,6 @@ interface Lane {
   sent: Wire | undefined;
   dueAtMs: number;
   received: Buffer | undefined;
-}
-
-interface Answered {
-  status: number;
-  body: string;
 }
 
 class Generator {
@@ -43,10 +41,24 @@ class Generator {
   #next = 0;
   #startedAtMs = 0;
   #isOver = false;
+  #isStopping = false;
+  /** Requests that were due and are given up, because the load was stopped. */
+  #givenUp = 0;
+  #ticks: LoadTicks | undefined;
 
   constructor(job: LoadJob) {
     this.#job = job;
-    this.#wires = makePosts(job.kind, job.perPost).map((post) => ({ ...post, bytes: request(job, post) }));
+    this.#wires = makePosts(job.kind, job.perPost).map((post) => ({
+      ...post,
+      bytes: requestBytes(job, post),
+    }));
+  }
+
+  /** Offers nothing more. */
+  stop(): void {
+    this.#isStopping = true;
+    this.#givenUp += this.#due.length - this.#dueAt;
+    this.#dueAt = this.#due.length;
   }
 
   async run(): Promise<LoadResult> {
@@ -54,6 +66,7 @@ class Generator {
     for (let i = 0; i < connections; i++) this.#lanes.push(await this.#open());
     const cpu = process.cpuUsage();
     this.#startedAtMs = performance.now();
+    if (this.#job.ticks) this.#ticks = new LoadTicks(() => this.#waiting());
     const isOpen = phases[0]?.perSecond !== undefined;
     const seconds = phases.reduce((sum, phase) => sum + phase.seconds, 0);
     if (isOpen) {
@@ -65,6 +78,7 @@ class Generator {
     }
     this.#isOver = true;
     await this.#settle();
+    this.#ticks?.end();
     for (const { socket } of this.#lanes) socket.destroy();
     const { user, system } = process.cpuUsage(cpu);
     return {
@@ -100,7 +114,7 @@ class Generator {
 
   #receive(lane: Lane, chunk: Buffer): void {
     const received = lane.received ? Buffer.concat([lane.received, chunk]) : chunk;
-    const answered = parse(received);
+    const answered = parseAnswer(received);
     lane.received = answered ? undefined : received;
     if (!answered || !lane.sent) return;
     const { sent, dueAtMs } = lane;
@@ -138,6 +152,7 @@ class Generator {
     const sinceMs = this.#isClosed() ? performance.now() - this.#startedAtMs : dueAtMs - this.#startedAtMs;
     if (sinceMs < this.#job.warmupSeconds * 1000 || (this.#isOver && this.#isClosed())) return;
     const second = this.#secondOf(sinceMs);
+    this.#ticks?.note(isAccepted, latencyMs);
     if (isAccepted) {
       this.#latencies.addMs(latencyMs);
       second.latencies.addMs(latencyMs);
@@ -169,13 +184,14 @@ class Generator {
     for (const { seconds, perSecond = 0 } of this.#job.phases) {
       const endAtMs = phaseAtMs + seconds * 1000;
       let dueAtMs = phaseAtMs;
-      while (dueAtMs < endAtMs) {
+      while (dueAtMs < endAtMs && !this.#isStopping) {
         for (
           const nowMs = performance.now();
           dueAtMs <= nowMs && dueAtMs < endAtMs;
           dueAtMs += 1000 / perSecond
         ) {
           this.#secondOf(dueAtMs - this.#startedAtMs).offered += 1;
+          this.#ticks?.offer(nowMs - dueAtMs);
           const lane = this.#free.pop();
           if (lane) this.#send(lane, dueAtMs);
           else this.#due.push(dueAtMs);
@@ -189,10 +205,12 @@ class Generator {
   /** Waits for what is on its way. */
   async #settle(): Promise<void> {
     const giveUpAtMs = performance.now() + this.#job.timeoutMs;
-    const isBusy = () => this.#due.length > this.#dueAt || this.#lanes.some(({ sent }) => sent !== undefined);
-    while (isBusy() && performance.now() < giveUpAtMs) await sleep(10);
-    this.#result.unanswered =
-      this.#due.length - this.#dueAt + this.#lanes.filter(({ sent }) => sent !== undefined).length;
+    while (this.#waiting() > 0 && performance.now() < giveUpAtMs) await sleep(10);
+    this.#result.unanswered = this.#waiting() + this.#givenUp;
+  }
+
+  #waiting(): number {
+    return this.#due.length - this.#dueAt + this.#lanes.filter(({ sent }) => sent !== undefined).length;
   }
 
   #broken(lane: Lane): void {
@@ -220,33 +238,12 @@ class Generator {
   }
 }
 
-function request({ apiKey }: LoadJob, { stream, body }: Post): Buffer {
-  const head = [
-    `POST /v1/${stream} HTTP/1.1`,
-    "host: 127.0.0.1",
-    `authorization: Bearer ${apiKey}`,
-    "content-type: application/json",
-    `content-length: ${Buffer.byteLength(body)}`,
-  ];
-  return Buffer.from(`${head.join("\r\n")}\r\n\r\n${body}`);
-}
-
-/** An answer, once all of it is there. Every server here states a length, or sends no body. */
-function parse(received: Buffer): Answered | undefined {
-  const end = received.indexOf("\r\n\r\n");
-  if (end === -1) return undefined;
-  const head = received.toString("latin1", 0, end);
-  const length = Number(/\r\ncontent-length: *(\d+)/i.exec(head)?.[1] ?? 0);
-  if (received.length < end + 4 + length) return undefined;
-  return { status: Number(head.slice(9, 12)), body: received.toString("latin1", end + 4, end + 4 + length) };
-}
-
-const idsOf = (body: string): string[] => (JSON.parse(body) as { ids?: string[] }).ids ?? [];
-
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 process.once("message", async (job: LoadJob) => {
-  const result = await new Generator(job).run();
+  const generator = new Generator(job);
+  process.on("message", () => generator.stop());
+  const result = await generator.run();
   process.send?.(result, () => process.exit(0));
 });
 process.once("disconnect", () => process.exit(1));

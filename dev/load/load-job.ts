@@ -11,6 +11,8 @@ export interface LoadJob {
   port: number;
   apiKey: string;
   kind: Kind;
+  /** The stream that every post names. undefined: that of its kind */
+  stream?: string | undefined;
   perPost: number;
   connections: number;
   phases: Phase[];
@@ -18,6 +20,29 @@ export interface LoadJob {
   warmupSeconds: number;
   /** An open loop's request that waited this long for its answer counts as an error. */
   timeoutMs: number;
+  /** Whether it tells a LoadTick each second. @default false */
+  ticks?: boolean;
+}
+
+/** What happened since the tick before, told each second while a load runs, and once more after its last answer. */
+export interface LoadTick {
+  /** Since the load began, in milliseconds. */
+  sinceMs: number;
+  /** Requests that became due. */
+  offered: number;
+  /** Answers of 2xx that came, for whichever second their requests were due. */
+  answered: number;
+  errors: number;
+  /** Requests that are due and have no answer yet, at this moment. */
+  waiting: number;
+  /** The longest that the generator itself was late with a request, in milliseconds: the machine could not offer more. */
+  lateMs: number;
+  /** Of the answers of 2xx; null: there was none. */
+  p50Ms: number | null;
+  p99Ms: number | null;
+  /** Of those since the load began. */
+  allP50Ms: number | null;
+  allP99Ms: number | null;
 }
 
 /** One second of a run, by the moment at which a request was due. */

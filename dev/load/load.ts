@@ -2,20 +2,32 @@
 import { fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { Histogram } from "./histogram.ts";
-import type { LoadJob, LoadResult } from "./load-job.ts";
+import type { LoadJob, LoadResult, LoadTick } from "./load-job.ts";
 
 export interface Load extends Omit<LoadResult, "latencies"> {
   latencies: Histogram;
 }
 
-/** Puts a load on a port until its phases are over. Rejects when the generator dies. */
-export function runLoad(job: Partial<LoadJob> & Pick<LoadJob, "port" | "phases">): Promise<Load> {
+export interface LoadWatch {
+  /** Called each second, and once more after the last answer. */
+  onTick?: (tick: LoadTick) => void;
+  /** Stops an open loop: the answers on their way are still awaited. */
+  signal?: AbortSignal;
+}
+
+/** Puts a load on a port until its phases are over, or it is stopped. Rejects when the generator dies. */
+export function runLoad(
+  job: Partial<LoadJob> & Pick<LoadJob, "port" | "phases">,
+  { onTick, signal }: LoadWatch = {},
+): Promise<Load> {
   const child = fork(fileURLToPath(new URL("load-generator.ts", import.meta.url)), {
     execArgv: ["--import", "tsx", "--max-semi-space-size=32"],
   });
-  return new Promise((resolve, reject) => {
-    child.once("message", (result: LoadResult) => {
-      resolve({ ...result, latencies: new Histogram(result.latencies) });
+  const stop = () => void (child.connected && child.send("stop"));
+  const measured = new Promise<Load>((resolve, reject) => {
+    child.on("message", (message: LoadResult | { tick: LoadTick }) => {
+      if ("tick" in message) onTick?.(message.tick);
+      else resolve({ ...message, latencies: new Histogram(message.latencies) });
     });
     child.once("exit", (code) => reject(new Error(`the load generator ended early (${code})`)));
     child.send({
@@ -25,7 +37,11 @@ export function runLoad(job: Partial<LoadJob> & Pick<LoadJob, "port" | "phases">
       connections: 64,
       warmupSeconds: 1,
       timeoutMs: 10_000,
+      ticks: onTick !== undefined,
       ...job,
     } satisfies LoadJob);
   });
+  if (signal?.aborted) stop();
+  signal?.addEventListener("abort", stop);
+  return measured.finally(() => signal?.removeEventListener("abort", stop));
 }

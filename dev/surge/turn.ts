@@ -1,0 +1,56 @@
+/** One target's turn in a surge: it gets the load, the buffer is drained, and every accepted event is looked for. */
+import { type Load, runLoad } from "../load/load.ts";
+import { findAccepted } from "./conservation.ts";
+import type { Place } from "./place.ts";
+import type { SurgeLine, SurgeRequest, SurgeTarget } from "./surge-lines.ts";
+import { startBuffer, startDirect, type Target } from "./targets.ts";
+import { CONNECTIONS, Teller, TIMEOUT_MS } from "./teller.ts";
+
+/** How long the buffer is drained afterwards, in milliseconds; less if the surge was stopped. What waits then is told. */
+const SETTLE_MS = 15_000;
+const SETTLE_STOPPED_MS = 5000;
+const SECOND_MS = 1000;
+
+const NAMES = { direct: "direct inserts", buffer: "the buffer" } as const;
+
+/** Runs it to its end, which comes sooner if it is stopped. Returns what the load generator recorded. */
+export async function runTurn(
+  place: Place,
+  target: SurgeTarget,
+  { rate, seconds }: SurgeRequest,
+  say: (line: SurgeLine) => void,
+  signal: AbortSignal,
+): Promise<Load> {
+  say({ kind: "step", text: `Starting ${NAMES[target]} …` });
+  const running = await (target === "direct" ? startDirect : startBuffer)(place);
+  const load = { port: running.port, apiKey: running.apiKey, stream: running.name, kind: "gps" } as const;
+  const teller = new Teller(place, running, { target, part: "load" }, say);
+  const measured = await runLoad(
+    {
+      ...{ ...load, phases: [{ seconds, perSecond: rate }], connections: CONNECTIONS },
+      ...{ warmupSeconds: 0, timeoutMs: TIMEOUT_MS },
+    },
+    { signal, onTick: (tick) => teller.tell(tick, rate) },
+  );
+  await teller.end();
+  if (target === "buffer") await settle(place, running, say, signal);
+  await running.stop();
+  say(await findAccepted(place, target, running.name, measured));
+  return measured;
+}
+
+/** Drains until nothing waits, or time is up, and tells each second how far it is. */
+async function settle(
+  place: Place,
+  running: Target,
+  say: (line: SurgeLine) => void,
+  signal: AbortSignal,
+): Promise<void> {
+  const teller = new Teller(place, running, { target: "buffer", part: "settling" }, say);
+  const endAtMs = performance.now() + (signal.aborted ? SETTLE_STOPPED_MS : SETTLE_MS);
+  while ((await teller.tellQuiet()) > 0 && performance.now() < endAtMs) {
+    const tellAtMs = performance.now() + SECOND_MS;
+    do await running.drain();
+    while ((await teller.countWaiting()) > 0 && performance.now() < tellAtMs);
+  }
+}
