@@ -1,6 +1,6 @@
 /** Prints the lines of a surge as a table that grows, for whoever has no browser. */
 import { styleText } from "node:util";
-import type { SurgeLine, SurgeSecond } from "../surge/surge-lines.ts";
+import type { SurgeLine, SurgeSecond } from "../../lib/contract/surge.ts";
 
 const COLUMNS = [
   { heading: "target", width: 8 },

@@ -1,7 +1,7 @@
 /**
  * The surge over HTTP, for a server that has checked Host, Origin and token before:
  *
- *     GET  /api/surge            the lines as NDJSON (surge-lines.ts): what was told, then what is told, until the reader goes
+ *     GET  /api/surge            the lines as NDJSON (lib/contract/surge.ts): what was told, then what is told, until the reader goes
  *     POST /api/surge            begins one: {"rate": 2000, "seconds": 20, "mode": "both"}; 202 when it has begun
  *     POST /api/surge/stop       stops it; 202 at once, and the line `ended` tells when it has ended
  *     POST /api/surge/calibrate  measures this machine again; 202 when that has begun
@@ -19,14 +19,16 @@ const BODY_MAX_BYTES = 1024;
 /** A reader that takes nothing for a whole surge has so much waiting, and is let go. */
 const UNREAD_MAX_BYTES = 1_000_000;
 
-type Handler = (req: IncomingMessage, res: ServerResponse) => void;
+const HEADERS = { "cache-control": "no-store", "x-content-type-options": "nosniff" };
 
-/** The handlers by method and path, for a server that has a table of routes. */
+type Handler = (req: IncomingMessage, res: ServerResponse) => Promise<void>;
+
+/** The handlers by method and path, for a server that has a table of routes. They answer every error themselves. */
 export function surgeRoutes(surge: Surge): Map<string, Handler> {
   const route =
     (answer: (req: IncomingMessage, res: ServerResponse) => Promise<void>): Handler =>
     (req, res) =>
-      void answer(req, res).catch((error: unknown) => refuse(res, error));
+      answer(req, res).catch((error: unknown) => refuse(res, error));
   return new Map([
     ["GET /api/surge", route(async (_req, res) => sendLines(surge, res))],
     ["POST /api/surge", route(async (req, res) => begin(res, surge.start(await readJson(req))))],
@@ -39,7 +41,7 @@ export function surgeRoutes(surge: Surge): Map<string, Handler> {
 export function answerSurge(surge: Surge, req: IncomingMessage, res: ServerResponse): boolean {
   const [path = ""] = (req.url ?? "").split("?");
   const handle = surgeRoutes(surge).get(`${req.method} ${path}`);
-  handle?.(req, res);
+  void handle?.(req, res);
   return handle !== undefined;
 }
 
@@ -54,7 +56,7 @@ function stop(surge: Surge, res: ServerResponse): void {
 }
 
 function sendLines(surge: Surge, res: ServerResponse): void {
-  res.writeHead(200, { "content-type": LIVE_MEDIA_TYPE, "cache-control": "no-store" });
+  res.writeHead(200, { ...HEADERS, "content-type": LIVE_MEDIA_TYPE });
   const close = surge.open((line) => {
     res.write(`${JSON.stringify(line)}\n`);
     if (res.writableLength > UNREAD_MAX_BYTES) res.destroy();
@@ -81,8 +83,8 @@ function refuse(res: ServerResponse, error: unknown): void {
 
 function send(res: ServerResponse, status: number, body: object): void {
   res.writeHead(status, {
+    ...HEADERS,
     "content-type": status < 400 ? "application/json" : "application/problem+json",
-    "cache-control": "no-store",
   });
   res.end(JSON.stringify(status < 400 ? body : { status, ...body }));
 }

@@ -3,9 +3,9 @@
  * nothing moves meanwhile. Something that was never accepted may be stored as well; something accepted must be somewhere.
  */
 import { allPartitions, listKeys } from "../../lib/buffer/redis-keys.ts";
+import type { SurgeConserved, SurgeTarget } from "../../lib/contract/surge.ts";
 import type { Load } from "../load/load.ts";
 import type { Place } from "./place.ts";
-import type { SurgeConserved, SurgeTarget } from "./surge-lines.ts";
 
 /** How many ids go to Postgres at once. */
 const IDS_AT_ONCE = 20_000;

@@ -2,10 +2,11 @@
  * Measures what this machine can do, before any surge: how much the load generator offers to a server that does nothing, and at which
  * rate direct inserts break. The rates double, each for two seconds, so the answer is within a factor of two, after 20 seconds at most.
  */
+
+import type { SurgeCalibrated, SurgeLine } from "../../lib/contract/surge.ts";
 import { runLoad } from "../load/load.ts";
 import type { LoadTick } from "../load/load-job.ts";
 import type { Place } from "./place.ts";
-import type { SurgeCalibrated, SurgeLine } from "./surge-lines.ts";
 import { startDirect, startEmpty } from "./targets.ts";
 import { CONNECTIONS, Teller, TIMEOUT_MS } from "./teller.ts";
 

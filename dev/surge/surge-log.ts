@@ -1,5 +1,5 @@
 /** Keeps the lines of the last surge, or of the one that runs, and hands each new one to whoever reads along. */
-import type { SurgeBegun, SurgeLine } from "./surge-lines.ts";
+import type { SurgeBegun, SurgeLine } from "../../lib/contract/surge.ts";
 
 export type SurgeReader = (line: SurgeLine) => void;
 

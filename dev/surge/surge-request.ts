@@ -1,5 +1,5 @@
 /** What a surge may be asked for, and the sentence for anything else. */
-import type { SurgeMode, SurgeRequest } from "./surge-lines.ts";
+import type { SurgeMode, SurgeRequest } from "../../lib/contract/surge.ts";
 
 export const RATE_MIN = 50;
 export const RATE_MAX = 5000;

@@ -4,9 +4,16 @@
  *
  * One surge runs at a time. It can be stopped, and leaves no process, row or key behind.
  */
+
+import type {
+  SurgeCalibrated,
+  SurgeEnded,
+  SurgeHello,
+  SurgeRequest,
+  SurgeTarget,
+} from "../../lib/contract/surge.ts";
 import { clearLeftovers, openPlace, type Place, type SurgeStack } from "./place.ts";
 import { calibrate, RAMP, type RampSettings } from "./ramp.ts";
-import type { SurgeCalibrated, SurgeEnded, SurgeHello, SurgeRequest, SurgeTarget } from "./surge-lines.ts";
 import { SurgeLog, type SurgeReader } from "./surge-log.ts";
 import {
   RATE_MAX,

@@ -1,7 +1,8 @@
 /** Makes a line of each second of a load: what the generator says, with what Postgres and Redis show. The lines come in order. */
+
+import type { SurgeLine, SurgeSecond } from "../../lib/contract/surge.ts";
 import type { LoadTick } from "../load/load-job.ts";
 import type { Place } from "./place.ts";
-import type { SurgeLine, SurgeSecond } from "./surge-lines.ts";
 import type { Target } from "./targets.ts";
 import { Watch } from "./watch.ts";
 

@@ -1,8 +1,9 @@
 /** One target's turn in a surge: it gets the load, the buffer is drained, and every accepted event is looked for. */
+
+import type { SurgeLine, SurgeRequest, SurgeTarget } from "../../lib/contract/surge.ts";
 import { type Load, runLoad } from "../load/load.ts";
 import { findAccepted } from "./conservation.ts";
 import type { Place } from "./place.ts";
-import type { SurgeLine, SurgeRequest, SurgeTarget } from "./surge-lines.ts";
 import { startBuffer, startDirect, type Target } from "./targets.ts";
 import { CONNECTIONS, Teller, TIMEOUT_MS } from "./teller.ts";
 

@@ -1,8 +1,8 @@
 /** Looks at Postgres and Redis while a surge runs: sessions, rows, and what waits in the buffer. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { allPartitions, listKeys } from "../../lib/buffer/redis-keys.ts";
+import type { SurgeSecond } from "../../lib/contract/surge.ts";
 import type { Place } from "./place.ts";
-import type { SurgeSecond } from "./surge-lines.ts";
 
 export type Seen = Pick<SurgeSecond, "connections" | "connectionsMax" | "stored" | "waiting">;
 

@@ -1,5 +1,5 @@
 /** `spillway surge`: offers a surge to direct inserts and to Spillway on the servers of a running `spillway start`, and prints it as a table. */
-import type { SurgeEnded } from "../../surge/surge-lines.ts";
+import type { SurgeEnded } from "../../../lib/contract/surge.ts";
 import { action } from "../command.ts";
 import { CommandFailed, jsonOption, UsageError, wholeNumber } from "../command-line.ts";
 import { readStack } from "../local-stack.ts";
@@ -15,7 +15,7 @@ export default action({
     ...jsonOption,
   },
   notes:
-    "It needs a running spillway start, whose Redis and Postgres it uses, in databases of its own that are gone afterwards. First it\nmeasures what this machine can do, for 20 seconds at most. Ctrl-C stops it. --json prints its lines (dev/surge/surge-lines.ts).",
+    "It needs a running spillway start, whose Redis and Postgres it uses, in databases of its own that are gone afterwards. First it\nmeasures what this machine can do, for 20 seconds at most. Ctrl-C stops it. --json prints its lines (lib/contract/surge.ts).",
   async run({ values }) {
     if (values.prod)
       throw new UsageError(

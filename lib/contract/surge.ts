@@ -1,6 +1,7 @@
 /**
- * The lines that a surge tells, as plain values. `GET /surge` sends them as NDJSON, one JSON object a line: first `hello`, then the
- * lines of the last surge or of the one that runs, then what happens. `spillway surge` prints the same lines as a table.
+ * The lines that a traffic surge tells on this machine (dev/surge/), as plain values: types only, for the console's page. The console's own
+ * server sends them at `GET /api/surge` as NDJSON, one JSON object a line: first `hello`, then the lines of the last surge or of the one
+ * that runs, then what happens. `spillway surge` prints the same lines as a table.
  *
  *     hello · begun · step … · second (ramp) … · calibrated · step · second (load) … · second (settling) … · conserved · ended
  *
@@ -12,7 +13,7 @@ export type SurgeTarget = "direct" | "buffer";
 /** `both`: direct first, then the buffer, never at once. */
 export type SurgeMode = SurgeTarget | "both";
 
-/** The body of `POST /surge`. */
+/** The body of `POST /api/surge`. */
 export interface SurgeRequest {
   /** Requests a second, each with one event. */
   rate: number;
@@ -21,7 +22,7 @@ export interface SurgeRequest {
   mode: SurgeMode;
 }
 
-/** The first line of each `GET /surge`. */
+/** The first line of each `GET /api/surge`. */
 export interface SurgeHello {
   kind: "hello";
   isRunning: boolean;
