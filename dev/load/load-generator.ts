@@ -8,6 +8,7 @@
  * offered, requests that wait for a connection are given up, and the answers on their way are awaited.
  */
 import { connect, type Socket } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
 import { Histogram } from "./histogram.ts";
 import type { LoadJob, LoadResult, LoadSecond } from "./load-job.ts";
 import { LoadTicks } from "./load-ticks.ts";
@@ -25,6 +26,9 @@ interface Lane {
   received: Buffer | undefined;
 }
 
+/** How long answers are awaited after a stop. */
+const STOPPED_PATIENCE_MS = 2000;
+
 class Generator {
   readonly #job: LoadJob;
   readonly #wires: Wire[];
@@ -41,7 +45,8 @@ class Generator {
   #next = 0;
   #startedAtMs = 0;
   #isOver = false;
-  #isStopping = false;
+  /** Infinity: it is not stopped. */
+  #stoppedAtMs = Number.POSITIVE_INFINITY;
   /** Requests that were due and are given up, because the load was stopped. */
   #givenUp = 0;
   #ticks: LoadTicks | undefined;
@@ -56,7 +61,7 @@ class Generator {
 
   /** Offers nothing more. */
   stop(): void {
-    this.#isStopping = true;
+    this.#stoppedAtMs = performance.now();
     this.#givenUp += this.#due.length - this.#dueAt;
     this.#dueAt = this.#due.length;
   }
@@ -67,9 +72,8 @@ class Generator {
     const cpu = process.cpuUsage();
     this.#startedAtMs = performance.now();
     if (this.#job.ticks) this.#ticks = new LoadTicks(() => this.#waiting());
-    const isOpen = phases[0]?.perSecond !== undefined;
     const seconds = phases.reduce((sum, phase) => sum + phase.seconds, 0);
-    if (isOpen) {
+    if (!this.#isClosed()) {
       this.#free.push(...this.#lanes);
       await this.#offer();
     } else {
@@ -124,7 +128,7 @@ class Generator {
   }
 
   #goOn(lane: Lane): void {
-    if (this.#job.phases[0]?.perSecond === undefined) {
+    if (this.#isClosed()) {
       if (!this.#isOver) this.#send(lane, performance.now());
       return;
     }
@@ -184,7 +188,7 @@ class Generator {
     for (const { seconds, perSecond = 0 } of this.#job.phases) {
       const endAtMs = phaseAtMs + seconds * 1000;
       let dueAtMs = phaseAtMs;
-      while (dueAtMs < endAtMs && !this.#isStopping) {
+      while (dueAtMs < endAtMs && this.#stoppedAtMs === Number.POSITIVE_INFINITY) {
         for (
           const nowMs = performance.now();
           dueAtMs <= nowMs && dueAtMs < endAtMs;
@@ -205,7 +209,8 @@ class Generator {
   /** Waits for what is on its way. */
   async #settle(): Promise<void> {
     const giveUpAtMs = performance.now() + this.#job.timeoutMs;
-    while (this.#waiting() > 0 && performance.now() < giveUpAtMs) await sleep(10);
+    const isOver = () => performance.now() >= Math.min(giveUpAtMs, this.#stoppedAtMs + STOPPED_PATIENCE_MS);
+    while (this.#waiting() > 0 && !isOver()) await sleep(10);
     this.#result.unanswered = this.#waiting() + this.#givenUp;
   }
 
@@ -237,8 +242,6 @@ class Generator {
     });
   }
 }
-
-const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 process.once("message", async (job: LoadJob) => {
   const generator = new Generator(job);
