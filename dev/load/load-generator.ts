@@ -12,12 +12,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { Histogram } from "./histogram.ts";
 import type { LoadJob, LoadResult, LoadSecond } from "./load-job.ts";
 import { LoadTicks } from "./load-ticks.ts";
-import { makePosts, type Post } from "./payloads.ts";
-import { type Answered, idsOf, parseAnswer, requestBytes } from "./raw-http.ts";
-
-interface Wire extends Post {
-  bytes: Buffer;
-}
+import { type Answered, idsOf, parseAnswer, type Wire, wiresOf } from "./raw-http.ts";
 
 interface Lane {
   socket: Socket;
@@ -53,10 +48,7 @@ class Generator {
 
   constructor(job: LoadJob) {
     this.#job = job;
-    this.#wires = makePosts(job.kind, job.perPost).map((post) => ({
-      ...post,
-      bytes: requestBytes(job, post),
-    }));
+    this.#wires = wiresOf(job);
   }
 
   /** Offers nothing more. */
@@ -182,28 +174,31 @@ class Generator {
     return made;
   }
 
-  /** Makes requests due, tick by tick, at each phase's rate. */
+  /** Makes requests due, millisecond by millisecond, at each phase's rate: exactly as many as that makes. */
   async #offer(): Promise<void> {
     let phaseAtMs = this.#startedAtMs;
     for (const { seconds, perSecond = 0 } of this.#job.phases) {
-      const endAtMs = phaseAtMs + seconds * 1000;
-      let dueAtMs = phaseAtMs;
-      while (dueAtMs < endAtMs && this.#stoppedAtMs === Number.POSITIVE_INFINITY) {
-        for (
-          const nowMs = performance.now();
-          dueAtMs <= nowMs && dueAtMs < endAtMs;
-          dueAtMs += 1000 / perSecond
-        ) {
-          this.#secondOf(dueAtMs - this.#startedAtMs).offered += 1;
-          this.#ticks?.offer(nowMs - dueAtMs);
-          const lane = this.#free.pop();
-          if (lane) this.#send(lane, dueAtMs);
-          else this.#due.push(dueAtMs);
+      const count = Math.round(seconds * perSecond);
+      let made = 0;
+      while (made < count && this.#stoppedAtMs === Number.POSITIVE_INFINITY) {
+        const nowMs = performance.now();
+        for (; made < count; made++) {
+          const dueAtMs = phaseAtMs + (made * 1000) / perSecond;
+          if (dueAtMs > nowMs) break;
+          this.#makeDue(dueAtMs, nowMs - dueAtMs);
         }
         await sleep(1);
       }
-      phaseAtMs = endAtMs;
+      phaseAtMs += seconds * 1000;
     }
+  }
+
+  #makeDue(dueAtMs: number, lateMs: number): void {
+    this.#secondOf(dueAtMs - this.#startedAtMs).offered += 1;
+    this.#ticks?.offer(lateMs);
+    const lane = this.#free.pop();
+    if (lane) this.#send(lane, dueAtMs);
+    else this.#due.push(dueAtMs);
   }
 
   /** Waits for what is on its way. */

@@ -1,14 +1,23 @@
 /** HTTP as the load generator speaks it: requests as bytes that are made once, and answers read with as little work as possible. */
 import type { LoadJob } from "./load-job.ts";
-import type { Post } from "./payloads.ts";
+import { makePosts, type Post } from "./payloads.ts";
+
+/** A post with its bytes. */
+export interface Wire extends Post {
+  bytes: Buffer;
+}
 
 export interface Answered {
   status: number;
   body: string;
 }
 
+/** The posts of a job, to be sent in turn. */
+export const wiresOf = (job: LoadJob): Wire[] =>
+  makePosts(job.kind, job.perPost).map((post) => ({ ...post, bytes: requestBytes(job, post) }));
+
 /** A post as it goes over the socket. */
-export function requestBytes({ apiKey, stream }: LoadJob, post: Post): Buffer {
+function requestBytes({ apiKey, stream }: LoadJob, post: Post): Buffer {
   const head = [
     `POST /v1/${stream ?? post.stream} HTTP/1.1`,
     "host: 127.0.0.1",
