@@ -6,6 +6,17 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Buffer } from "../lib/buffer/buffer.ts";
+import type {
+  LetterCount,
+  LetterGroups,
+  LetterPage,
+  ListedLetter,
+  RedriveAnswer,
+  ShownLetters,
+  SkippedLetter,
+  TrialAnswer,
+  TrialGroup,
+} from "../lib/contract/letters.ts";
 import { type RedriveReport, redrive, type Skipped } from "../lib/operate/redrive.ts";
 import { type TrialDeps, type TriedLetter, tryRedrive } from "../lib/operate/redrive-trial.ts";
 import { isUuid } from "../lib/schema/event-ids.ts";
@@ -42,44 +53,6 @@ const REDRIVE_MS = 45_000;
 /** The most letters that an answer names because they can't be redriven. */
 const SKIPPED_MAX = 100;
 
-/** A letter that can't be redriven. */
-export interface SkippedLetter {
-  stream: string;
-  id: string;
-  why: string;
-}
-
-export interface RedriveAnswer extends Omit<RedriveReport, "stopped" | "next"> {
-  /** The first hundred of `skipped`. */
-  skippedLetters: SkippedLetter[];
-  /** Why it ended early, in a sentence. */
-  stopped: string | null;
-  /** The `cursor` with which to go on, because the time was up. */
-  next: string | null;
-}
-
-/** Letters that would die alike. */
-export interface TrialGroup {
-  letters: number;
-  stream: string;
-  sqlstate: string | null;
-  reason: string;
-  exampleId: string;
-}
-
-export interface TrialAnswer extends Pick<RedriveAnswer, "skipped" | "skippedLetters" | "stopped" | "next"> {
-  stored: number;
-  refused: number;
-  /** Stored already. */
-  there: number;
-  /** They would be stored under another key, because a trigger changes it. */
-  otherKey: number;
-  groups: TrialGroup[];
-}
-
-/** A letter as it is listed, without its event. */
-export type ListedLetter = Omit<DeadLetter, "envelope" | "notCompared">;
-
 /** Answers the paths under `/dead-letters`. Returns false for any other path. */
 export async function answerLetters(
   deps: LettersDeps,
@@ -105,7 +78,10 @@ function answerOf(deps: LettersDeps, req: IncomingMessage, word: string | undefi
   return word === undefined ? list(deps, query) : show(deps, word, query);
 }
 
-async function list({ letters, batchMaxRows }: LettersDeps, query: URLSearchParams) {
+async function list(
+  { letters, batchMaxRows }: LettersDeps,
+  query: URLSearchParams,
+): Promise<LetterGroups | LetterPage> {
   const request = listRequestOf(query);
   const filter = filterOf(request);
   if (request.each) {
@@ -130,7 +106,7 @@ const notComparedOf = (page: readonly DeadLetter[]) =>
   );
 
 /** The letters of an id, one a stream, each with its event. */
-async function show({ letters }: LettersDeps, id: string, query: URLSearchParams) {
+async function show({ letters }: LettersDeps, id: string, query: URLSearchParams): Promise<ShownLetters> {
   if (!isUuid(id)) throw new Problem("unknown-letter", "expected the id as a UUID, as ingest answered it");
   const filter = {
     streams: query.getAll("stream"),
@@ -204,7 +180,7 @@ const named = (skipped: readonly Skipped[], before: number): SkippedLetter[] =>
     .slice(0, Math.max(0, SKIPPED_MAX - before))
     .map(({ letter, why }) => ({ stream: letter.stream, id: letter.id, why }));
 
-async function answerPurge({ letters }: LettersDeps, req: IncomingMessage) {
+async function answerPurge({ letters }: LettersDeps, req: IncomingMessage): Promise<LetterCount> {
   const { dryRun, limit, ...request } = await readJsonBody(req, purgeRequest);
   const filter = filterOf(request);
   return dryRun ? letters.count(filter, limit) : letters.purge(filter, limit);

@@ -1,17 +1,6 @@
 /** How the pause of a stream is told: in `GET /status`, in the answers to pause and resume, and as a sentence. */
 import type { Pause } from "../buffer/pauses.ts";
-
-export interface PauseReport {
-  /** RFC 3339. Null if it is not known, as the three that follow. */
-  since: string | null;
-  /** When it ends by itself; null: it has no end. */
-  until: string | null;
-  /** The e-mail of whoever paused it last; null: the supervisor does not know its callers. */
-  by: string | null;
-  why: string | null;
-  /** Whether the stream is in DRAIN_PAUSED: then it is not drained before somebody changes that setting. */
-  isInEnvironment: boolean;
-}
+import type { PauseReport } from "../contract/status.ts";
 
 interface Deps {
   paused: ReadonlySet<string>;

@@ -4,9 +4,10 @@
  */
 import type { HeldNotes } from "../buffer/held-note.ts";
 import type { Pause, Pauses } from "../buffer/pauses.ts";
+import type { PauseAnswer, PauseReport, ResumeAnswer } from "../contract/status.ts";
 import type { Log } from "../log.ts";
 import type { Live } from "./live.ts";
-import { type PauseReport, reportPause } from "./pause-report.ts";
+import { reportPause } from "./pause-report.ts";
 
 export interface PausingDeps {
   pauses: Pauses;
@@ -24,23 +25,6 @@ export interface PauseRequest {
   seconds: number;
   by: string | undefined;
   why: string | undefined;
-}
-
-export interface PauseAnswer {
-  stream: string;
-  paused: PauseReport | null;
-  /** The pause that this one replaces: it now ends when `paused` says. */
-  replaced: PauseReport | null;
-  note: string;
-}
-
-export interface ResumeAnswer {
-  stream: string;
-  /** The pause that was ended; null: the stream was not paused. */
-  ended: PauseReport | null;
-  /** Not null: the stream is in DRAIN_PAUSED, and so it is not drained. */
-  paused: PauseReport | null;
-  note: string;
 }
 
 const STOPS =

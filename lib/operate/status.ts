@@ -4,84 +4,15 @@ import type { BufferedVersions } from "../buffer/count-versions.ts";
 import type { PartitionStatus } from "../buffer/partition-status.ts";
 import type { Pauses } from "../buffer/pauses.ts";
 import type { WebhookCount, WebhookCounts } from "../buffer/webhook-counts.ts";
+import type { StatusReport, VersionsReport, WebhookReport } from "../contract/status.ts";
 import { decodeEnvelope } from "../schema/envelope.ts";
 import { isInternal, type Registry } from "../schema/registry.ts";
 import type { Stream } from "../schema/stream.ts";
-import { stateOfVersion, type VersionState } from "../schema/versions.ts";
+import { stateOfVersion } from "../schema/versions.ts";
 import type { LetterCounts } from "../store/letter-counts.ts";
 import type { Store } from "../store/store.ts";
 import type { TableCheck } from "../store/table-check.ts";
-import { type PauseReport, reportPause } from "./pause-report.ts";
-
-export interface StatusReport {
-  streams: {
-    stream: string;
-    pending: number;
-    sealed: number;
-    claimed: number;
-    /** Age of the event received first, null if nothing waits. */
-    oldestAgeSeconds: number | null;
-    /** Whether it is not drained, for either reason. */
-    isPaused: boolean;
-    /** Since when, until when and by whom; null: it is drained. */
-    paused: PauseReport | null;
-    /** Null when Postgres does not answer, as the four that follow. */
-    deadLetters: number | null;
-    /** Letters that are tried again by themselves. */
-    heldLetters: number | null;
-    /** How long the oldest of them has been held; null if there is none. */
-    heldLettersForSeconds: number | null;
-    /** The reason that most of them have; null if there is none. */
-    heldLettersReason: string | null;
-    /** Why letters were not compared with the stream's table, so that some of them may be stored; null: they were, or not counted. */
-    lettersNotCompared: string | null;
-    /** How the table differs from what the stream declares, in sentences; null when Postgres does not answer. */
-    tableDifferences: readonly string[] | null;
-    /** The webhooks that came since counting began. Absent if the stream declares no source. */
-    webhooks?: WebhookReport[];
-    /** The versions of the data that waits. Absent if the stream has but one, and no other was found. */
-    versions?: VersionsReport;
-    partitions: {
-      partition: number;
-      depth: number;
-      /** Seconds since the drain call that holds it began, null if none does. */
-      heldForSeconds: number | null;
-      /** Seconds since the batch in hand was first claimed, null if there is none. */
-      batchAgeSeconds: number | null;
-      crashes: number;
-      lastSqlstate: string | null;
-      lastReason: string | null;
-    }[];
-  }[];
-}
-
-/** The deliveries of one source. A killed instance's last ten seconds are missing. */
-interface WebhookReport {
-  source: string;
-  /** Those whose signature held. */
-  good: number;
-  /** When the last of them came, RFC 3339; null: none did. */
-  lastGoodAt: string | null;
-  /** Those whose signature did not hold. */
-  failed: number;
-  lastFailedAt: string | null;
-}
-
-/** The versions of what waits in a stream's buffer and in its letters. */
-interface VersionsReport {
-  /** Events in the buffer, and how many of them were looked at: all, unless a list is long or its events are large. */
-  waiting: number;
-  lookedAt: number;
-  /** Today's version, and each other that was found, in their order. */
-  found: {
-    v: number;
-    state: VersionState;
-    /** Of those that were looked at. */
-    buffered: number;
-    /** Held or dead; null when Postgres does not answer. */
-    letters: number | null;
-  }[];
-}
+import { reportPause } from "./pause-report.ts";
 
 interface Deps {
   buffer: Pick<Buffer, "findWork" | "inspect" | "versions">;

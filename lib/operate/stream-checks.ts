@@ -3,12 +3,13 @@ import type { BufferedVersions } from "../buffer/count-versions.ts";
 import type { PartitionStatus } from "../buffer/partition-status.ts";
 import type { Finding } from "../contract/doctor.ts";
 import { describeMs } from "../contract/length-of-time.ts";
+import type { PauseReport } from "../contract/status.ts";
 import { decodeEnvelope } from "../schema/envelope.ts";
 import type { Registry } from "../schema/registry.ts";
 import { stateOfVersion, whyUnreadable } from "../schema/versions.ts";
 import { type Check, listed, right, unseen, wrong } from "./finding.ts";
 import type { LastTick } from "./last-tick.ts";
-import { type PauseReport, sayPaused } from "./pause-report.ts";
+import { sayPaused } from "./pause-report.ts";
 
 /** What is in the buffer. */
 export interface BufferFacts {

@@ -1,6 +1,6 @@
 /** `spillway pause STREAM`: stops the drain of a stream for a while. */
 import { PAUSE_DEFAULT, PAUSE_LENGTH_EXPECTED, pauseSecondsOf } from "../../../lib/contract/pause-length.ts";
-import type { PauseAnswer } from "../../../lib/operate/pause.ts";
+import type { PauseAnswer } from "../../../lib/contract/status.ts";
 import { sayPaused } from "../../../lib/operate/pause-report.ts";
 import { bodyOf } from "../ask-supervisor.ts";
 import { action } from "../command.ts";

@@ -1,5 +1,5 @@
 /** `spillway refusals`: the last requests of a stream that were refused, and why. */
-import type { RefusalsReport } from "../../../lib/operate/usage.ts";
+import type { RefusalsReport } from "../../../lib/contract/usage.ts";
 import { bodyOf } from "../ask-supervisor.ts";
 import { action } from "../command.ts";
 import { jsonOption, printTable } from "../command-line.ts";

@@ -1,5 +1,5 @@
 /** `spillway resume STREAM`: ends the pause of a stream. */
-import type { ResumeAnswer } from "../../../lib/operate/pause.ts";
+import type { ResumeAnswer } from "../../../lib/contract/status.ts";
 import { sayPaused } from "../../../lib/operate/pause-report.ts";
 import { bodyOf } from "../ask-supervisor.ts";
 import { action } from "../command.ts";

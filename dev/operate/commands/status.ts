@@ -1,7 +1,8 @@
 /** `spillway status`: shows how many events wait in each partition, how old they are, and why they do not drain. */
 import { describeSeconds } from "../../../lib/contract/length-of-time.ts";
+
+import type { StatusReport } from "../../../lib/contract/status.ts";
 import { sayPaused } from "../../../lib/operate/pause-report.ts";
-import type { StatusReport } from "../../../lib/operate/status.ts";
 import { bodyOf } from "../ask-supervisor.ts";
 import { action } from "../command.ts";
 import { countOf, jsonOption, printable, printTable } from "../command-line.ts";

@@ -1,5 +1,5 @@
 /** `spillway usage`: shows who sent how much, by hour, key and stream. */
-import type { UsageReport } from "../../../lib/operate/usage.ts";
+import type { UsageReport } from "../../../lib/contract/usage.ts";
 import { bodyOf } from "../ask-supervisor.ts";
 import { action } from "../command.ts";
 import { jsonOption, printTable } from "../command-line.ts";

@@ -1,6 +1,5 @@
 /** `spillway dead-letters list`: letters by stream, SQLSTATE and reason, or letter by letter. */
-import type { ListedLetter } from "../../../functions/answer-letters.ts";
-import type { LetterGroup } from "../../../lib/store/dead-letter-store.ts";
+import type { LetterGroup, ListedLetter } from "../../../lib/contract/letters.ts";
 import { bodyOf, type Supervisor } from "../ask-supervisor.ts";
 import { action } from "../command.ts";
 import { jsonOption, printTable, wholeNumber } from "../command-line.ts";

@@ -1,7 +1,7 @@
 /** `spillway dead-letters redrive`: pushes the events into the buffer again, or tries what would become of them. */
 
-import type { RedriveAnswer, TrialAnswer, TrialGroup } from "../../../functions/answer-letters.ts";
 import { describeSeconds } from "../../../lib/contract/length-of-time.ts";
+import type { RedriveAnswer, TrialAnswer, TrialGroup } from "../../../lib/contract/letters.ts";
 import { bodyOf, type Supervisor } from "../ask-supervisor.ts";
 import { action } from "../command.ts";
 import { countOf, jsonOption, printTable, wholeNumber } from "../command-line.ts";

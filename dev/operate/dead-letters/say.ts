@@ -1,5 +1,5 @@
 /** Sentences about letters that several of the commands say. */
-import type { SkippedLetter } from "../../../functions/answer-letters.ts";
+import type { SkippedLetter } from "../../../lib/contract/letters.ts";
 import { countOf, printable } from "../command-line.ts";
 import type { Filter } from "./filters.ts";
 
