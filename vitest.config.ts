@@ -12,7 +12,7 @@ export default defineConfig({
   test: {
     maxWorkers: WORKERS,
     projects: [
-      { test: { name: "unit", include: ["test/unit/**/*.test.ts"] } },
+      { test: { name: "unit", include: ["test/unit/**/*.test.ts", "packages/console/test/**/*.test.ts"] } },
       {
         test: {
           name: "integration",

@@ -9,8 +9,11 @@ import { mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { loadStreams, type Registry } from "../lib/schema/registry.ts";
+import { type Console, startConsole } from "./console/console-server.ts";
+import { supervisorAt } from "./operate/ask-supervisor.ts";
 import { describeFirstRequest } from "./stack/first-request.ts";
 import { describeLine } from "./stack/log-lines.ts";
+import { requireFreePort } from "./stack/ports.ts";
 import { clearLeftovers, forgetRunning, noteRunning } from "./stack/running-stack.ts";
 import { parseInterval } from "./stack/scheduler.ts";
 import { type Stack, type StackPids, startStack } from "./stack/stack.ts";
@@ -19,6 +22,8 @@ const projectRoot = fileURLToPath(new URL("..", import.meta.url));
 const dataDir = join(projectRoot, ".local");
 const stackFile = join(dataDir, "stack.json");
 const stopping = new AbortController();
+/** The console's port is that much above SPILLWAY_PORT_BASE. */
+const CONSOLE_PORT = 6;
 
 process.chdir(projectRoot);
 for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(name, () => stopping.abort());
@@ -27,6 +32,7 @@ stopWhenNpmIsGone();
 
 let exitCode = 0;
 let stack: Stack | undefined;
+let page: Console | undefined;
 try {
   stack = await start();
   await new Promise<void>((resolve, reject) => {
@@ -43,6 +49,7 @@ try {
 }
 if (stack) {
   rmSync(stackFile, { force: true });
+  await page?.close();
   await stack.stop();
   console.log("Stopped; the data stay in .local/.");
 }
@@ -59,6 +66,7 @@ async function start(): Promise<Stack> {
   if (leftovers > 0) console.log(`Stopped ${leftovers} processes that an earlier run left behind.`);
   rmSync(stackFile, { force: true });
   noteRunning(dataDir, []);
+  await requireFreePort(portBase + CONSOLE_PORT, "console");
   console.log("Starting Redis and Postgres …");
 
   let isReady = false;
@@ -78,17 +86,29 @@ async function start(): Promise<Stack> {
       if (isReady && !stopping.signal.aborted) writeStackFile(started, pids);
     },
   });
+  page = await openConsole(started, portBase).catch(async (error) => {
+    await started.stop();
+    throw error;
+  });
   isReady = true;
   writeStackFile(started, started.pids());
   watchServers(started);
-  printWhatRuns(started, streams, drainEvery);
+  printWhatRuns(started, page, streams, drainEvery);
   return started;
+}
+
+/** The console of what runs here: it may do everything, and its port is the seventh. */
+function openConsole({ supervisorUrl, ingestUrl, apiKey }: Stack, portBase: number): Promise<Console> {
+  const supervisor = supervisorAt(supervisorUrl, async () => undefined);
+  const ingest = { url: ingestUrl, apiKey };
+  const target = { supervisor, ingest, isProd: false, canWrite: true };
+  return startConsole({ target, port: portBase + CONSOLE_PORT });
 }
 
 function parsePortBase(text: string): number {
   const base = Number(text);
-  if (Number.isInteger(base) && base > 0 && base <= 65_530) return base;
-  throw new Error(`SPILLWAY_PORT_BASE: expected a port from 1 to 65530, got "${text}".`);
+  if (Number.isInteger(base) && base > 0 && base <= 65_529) return base;
+  throw new Error(`SPILLWAY_PORT_BASE: expected a port from 1 to 65529, got "${text}".`);
 }
 
 /** By rename, so that a reader never sees half of it. */
@@ -96,6 +116,7 @@ function writeStackFile(running: Stack, pids: StackPids): void {
   const { ingestUrl, supervisorUrl, apiKey, databaseUrl, redisUrl, restUrl, restToken, neonHttpUrl } =
     running;
   const content = {
+    ...(page && { consoleUrl: page.url }),
     ingestUrl,
     supervisorUrl,
     apiKey,
@@ -128,9 +149,11 @@ function stopWhenNpmIsGone(): void {
   setInterval(() => process.ppid !== parent && stopping.abort(), 500).unref();
 }
 
-function printWhatRuns(running: Stack, streams: Registry, drainEvery: string): void {
+function printWhatRuns(running: Stack, { url }: Console, streams: Registry, drainEvery: string): void {
   console.log(`
-Spillway is running.
+Spillway is running. Its console:
+
+  ${url}
 
   ingest       ${running.ingestUrl}
   supervisor   ${running.supervisorUrl}   (drained every ${drainEvery}, and eagerly from 100 events on)

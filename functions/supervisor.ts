@@ -5,6 +5,7 @@
  */
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from "node:http";
 import { PARTITION_COUNT } from "../lib/buffer/redis-keys.ts";
+import type { DrainBody } from "../lib/contract/drain.ts";
 import { supervisorPaths } from "../lib/contract/paths.ts";
 import { drain } from "../lib/drain/drain.ts";
 import type { DrainDeps } from "../lib/drain/drain-call.ts";
@@ -102,7 +103,7 @@ async function answerDrain(
   const isBad = report.streams.some(
     ({ outcome }) => outcome === "unavailable" || outcome === "misconfigured",
   );
-  sendJson(res, isBad ? 503 : 200, report);
+  sendJson(res, isBad ? 503 : 200, report satisfies DrainBody);
 }
 
 const hasReachedPostgres = (report: StreamReport): boolean =>

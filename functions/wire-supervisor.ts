@@ -86,6 +86,7 @@ export async function wireSupervisor(
   };
   const store = openStore(config);
   const paused = new Set(config.drainPaused);
+  const pauses = createPauses(redis);
   const handler = createSupervisor({
     doctor: openDoctor({ config, streams, doubts, now, monotonicMs }),
     lastTick: new LastTick(monotonicMs),
@@ -119,11 +120,12 @@ export async function wireSupervisor(
     leaseMs: config.leaseMs,
     drainDeadlineMs: config.drainDeadlineMs,
     paused,
-    pauses: createPauses(redis),
+    pauses,
     stopping: stopping.signal,
     live: new Live({
       ...{ waiting: createWaitingLook(redis, [...streams.keys()]), store, streams, paused, now, monotonicMs },
-      ...{ everyMs: LIVE_EVERY_MS, stopping: stopping.signal },
+      ...{ everyMs: LIVE_EVERY_MS, stopping: stopping.signal, pauses },
+      capacityBytes: config.bufferMaxBytes * config.partitions,
     }),
   });
   return { handler, log, traceOf: trace, onStopping: () => stopping.abort(), onStopped: () => {} };

@@ -12,11 +12,15 @@ export interface Supervisor {
   place: string;
   /** Asks it. Throws a CommandFailed if it does not answer. */
   ask(method: "GET" | "POST", path: string, options?: AskOptions): Promise<Answer>;
+  /** Opens an answer that goes on, whatever its status is. Throws a CommandFailed if there is none. */
+  open(path: string, signal: AbortSignal): Promise<Response>;
 }
 
 export interface AskOptions {
   /** Sent as JSON. */
   body?: unknown;
+  /** Sent as it is, in place of `body`: JSON, or nothing if it is empty. */
+  text?: string;
   /** How long the answer may take, in milliseconds. @default 60 s */
   timeoutMs?: number;
 }
@@ -30,14 +34,14 @@ export function supervisorAt(
   const ask = async (
     method: "GET" | "POST",
     path: string,
-    { body, timeoutMs = 60_000 }: AskOptions,
+    { body, text, timeoutMs = 60_000 }: AskOptions,
     token?: string,
   ) => {
     const headers: Record<string, string> = {};
     if (token !== undefined) headers.authorization = `Bearer ${token}`;
-    if (body !== undefined) headers["content-type"] = "application/json";
+    const sent = text || (body === undefined ? null : JSON.stringify(body));
+    if (sent !== null) headers["content-type"] = "application/json";
     const signal = AbortSignal.timeout(timeoutMs);
-    const sent = body === undefined ? null : JSON.stringify(body);
     try {
       const response = await fetch(`${base}${path}`, { method, headers, signal, body: sent });
       return { status: response.status, body: parseJson(await response.text()) };
@@ -46,8 +50,21 @@ export function supervisorAt(
       throw new CommandFailed(`The supervisor at ${base} ${why}.`);
     }
   };
+  const open = async (path: string, signal: AbortSignal, token?: string) => {
+    const headers: Record<string, string> = token === undefined ? {} : { authorization: `Bearer ${token}` };
+    return fetch(`${base}${path}`, { headers, signal }).catch(() => {
+      throw new CommandFailed(`The supervisor at ${base} does not answer.`);
+    });
+  };
   return {
     place: base,
+    async open(path, signal) {
+      const token = await tokenOf(false);
+      const answer = await open(path, signal, token);
+      if (answer.status !== 401) return answer;
+      const next = await tokenOf(true);
+      return next === token ? answer : open(path, signal, next);
+    },
     async ask(method, path, options = {}) {
       const token = await tokenOf(false);
       const answer = await ask(method, path, options, token);

@@ -52,6 +52,8 @@ export interface LiveHello {
   paused: readonly string[];
   /** The panels that this response has. */
   panels: readonly LivePanel[];
+  /** How much the buffer takes, in bytes: BUFFER_MAX_BYTES of each partition to which ingest pushes. Absent: it is not known. */
+  capacityBytes?: number;
 }
 
 /** One second of the history in sums: the batches that are too old to be kept one by one. They come oldest first, before any batch. */
@@ -145,6 +147,9 @@ export interface LivePause extends InHistory {
   untilAt: string | null;
   /** Who paused or resumed it, as far as is known. */
   by: string | null;
+  /** Since when it is paused, and why; absent: as from `at`, and no reason is known. */
+  sinceAt?: string | null;
+  why?: string | null;
 }
 
 /** A drain call begins. A tick that finds no work has no line. */

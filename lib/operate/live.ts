@@ -4,11 +4,13 @@
  * history (live-ring.ts), into which it notes its batches.
  */
 
+import type { Pauses } from "../buffer/pauses.ts";
 import type { WaitingLook } from "../buffer/waiting.ts";
 import { LIVE_VIEWERS_MAX, type LiveHappening, type LiveHello, type LivePanel } from "../contract/live.ts";
 import { isInternal, type Registry } from "../schema/registry.ts";
 import type { Store } from "../store/store.ts";
 import { LivePanels } from "./live-panels.ts";
+import { LivePauses } from "./live-pauses.ts";
 import { LivePoll } from "./live-poll.ts";
 import { LiveRing } from "./live-ring.ts";
 import { type LiveSink, LiveViewer } from "./live-viewer.ts";
@@ -26,6 +28,10 @@ interface Deps {
   monotonicMs: () => number;
   /** How often Redis is asked while nothing changes, and Postgres for an open panel, in milliseconds. */
   everyMs: number;
+  /** What is paused at run time; absent: only what this process did itself is told. */
+  pauses?: Pick<Pauses, "find">;
+  /** How much the buffer takes, in bytes. */
+  capacityBytes?: number;
   /** Aborted when the process is told to end. */
   stopping: AbortSignal;
 }
@@ -42,6 +48,7 @@ export class Live {
   readonly #ring: LiveRing;
   readonly #poll: LivePoll;
   readonly #panels: LivePanels;
+  readonly #pauses: LivePauses;
   readonly #viewers = new Set<LiveViewer>();
   readonly #stop = () => {
     for (const viewer of this.#viewers) viewer.end("ending");
@@ -53,10 +60,12 @@ export class Live {
     this.#ring = new LiveRing(deps);
     this.#poll = new LivePoll({ ...deps, ring: this.#ring });
     this.#panels = new LivePanels(deps);
+    this.#pauses = new LivePauses({ ...deps, ring: this.#ring });
   }
 
   /** Notes what happened, for the history. It costs some microseconds, whoever looks on. */
   note(happening: LiveHappening): void {
+    if (happening.kind === "pause") this.#pauses.hear(happening);
     this.#ring.note(happening);
   }
 
@@ -94,6 +103,7 @@ export class Live {
 
   #begin(): void {
     this.#poll.restart();
+    void this.#pauses.look();
     this.#deps.stopping.addEventListener("abort", this.#stop);
     this.#timer = setInterval(() => this.#beat(), BEAT_MS);
   }
@@ -126,6 +136,7 @@ export class Live {
       streams: [...this.#deps.streams.keys()].filter((name) => !isInternal(name)),
       paused: [...this.#deps.paused],
       panels,
+      ...(this.#deps.capacityBytes === undefined ? {} : { capacityBytes: this.#deps.capacityBytes }),
     };
     const first = `${JSON.stringify(hello)}\n`;
     if (isContinued) return { cursor, lines: [first] };

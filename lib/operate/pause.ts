@@ -44,7 +44,7 @@ export async function pauseStream(
   const { pause, replaced } = await deps.pauses.pause(stream, { forMs: seconds * 1000, by, why });
   const isReplaced = replaced !== undefined;
   deps.log.info("stream.paused", { stream, seconds, by, why, isReplaced });
-  notePause(deps, stream, true, by, pause.endsInMs);
+  notePause(deps, stream, true, by, pause.endsInMs, why);
   return {
     stream,
     paused: reportPause(deps, stream, pause),
@@ -89,7 +89,8 @@ function notePause(
   isPaused: boolean,
   by: string | undefined,
   endsInMs: number | undefined,
+  why?: string,
 ): void {
   const untilAt = endsInMs === undefined ? null : new Date(now() + endsInMs).toISOString();
-  live?.note({ kind: "pause", stream, isPaused, untilAt, by: by ?? null });
+  live?.note({ kind: "pause", stream, isPaused, untilAt, by: by ?? null, why: why ?? null });
 }

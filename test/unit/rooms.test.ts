@@ -113,6 +113,7 @@ const MAY: [file: string, own: Place | undefined, may: readonly Place[]][] = [
     "dev",
     [...ROOT, ...LIB, "functions", "drizzle", "client", "test/streams", "drizzle-orm"],
   ],
+  ["packages/console/src/panels/any.ts", undefined, ["contract"]],
   ["test/unit/any.ts", undefined, (Object.keys(PLACES) as Place[]).filter((place) => place !== "streams")],
 ];
 

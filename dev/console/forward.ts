@@ -1,0 +1,108 @@
+/** Forwards a request of the page to the supervisor, or with the server's own key to ingest, and hands the answer on. */
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { Readable } from "node:stream";
+import { pipeline } from "node:stream/promises";
+import type { Answer, Supervisor } from "../operate/ask-supervisor.ts";
+import { CommandFailed } from "../operate/command-line.ts";
+import { answerProblem, SAFE_HEADERS } from "./answer.ts";
+import type { Route } from "./routes.ts";
+
+/** The system that the console shows. */
+export interface ConsoleTarget {
+  supervisor: Supervisor;
+  /** Undefined: it is not known where ingest is. */
+  ingest: { url: string; apiKey: string | undefined } | undefined;
+  isProd: boolean;
+  /** Whether a POST is forwarded. */
+  canWrite: boolean;
+}
+
+/** A test event, or a list of ids: more is no use of the page. */
+const BODY_MAX_BYTES = 1_000_000;
+
+const READ_ONLY =
+  "this console only reads: npx spillway console --prod --write starts one that may change something, too";
+
+/** Answers a request by the answer of where it goes. */
+export async function forward(
+  target: ConsoleTarget,
+  { to, path, isStream }: Route,
+  req: IncomingMessage,
+  res: ServerResponse,
+): Promise<void> {
+  const isPost = req.method === "POST";
+  if (isPost && !target.canWrite) return answerProblem(res, 403, "The console is read-only", READ_ONLY);
+  const text = isPost ? await bodyOf(req) : "";
+  if (text === undefined)
+    return answerProblem(res, 413, "The body is too large", `expected at most ${BODY_MAX_BYTES} bytes`);
+  try {
+    if (isStream) await handOn(target.supervisor, path, res);
+    else
+      sendAnswer(
+        res,
+        await (to === "ingest" ? askIngest(target, path, text) : askSupervisor(target, path, isPost, text)),
+      );
+  } catch (error) {
+    if (!(error instanceof CommandFailed)) throw error;
+    answerProblem(res, 502, "The system does not answer", error.message);
+  }
+}
+
+/** The answer of the supervisor. */
+function askSupervisor(
+  { supervisor }: ConsoleTarget,
+  path: string,
+  isPost: boolean,
+  text: string,
+): Promise<Answer> {
+  return isPost ? supervisor.ask("POST", path, { text }) : supervisor.ask("GET", path);
+}
+
+async function askIngest({ ingest }: ConsoleTarget, path: string, text: string): Promise<Answer> {
+  if (ingest?.apiKey === undefined)
+    throw new CommandFailed(
+      "Asking ingest needs an API key in SPILLWAY_API_KEY, set before the console starts.",
+    );
+  const headers = { authorization: `Bearer ${ingest.apiKey}`, "content-type": "application/json" };
+  const init = text === "" ? { headers } : { headers, method: "POST", body: text };
+  const response = await fetch(`${ingest.url}${path}`, {
+    ...init,
+    signal: AbortSignal.timeout(20_000),
+  }).catch(() => {
+    throw new CommandFailed(`Ingest at ${ingest.url} does not answer.`);
+  });
+  return { status: response.status, body: await response.json().catch(() => undefined) };
+}
+
+function sendAnswer(res: ServerResponse, { status, body }: Answer): void {
+  if (body === undefined) {
+    const shown = status >= 400 ? status : 502;
+    answerProblem(res, shown, "The answer is not JSON", `something answered ${status} without JSON`);
+    return;
+  }
+  res.writeHead(status, { ...SAFE_HEADERS, "content-type": "application/json" }).end(JSON.stringify(body));
+}
+
+/** Hands lines on as they come; when the page leaves, the supervisor is left, too. */
+async function handOn(supervisor: Supervisor, path: string, res: ServerResponse): Promise<void> {
+  const leaving = new AbortController();
+  res.once("close", () => leaving.abort());
+  const response = await supervisor.open(path, leaving.signal);
+  const type = response.headers.get("content-type") ?? "application/octet-stream";
+  res.writeHead(response.status, { ...SAFE_HEADERS, "content-type": type });
+  res.flushHeaders();
+  if (response.body === null) return void res.end();
+  await pipeline(Readable.fromWeb(response.body), res).catch(() => res.destroy());
+}
+
+/** The body as text; undefined: it is too large. */
+async function bodyOf(req: IncomingMessage): Promise<string | undefined> {
+  const pieces: Buffer[] = [];
+  let bytes = 0;
+  for await (const piece of req as AsyncIterable<Buffer>) {
+    bytes += piece.length;
+    if (bytes > BODY_MAX_BYTES) return undefined;
+    pieces.push(piece);
+  }
+  return Buffer.concat(pieces).toString();
+}

@@ -1,0 +1,40 @@
+/** `spillway console`: serves the console's page on this machine, for a running `spillway start` or the deployed system, until Ctrl-C. */
+import { startConsole } from "../../console/console-server.ts";
+import { targetOf } from "../../console/target.ts";
+import { action } from "../command.ts";
+import { CommandFailed, wholeNumber } from "../command-line.ts";
+import { supervisorOptions } from "../find-supervisor.ts";
+
+export default action({
+  about: "Serves the console on this machine: a page that says what is wrong and mends it.",
+  options: {
+    ...supervisorOptions,
+    write: {
+      type: "boolean",
+      about: "with --prod: the page may change something, too (without it, it only reads)",
+    },
+    port: { type: "string", value: "N", about: "its port on 127.0.0.1 (a free one)" },
+  },
+  notes:
+    "It runs until Ctrl-C. Open the address that it prints: the part behind # is the key of this start. --write guards against slips,\nnot against people: whoever may run this may also ask the supervisor otherwise.",
+  async run({ values: { prod = false, write = false, port } }) {
+    const running = await startConsole({
+      target: await targetOf({ isProd: prod, canWrite: !prod || write }),
+      port: wholeNumber("--port", port, 0),
+    }).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== "EADDRINUSE" && error.code !== "ERR_SOCKET_BAD_PORT") throw error;
+      throw new CommandFailed(`The console can't listen on port ${port} (${error.code}).`);
+    });
+    console.log(`Console ${running.url}`);
+    if (prod)
+      console.log(
+        write ? "It may change the deployed system." : "It only reads; --write lets it change something.",
+      );
+    console.log("Ctrl-C ends it.");
+    await new Promise<void>((resolve) => {
+      for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(name, () => resolve());
+    });
+    await running.close();
+    return 0;
+  },
+});

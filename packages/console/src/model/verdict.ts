@@ -1,0 +1,156 @@
+/**
+ * The verdict: what is wrong, in sentences, the worst first, each with the button that mends it. If nothing is, one sentence says so with its
+ * numbers.
+ */
+import { clockOf, countOf, spanOf } from "../phrases.ts";
+import { type LiveState, type Paused, pausedIn, waitingOf } from "./live-state.ts";
+import { sumOf } from "./seconds.ts";
+
+/** What the button of a finding does. `playbook`: opens the section of docs/operations.md. `show`: opens a panel. */
+export type Remedy =
+  | { kind: "resume"; stream: string }
+  | { kind: "drain"; stream: string | null }
+  | { kind: "show"; panel: "letters" | "doctor" }
+  | { kind: "playbook"; section: string };
+
+export interface Finding {
+  level: "bad" | "warn" | "good" | "unknown";
+  sentence: string;
+  remedy: Remedy | null;
+}
+
+/** Whether the page hears of the supervisor, and if not, why. */
+export type Connection =
+  | { kind: "waiting" }
+  | { kind: "following" }
+  | { kind: "resting"; why: string }
+  | { kind: "lost"; why: string };
+
+/** An event that waits longer is too old: three ticks of a minute were missed, or the drain can't keep pace. */
+const OLDEST_MAX_MS = 180_000;
+/** A drain call ends after 50 s and its lease 20 s later, so a partition that is held for longer is stuck. */
+const HELD_MAX_MS = 120_000;
+
+/** Says how it is. `nowMs`: this page's clock. There is always one finding at least. */
+export function verdict(state: LiveState, connection: Connection, nowMs: number): [Finding, ...Finding[]] {
+  if (connection.kind === "lost")
+    return [bad(connection.why, { kind: "playbook", section: "no-successful-drain" })];
+  if (state.hello === undefined || state.waiting === undefined)
+    return [{ level: "unknown", sentence: "Asking the supervisor …", remedy: null }];
+  const atMs = nowMs + state.clockAheadMs;
+  const [first, ...others] = [
+    ...redisAway(state),
+    ...stoppedStreams(state),
+    ...pausedStreams(state, atMs),
+    ...stuckStreams(state, atMs),
+    ...tooOld(state, atMs),
+    ...waitingLetters(state),
+  ];
+  return first === undefined ? [allIsWell(state, atMs)] : [first, ...others];
+}
+
+const bad = (sentence: string, remedy: Remedy | null): Finding => ({ level: "bad", sentence, remedy });
+const warn = (sentence: string, remedy: Remedy | null): Finding => ({ level: "warn", sentence, remedy });
+
+const redisAway = ({ waiting }: LiveState): Finding[] =>
+  waiting === null
+    ? [
+        bad("Redis does not answer: ingest stores events while answering, as far as Postgres keeps pace.", {
+          kind: "playbook",
+          section: "upstash-is-down",
+        }),
+      ]
+    : [];
+
+function stoppedStreams(state: LiveState): Finding[] {
+  return [...state.stopped.values()].flatMap(({ stream, outcome, reason, sqlstate }) => {
+    const said = [reason, sqlstate === null ? null : `(${sqlstate})`]
+      .filter((text) => text !== null)
+      .join(" ");
+    const tail = `${said === "" ? "" : `: ${said}`}; ${countOf(waitingOf(state, stream), "event")} of ${stream} ${waitingOf(state, stream) === 1 ? "waits" : "wait"}.`;
+    if (outcome === "misconfigured")
+      return [bad(`Postgres refuses ${stream}${tail}`, playbook("oldest-event-is-old"))];
+    if (outcome === "unreachable") return [bad(`Postgres does not answer${tail}`, playbook("neon-is-down"))];
+    if (outcome === "busy")
+      return [warn(`Postgres is busy with ${stream}${tail}`, playbook("oldest-event-is-old"))];
+    return [];
+  });
+}
+
+const playbook = (section: string): Remedy => ({ kind: "playbook", section });
+
+const pausedStreams = (state: LiveState, atMs: number): Finding[] =>
+  pausedIn(state, atMs).map((paused) => {
+    const waiting = waitingOf(state, paused.stream);
+    const sentence = `${sayPaused(paused)}: ${countOf(waiting, "event")} ${waiting === 1 ? "waits" : "wait"}.`;
+    return warn(
+      sentence,
+      paused.isInEnvironment ? playbook("pausing-a-stream") : { kind: "resume", stream: paused.stream },
+    );
+  });
+
+/** `orders is paused since 02:24 until 03:24 by ann@example.org (a new column)` */
+export function sayPaused({ stream, isInEnvironment, sinceAt, untilAt, by, why }: Paused): string {
+  if (isInEnvironment) return `${stream} is in DRAIN_PAUSED`;
+  const parts = [
+    sinceAt !== null && ` since ${clockOf(sinceAt)}`,
+    untilAt !== null && ` until ${clockOf(untilAt)}`,
+    by !== null && ` by ${by}`,
+    why !== null && ` (${why})`,
+  ];
+  return `${stream} is paused${parts.filter((part) => part !== false).join("")}`;
+}
+
+const stuckStreams = ({ waiting }: LiveState, atMs: number): Finding[] =>
+  (waiting ?? []).flatMap(({ stream, heldSinceAt, heldPartitions }) => {
+    const heldMs = heldSinceAt === null ? 0 : atMs - Date.parse(heldSinceAt);
+    if (heldMs <= HELD_MAX_MS) return [];
+    const sentence = `${stream} is stuck: a drain call holds ${countOf(heldPartitions, "partition")} for ${spanOf(heldMs)}.`;
+    return [bad(sentence, { kind: "show", panel: "doctor" })];
+  });
+
+function tooOld(state: LiveState, atMs: number): Finding[] {
+  const paused = new Set(pausedIn(state, atMs).map(({ stream }) => stream));
+  return (state.waiting ?? []).flatMap(({ stream, oldestReceivedAt }) => {
+    const ageMs = oldestReceivedAt === null ? 0 : atMs - Date.parse(oldestReceivedAt);
+    if (ageMs <= OLDEST_MAX_MS || paused.has(stream) || state.stopped.has(stream)) return [];
+    const sentence = `The oldest event of ${stream} waits for ${spanOf(ageMs)}; ${countOf(waitingOf(state, stream), "event")} in all.`;
+    return [warn(sentence, { kind: "drain", stream })];
+  });
+}
+
+function waitingLetters({ letters }: LiveState): Finding[] {
+  if (letters === null)
+    return [bad("Postgres does not answer: dead letters can't be counted.", playbook("neon-is-down"))];
+  return (letters ?? []).flatMap(({ stream, dead, held, heldReason }) => {
+    const show = { kind: "show", panel: "letters" } as const;
+    if (dead > 0)
+      return [
+        warn(`${countOf(dead, "dead letter")} of ${stream} ${dead === 1 ? "waits" : "wait"} for you.`, show),
+      ];
+    const why = heldReason === null ? "" : `: ${heldReason}`;
+    return held > 0
+      ? [
+          warn(
+            `${countOf(held, "event")} of ${stream} ${held === 1 ? "is" : "are"} held and tried again${why}.`,
+            show,
+          ),
+        ]
+      : [];
+  });
+}
+
+function allIsWell(state: LiveState, atMs: number): Finding {
+  const stored = [...state.stored.values()].reduce((sum, count) => sum + count, 0);
+  const since = state.hello === undefined ? "" : ` since ${clockOf(state.hello.sinceAt)}`;
+  const { waiting, oldestAtMs } = sumOf(state.waiting ?? []);
+  const rest =
+    waiting === 0 || oldestAtMs === null
+      ? "nothing waits"
+      : `nothing waits longer than ${spanOf(Math.max(1000, atMs - oldestAtMs))}`;
+  return {
+    level: "good",
+    sentence: `All is well: ${countOf(stored, "event")} stored${since}, ${rest}.`,
+    remedy: null,
+  };
+}

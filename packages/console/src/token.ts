@@ -1,0 +1,15 @@
+/**
+ * The token of this console's start. It comes in the fragment of the address that was printed, which no request holds. It is taken out of
+ * the address, so that neither a screenshot nor a copied address gives it away, and kept for this tab, so that the page can be reloaded.
+ */
+
+const NAME = "spillway-console-token";
+
+/** Takes the token; null: the page was opened by another address. */
+export function takeToken(): string | null {
+  const [, token] = /^#([\w-]{20,})$/.exec(location.hash) ?? [];
+  if (token === undefined) return sessionStorage.getItem(NAME);
+  sessionStorage.setItem(NAME, token);
+  history.replaceState(null, "", location.pathname);
+  return token;
+}
