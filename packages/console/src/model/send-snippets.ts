@@ -1,0 +1,56 @@
+/** The same test event by curl, fetch and Python. The key stays in an environment variable: the page does not know it. */
+
+export interface Snippet {
+  name: string;
+  text: string;
+}
+
+/** `event`: JSON text, as it stands in the box. */
+export function snippetsOf(ingestUrl: string, stream: string, event: string): Snippet[] {
+  const url = `${ingestUrl}/v1/${stream}`;
+  return [
+    { name: "curl", text: curl(url, event) },
+    { name: "fetch", text: fetchOf(url, event) },
+    { name: "Python", text: python(url, event) },
+  ];
+}
+
+const curl = (url: string, event: string): string =>
+  `curl -sS -X POST ${url} \\
+  -H "Authorization: Bearer $SPILLWAY_API_KEY" \\
+  -H 'Content-Type: application/json' \\
+  -d '${compact(event).replaceAll("'", "'\\''")}'`;
+
+const fetchOf = (url: string, event: string): string =>
+  `const response = await fetch("${url}", {
+  method: "POST",
+  headers: {
+    authorization: \`Bearer \${process.env.SPILLWAY_API_KEY}\`,
+    "content-type": "application/json",
+  },
+  body: JSON.stringify(${compact(event)}),
+});
+console.log(response.status, await response.json());`;
+
+const python = (url: string, event: string): string =>
+  `import json, os, urllib.request
+
+request = urllib.request.Request(
+    "${url}",
+    data=json.dumps(json.loads(r'''${compact(event).replaceAll("'''", "\\u0027\\u0027\\u0027")}''')).encode(),
+    headers={
+        "Authorization": "Bearer " + os.environ["SPILLWAY_API_KEY"],
+        "Content-Type": "application/json",
+    },
+)
+with urllib.request.urlopen(request) as response:
+    print(response.status, json.load(response))`;
+
+/** In one line, if it is JSON; else as it is. */
+function compact(event: string): string {
+  try {
+    return JSON.stringify(JSON.parse(event));
+  } catch {
+    return event;
+  }
+}

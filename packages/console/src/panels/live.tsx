@@ -1,0 +1,191 @@
+/**
+ * The live view: batches as they are stored, with their lag, and the newest rows of tables whose events are stored while answering. It shows ids
+ * only. An id tells how its row is read, because no answer of Spillway holds a stored event.
+ */
+import { useSignal } from "@preact/signals";
+import { useEffect } from "preact/hooks";
+import type { LiveBatch } from "../../../../lib/contract/live.ts";
+import { described, describeStreams } from "../open-api.ts";
+import { clockOf, countOf, numberOf, spanOf } from "../phrases.ts";
+import { about, live, supervisorMs, wantedLines, wantLines } from "../state.ts";
+import { Panel } from "./panel.tsx";
+import { Code, Scroll } from "./scroll.tsx";
+
+export function LiveView() {
+  return (
+    <Panel id="live" title="Events as they are stored">
+      <Inside />
+    </Panel>
+  );
+}
+
+interface Chosen {
+  stream: string;
+  id: string;
+}
+
+function Inside() {
+  const chosen = useSignal<Chosen | null>(null);
+  const choose = (stream: string, id: string) => {
+    chosen.value = { stream, id };
+  };
+  useStoredTables();
+  return (
+    <>
+      {chosen.value && <HowToRead {...chosen.value} />}
+      <Batches choose={choose} />
+      <h3>Stored while answering</h3>
+      <TableChoice />
+      {[...wantedStreams()].map((stream) => (
+        <Rows key={stream} stream={stream} choose={choose} />
+      ))}
+      {live.value.missed > 0 && (
+        <p class="note">
+          {countOf(live.value.missed, "line")} came too fast for this page and were left out.
+        </p>
+      )}
+    </>
+  );
+}
+
+/** Locally, tables of streams that store while answering are read as long as the view is open. */
+function useStoredTables(): void {
+  useEffect(() => {
+    if (about.value?.isProd === false) void wantStored();
+    return () => {
+      for (const stream of wantedStreams()) wantLines(`stored:${stream}`, false);
+    };
+  }, []);
+}
+
+async function wantStored(): Promise<void> {
+  await describeStreams().catch(() => {}); // without it, somebody chooses
+  for (const { name, isStored } of described.value ?? []) if (isStored) wantLines(`stored:${name}`, true);
+}
+
+const wantedStreams = (): string[] =>
+  [...wantedLines.value].filter((one) => one.startsWith("stored:")).map((one) => one.slice("stored:".length));
+
+function TableChoice() {
+  const wanted = new Set(wantedStreams());
+  return (
+    <fieldset class="row">
+      <legend>Read the newest rows of (this asks Postgres)</legend>
+      {(live.value.hello?.streams ?? []).map((stream) => (
+        <label key={stream}>
+          <input
+            type="checkbox"
+            checked={wanted.has(stream)}
+            onChange={(event) => wantLines(`stored:${stream}`, event.currentTarget.checked)}
+          />{" "}
+          {stream}
+        </label>
+      ))}
+    </fieldset>
+  );
+}
+
+type Choose = (stream: string, id: string) => void;
+
+function Batches({ choose }: { choose: Choose }) {
+  const { batches } = live.value;
+  return (
+    <Scroll label="Batches">
+      <table id="batches">
+        <caption>{batches.length === 0 ? "No batch has been stored yet." : "The newest batches"}</caption>
+        <thead>
+          <tr>
+            <th scope="col">At</th>
+            <th scope="col">Stream</th>
+            <th scope="col" class="number">
+              Rows
+            </th>
+            <th scope="col">Lag</th>
+            <th scope="col" class="number">
+              Insert
+            </th>
+            <th scope="col">Ids</th>
+          </tr>
+        </thead>
+        <tbody>
+          {batches.slice(0, 20).map((batch) => (
+            <Batch key={batch.cursor} batch={batch} choose={choose} />
+          ))}
+        </tbody>
+      </table>
+    </Scroll>
+  );
+}
+
+function Batch({ batch, choose }: { batch: LiveBatch; choose: Choose }) {
+  const { at, stream, rows, dead, held, duplicates, ids, oldestLagMs, newestLagMs, insertMs } = batch;
+  const besides = [
+    dead > 0 && `${dead} dead`,
+    held > 0 && `${held} held`,
+    duplicates > 0 && `${duplicates} known`,
+  ];
+  return (
+    <tr class="fresh">
+      <td>{clockOf(at, "seconds")}</td>
+      <td>{stream}</td>
+      <td class="number">
+        {numberOf(rows)}
+        {besides.filter((text) => text !== false).map((text) => ` · ${text}`)}
+      </td>
+      <td>{rows === 1 ? spanOf(oldestLagMs) : `${spanOf(newestLagMs)} to ${spanOf(oldestLagMs)}`}</td>
+      <td class="number">{spanOf(insertMs)}</td>
+      <td class="text">
+        {ids.slice(0, 3).map((id) => (
+          <IdButton key={id} stream={stream} id={id} choose={choose} />
+        ))}
+        {rows > 3 && ids.length > 0 && (
+          <span class="note"> and {numberOf(rows - Math.min(3, ids.length))} more</span>
+        )}
+      </td>
+    </tr>
+  );
+}
+
+function IdButton({ stream, id, choose }: Chosen & { choose: Choose }) {
+  return (
+    <button type="button" class="id" onClick={() => choose(stream, id)}>
+      <code>{id}</code>
+    </button>
+  );
+}
+
+function Rows({ stream, choose }: { stream: string; choose: Choose }) {
+  const rows = live.value.rows.get(stream);
+  if (rows === undefined) return <p class="note">Reading {stream} …</p>;
+  if (rows === null)
+    return <p class="wrong">Postgres does not answer: the rows of {stream} can't be read.</p>;
+  return (
+    <Scroll label={`Rows of ${stream}`}>
+      <table data-rows-of={stream}>
+        <caption>
+          {stream}: {rows.length === 0 ? "no row in the last 15 minutes" : "the newest rows"}
+        </caption>
+        <tbody>
+          {rows.slice(0, 10).map(({ id, receivedAt }) => (
+            <tr key={id} class="fresh">
+              <td>{clockOf(receivedAt, "seconds")}</td>
+              <td>{spanOf(supervisorMs.value - Date.parse(receivedAt))} ago</td>
+              <td class="text">
+                <IdButton stream={stream} id={id} choose={choose} />
+              </td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </Scroll>
+  );
+}
+
+function HowToRead({ stream, id }: Chosen) {
+  return (
+    <section aria-label="How to read this event" role="status">
+      <p class="note">No answer of Spillway holds a stored event. Your database has it:</p>
+      <Code>{`select * from "${stream}" where id = '${id}';`}</Code>
+    </section>
+  );
+}
