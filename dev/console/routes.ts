@@ -19,6 +19,8 @@ interface Known {
 
 /** One segment of a path, still encoded. */
 const SEGMENT = "[\\w.~%-]{1,200}";
+/** Segments that a URL parser takes away. */
+const DOTS = /^(?:\.|%2e){1,2}$/i;
 const patternOf = (template: string): RegExp => new RegExp(`^${template.replaceAll(/\{\w+\}/g, SEGMENT)}$`);
 
 const known = (method: Known["method"], to: Known["to"], template: string, isStream = false): Known => ({
@@ -54,7 +56,7 @@ export function routeOf(method: string | undefined, target: string): Route | und
   if (!target.startsWith(`${before}/`)) return undefined;
   const path = target.slice(before.length);
   const [bare = ""] = path.split("?");
-  if (bare.split("/").some((segment) => segment === "." || segment === "..")) return undefined;
+  if (bare.split("/").some((segment) => DOTS.test(segment))) return undefined;
   const found = KNOWN.find((one) => one.method === method && one.to === to && one.pattern.test(bare));
   return found && { to, path, isStream: found.isStream };
 }

@@ -8,7 +8,7 @@ import { LIVE_SILENCE_MS, type LiveEnd, type LiveLine } from "../../../lib/contr
 import { withLiveLines } from "./model/live-state.ts";
 import { readLines } from "./read-lines.ts";
 import { Refused, refusalOf, request } from "./server.ts";
-import { connection, live, nowMs, wantedLines } from "./state.ts";
+import { connection, live, nowMs, said, wantedLines } from "./state.ts";
 
 /** How long it waits after each failure in a row, in milliseconds. */
 const PAUSES_MS = [500, 1000, 2000, 5000];
@@ -28,6 +28,7 @@ export async function followLive(): Promise<void> {
       if (ending === "idle") await rest("Nothing has changed for 10 minutes.");
       if (ending === "ending" || ending === "behind") await sleep(1000);
     } catch (error) {
+      if (wantsLess(error)) continue;
       connection.value = {
         kind: "lost",
         why: error instanceof Refused ? error.message : "The connection to the supervisor is lost.",
@@ -69,6 +70,22 @@ async function readOnce(): Promise<Ending> {
     clearTimeout(silence);
     stopWatching();
   }
+}
+
+/**
+ * Some tables can't tell their newest rows, and the supervisor refuses a request for them. Then they are wanted no more. Returns whether that
+ * changed anything.
+ */
+function wantsLess(error: unknown): boolean {
+  if (!(error instanceof Refused) || error.status !== 400) return false;
+  const [, named] = /the table of (\S+) does not/.exec(error.message) ?? [];
+  const rest = [...wantedLines.value].filter((one) =>
+    named === undefined ? !one.startsWith("stored:") : one !== `stored:${named}`,
+  );
+  if (rest.length === wantedLines.value.size) return false;
+  wantedLines.value = new Set(rest);
+  said.value = error.message;
+  return true;
 }
 
 function take(lines: readonly LiveLine[]): void {

@@ -1,0 +1,307 @@
+/**
+ * The console in a real browser, on a whole local system: it says how it is, shows events as they are stored, and mends what is wrong by its
+ * buttons. Each event is conserved by its id.
+ */
+import { request } from "node:http";
+import type { Browser } from "playwright-core";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { type Console, startConsole } from "../../dev/console/console-server.ts";
+import type { ConsoleTarget } from "../../dev/console/forward.ts";
+import { supervisorAt } from "../../dev/operate/ask-supervisor.ts";
+import { launchChromium, type OpenedPage, openPage, seriousFaults } from "./console-browser.ts";
+import { whereabouts } from "./test-stack.ts";
+import { openWholeStack, type WholeStack } from "./whole-stack.ts";
+
+let whole: WholeStack;
+let browser: Browser;
+let served: Console;
+/** A console that may only read. */
+let reading: Console;
+let opened: OpenedPage;
+/** The ids that were answered, by stream, without those that were purged. */
+const accepted = new Map<string, string[]>();
+
+beforeAll(async () => {
+  whole = await openWholeStack(1000);
+  const { supervisorUrl, ingestUrl, apiKey } = whole.stack;
+  const target: ConsoleTarget = {
+    supervisor: supervisorAt(supervisorUrl, async () => undefined),
+    ingest: { url: ingestUrl, apiKey },
+    isProd: false,
+    canWrite: true,
+  };
+  served = await startConsole({ target, port: 0 });
+  reading = await startConsole({ target: { ...target, isProd: true, canWrite: false }, port: 0 });
+  browser = await launchChromium();
+}, 600_000);
+afterEach(() => opened?.page.close());
+afterAll(async () => {
+  await browser?.close();
+  await served?.close();
+  await reading?.close();
+  await whole?.close();
+});
+
+async function post(stream: string, events: object): Promise<string[]> {
+  const { ingestUrl, apiKey } = whole.stack;
+  const response = await fetch(`${ingestUrl}/v1/${stream}`, {
+    method: "POST",
+    headers: { authorization: `Bearer ${apiKey}`, "content-type": "application/json" },
+    body: JSON.stringify(events),
+  });
+  const { ids } = (await response.json()) as { ids: string[] };
+  accepted.set(stream, [...(accepted.get(stream) ?? []), ...ids]);
+  return ids;
+}
+
+const button = (name: string | RegExp) =>
+  opened.page.getByRole("button", { name, ...(typeof name === "string" ? { exact: true } : {}) });
+const verdict = () => opened.page.locator("#verdict");
+const untilVerdict = (text: RegExp) => verdict().filter({ hasText: text }).waitFor();
+const isStored = async (stream: string, id: string) =>
+  (await whereabouts(whole.servers, stream)).stored.includes(id);
+const untilStored = (stream: string, id: string) =>
+  expect.poll(() => isStored(stream, id), { timeout: 30_000, interval: 50 }).toBe(true);
+
+async function expectConserved(): Promise<void> {
+  await whole.drainAll();
+  for (const [stream, ids] of accepted) {
+    const { stored, dead, held, buffered } = await whereabouts(whole.servers, stream);
+    expect([...stored, ...dead, ...held, ...buffered].sort()).toEqual([...ids].sort());
+  }
+}
+
+describe("a person looks at the page and", () => {
+  test("reads the verdict within a second", async () => {
+    opened = await openPage(browser, served.url);
+    await untilVerdict(/^All is well/);
+    const mark = await opened.page.evaluate(`performance.getEntriesByName("first-verdict")[0].startTime`);
+    expect(mark).toBeLessThan(1000);
+    expect(new URL(opened.page.url()).hash).toBe(""); // a screenshot shows no token
+    await opened.page.reload();
+    await untilVerdict(/^All is well/);
+    expect(opened.complaints).toEqual([]);
+  });
+
+  test("sees an event and a lead land, and sends one", async () => {
+    opened = await openPage(browser, served.url);
+    await untilVerdict(/^All is well/);
+    const [event = ""] = await post("events", { type: "seen", payload: { secret: "not on the page" } });
+    await opened.page.locator("#batches").getByText(event).waitFor();
+    const [lead = ""] = await post("leads", { name: "Ada", source: "fair" });
+    await opened.page.locator('[data-rows-of="leads"]').getByText(lead).waitFor();
+
+    await opened.page.locator("#send-stream").selectOption("checked");
+    await opened.page.locator("#send-event").fill('{"n": 7}');
+    await button("Send").click();
+    const answer = await opened.page.locator("#send-answer").textContent();
+    const [sent = ""] = (JSON.parse(answer?.slice(4) ?? "") as { ids: string[] }).ids;
+    accepted.set("checked", [sent]);
+    await opened.page.locator("#batches").getByText(sent).waitFor();
+    expect(await opened.page.content()).not.toContain("not on the page");
+    expect(opened.complaints).toEqual([]);
+    await expectConserved();
+  });
+
+  test("finds a poison row as a dead letter, mends its cause, redrives it, and it is gone", async () => {
+    const { sql } = whole.servers;
+    opened = await openPage(browser, served.url);
+    await untilVerdict(/^All is well/);
+    const [poison = ""] = await post("checked", [{ n: -1 }, { n: 1 }]);
+    await untilVerdict(/^1 dead letter of checked waits for you\.$/);
+    const group = opened.page.locator("#letters li", { hasText: "23514" }).first();
+    await group.getByRole("button", { name: /^Show/ }).click();
+    await button(`Show the event ${poison}`).click();
+    await group.getByText('"n": -1').waitFor();
+    await group.getByRole("button", { name: /^Dry run/ }).click();
+    await opened.page.locator("#said", { hasText: "0 would be stored, 1 refused again" }).waitFor();
+
+    await sql.query("alter table checked drop constraint n_is_positive");
+    await group.getByRole("button", { name: /^Redrive/ }).click();
+    await opened.page.locator("#letters").getByText("There are no dead letters.").waitFor();
+    await untilVerdict(/^All is well/);
+    await untilStored("checked", poison);
+    await sql.query("alter table checked add constraint n_is_positive check (n > 0) not valid");
+    expect(opened.complaints).toEqual([]);
+    await expectConserved();
+  });
+
+  test("purges a dead letter only with its count typed in", async () => {
+    opened = await openPage(browser, served.url);
+    await post("checked", [{ n: 2 }]);
+    const [poison = ""] = await post("checked", [{ n: -2 }, { n: 3 }]);
+    const group = opened.page.locator("#letters li", { hasText: "23514" }).first();
+    await group.getByRole("button", { name: /^Purge/ }).click();
+    const purge = group.getByRole("button", { name: "Purge", exact: true });
+    await group.getByLabel(/^Their events will be lost/).fill("2");
+    expect(await purge.isDisabled()).toBe(true);
+    await group.getByLabel(/^Their events will be lost/).fill("1");
+    await purge.click();
+    await opened.page.locator("#letters").getByText("There are no dead letters.").waitFor();
+    accepted.set(
+      "checked",
+      (accepted.get("checked") ?? []).filter((id) => id !== poison),
+    );
+    expect(opened.complaints).toEqual([]);
+    await expectConserved();
+  });
+
+  test("pauses a stream, sees why it waits, and resumes it by the verdict's button", async () => {
+    opened = await openPage(browser, served.url);
+    await untilVerdict(/^All is well/);
+    await button("Pause checked …").click();
+    await opened.page.getByLabel("why").fill("a new column");
+    await button("Pause checked").click();
+    await untilVerdict(
+      /^checked is paused since \d\d:\d\d until \d\d:\d\d \(a new column\): 0 events wait\.$/,
+    );
+    const [id = ""] = await post("checked", { n: 4 });
+    await untilVerdict(/: 1 event waits\.$/);
+
+    await opened.page.close(); // another person, and a supervisor that was started again
+    await whole.killSupervisor();
+    opened = await openPage(browser, served.url);
+    await untilVerdict(
+      /^checked is paused since \d\d:\d\d until \d\d:\d\d \(a new column\): 1 event waits\.$/,
+    );
+    expect(await isStored("checked", id)).toBe(false);
+    await button(/^Resume: checked is paused/).click();
+    await untilVerdict(/^All is well/);
+    await untilStored("checked", id);
+    expect(opened.complaints).toEqual([]);
+    await expectConserved();
+  });
+
+  test("has every check made, and reads who sent what", async () => {
+    opened = await openPage(browser, served.url);
+    await untilVerdict(/^All is well/);
+    await opened.page.locator("#doctor > summary").click();
+    await button("Make every check").click();
+    await opened.page.locator("#checks td.right").first().waitFor();
+    await opened.page.locator("#senders > summary").click();
+    await opened.page.locator("#usage").waitFor();
+    expect(opened.complaints).toEqual([]);
+  });
+
+  test("hides the tab: nobody is asked any more; when it is seen again, it goes on where it was", async () => {
+    opened = await openPage(browser, served.url);
+    await untilVerdict(/^All is well/);
+    const hide = (isHidden: boolean) =>
+      opened.page.evaluate(`Object.defineProperty(document, "hidden", { value: ${isHidden}, configurable: true });
+        document.dispatchEvent(new Event("visibilitychange"))`);
+    await hide(true);
+    await opened.page.getByText("This tab is hidden. Nothing new is shown.").waitFor();
+    const before = opened.lookedOn.length;
+    const [id = ""] = await post("events", { type: "unseen", payload: 1 });
+    await untilStored("events", id);
+    expect(opened.lookedOn).toHaveLength(before);
+    await hide(false);
+    await opened.page.locator("#batches").getByText(id).waitFor();
+    expect(opened.lookedOn.at(-1)).toMatch(/after=/);
+    expect(opened.complaints).toEqual([]);
+    await expectConserved();
+  });
+
+  test.each(["light", "dark"] as const)(
+    "finds no serious fault with axe-core, in %s and at 360 px",
+    async (colorScheme) => {
+      opened = await openPage(browser, served.url, 360);
+      const { page, complaints } = opened;
+      await page.emulateMedia({ colorScheme });
+      await untilVerdict(/^All is well/);
+      for (const panel of ["senders", "doctor"]) await page.locator(`#${panel} > summary`).click();
+      await button("Make every check").click();
+      await page.locator("#checks td.right").first().waitFor();
+      expect(await seriousFaults(page)).toEqual([]);
+      expect(await page.evaluate("document.documentElement.scrollWidth")).toBeLessThanOrEqual(360);
+      expect(complaints).toEqual([]);
+    },
+  );
+});
+
+describe("with --prod and without --write", () => {
+  test("the page says so, asks no panel that needs Postgres, and its writing buttons are off", async () => {
+    opened = await openPage(browser, reading.url);
+    await untilVerdict(/^All is well/);
+    await opened.page.getByText("production, read-only").waitFor();
+    expect(await button("Drain all now").isDisabled()).toBe(true);
+    expect(opened.lookedOn.filter((url) => url.includes("panels"))).toEqual([]);
+    expect(opened.complaints).toEqual([]);
+  });
+
+  test("a POST is refused with a sentence, and a GET is answered", async () => {
+    const headers = { "x-spillway-console": tokenOf(reading) };
+    expect(await ask(reading, "POST", "/api/supervisor/drain", headers)).toMatchObject([
+      403,
+      { title: "The console is read-only", detail: expect.stringContaining("--write") },
+    ]);
+    expect(await ask(reading, "GET", "/api/supervisor/status", headers)).toMatchObject([200, {}]);
+  });
+});
+
+const tokenOf = ({ url }: Console): string => new URL(url).hash.slice(1);
+
+/** Asks as a program may, with any Host and Origin. */
+function ask(
+  { port }: Console,
+  method: string,
+  path: string,
+  headers: Record<string, string>,
+): Promise<[number, unknown]> {
+  return new Promise((resolve, reject) => {
+    const sent = request({ host: "127.0.0.1", port, method, path, headers }, (response) => {
+      let text = "";
+      response.setEncoding("utf8").on("data", (piece: string) => {
+        text += piece;
+      });
+      response.on("end", () =>
+        resolve([response.statusCode ?? 0, text.startsWith("{") ? JSON.parse(text) : text]),
+      );
+    });
+    sent.on("error", reject).end();
+  });
+}
+
+describe("whoever is not the page is refused:", () => {
+  const about = (headers: Record<string, string>) => ask(served, "GET", "/api/about", headers);
+  const token = () => ({ "x-spillway-console": tokenOf(served) });
+
+  test("by the token, if it is missing or another", async () => {
+    expect((await about(token()))[0]).toBe(200);
+    for (const headers of [{}, { "x-spillway-console": "" }, { "x-spillway-console": tokenOf(reading) }])
+      expect(await about(headers)).toMatchObject([401, { status: 401 }]);
+    expect((await ask(served, "POST", "/api/supervisor/drain", {}))[0]).toBe(401);
+  });
+
+  test.each(["evil.example", "127.0.0.1", "localhost:1", ""])(
+    "by the Host %j, the page's files too",
+    async (host) => {
+      expect((await about({ ...token(), host }))[0]).toBe(403);
+      expect((await ask(served, "GET", "/", { host }))[0]).toBe(403);
+    },
+  );
+
+  test.each([
+    { origin: "https://evil.example" },
+    { origin: "null" },
+    { origin: "http://127.0.0.1:1" },
+    { "sec-fetch-site": "cross-site" },
+    { "sec-fetch-site": "same-site" },
+  ])("by %j", async (headers) => {
+    expect((await about({ ...token(), ...headers }))[0]).toBe(403);
+  });
+
+  test("and nothing but the page's own paths is there", async () => {
+    for (const path of ["/api/supervisor/keys", "/api/supervisor/prune", "/api/x", "/x"])
+      expect((await ask(served, "GET", path, token()))[0]).toBe(404);
+    expect((await ask(served, "OPTIONS", "/api/about", token()))[0]).toBe(404);
+  });
+
+  test("the page may load and ask nothing but its own server, and nobody may frame it", async () => {
+    const { headers } = await fetch(`http://127.0.0.1:${served.port}/`);
+    expect(headers.get("content-security-policy")).toBe(
+      "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    );
+    expect(headers.get("access-control-allow-origin")).toBeNull();
+  });
+});

@@ -1,0 +1,33 @@
+/** The console's server forwards what its page asks for, and nothing else. */
+import { expect, test } from "vitest";
+import { routeOf } from "../../dev/console/routes.ts";
+
+test.each([
+  ["GET", "/api/supervisor/live?after=r:1", { to: "supervisor", path: "/live?after=r:1", isStream: true }],
+  ["GET", "/api/supervisor/dead-letters?stream=a", { to: "supervisor", path: "/dead-letters?stream=a" }],
+  ["POST", "/api/supervisor/drain/every_type", { to: "supervisor", path: "/drain/every_type" }],
+  ["POST", "/api/supervisor/streams/a%20b/pause", { to: "supervisor", path: "/streams/a%20b/pause" }],
+  ["POST", "/api/ingest/v1/events?ack=stored", { to: "ingest", path: "/v1/events?ack=stored" }],
+  ["GET", "/api/ingest/v1/openapi.json", { to: "ingest", path: "/v1/openapi.json" }],
+])("%s %s is forwarded", (method, target, route) => {
+  expect(routeOf(method, target)).toMatchObject(route);
+});
+
+test.each([
+  ["POST", "/api/supervisor/keys"], // a key is made on the command line, where it is printed once
+  ["GET", "/api/supervisor/keys"],
+  ["POST", "/api/supervisor/prune"],
+  ["DELETE", "/api/supervisor/live"],
+  ["POST", "/api/supervisor/live"],
+  ["GET", "/api/supervisor/streams/../dead-letters"],
+  ["GET", "/api/supervisor/dead-letters/.."],
+  ["POST", "/api/supervisor/drain/%2E."],
+  ["POST", "/api/supervisor/drain/a/b"],
+  ["POST", "/api/ingest/v1/a/from/b"],
+  ["GET", "/api/supervisor//evil.example/live"],
+  ["GET", "/api/supervisor"],
+  ["GET", "/live"],
+  ["GET", "/api/elsewhere/live"],
+])("%s %s is nothing", (method, target) => {
+  expect(routeOf(method, target)).toBeUndefined();
+});
