@@ -9,7 +9,16 @@ export const project = fileURLToPath(new URL("../../", import.meta.url));
 /** Copies what `npm start` and the migrations need; node_modules are the project's own. */
 export function copyProject() {
   const folder = mkdtempSync(join(tmpdir(), "spillway copy ä "));
-  for (const name of ["bin", "functions", "lib", "drizzle", "dev", "package.json", "tsconfig.json"])
+  for (const name of [
+    "bin",
+    "functions",
+    "lib",
+    "drizzle",
+    "dev",
+    "packages",
+    "package.json",
+    "tsconfig.json",
+  ])
     cpSync(join(project, name), join(folder, name), { recursive: true });
   symlinkSync(join(project, "node_modules"), join(folder, "node_modules"));
   return { folder, remove: () => rmSync(folder, { recursive: true, force: true }) };

@@ -21,6 +21,7 @@ afterAll(remove);
 const stackFile = join(folder, ".local/stack.json");
 
 interface StackFile {
+  consoleUrl: string;
   ingestUrl: string;
   supervisorUrl: string;
   apiKey: string;
@@ -83,6 +84,8 @@ test("without streams it starts, says how to add one, and every answer says that
   const stack = await untilReady(run);
   expect(run.said()).toContain("No stream takes events: declare one in a file of lib/streams/");
   expect(run.said()).not.toContain("curl");
+  expect(/https?:\S+/.exec(run.said())?.[0]).toBe(stack.consoleUrl); // before any other address
+  expect(await (await fetch(stack.consoleUrl)).text()).toContain("<title>Spillway</title>");
 
   const headers = { authorization: `Bearer ${stack.apiKey}`, "content-type": "application/json" };
   const posted = await fetch(`${stack.ingestUrl}/v1/events`, { method: "POST", headers, body: "{}" });

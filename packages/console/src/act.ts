@@ -4,10 +4,11 @@ import type { PauseAnswer, ResumeAnswer } from "../../../lib/contract/status.ts"
 import { askSupervisor, Refused } from "./server.ts";
 import { said } from "./state.ts";
 
-/** Runs it, and says its sentence, or why it could not be done. Returns whether it was done. */
+/** Runs it, and says its sentence, if it has one, or why it could not be done. Returns whether it was done. */
 export async function act(work: () => Promise<string>): Promise<boolean> {
   try {
-    said.value = await work();
+    const told = await work();
+    if (told !== "") said.value = told;
     return true;
   } catch (error) {
     said.value =

@@ -19,6 +19,12 @@ export const wantedLines = signal<ReadonlySet<LivePanel>>(new Set());
 export const said = signal("");
 
 export const findings = computed(() => verdict(live.value, connection.value, nowMs.value));
+/** What is wrong, without the numbers in its sentences. */
+const kinds = computed(() =>
+  findings.value.map(({ level, remedy }) => level + JSON.stringify(remedy)).join(),
+);
+/** The verdict for screen readers: it is said again when something else is wrong, and not with each second of an age. */
+export const announced = computed(() => kinds.value && findings.peek()[0].sentence);
 /** The supervisor's clock. */
 export const supervisorMs = computed(() => nowMs.value + live.value.clockAheadMs);
 

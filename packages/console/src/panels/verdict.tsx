@@ -2,7 +2,7 @@
 
 import { drainNow, resume } from "../act.ts";
 import type { Finding, Remedy } from "../model/verdict.ts";
-import { connection, findings, said, show } from "../state.ts";
+import { announced, connection, findings, said, show } from "../state.ts";
 import { Button } from "./button.tsx";
 
 const PLAYBOOK = "https://github.com/OWNER/spillway/blob/main/docs/operations.md#";
@@ -16,8 +16,9 @@ export function Verdict() {
     <section class={`verdict ${first?.level}`} aria-label="Verdict">
       <div class="first">
         <p class="level">{LEVELS[first?.level ?? "unknown"]}</p>
-        <p id="verdict" role="status">
-          {first?.sentence}
+        <p id="verdict">{first?.sentence}</p>
+        <p role="status" class="unseen-text">
+          {announced.value}
         </p>
         {first && <RemedyButton finding={first} isFirst />}
       </div>
