@@ -17,6 +17,8 @@ import { requireFreePort } from "./stack/ports.ts";
 import { clearLeftovers, forgetRunning, noteRunning } from "./stack/running-stack.ts";
 import { parseInterval } from "./stack/scheduler.ts";
 import { type Stack, type StackPids, startStack } from "./stack/stack.ts";
+import { surgeRoutes } from "./surge/answer-surge.ts";
+import { createSurge, type Surge } from "./surge/surge.ts";
 
 const projectRoot = fileURLToPath(new URL("..", import.meta.url));
 const dataDir = join(projectRoot, ".local");
@@ -33,6 +35,7 @@ stopWhenNpmIsGone();
 let exitCode = 0;
 let stack: Stack | undefined;
 let page: Console | undefined;
+let surge: Surge | undefined;
 try {
   stack = await start();
   await new Promise<void>((resolve, reject) => {
@@ -50,6 +53,7 @@ try {
 if (stack) {
   rmSync(stackFile, { force: true });
   await page?.close();
+  await surge?.stop();
   await stack.stop();
   console.log("Stopped; the data stay in .local/.");
 }
@@ -98,11 +102,14 @@ async function start(): Promise<Stack> {
 }
 
 /** The console of what runs here: it may do everything, and its port is the seventh. */
-function openConsole({ supervisorUrl, ingestUrl, apiKey }: Stack, portBase: number): Promise<Console> {
+async function openConsole(running: Stack, portBase: number): Promise<Console> {
+  const { supervisorUrl, ingestUrl, apiKey } = running;
   const supervisor = supervisorAt(supervisorUrl, async () => undefined);
   const ingest = { url: ingestUrl, apiKey };
   const target = { supervisor, ingest, isProd: false, canWrite: true };
-  return startConsole({ target, port: portBase + CONSOLE_PORT });
+  surge = createSurge(running);
+  await surge.clear();
+  return startConsole({ target, port: portBase + CONSOLE_PORT, routes: surgeRoutes(surge) });
 }
 
 function parsePortBase(text: string): number {

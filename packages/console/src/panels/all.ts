@@ -1,5 +1,6 @@
 /** The panels below the verdict, in the order in which eyes need them. README.md of this package says how one is added. */
 import type { FunctionComponent } from "preact";
+import { Surge } from "../surge/panel.tsx";
 import { Charts } from "./charts.tsx";
 import { Doctor } from "./doctor.tsx";
 import { Letters } from "./letters.tsx";
@@ -24,5 +25,6 @@ export const PANELS: readonly DeclaredPanel[] = [
   { id: "senders", Component: Senders, isOpenAtFirst: "never" },
   { id: "live", Component: LiveView, isOpenAtFirst: "always" },
   { id: "send", Component: Send, isOpenAtFirst: "locally" },
+  { id: "surge", Component: Surge, isOpenAtFirst: "never", isLocalOnly: true },
   { id: "doctor", Component: Doctor, isOpenAtFirst: "never" },
 ];
