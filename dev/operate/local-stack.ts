@@ -24,6 +24,15 @@ export function readStack(instead: string): Record<string, string | undefined> {
   }
 }
 
+/** What a running stack wrote; undefined: none runs. */
+export function stackIfRunning(): Record<string, string | undefined> | undefined {
+  try {
+    return readStack("");
+  } catch {
+    return undefined;
+  }
+}
+
 /** Finds Postgres alone, for a command that needs nothing else. */
 export function findDatabase(): { databaseUrl: string; place: string } {
   const databaseUrl = environmentOf("DATABASE_URL");

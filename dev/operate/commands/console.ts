@@ -4,6 +4,7 @@ import { targetOf } from "../../console/target.ts";
 import { action } from "../command.ts";
 import { CommandFailed, wholeNumber } from "../command-line.ts";
 import { supervisorOptions } from "../find-supervisor.ts";
+import { stackIfRunning } from "../local-stack.ts";
 
 export default action({
   about: "Serves the console on this machine: a page that says what is wrong and mends it.",
@@ -21,6 +22,7 @@ export default action({
     const running = await startConsole({
       target: await targetOf({ isProd: prod, canWrite: !prod || write }),
       port: wholeNumber("--port", port, 0),
+      routes: prod ? new Map() : await openSurge(),
     }).catch((error: NodeJS.ErrnoException) => {
       if (error.code !== "EADDRINUSE" && error.code !== "ERR_SOCKET_BAD_PORT") throw error;
       throw new CommandFailed(`The console can't listen on port ${port} (${error.code}).`);
@@ -38,3 +40,12 @@ export default action({
     return 0;
   },
 });
+
+/** The surge of a running `spillway start`; without one there is none. */
+async function openSurge() {
+  const { databaseUrl, redisUrl } = stackIfRunning() ?? {};
+  if (databaseUrl === undefined || redisUrl === undefined) return new Map();
+  const { createSurge } = await import("../../surge/surge.ts");
+  const { surgeRoutes } = await import("../../surge/answer-surge.ts");
+  return surgeRoutes(createSurge({ databaseUrl, redisUrl }));
+}
