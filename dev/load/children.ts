@@ -37,6 +37,7 @@ export function startChild({
     env: { PATH: process.env.PATH, HOME: process.env.HOME, NODE_ENV: "production", ...env },
     execArgv: [...nodeFlags, "--import", endWithParent, ...loaderFor(file, args), ...profiling(logFile)],
     stdio: ["ignore", log, log, "ipc"],
+    detached: true, // Ctrl-C is for whoever started it, who ends it in order
   });
   closeSync(log);
   return { process: child, pid: child.pid ?? 0, stop: () => stop(child) };

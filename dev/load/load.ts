@@ -22,6 +22,7 @@ export function runLoad(
 ): Promise<Load> {
   const child = fork(fileURLToPath(new URL("load-generator.ts", import.meta.url)), {
     execArgv: ["--import", "tsx", "--max-semi-space-size=32"],
+    detached: true, // Ctrl-C is for whoever started it; it ends when that has ended
   });
   const stop = () => void (child.connected && child.send("stop"));
   const measured = new Promise<Load>((resolve, reject) => {

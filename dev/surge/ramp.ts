@@ -24,9 +24,10 @@ export const RAMP: RampSettings = {
   generatorSeconds: 2,
 };
 
-const WARMUP_PER_SECOND = 50;
+const WARMUP_PER_SECOND = 100;
+const WARMUP_SECONDS = 2;
 const SLOW_MS = 1000;
-/** A step that is answered to less than this is behind; the rest is what is on its way. */
+/** A second that is answered to less than this is behind; the rest is what is on its way. */
 const ANSWERED_MIN = 0.9;
 
 type Why = Exclude<SurgeCalibrated["why"], null>;
@@ -72,7 +73,7 @@ async function findBreak(
   const judge = new Judge(rates, stepSeconds);
   const load = { port: direct.port, stream: direct.name, kind: "gps", connections: CONNECTIONS } as const;
   const steps = rates.map((perSecond) => ({ seconds: stepSeconds, perSecond }));
-  const phases = [{ seconds: 1, perSecond: WARMUP_PER_SECOND }, ...steps];
+  const phases = [{ seconds: WARMUP_SECONDS, perSecond: WARMUP_PER_SECOND }, ...steps];
   await runLoad(
     { ...load, phases, warmupSeconds: 0, timeoutMs: TIMEOUT_MS },
     {
@@ -90,13 +91,15 @@ async function findBreak(
   return judge.found();
 }
 
-/** Judges the ramp second by second. The first second is the warm-up. */
+/**
+ * Judges the ramp second by second. The first seconds are the warm-up. How slow a rate is and how far behind is judged in the last second of
+ * its step, when it has settled; an error counts in each.
+ */
 export class Judge {
   readonly #rates: readonly number[];
   readonly #stepSeconds: number;
-  #seconds = 0;
-  #offered = 0;
-  #answered = 0;
+  /** Seconds of the ramp that are over, without the warm-up. */
+  #seconds = -WARMUP_SECONDS;
   #why: Why | undefined;
   #brokeAt: number | undefined;
 
@@ -112,24 +115,21 @@ export class Judge {
 
   /** The rate of the second that is under way; undefined: the warm-up, or all rates were held. */
   get rate(): number | undefined {
-    return this.#seconds === 0 ? undefined : this.#rates[this.#step];
+    return this.#rates[this.#step];
   }
 
   get #step(): number {
-    return Math.floor((this.#seconds - 1) / this.#stepSeconds);
+    return Math.floor(this.#seconds / this.#stepSeconds);
   }
 
   /** The second that is under way has ended. */
   see({ offered, answered, errors, p99Ms }: LoadTick): void {
     if (this.#why !== undefined) return;
+    const isLast = (this.#seconds + 1) % this.#stepSeconds === 0;
     if (this.rate !== undefined) {
-      this.#offered += offered;
-      this.#answered += answered;
-      const isLast = this.#seconds % this.#stepSeconds === 0;
       if (errors > 0) this.#break("errors");
-      else if ((p99Ms ?? 0) > SLOW_MS) this.#break("slow");
-      else if (isLast && this.#answered < this.#offered * ANSWERED_MIN) this.#break("behind");
-      if (isLast) this.#offered = this.#answered = 0;
+      else if (isLast && (p99Ms ?? 0) > SLOW_MS) this.#break("slow");
+      else if (isLast && answered < offered * ANSWERED_MIN) this.#break("behind");
     }
     this.#seconds += 1;
   }

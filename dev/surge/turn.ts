@@ -24,6 +24,10 @@ export async function runTurn(
 ): Promise<Load> {
   say({ kind: "step", text: `Starting ${NAMES[target]} …` });
   const running = await (target === "direct" ? startDirect : startBuffer)(place);
+  say({
+    kind: "step",
+    text: `Offering ${rate.toLocaleString("en-US")} requests a second to ${NAMES[target]} …`,
+  });
   const load = { port: running.port, apiKey: running.apiKey, stream: running.name, kind: "gps" } as const;
   const teller = new Teller(place, running, { target, part: "load" }, say);
   const measured = await runLoad(
@@ -35,6 +39,7 @@ export async function runTurn(
   );
   await teller.end();
   if (target === "buffer") await settle(place, running, say, signal);
+  say({ kind: "step", text: "Looking for every accepted event …" });
   await running.stop();
   say(await findAccepted(place, target, running.name, measured));
   return measured;
@@ -47,6 +52,7 @@ async function settle(
   say: (line: SurgeLine) => void,
   signal: AbortSignal,
 ): Promise<void> {
+  say({ kind: "step", text: "Draining what waits in the buffer …" });
   const teller = new Teller(place, running, { target: "buffer", part: "settling" }, say);
   const endAtMs = performance.now() + (signal.aborted ? SETTLE_STOPPED_MS : SETTLE_MS);
   while ((await teller.tellQuiet()) > 0 && performance.now() < endAtMs) {

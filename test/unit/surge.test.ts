@@ -10,9 +10,10 @@ const tick = (more: Partial<LoadTick>): LoadTick => ({
   ...more,
 });
 
-/** What is found after these seconds, the first of which is the warm-up; rates 100 and 200, for two seconds each. */
+/** What is found after a warm-up of two seconds and these; rates 100 and 200, for two seconds each. */
 function foundAfter(...seconds: Partial<LoadTick>[]) {
   const judge = new Judge([100, 200], 2);
+  for (const awful of [{ errors: 5, p99Ms: 3000 }, { answered: 0 }]) judge.see(tick(awful));
   for (const second of seconds) judge.see(tick(second));
   return judge.found();
 }
@@ -44,25 +45,26 @@ test("what is offered is bounded, and each refusal is one sentence that names wh
 });
 
 test("rates that are answered in time are held, whatever the warm-up was like", () => {
-  expect(foundAfter({ errors: 5, p99Ms: 3000 }, {}, {}, {}, {})).toEqual({
+  expect(foundAfter({}, {}, {}, {})).toEqual({
     ...{ heldPerSecond: 200, brokePerSecond: null, why: null },
   });
 });
 
-test("an error, a p99 over a second, or a backlog at a step's end breaks a rate; a short one in its midst does not", () => {
-  expect(foundAfter({}, {}, {}, { errors: 1 })).toEqual({
+test("an error breaks a rate; slowness and a backlog do if they last until its end", () => {
+  expect(foundAfter({}, {}, { errors: 1 })).toEqual({
     ...{ heldPerSecond: 100, brokePerSecond: 200, why: "errors" },
   });
-  expect(foundAfter({}, { p99Ms: 1001 })).toEqual({
-    ...{ heldPerSecond: null, brokePerSecond: 100, why: "slow" },
+  expect(foundAfter({ p99Ms: 5000, answered: 10 }, { answered: 190 }, {}, { p99Ms: 1001 })).toEqual({
+    ...{ heldPerSecond: 100, brokePerSecond: 200, why: "slow" },
   });
-  expect(foundAfter({}, { answered: 60 }, { answered: 140 }, { answered: 100 }, { answered: 79 })).toEqual({
-    ...{ heldPerSecond: 100, brokePerSecond: 200, why: "behind" },
+  expect(foundAfter({}, { answered: 89 })).toEqual({
+    ...{ heldPerSecond: null, brokePerSecond: 100, why: "behind" },
   });
+  expect(foundAfter({}, { p99Ms: null, answered: 0 })).toMatchObject({ brokePerSecond: 100, why: "behind" });
 });
 
 test("what comes after the break changes nothing", () => {
-  expect(foundAfter({}, { errors: 1 }, {}, {}, {}, { p99Ms: 5000 })).toEqual({
+  expect(foundAfter({ errors: 1 }, {}, {}, {}, { p99Ms: 5000 })).toEqual({
     ...{ heldPerSecond: null, brokePerSecond: 100, why: "errors" },
   });
 });
