@@ -33,14 +33,16 @@ export class LivePauses {
   /** Asks Redis, and notes what differs from the last word. Never rejects: if Redis is away, the page hears so from the counts. */
   async look(): Promise<void> {
     const { pauses, streams, now } = this.#deps;
+    const before = new Map(this.#told);
     const found = await pauses?.find([...streams.keys()]).catch(() => undefined);
     if (found === undefined) return;
-    for (const [stream, pause] of found) {
-      const untilMs = pause.endsInMs === undefined ? undefined : now() + pause.endsInMs;
-      if (!this.#isTold(stream, untilMs)) this.#note(paused(stream, pause, untilMs));
+    for (const stream of streams.keys()) {
+      if (before.get(stream) !== this.#told.get(stream)) continue; // it was heard meanwhile, and that is newer
+      const pause = found.get(stream);
+      const untilMs = pause?.endsInMs === undefined ? undefined : now() + pause.endsInMs;
+      if (pause === undefined && before.get(stream)?.isPaused) this.#note(resumed(stream));
+      if (pause && !this.#isTold(stream, untilMs)) this.#note(paused(stream, pause, untilMs));
     }
-    for (const { stream, isPaused } of [...this.#told.values()])
-      if (isPaused && !found.has(stream)) this.#note(resumed(stream));
   }
 
   /** Whether this pause was told: its end, to the second, says so. */

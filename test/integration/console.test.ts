@@ -21,6 +21,11 @@ let opened: OpenedPage;
 /** The ids that were answered, by stream, without those that were purged. */
 const accepted = new Map<string, string[]>();
 
+/** From now on the table refuses a row whose type is poison (23514). */
+const REFUSE_POISON = "alter table activities add constraint no_poison check (type <> 'poison') not valid";
+const activity = (type: string) => ({ contactId: CONTACT, type, description: "by a test" });
+const CONTACT = "3f2b8a52-6c1e-4b0a-9d53-0d8f0c8e7a11";
+
 beforeAll(async () => {
   whole = await openWholeStack(1000);
   const { supervisorUrl, ingestUrl, apiKey } = whole.stack;
@@ -30,6 +35,7 @@ beforeAll(async () => {
     isProd: false,
     canWrite: true,
   };
+  await whole.servers.sql.query(REFUSE_POISON);
   served = await startConsole({ target, port: 0 });
   reading = await startConsole({ target: { ...target, isProd: true, canWrite: false }, port: 0 });
   browser = await launchChromium();
@@ -49,7 +55,8 @@ async function post(stream: string, events: object): Promise<string[]> {
     headers: { authorization: `Bearer ${apiKey}`, "content-type": "application/json" },
     body: JSON.stringify(events),
   });
-  const { ids } = (await response.json()) as { ids: string[] };
+  const { ids = [] } = (await response.json()) as { ids?: string[] };
+  expect(response.ok).toBe(true);
   accepted.set(stream, [...(accepted.get(stream) ?? []), ...ids]);
   return ids;
 }
@@ -91,12 +98,12 @@ describe("a person looks at the page and", () => {
     const [lead = ""] = await post("leads", { name: "Ada", source: "fair" });
     await opened.page.locator('[data-rows-of="leads"]').getByText(lead).waitFor();
 
-    await opened.page.locator("#send-stream").selectOption("checked");
-    await opened.page.locator("#send-event").fill('{"n": 7}');
+    await opened.page.locator("#send-stream").selectOption("activities");
+    await opened.page.locator("#send-event").fill(JSON.stringify(activity("sent")));
     await button("Send").click();
     const answer = await opened.page.locator("#send-answer").textContent();
     const [sent = ""] = (JSON.parse(answer?.slice(4) ?? "") as { ids: string[] }).ids;
-    accepted.set("checked", [sent]);
+    accepted.set("activities", [...(accepted.get("activities") ?? []), sent]);
     await opened.page.locator("#batches").getByText(sent).waitFor();
     expect(await opened.page.content()).not.toContain("not on the page");
     expect(opened.complaints).toEqual([]);
@@ -107,29 +114,29 @@ describe("a person looks at the page and", () => {
     const { sql } = whole.servers;
     opened = await openPage(browser, served.url);
     await untilVerdict(/^All is well/);
-    const [poison = ""] = await post("checked", [{ n: -1 }, { n: 1 }]);
-    await untilVerdict(/^1 dead letter of checked waits for you\.$/);
+    const [poison = ""] = await post("activities", [activity("poison"), activity("call")]);
+    await untilVerdict(/^1 dead letter of activities waits for you\.$/);
     const group = opened.page.locator("#letters li", { hasText: "23514" }).first();
     await group.getByRole("button", { name: /^Show/ }).click();
     await button(`Show the event ${poison}`).click();
-    await group.getByText('"n": -1').waitFor();
+    await group.getByText('"type": "poison"').waitFor();
     await group.getByRole("button", { name: /^Dry run/ }).click();
     await opened.page.locator("#said", { hasText: "0 would be stored, 1 refused again" }).waitFor();
 
-    await sql.query("alter table checked drop constraint n_is_positive");
+    await sql.query("alter table activities drop constraint no_poison");
     await group.getByRole("button", { name: /^Redrive/ }).click();
     await opened.page.locator("#letters").getByText("There are no dead letters.").waitFor();
     await untilVerdict(/^All is well/);
-    await untilStored("checked", poison);
-    await sql.query("alter table checked add constraint n_is_positive check (n > 0) not valid");
+    await untilStored("activities", poison);
+    await sql.query(REFUSE_POISON);
     expect(opened.complaints).toEqual([]);
     await expectConserved();
   });
 
   test("purges a dead letter only with its count typed in", async () => {
     opened = await openPage(browser, served.url);
-    await post("checked", [{ n: 2 }]);
-    const [poison = ""] = await post("checked", [{ n: -2 }, { n: 3 }]);
+    await post("activities", [activity("call")]);
+    const [poison = ""] = await post("activities", [activity("poison"), activity("call")]);
     const group = opened.page.locator("#letters li", { hasText: "23514" }).first();
     await group.getByRole("button", { name: /^Purge/ }).click();
     const purge = group.getByRole("button", { name: "Purge", exact: true });
@@ -139,8 +146,8 @@ describe("a person looks at the page and", () => {
     await purge.click();
     await opened.page.locator("#letters").getByText("There are no dead letters.").waitFor();
     accepted.set(
-      "checked",
-      (accepted.get("checked") ?? []).filter((id) => id !== poison),
+      "activities",
+      (accepted.get("activities") ?? []).filter((id) => id !== poison),
     );
     expect(opened.complaints).toEqual([]);
     await expectConserved();
@@ -149,25 +156,25 @@ describe("a person looks at the page and", () => {
   test("pauses a stream, sees why it waits, and resumes it by the verdict's button", async () => {
     opened = await openPage(browser, served.url);
     await untilVerdict(/^All is well/);
-    await button("Pause checked …").click();
+    await button("Pause activities …").click();
     await opened.page.getByLabel("why").fill("a new column");
-    await button("Pause checked").click();
+    await button("Pause activities").click();
     await untilVerdict(
-      /^checked is paused since \d\d:\d\d until \d\d:\d\d \(a new column\): 0 events wait\.$/,
+      /^activities is paused since \d\d:\d\d until \d\d:\d\d \(a new column\): 0 events wait\.$/,
     );
-    const [id = ""] = await post("checked", { n: 4 });
+    const [id = ""] = await post("activities", activity("call"));
     await untilVerdict(/: 1 event waits\.$/);
 
     await opened.page.close(); // another person, and a supervisor that was started again
     await whole.killSupervisor();
     opened = await openPage(browser, served.url);
     await untilVerdict(
-      /^checked is paused since \d\d:\d\d until \d\d:\d\d \(a new column\): 1 event waits\.$/,
+      /^activities is paused since \d\d:\d\d until \d\d:\d\d \(a new column\): 1 event waits\.$/,
     );
-    expect(await isStored("checked", id)).toBe(false);
-    await button(/^Resume: checked is paused/).click();
+    expect(await isStored("activities", id)).toBe(false);
+    await button(/^Resume: activities is paused/).click();
     await untilVerdict(/^All is well/);
-    await untilStored("checked", id);
+    await untilStored("activities", id);
     expect(opened.complaints).toEqual([]);
     await expectConserved();
   });
@@ -273,7 +280,7 @@ describe("whoever is not the page is refused:", () => {
     expect((await ask(served, "POST", "/api/supervisor/drain", {}))[0]).toBe(401);
   });
 
-  test.each(["evil.example", "127.0.0.1", "localhost:1", ""])(
+  test.each(["evil.example", "127.0.0.1", "localhost:1", "evil.example:80"])(
     "by the Host %j, the page's files too",
     async (host) => {
       expect((await about({ ...token(), host }))[0]).toBe(403);

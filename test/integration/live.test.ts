@@ -186,6 +186,34 @@ describe("what those who look on see", () => {
     expect(Date.parse(viewer.of("pause")[0].untilAt) - beganAtMs).toBeGreaterThanOrEqual(7_200_000);
   });
 
+  test("a pause that another instance began is told to whoever comes, with its beginning and reason; so is its end", async () => {
+    const [other, { url }] = [await serve(), await serve()];
+    const call = (verb: string, body: object = {}) =>
+      fetch(`${other.url}/streams/checked/${verb}`, {
+        method: "POST",
+        headers: { "content-type": "application/json" },
+        body: JSON.stringify(body),
+      });
+    await call("pause", { for: "2h", why: "a new column" });
+    const viewer = await look(url);
+    await until(() => expect(viewer.of("pause")).toHaveLength(1));
+    const [pause] = viewer.of("pause");
+    expect(pause).toMatchObject({ stream: "checked", isPaused: true, why: "a new column" });
+    expect(Date.parse(pause.untilAt) - Date.parse(pause.sinceAt)).toBeGreaterThan(7_190_000);
+    await viewer.leave();
+    await call("resume");
+    await until(async () => {
+      const again = await look(url); // the first one after the last has gone reads the pauses
+      await until(() => expect(again.of("pause")).not.toEqual([]));
+      const last = again.of("pause").at(-1);
+      await again.leave();
+      expect(last).toMatchObject({ stream: "checked", isPaused: false });
+    });
+    const third = await look(url);
+    await until(() => expect(third.of("counts")).not.toEqual([]));
+    expect(third.of("pause")).toHaveLength(2); // what was told is not told again
+  });
+
   test("who is told that Redis is away is told when it is back", async () => {
     const { url } = await serve();
     const viewer = await look(url);

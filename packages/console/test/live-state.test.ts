@@ -1,6 +1,6 @@
 /** The state that follows from lines of `GET /live`. */
 import { expect, test } from "vitest";
-import type { LiveLine, LiveSecond } from "../../../lib/contract/live.ts";
+import type { LiveBatch, LiveLine, LiveSecond } from "../../../lib/contract/live.ts";
 import { BATCHES_MAX, NOTHING_SEEN, withLiveLines } from "../src/model/live-state.ts";
 import { forecastOf, seriesOf } from "../src/model/series.ts";
 import { after, batch, before, counts, hello, NOW, nowMs } from "./lines.ts";
@@ -32,10 +32,11 @@ test("batches and seconds add up, by stream and in the buckets", () => {
 
 test("a history that goes on keeps what the page has, and the cursor is that of the newest line", () => {
   const first = after(batch(100));
-  const next = withLiveLines(first, [hello({ isContinued: true }), batch(1)], nowMs);
+  const newest = batch(1) as LiveBatch;
+  const next = withLiveLines(first, [hello({ isContinued: true }), newest], nowMs);
   expect(next.stored.get("events")).toBe(101);
   expect(next.batches).toHaveLength(2);
-  expect(next.cursor).toBe(first.cursor + 1);
+  expect(next.cursor).toBe(newest.cursor);
 });
 
 test("another history forgets the old one, its chart too, and keeps what panels told", () => {

@@ -20,5 +20,5 @@ test("it names no other site but the docs, and has no inline style or script", (
     [],
   );
   const html = new TextDecoder().decode(page.get("/")?.bytes);
-  expect(html).not.toMatch(/style=|<style|<script(?! type="module" src="\/console\.js">)|on\w+=/);
+  expect(html).not.toMatch(/style=|<style|<script(?! type="module" src="\/console\.js">)|\son\w+=/);
 });

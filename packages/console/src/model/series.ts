@@ -25,7 +25,7 @@ export function seriesOf(buckets: Buckets, sinceMs: number, nowMs: number): Seri
   for (let index = last - LIVE_HISTORY_MS / BUCKET_MS; index <= last; index++) {
     const endMs = Math.min((index + 1) * BUCKET_MS, nowMs);
     const bucket = buckets.get(index);
-    const isKnown = endMs >= sinceMs;
+    const isKnown = endMs > sinceMs;
     const before: number | null = waiting;
     waiting = bucket?.waiting ?? waiting;
     if (bucket?.oldestAtMs !== undefined) oldestAtMs = bucket.oldestAtMs;
