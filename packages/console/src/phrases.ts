@@ -9,7 +9,8 @@ export const numberOf = (n: number): string =>
 
 /** A length of time, roughly. */
 export function spanOf(ms: number): string {
-  const seconds = Math.max(0, ms / 1000);
+  if (ms < 1000) return `${Math.max(0, Math.round(ms))} ms`;
+  const seconds = ms / 1000;
   if (seconds < 10) return `${(Math.round(seconds * 10) / 10).toString()} s`;
   if (seconds < 120) return `${Math.round(seconds)} s`;
   if (seconds < 7200) return `${Math.round(seconds / 60)} min`;

@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import type { LetterGroup, ListedLetter } from "../../../lib/contract/letters.ts";
 import { isOfGroup, queryOf } from "../src/model/letters.ts";
 import { snippetsOf } from "../src/model/send-snippets.ts";
-import { usageByKey } from "../src/model/usage.ts";
+import { usageBy } from "../src/model/usage.ts";
 import { countOf, spanOf } from "../src/phrases.ts";
 
 test("the same event with curl is quoted for a shell, and no snippet holds a key", () => {
@@ -24,13 +24,13 @@ test("usage is summed by key, who sent most first", () => {
     shed: 0,
     bytes: 10,
   };
-  const rows = usageByKey([
+  const rows = usageBy("key", [
     { ...hour, key: "a", accepted: 1 },
     { ...hour, key: null, accepted: 0 },
     { ...hour, key: "b", accepted: 5 },
     { ...hour, key: "a", accepted: 7, stream: "leads" },
   ]);
-  expect(rows.map(({ key, accepted, rejected }) => [key, accepted, rejected])).toEqual([
+  expect(rows.map(({ name, accepted, rejected }) => [name, accepted, rejected])).toEqual([
     ["a", 8, 2],
     ["b", 5, 1],
     [null, 0, 1],
@@ -47,6 +47,12 @@ test("a group's letters are those of its reason alone, although the query finds 
 });
 
 test("lengths of time and counts are as people say them", () => {
-  expect([40, 4000, 61_000, 600_000, 7_200_000].map(spanOf)).toEqual(["0 s", "4 s", "61 s", "10 min", "2 h"]);
+  expect([40, 4000, 61_000, 600_000, 7_200_000].map(spanOf)).toEqual([
+    "40 ms",
+    "4 s",
+    "61 s",
+    "10 min",
+    "2 h",
+  ]);
   expect([countOf(1, "event"), countOf(3412, "event")]).toEqual(["1 event", "3,412 events"]);
 });

@@ -2,7 +2,13 @@
  * The last 15 minutes in buckets of five seconds, for the charts: rows that left the buffer, and what waited. The supervisor tells what left
  * it and what waits; what came in follows from both.
  */
-import type { LiveBatch, LiveCounts, LiveLine, LiveSecond } from "../../../../lib/contract/live.ts";
+import type {
+  LiveBatch,
+  LiveCounts,
+  LiveLine,
+  LiveSecond,
+  LiveWaiting,
+} from "../../../../lib/contract/live.ts";
 import { LIVE_HISTORY_MS } from "../../../../lib/contract/live.ts";
 
 /** The length of a bucket, in milliseconds. */
@@ -16,6 +22,9 @@ export interface Bucket {
   bytes: number;
   /** What waited, as the last line in the bucket said it; undefined: no line did, so it had not changed. */
   waiting: number | undefined;
+  /** The most that waited, and the longest that anything had waited, in milliseconds, of all its lines. */
+  peak: number;
+  peakAgeMs: number;
   /** When the oldest of them was received, in milliseconds since 1970; null: nothing waits, or it can't be read. */
   oldestAtMs: number | null | undefined;
 }
@@ -25,7 +34,15 @@ export type Buckets = ReadonlyMap<number, Bucket>;
 
 export const bucketOf = (atMs: number): number => Math.floor(atMs / BUCKET_MS);
 
-const EMPTY: Bucket = { settled: 0, stored: 0, bytes: 0, waiting: undefined, oldestAtMs: undefined };
+export const EMPTY_BUCKET: Bucket = {
+  settled: 0,
+  stored: 0,
+  bytes: 0,
+  peak: 0,
+  peakAgeMs: 0,
+  waiting: undefined,
+  oldestAtMs: undefined,
+};
 
 /** The buckets with these lines, without those older than the history goes back. */
 export function withLines(buckets: Buckets, lines: readonly LiveLine[], nowMs: number): Buckets {
@@ -36,7 +53,7 @@ export function withLines(buckets: Buckets, lines: readonly LiveLine[], nowMs: n
     const change = changeOf(line);
     if (change === undefined) continue;
     const index = bucketOf(Date.parse(change.at));
-    if (index >= oldest) next.set(index, change.apply(next.get(index) ?? EMPTY));
+    if (index >= oldest) next.set(index, change.apply(next.get(index) ?? EMPTY_BUCKET));
   }
   return next;
 }
@@ -63,12 +80,19 @@ const withBatch = (
   bytes: bucket.bytes + bytes,
 });
 
-const withCounts = (bucket: Bucket, { streams }: Pick<LiveCounts, "streams">): Bucket =>
-  streams === null ? bucket : { ...bucket, ...sumOf(streams) };
+const withCounts = (bucket: Bucket, { at, streams }: Pick<LiveCounts, "at" | "streams">): Bucket =>
+  streams === null ? bucket : withSum(bucket, at, streams);
 
-function withSecond(bucket: Bucket, { streams, waiting }: LiveSecond): Bucket {
+function withSecond(bucket: Bucket, { at, streams, waiting }: LiveSecond): Bucket {
   const settled = streams.reduce(withBatch, bucket);
-  return waiting === undefined ? settled : { ...settled, ...sumOf(waiting) };
+  return waiting === undefined ? settled : withSum(settled, at, waiting);
+}
+
+function withSum(bucket: Bucket, at: string, streams: readonly LiveWaiting[]): Bucket {
+  const { waiting, oldestAtMs } = sumOf(streams);
+  const ageMs = oldestAtMs === null ? 0 : Date.parse(at) - oldestAtMs;
+  const peaks = { peak: Math.max(bucket.peak, waiting), peakAgeMs: Math.max(bucket.peakAgeMs, ageMs) };
+  return { ...bucket, waiting, oldestAtMs, ...peaks };
 }
 
 /** What waits in all streams together, and since when the oldest of it. */

@@ -1,6 +1,6 @@
 /** The charts' data of 15 minutes, and how long until the buffer is empty or full. */
 import { LIVE_HISTORY_MS } from "../../../../lib/contract/live.ts";
-import { BUCKET_MS, type Buckets, bucketOf } from "./seconds.ts";
+import { BUCKET_MS, type Bucket, type Buckets, bucketOf, EMPTY_BUCKET } from "./seconds.ts";
 
 /** A point is null where nothing is known. */
 type Points = (number | null)[];
@@ -8,45 +8,76 @@ type Points = (number | null)[];
 export interface Series {
   /** Seconds since 1970, the end of each bucket. */
   atSeconds: number[];
+  /** The most that waited in each bucket. */
   waiting: Points;
-  /** Age of the oldest event, in seconds. */
+  /** Age of the oldest event, in seconds, at its highest. */
   oldest: Points;
   /** Events that came into the buffer, and that left it, per second. */
   inPerSecond: Points;
   outPerSecond: Points;
+  /** What waits at the end; null: it is not known. */
+  waitingNow: number | null;
 }
 
 /** `sinceMs`: when the history begins; before it nothing is known. `nowMs`: the supervisor's clock. */
 export function seriesOf(buckets: Buckets, sinceMs: number, nowMs: number): Series {
-  const series: Series = { atSeconds: [], waiting: [], oldest: [], inPerSecond: [], outPerSecond: [] };
+  const series: Series = {
+    atSeconds: [],
+    waiting: [],
+    oldest: [],
+    inPerSecond: [],
+    outPerSecond: [],
+    waitingNow: null,
+  };
   const last = bucketOf(nowMs);
-  let waiting: number | null = null;
-  let oldestAtMs: number | null = null;
+  let seen: Seen = { before: null, waiting: null, oldestAtMs: null };
   for (let index = last - LIVE_HISTORY_MS / BUCKET_MS; index <= last; index++) {
     const endMs = Math.min((index + 1) * BUCKET_MS, nowMs);
-    const bucket = buckets.get(index);
-    const isKnown = endMs > sinceMs;
-    const before: number | null = waiting;
-    waiting = bucket?.waiting ?? waiting;
-    if (bucket?.oldestAtMs !== undefined) oldestAtMs = bucket.oldestAtMs;
-    const settled = bucket?.settled ?? 0;
+    const bucket = buckets.get(index) ?? EMPTY_BUCKET;
+    const oldestAtMs: number | null = bucket.oldestAtMs === undefined ? seen.oldestAtMs : bucket.oldestAtMs;
+    seen = { before: seen.waiting, waiting: bucket.waiting ?? seen.waiting, oldestAtMs };
+    const point = endMs > sinceMs ? pointOf(bucket, seen, endMs) : UNKNOWN;
     series.atSeconds.push(endMs / 1000);
-    series.waiting.push(isKnown ? waiting : null);
-    series.oldest.push(isKnown && waiting !== null ? ageOf(waiting, oldestAtMs, endMs) : null);
-    series.outPerSecond.push(isKnown ? settled / (BUCKET_MS / 1000) : null);
-    series.inPerSecond.push(isKnown ? inflow(before, waiting, settled) : null);
+    series.waiting.push(point.waiting);
+    series.oldest.push(point.oldest);
+    series.inPerSecond.push(point.inPerSecond);
+    series.outPerSecond.push(point.outPerSecond);
   }
-  return series;
+  return { ...series, waitingNow: seen.waiting };
+}
+
+/** What was known to wait at the beginning and at the end of a bucket, and since when the oldest of it. */
+interface Seen {
+  before: number | null;
+  waiting: number | null;
+  oldestAtMs: number | null;
+}
+
+type Point = Record<"waiting" | "oldest" | "inPerSecond" | "outPerSecond", number | null>;
+const UNKNOWN: Point = { waiting: null, oldest: null, inPerSecond: null, outPerSecond: null };
+
+function pointOf(
+  { settled, peak, peakAgeMs }: Bucket,
+  { before, waiting, oldestAtMs }: Seen,
+  endMs: number,
+): Point {
+  const outPerSecond = settled / (BUCKET_MS / 1000);
+  if (waiting === null) return { ...UNKNOWN, outPerSecond };
+  const age = ageOf(waiting, oldestAtMs, endMs);
+  return {
+    waiting: Math.max(waiting, peak),
+    oldest: age === null ? null : Math.max(age, peakAgeMs / 1000),
+    inPerSecond: inflow(before ?? waiting, waiting, settled),
+    outPerSecond,
+  };
 }
 
 const ageOf = (waiting: number, oldestAtMs: number | null, atMs: number): number | null =>
   waiting === 0 ? 0 : oldestAtMs === null ? null : Math.max(0, (atMs - oldestAtMs) / 1000);
 
 /** What came in is what left, and what waits more than before. */
-function inflow(before: number | null, after: number | null, settled: number): number | null {
-  if (after === null) return null;
-  return Math.max(0, settled + after - (before ?? after)) / (BUCKET_MS / 1000);
-}
+const inflow = (before: number, after: number, settled: number): number =>
+  Math.max(0, settled + after - before) / (BUCKET_MS / 1000);
 
 /** Of so many of the last buckets a forecast is made: a minute. */
 const FORECAST_BUCKETS = 12;
@@ -59,8 +90,8 @@ export interface Forecast {
 
 /** When the buffer will be empty or full. `capacityBytes`: how much it takes; undefined: it is not known. */
 export function forecastOf(series: Series, buckets: Buckets, capacityBytes: number | undefined): Forecast {
-  const waiting = series.waiting.at(-1);
-  if (waiting == null) return { kind: "unknown" };
+  const waiting = series.waitingNow;
+  if (waiting === null) return { kind: "unknown" };
   if (waiting === 0) return { kind: "steady" };
   const net = meanOf(series.inPerSecond) - meanOf(series.outPerSecond);
   if (net < 0) return { kind: "empty", inMs: (waiting / -net) * 1000 };

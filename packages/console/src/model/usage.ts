@@ -1,20 +1,26 @@
-/** Sums the use of ingest by key, who sent most first. */
+/** Sums the use of ingest by key or by stream, who sent most first. */
 import type { UsageHour } from "../../../../lib/contract/usage.ts";
 
-export type KeyUse = Omit<UsageHour, "hour" | "stream">;
+type By = "key" | "stream";
 
-/** `hours`: one for each hour, key and stream. */
-export function usageByKey(hours: readonly UsageHour[]): KeyUse[] {
-  const byKey = new Map<string | null, KeyUse>();
-  for (const { hour: _, stream: __, ...use } of hours) {
-    const before = byKey.get(use.key);
-    byKey.set(use.key, before === undefined ? use : sumOf(before, use));
-  }
-  return [...byKey.values()].sort((a, b) => b.accepted - a.accepted);
+export interface Use extends Omit<UsageHour, "hour" | By> {
+  /** The key or the stream; null: none that is known. */
+  name: string | null;
 }
 
-const sumOf = (a: KeyUse, b: KeyUse): KeyUse => ({
-  key: a.key,
+/** `hours`: one for each hour, key and stream. */
+export function usageBy(by: By, hours: readonly UsageHour[]): Use[] {
+  const found = new Map<string | null, Use>();
+  for (const { accepted, rejected, throttled, shed, bytes, [by]: name } of hours) {
+    const use = { name, accepted, rejected, throttled, shed, bytes };
+    const before = found.get(name);
+    found.set(name, before === undefined ? use : sumOf(before, use));
+  }
+  return [...found.values()].sort((a, b) => b.accepted - a.accepted);
+}
+
+const sumOf = (a: Use, b: Use): Use => ({
+  name: a.name,
   accepted: a.accepted + b.accepted,
   rejected: a.rejected + b.rejected,
   throttled: a.throttled + b.throttled,

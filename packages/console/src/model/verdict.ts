@@ -64,7 +64,7 @@ const redisAway = ({ waiting }: LiveState): Finding[] =>
 
 function stoppedStreams(state: LiveState): Finding[] {
   return [...state.stopped.values()].flatMap(({ stream, outcome, reason, sqlstate }) => {
-    const said = [reason, sqlstate === null ? null : `(${sqlstate})`]
+    const said = [reason, sqlstate === null || reason?.includes(sqlstate) ? null : `(${sqlstate})`]
       .filter((text) => text !== null)
       .join(" ");
     const tail = `${said === "" ? "" : `: ${said}`}; ${countOf(waitingOf(state, stream), "event")} of ${stream} ${waitingOf(state, stream) === 1 ? "waits" : "wait"}.`;

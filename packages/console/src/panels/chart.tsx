@@ -1,6 +1,7 @@
 /** One chart by uPlot: it follows its width and the light or dark theme, and says its newest values to screen readers in its caption. */
 import { useEffect, useRef } from "preact/hooks";
 import uPlot from "uplot";
+import { clockOf } from "../phrases.ts";
 
 export interface ChartLine {
   name: string;
@@ -77,7 +78,11 @@ function optionsOf(holder: HTMLElement, lines: readonly ChartLine[]): uPlot.Opti
     legend: { show: false },
     cursor: { show: false },
     scales: { y: { range: fromZero }, right: { range: fromZero } },
-    axes: [axis, axis, ...(hasRight ? [{ ...axis, scale: "right", side: 1, grid: { show: false } }] : [])],
+    axes: [
+      { ...axis, values: clocks },
+      axis,
+      ...(hasRight ? [{ ...axis, scale: "right", side: 1, grid: { show: false } }] : []),
+    ],
     series: [
       {},
       ...lines.map(({ name, colour: property, isRight }) => ({
@@ -90,6 +95,8 @@ function optionsOf(holder: HTMLElement, lines: readonly ChartLine[]): uPlot.Opti
     ],
   };
 }
+
+const clocks = (_: uPlot, atSeconds: number[]): string[] => atSeconds.map((at) => clockOf(at * 1000));
 
 const fromZero = (_: uPlot, __: number | null, max: number | null): [number, number] => [
   0,

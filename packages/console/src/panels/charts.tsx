@@ -1,4 +1,6 @@
 /** Two charts over 15 minutes: what waits and how old it is; what comes in and goes out per second. */
+
+import { sumOf } from "../model/seconds.ts";
 import { type Forecast, forecastOf, seriesOf } from "../model/series.ts";
 import { clockOf, countOf, numberOf, spanOf } from "../phrases.ts";
 import { live, supervisorMs } from "../state.ts";
@@ -20,14 +22,14 @@ function Both() {
   if (hello === undefined) return <p class="note">Asking …</p>;
   const series = seriesOf(buckets, Date.parse(hello.sinceAt), supervisorMs.value);
   const forecast = forecastOf(series, buckets, hello.capacityBytes);
-  const { atSeconds, waiting, oldest, inPerSecond, outPerSecond } = series;
-  const age = oldest.at(-1);
+  const { atSeconds, waiting, oldest, inPerSecond, outPerSecond, waitingNow } = series;
+  const { oldestAtMs } = sumOf(live.value.waiting ?? []);
   return (
     <div class="charts">
       <Chart
         id="chart-waiting"
         label="Events waiting, and the age of the oldest in seconds, over 15 minutes"
-        caption={`${sayWaiting(waiting.at(-1))}${age ? `, the oldest for ${spanOf(age * 1000)}` : ""}.`}
+        caption={`${sayWaiting(waitingNow)}${oldestAtMs === null ? "" : `, the oldest for ${spanOf(supervisorMs.value - oldestAtMs)}`}.`}
         atSeconds={atSeconds}
         lines={[
           { name: "waiting", colour: "--in", points: waiting },

@@ -56,6 +56,7 @@ function Group({ group, again }: { group: LetterGroup; again(): Promise<string> 
   const isPurging = useSignal(false);
   const { stream, sqlstate, reason, isHeld, letters, lastDiedAt } = group;
   const name = `${stream}: ${reason}`;
+  const isCodeMissing = sqlstate !== null && !reason.includes(sqlstate);
   const mend = () =>
     act(async () => {
       const told = await redrive(group);
@@ -69,7 +70,7 @@ function Group({ group, again }: { group: LetterGroup; again(): Promise<string> 
           {numberOf(letters)} of {stream}
         </strong>{" "}
         {isHeld && "held, tried again by themselves: "}
-        {reason} {sqlstate !== null && <code>{sqlstate}</code>}{" "}
+        {reason} {isCodeMissing && <code>{sqlstate}</code>}{" "}
         <span class="note">last {clockOf(lastDiedAt, "seconds")}</span>
       </p>
       <div class="row">

@@ -19,6 +19,11 @@ export function LiveView() {
   );
 }
 
+/** More batches are no use on a page. */
+const ROWS_SHOWN = 12;
+/** Of each batch. */
+const IDS_SHOWN = 2;
+
 interface Chosen {
   stream: string;
   id: string;
@@ -108,7 +113,7 @@ function Batches({ choose }: { choose: Choose }) {
           </tr>
         </thead>
         <tbody>
-          {batches.slice(0, 20).map((batch) => (
+          {batches.slice(0, ROWS_SHOWN).map((batch) => (
             <Batch key={batch.cursor} batch={batch} choose={choose} />
           ))}
         </tbody>
@@ -132,10 +137,10 @@ function Batch({ batch, choose }: { batch: LiveBatch; choose: Choose }) {
         {numberOf(rows)}
         {besides.filter((text) => text !== false).map((text) => ` · ${text}`)}
       </td>
-      <td>{rows === 1 ? spanOf(oldestLagMs) : `${spanOf(newestLagMs)} to ${spanOf(oldestLagMs)}`}</td>
+      <td>{lagOf(newestLagMs, oldestLagMs)}</td>
       <td class="number">{spanOf(insertMs)}</td>
       <td class="text">
-        {ids.slice(0, 3).map((id) => (
+        {ids.slice(0, IDS_SHOWN).map((id) => (
           <IdButton key={id} stream={stream} id={id} choose={choose} />
         ))}
         {rows > 3 && ids.length > 0 && (
@@ -144,6 +149,12 @@ function Batch({ batch, choose }: { batch: LiveBatch; choose: Choose }) {
       </td>
     </tr>
   );
+}
+
+/** From the newest event to the oldest, once if they are alike. */
+function lagOf(newestMs: number, oldestMs: number): string {
+  const [newest, oldest] = [spanOf(newestMs), spanOf(oldestMs)];
+  return newest === oldest ? newest : `${newest} to ${oldest}`;
 }
 
 function IdButton({ stream, id, choose }: Chosen & { choose: Choose }) {

@@ -4,7 +4,7 @@ import { useEffect } from "preact/hooks";
 import type { StatusReport } from "../../../../lib/contract/status.ts";
 import type { RefusalsReport, UsageReport } from "../../../../lib/contract/usage.ts";
 import { act } from "../act.ts";
-import { type KeyUse, usageByKey } from "../model/usage.ts";
+import { type Use, usageBy } from "../model/usage.ts";
 import { clockOf, numberOf } from "../phrases.ts";
 import { askSupervisor } from "../server.ts";
 import { live } from "../state.ts";
@@ -24,7 +24,7 @@ export function Senders() {
 const NO_STREAM = "";
 
 function Inside() {
-  const usage = useSignal<readonly KeyUse[] | null>(null);
+  const usage = useSignal<readonly Use[] | null>(null);
   const status = useSignal<StatusReport | null>(null);
   const read = () =>
     act(async () => {
@@ -32,7 +32,7 @@ function Inside() {
         askSupervisor<UsageReport>("GET", "/usage"),
         askSupervisor<StatusReport>("GET", "/status"),
       ]);
-      usage.value = usageByKey(used.hours);
+      usage.value = usageBy("key", used.hours);
       status.value = told;
       return "";
     });
@@ -50,7 +50,7 @@ function Inside() {
   );
 }
 
-function Usage({ rows }: { rows: readonly KeyUse[] | null }) {
+function Usage({ rows }: { rows: readonly Use[] | null }) {
   if (rows === null) return <p class="note">Reading …</p>;
   return (
     <Scroll label="Usage by key">
@@ -69,9 +69,9 @@ function Usage({ rows }: { rows: readonly KeyUse[] | null }) {
           </tr>
         </thead>
         <tbody>
-          {rows.map(({ key, accepted, rejected, throttled, shed, bytes }) => (
-            <tr key={key}>
-              <th scope="row">{key ?? "(no known key)"}</th>
+          {rows.map(({ name, accepted, rejected, throttled, shed, bytes }) => (
+            <tr key={name}>
+              <th scope="row">{name ?? "(no known key)"}</th>
               {[accepted, rejected, throttled, shed, bytes / 1000].map((count, i) => (
                 <td key={i} class="number">
                   {numberOf(count)}

@@ -3,8 +3,10 @@ import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { PAUSE_DEFAULT, WHY_MAX } from "../../../../lib/contract/pause-length.ts";
 import type { StatusReport } from "../../../../lib/contract/status.ts";
+import type { UsageReport } from "../../../../lib/contract/usage.ts";
 import { act, drainNow, pause, resume } from "../act.ts";
 import { type Paused, pausedIn, waitingOf } from "../model/live-state.ts";
+import { type Use, usageBy } from "../model/usage.ts";
 import { sayPaused } from "../model/verdict.ts";
 import { clockOf, countOf, numberOf, spanOf } from "../phrases.ts";
 import { askSupervisor } from "../server.ts";
@@ -24,9 +26,15 @@ export function Streams() {
 
 function StreamTable({ names }: { names: readonly string[] }) {
   const status = useSignal<StatusReport | null>(null);
+  const usage = useSignal<readonly Use[] | null>(null);
   const read = () =>
     act(async () => {
-      status.value = await askSupervisor<StatusReport>("GET", "/status");
+      const [told, used] = await Promise.all([
+        askSupervisor<StatusReport>("GET", "/status"),
+        askSupervisor<UsageReport>("GET", "/usage"),
+      ]);
+      status.value = told;
+      usage.value = usageBy("stream", used.hours);
       return "";
     });
   // Locally it costs nothing. In production it wakes Postgres, so somebody has to ask for it.
@@ -39,35 +47,37 @@ function StreamTable({ names }: { names: readonly string[] }) {
     <>
       <Scroll label="Streams">
         <table>
-          <caption>Stored counts since {since === undefined ? "…" : clockOf(since)}, by the drain.</caption>
+          <caption>
+            Stored counts since {since === undefined ? "…" : clockOf(since)}, by the drain; accepted and
+            rejected, in 24 hours to the last read.
+          </caption>
           <thead>
             <tr>
               <th scope="col">Stream</th>
-              <th scope="col" class="number">
-                Waiting
-              </th>
-              <th scope="col" class="number">
-                Oldest
-              </th>
-              <th scope="col" class="number">
-                Stored
-              </th>
-              <th scope="col" class="number">
-                Dead
-              </th>
+              {["Accepted", "Rejected", "Waiting", "Oldest", "Stored", "Dead"].map((title) => (
+                <th key={title} scope="col" class="number">
+                  {title}
+                </th>
+              ))}
               <th scope="col">Table</th>
               <th scope="col">Do</th>
             </tr>
           </thead>
           <tbody>
             {names.map((name) => (
-              <Row key={name} name={name} paused={paused.get(name)} status={status.value} />
+              <Row
+                key={name}
+                name={name}
+                paused={paused.get(name)}
+                status={status.value}
+                usage={usage.value}
+              />
             ))}
           </tbody>
         </table>
       </Scroll>
       <div class="row">
-        <Button run={read}>Read tables and dead letters</Button>
+        <Button run={read}>Read tables, dead letters and usage</Button>
         <Button run={() => drainNow(null)} writes>
           Drain all now
         </Button>
@@ -80,9 +90,11 @@ interface RowProps {
   name: string;
   paused: Paused | undefined;
   status: StatusReport | null;
+  usage: readonly Use[] | null;
 }
 
-function Row({ name, paused, status }: RowProps) {
+function Row({ name, paused, status, usage }: RowProps) {
+  const used = usage?.find((one) => one.name === name);
   const told = status?.streams.find(({ stream }) => stream === name);
   const waiting = live.value.waiting?.find(({ stream }) => stream === name);
   const oldest = waiting?.oldestReceivedAt ?? null;
@@ -92,6 +104,8 @@ function Row({ name, paused, status }: RowProps) {
   return (
     <tr>
       <th scope="row">{name}</th>
+      <td class="number">{usage === null ? "–" : numberOf(used?.accepted ?? 0)}</td>
+      <td class="number">{usage === null ? "–" : numberOf(used?.rejected ?? 0)}</td>
       <td class="number">{live.value.waiting === null ? "?" : numberOf(waitingOf(live.value, name))}</td>
       <td class="number">{oldest === null ? "–" : spanOf(supervisorMs.value - Date.parse(oldest))}</td>
       <td class="number">{numberOf(live.value.stored.get(name) ?? 0)}</td>
