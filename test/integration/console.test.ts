@@ -216,6 +216,7 @@ describe("a person looks at the page and", () => {
       const { page, complaints } = opened;
       await page.emulateMedia({ colorScheme });
       await untilVerdict(/^All is well/);
+      await button("Pause events …").click();
       for (const panel of ["senders", "doctor"]) await page.locator(`#${panel} > summary`).click();
       await button("Make every check").click();
       await page.locator("#checks td.right").first().waitFor();

@@ -139,7 +139,7 @@ function Batch({ batch, choose }: { batch: LiveBatch; choose: Choose }) {
       </td>
       <td>{lagOf(newestLagMs, oldestLagMs)}</td>
       <td class="number">{spanOf(insertMs)}</td>
-      <td class="text">
+      <td class="text ids">
         {ids.slice(0, IDS_SHOWN).map((id) => (
           <IdButton key={id} stream={stream} id={id} choose={choose} />
         ))}
