@@ -21,7 +21,7 @@ const FIGURES: readonly Figure[] = [
     name: "Errors",
     of: ({ errors }) => <span class={errors > 0 ? "wrong" : undefined}>{numberOf(errors)}</span>,
   },
-  { name: "Wait for an answer now", of: ({ last }) => numberOf(last.unanswered) },
+  { name: "Without an answer", of: ({ last }) => numberOf(last.unanswered) },
   { name: "p50, last second", of: (turn) => latencyOf(loadOf(turn).p50Ms) },
   { name: "p99, last second", of: (turn) => latencyOf(loadOf(turn).p99Ms) },
   { name: "p50 in all", of: (turn) => latencyOf(loadOf(turn).allP50Ms) },
