@@ -4,12 +4,12 @@
  *
  * An advisory lock lets one surge run at a time, whichever process runs it: Postgres gives it back when that process dies.
  */
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { Redis } from "ioredis";
 import pg from "pg";
 import { migrateOurs } from "../../drizzle/migrate.ts";
+import { projectRoot } from "../load/children.ts";
 import { findFreePorts } from "../stack/ports.ts";
 import { OWN_TABLES } from "./own-stream.ts";
 import { SurgeRefused } from "./surge-request.ts";
@@ -65,16 +65,16 @@ async function build(
   const redis = new Redis(redisUrl, { protocol: 2 });
   redis.on("error", () => {});
   ends.push(async () => redis.disconnect());
-  await clear(admin, redis);
-  ends.push(() => clear(admin, redis));
+  await clear(stack, admin, redis);
+  ends.push(() => clear(stack, admin, redis));
   await admin.query(`create database ${DATABASE}`);
   const databaseUrl = urlOf(stack, DATABASE);
   await migrateOurs(databaseUrl);
   const sql = await connect(databaseUrl);
   ends.push(() => sql.end());
   await sql.query(OWN_TABLES);
-  const folder = mkdtempSync(join(tmpdir(), "spillway-surge-"));
-  ends.push(async () => rmSync(folder, { recursive: true, force: true }));
+  const folder = folderOf(stack);
+  mkdirSync(folder, { recursive: true });
   return {
     ...{ databaseUrl, redisUrl, sql, redis, close },
     freePort: async () => (await findFreePorts(1))[0] as number,
@@ -89,7 +89,7 @@ export async function clearLeftovers(stack: SurgeStack): Promise<void> {
   if (admin === undefined) return;
   const redis = new Redis(`${stack.redisUrl}/${REDIS_DATABASE}`, { protocol: 2 });
   redis.on("error", () => {});
-  await clear(admin, redis).finally(() => admin.end());
+  await clear(stack, admin, redis).finally(() => admin.end());
   redis.disconnect();
 }
 
@@ -112,10 +112,15 @@ async function connect(connectionString: string): Promise<pg.Client> {
   return client;
 }
 
-async function clear(admin: pg.Client, redis: Redis): Promise<void> {
+async function clear(stack: SurgeStack, admin: pg.Client, redis: Redis): Promise<void> {
+  rmSync(folderOf(stack), { recursive: true, force: true });
   await admin.query(`drop database if exists ${DATABASE} with (force)`);
   await redis.flushdb();
 }
+
+/** For the logs of the processes; one for each Postgres, as the lock is. */
+const folderOf = ({ databaseUrl }: SurgeStack): string =>
+  join(projectRoot, ".local", `surge-${new URL(databaseUrl).port}`);
 
 const isLoopback = (url: string): boolean =>
   URL.canParse(url) && ["127.0.0.1", "localhost", "[::1]"].includes(new URL(url).hostname);

@@ -4,7 +4,7 @@
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { createInterface } from "node:readline";
@@ -44,6 +44,7 @@ async function expectNothingLeft(): Promise<void> {
   const { rows } = await sql.query("select datname from pg_database where datname like 'spillway_surge%'");
   expect(rows).toEqual([]);
   expect(await redis.info("keyspace")).not.toMatch(/^db[1-9]/m);
+  expect(existsSync(`.local/surge-${new URL(databaseUrl).port}`)).toBe(false);
 }
 
 /** The processes that this one, or another, has started and that are alive. */
