@@ -1,6 +1,5 @@
 /** `spillway status`: shows how many events wait in each partition, how old they are, and why they do not drain. */
 import { describeSeconds } from "../../../lib/contract/length-of-time.ts";
-
 import type { StatusReport } from "../../../lib/contract/status.ts";
 import { sayPaused } from "../../../lib/operate/pause-report.ts";
 import { bodyOf } from "../ask-supervisor.ts";

@@ -1,5 +1,4 @@
 /** `spillway dead-letters redrive`: pushes the events into the buffer again, or tries what would become of them. */
-
 import { describeSeconds } from "../../../lib/contract/length-of-time.ts";
 import type { RedriveAnswer, TrialAnswer, TrialGroup } from "../../../lib/contract/letters.ts";
 import { bodyOf, type Supervisor } from "../ask-supervisor.ts";
