@@ -2,7 +2,8 @@
  * A real browser for tests: Chromium without a window, told by its DevTools protocol over a pipe. It has a profile of its own, and opens
  * and closes tabs; what a page sees, the page itself tells to the test's server.
  *
- * It is Chromium or Chrome from the PATH. If there is none, Debian's is installed, as root; otherwise an error names the package.
+ * It is Chromium or Chrome from the PATH. If there is none, Debian's is installed, as root. Otherwise the tests that need one are skipped, and one
+ * line says so; with CI set they fail, because there nobody would read it.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -32,6 +33,27 @@ export async function findBrowser(): Promise<string> {
   const installed = locate();
   if (installed) return installed;
   throw new Error(`${MISSING}.`);
+}
+
+/**
+ * Whether there is a browser, or one could be installed. If not, it writes one line for people; with CI set it throws, so that the file
+ * fails. Tests that need a browser are `describe.skipIf(!(await hasBrowser()))`.
+ */
+export async function hasBrowser(
+  find: () => Promise<string> = findBrowser,
+  {
+    isCi = Boolean(process.env.CI),
+    say = console.error,
+  }: { isCi?: boolean; say?: (line: string) => void } = {},
+): Promise<boolean> {
+  try {
+    await find();
+    return true;
+  } catch (error) {
+    if (isCi) throw error;
+    say(`SKIPPED: ${(error as Error).message}`);
+    return false;
+  }
 }
 
 /** Starts a browser; `close` it after the last test. */

@@ -6,9 +6,11 @@ import { supervisorAt } from "../../dev/operate/ask-supervisor.ts";
 import { surgeRoutes } from "../../dev/surge/answer-surge.ts";
 import { createSurge, type Surge } from "../../dev/surge/surge.ts";
 import type { SurgeLine, SurgeTarget } from "../../lib/contract/surge.ts";
+import { hasBrowser } from "./browser.ts";
 import { launchChromium, type OpenedPage, openPage, seriousFaults } from "./console-browser.ts";
 import { openWholeStack, type WholeStack } from "./whole-stack.ts";
 
+const inChromium = test.skipIf(!(await hasBrowser()));
 let whole: WholeStack;
 let browser: Browser;
 let surge: Surge;
@@ -46,38 +48,41 @@ async function openPanel(): Promise<void> {
   await button("Start").waitFor();
 }
 
-test("somebody drags the slider, and sees both targets' figures as they were told, and that all is conserved", async () => {
-  await openPanel();
-  await opened.page.locator("#surge-rate").fill("200");
-  await opened.page.locator("#surge-seconds").fill("5");
-  await button("Start").click();
-  await button("Stop").waitFor();
-  await opened.page.locator("#surge-doing").getByText("The surge is over.").waitFor({ timeout: 100_000 });
+inChromium(
+  "somebody drags the slider, and sees both targets' figures as they were told, and that all is conserved",
+  async () => {
+    await openPanel();
+    await opened.page.locator("#surge-rate").fill("200");
+    await opened.page.locator("#surge-seconds").fill("5");
+    await button("Start").click();
+    await button("Stop").waitFor();
+    await opened.page.locator("#surge-doing").getByText("The surge is over.").waitFor({ timeout: 100_000 });
 
-  for (const target of ["direct", "buffer"] as const) {
-    const conserved = lines.find((line) => line.kind === "conserved" && line.target === target);
-    expect(conserved).toMatchObject({ offered: 1000, accepted: 1000, isKept: true });
-    expect(await figure(target, "Offered")).toBe("1,000");
-    expect(await figure(target, "Answered")).toBe("1,000");
-    expect(await figure(target, "Errors")).toBe("0");
-    expect(await figure(target, "Conserved")).toBe("1,000 accepted = 1,000 stored + 0 dead + 0 waiting.");
-    const last = lines.filter((line) => line.kind === "second" && line.target === target).at(-1);
-    expect(await figure(target, "Rows stored")).toBe(
-      last?.kind === "second" ? last.stored.toLocaleString("en-US") : "",
-    );
-  }
-  const calibrated = lines.find((line) => line.kind === "calibrated");
-  expect(await opened.page.locator("#surge-machine").textContent()).toBe(calibrated?.text);
-  expect(await seriousFaults(opened.page)).toEqual([]);
-  expect(opened.complaints).toEqual([]);
+    for (const target of ["direct", "buffer"] as const) {
+      const conserved = lines.find((line) => line.kind === "conserved" && line.target === target);
+      expect(conserved).toMatchObject({ offered: 1000, accepted: 1000, isKept: true });
+      expect(await figure(target, "Offered")).toBe("1,000");
+      expect(await figure(target, "Answered")).toBe("1,000");
+      expect(await figure(target, "Errors")).toBe("0");
+      expect(await figure(target, "Conserved")).toBe("1,000 accepted = 1,000 stored + 0 dead + 0 waiting.");
+      const last = lines.filter((line) => line.kind === "second" && line.target === target).at(-1);
+      expect(await figure(target, "Rows stored")).toBe(
+        last?.kind === "second" ? last.stored.toLocaleString("en-US") : "",
+      );
+    }
+    const calibrated = lines.find((line) => line.kind === "calibrated");
+    expect(await opened.page.locator("#surge-machine").textContent()).toBe(calibrated?.text);
+    expect(await seriousFaults(opened.page)).toEqual([]);
+    expect(opened.complaints).toEqual([]);
 
-  await opened.page.reload();
-  await opened.page.locator("#surge summary").click();
-  await opened.page.locator("#surge-doing").getByText("The surge is over.").waitFor();
-  expect(await figure("buffer", "Answered")).toBe("1,000");
-});
+    await opened.page.reload();
+    await opened.page.locator("#surge summary").click();
+    await opened.page.locator("#surge-doing").getByText("The surge is over.").waitFor();
+    expect(await figure("buffer", "Answered")).toBe("1,000");
+  },
+);
 
-test("a surge is stopped by its button, and the page says so", async () => {
+inChromium("a surge is stopped by its button, and the page says so", async () => {
   await openPanel();
   await opened.page.locator("#surge-mode").selectOption("direct");
   await button("Start").click();
@@ -91,7 +96,7 @@ test("a surge is stopped by its button, and the page says so", async () => {
   expect(opened.complaints).toEqual([]);
 });
 
-test("what can't be offered is refused with the surge's sentence", async () => {
+inChromium("what can't be offered is refused with the surge's sentence", async () => {
   await openPanel();
   await opened.page.locator("#surge-seconds").fill("61");
   await button("Start").click();

@@ -8,10 +8,12 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { type Console, startConsole } from "../../dev/console/console-server.ts";
 import type { ConsoleTarget } from "../../dev/console/forward.ts";
 import { supervisorAt } from "../../dev/operate/ask-supervisor.ts";
+import { hasBrowser } from "./browser.ts";
 import { launchChromium, type OpenedPage, openPage, seriousFaults } from "./console-browser.ts";
 import { whereabouts } from "./test-stack.ts";
 import { openWholeStack, type WholeStack } from "./whole-stack.ts";
 
+const canLook = await hasBrowser();
 let whole: WholeStack;
 let browser: Browser;
 let served: Console;
@@ -38,7 +40,7 @@ beforeAll(async () => {
   await whole.servers.sql.query(REFUSE_POISON);
   served = await startConsole({ target, port: 0 });
   reading = await startConsole({ target: { ...target, isProd: true, canWrite: false }, port: 0 });
-  browser = await launchChromium();
+  if (canLook) browser = await launchChromium();
 }, 600_000);
 afterEach(() => opened?.page.close());
 afterAll(async () => {
@@ -78,7 +80,7 @@ async function expectConserved(): Promise<void> {
   }
 }
 
-describe("a person looks at the page and", () => {
+describe.skipIf(!canLook)("a person looks at the page and", () => {
   test("reads the verdict within a second", async () => {
     opened = await openPage(browser, served.url);
     await untilVerdict(/^All is well/);
@@ -228,14 +230,17 @@ describe("a person looks at the page and", () => {
 });
 
 describe("with --prod and without --write", () => {
-  test("the page says so, asks no panel that needs Postgres, and its writing buttons are off", async () => {
-    opened = await openPage(browser, reading.url);
-    await untilVerdict(/^All is well/);
-    await opened.page.getByText("production, read-only").waitFor();
-    expect(await button("Drain all now").isDisabled()).toBe(true);
-    expect(opened.lookedOn.filter((url) => url.includes("panels"))).toEqual([]);
-    expect(opened.complaints).toEqual([]);
-  });
+  test.skipIf(!canLook)(
+    "the page says so, asks no panel that needs Postgres, and its writing buttons are off",
+    async () => {
+      opened = await openPage(browser, reading.url);
+      await untilVerdict(/^All is well/);
+      await opened.page.getByText("production, read-only").waitFor();
+      expect(await button("Drain all now").isDisabled()).toBe(true);
+      expect(opened.lookedOn.filter((url) => url.includes("panels"))).toEqual([]);
+      expect(opened.complaints).toEqual([]);
+    },
+  );
 
   test("a POST is refused with a sentence, and a GET is answered", async () => {
     const headers = { "x-spillway-console": tokenOf(reading) };

@@ -8,7 +8,7 @@ import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { newKey } from "../../lib/access/key-format.ts";
 import { type ApiKey, plainKey } from "../../lib/config.ts";
 import { drain } from "../../lib/drain/drain.ts";
-import { type Browser, openBrowser } from "./browser.ts";
+import { type Browser, hasBrowser, openBrowser } from "./browser.ts";
 import { type Ingest, serveIngest } from "./test-ingest.ts";
 import { expectConserved, KEY, openWorld, type World, whereabouts } from "./test-stack.ts";
 
@@ -27,6 +27,7 @@ let pageOrigin: string;
 let script = "";
 let told: string[] = [];
 /** The requests that ingest was sent. */
+const inBrowser = test.skipIf(!(await hasBrowser()));
 let seen: Pick<IncomingMessage, "method" | "headers" | "url">[] = [];
 
 const publicKey = (name: string, key: string, origins: string[]): ApiKey => ({
@@ -88,7 +89,7 @@ const ASK = `const ask = (url, init) => fetch(url, init).then(
   async (answer) => ({ status: answer.status, requestId: answer.headers.get("x-request-id"), ...(await answer.json()) }),
   (error) => String(error));`;
 
-test.each([
+inBrowser.each([
   ["fetch with keepalive", `fetch(url, { method: "POST", keepalive: true, body })`],
   ["sendBeacon", `navigator.sendBeacon(url, body)`],
 ])(
@@ -118,25 +119,30 @@ test.each([
   },
 );
 
-test("a page with a public key in a header is preflighted once, and reads the answer and its headers", async () => {
-  const answer = await open(`${ASK}
+inBrowser(
+  "a page with a public key in a header is preflighted once, and reads the answer and its headers",
+  async () => {
+    const answer = await open(`${ASK}
     tell(await ask("${ingest.url}/v1/events", {
       method: "POST",
       headers: { "x-api-key": "${PAGE}", "content-type": "application/json", traceparent: "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01" },
       body: '{"type":"opened","payload":1}',
     }));`);
-  expect(seen.map(({ method }) => method)).toEqual(["OPTIONS", "POST"]);
-  expect(answer.told).toMatchObject({
-    status: 202,
-    ack: "buffered",
-    requestId: "4bf92f3577b34da6a3ce929d0e0e4736",
-  });
-  await drain(world.supervisor(), {});
-  await expectConserved(world, "events", (answer.told as { ids: string[] }).ids);
-});
+    expect(seen.map(({ method }) => method)).toEqual(["OPTIONS", "POST"]);
+    expect(answer.told).toMatchObject({
+      status: 202,
+      ack: "buffered",
+      requestId: "4bf92f3577b34da6a3ce929d0e0e4736",
+    });
+    await drain(world.supervisor(), {});
+    await expectConserved(world, "events", (answer.told as { ids: string[] }).ids);
+  },
+);
 
-test("a page reads every refusal: of its key, its origin, its path, its event, and of its headers by the front door", async () => {
-  const { told } = await open(`${ASK}
+inBrowser(
+  "a page reads every refusal: of its key, its origin, its path, its event, and of its headers by the front door",
+  async () => {
+    const { told } = await open(`${ASK}
     const post = (path, headers, body = '{"type":"opened","payload":1}') =>
       ask("${ingest.url}" + path, { method: "POST", headers, body });
     tell([
@@ -148,19 +154,20 @@ test("a page reads every refusal: of its key, its origin, its path, its event, a
       await post("/v1/events", { "x-api-key": "${PAGE}" }, "{}"),
       await post("/v1/events", { "x-api-key": "${PAGE}", "x-long": "x".repeat(20000) }),
     ]);`);
-  expect((told as { status: number; code: string }[]).map(({ status, code }) => [status, code])).toEqual([
-    [401, "unknown-key"],
-    [401, "unknown-key"],
-    [403, "origin-not-allowed"],
-    [403, "origin-not-allowed"],
-    [404, "unknown-path"],
-    [422, "invalid-event"],
-    [431, "headers-too-large"],
-  ]);
-  await expectConserved(world, "events", []);
-});
+    expect((told as { status: number; code: string }[]).map(({ status, code }) => [status, code])).toEqual([
+      [401, "unknown-key"],
+      [401, "unknown-key"],
+      [403, "origin-not-allowed"],
+      [403, "origin-not-allowed"],
+      [404, "unknown-path"],
+      [422, "invalid-event"],
+      [431, "headers-too-large"],
+    ]);
+    await expectConserved(world, "events", []);
+  },
+);
 
-test("a page of CORS_ORIGINS may use a secret key", async () => {
+inBrowser("a page of CORS_ORIGINS may use a secret key", async () => {
   const { told } = await open(`${ASK}
     tell(await ask("${friendly.url}/v1/events?ack=stored", {
       method: "POST",

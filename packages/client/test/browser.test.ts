@@ -1,6 +1,7 @@
 /** The client in a real browser, on a page whose origin is not ingest's. CLIENT_ROUNDS sets how often a page is closed (default 3). */
 import type { BrowserContext } from "playwright-core";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { hasBrowser } from "../../../test/integration/browser.ts";
 import { openPageBrowser, type PageBrowser } from "./browser-page.ts";
 import { type FaultServer, startFaultServer } from "./fault-server.ts";
 import { promises } from "./store-contract.ts";
@@ -9,7 +10,7 @@ import { until } from "./until.ts";
 const ROUNDS = Number(process.env.CLIENT_ROUNDS ?? 3);
 const PUBLIC_KEY = "spw_pub_0000000000000000000000";
 
-describe("in Chromium", () => {
+describe.skipIf(!(await hasBrowser()))("in Chromium", () => {
   let browser: PageBrowser;
   let server: FaultServer;
   let context: BrowserContext;

@@ -12,7 +12,7 @@ import { chromium } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { findFreePorts } from "../../../dev/stack/ports.ts";
 import { githubEvents } from "../../../examples/github/github_events.ts";
-import { findBrowser } from "../../../test/integration/browser.ts";
+import { findBrowser, hasBrowser } from "../../../test/integration/browser.ts";
 import { project } from "../../../test/integration/project-copy.ts";
 import { openWholeStack, type WholeStack } from "../../../test/integration/whole-stack.ts";
 import { migrateForTests } from "../../../test/streams/run/test-streams.ts";
@@ -156,7 +156,7 @@ test("a GitHub webhook: a delivery that is signed is a row, once, and any other 
   ]);
 });
 
-test("a page", async () => {
+test.skipIf(!(await hasBrowser()))("a page", async () => {
   const made = await fetch(`${whole.stack.supervisorUrl}/keys`, {
     method: "POST",
     headers: { "content-type": "application/json" },
