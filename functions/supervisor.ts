@@ -1,6 +1,6 @@
 /**
  * The HTTP edge of the supervisor: `POST /drain`, `POST /drain/{stream}`, `GET /status`, `GET /live` (answer-live.ts), `GET /doctor`, and
- * the commands on keys (answer-keys.ts), dead letters (answer-letters.ts) and pauses (answer-pause.ts). It is private and checks no key itself: Cloud Run checks the caller's token
+ * the commands on keys (answer-keys.ts), dead letters (answer-letters.ts), pauses (answer-pause.ts) and one stored event (answer-row.ts). It is private and checks no key itself: Cloud Run checks the caller's token
  * before a request comes here, and who may only drain is known by the e-mail in that token.
  */
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from "node:http";
@@ -22,6 +22,7 @@ import { answerKeys } from "./answer-keys.ts";
 import { answerLetters, type LettersDeps } from "./answer-letters.ts";
 import { answerLive } from "./answer-live.ts";
 import { answerPause, type PauseDeps } from "./answer-pause.ts";
+import { answerRow, type RowDeps } from "./answer-row.ts";
 import { answerUsage, type UsageDeps } from "./answer-usage.ts";
 import { requestIdOf } from "./request-id.ts";
 import { allow, answerHealth, type Handler, type RequestUrl, requestUrlOf } from "./request-url.ts";
@@ -31,6 +32,7 @@ export type SupervisorDeps = DrainDeps &
   Parameters<typeof readStatus>[0] &
   LettersDeps &
   PauseDeps &
+  RowDeps &
   UsageDeps & {
     doctor: DoctorDeps;
     lastTick: LastTick;
@@ -79,6 +81,7 @@ export function createSupervisor(deps: SupervisorDeps): Handler {
 const answerMore = async (deps: SupervisorDeps, req: IncomingMessage, res: ServerResponse, url: RequestUrl) =>
   (await answerLetters(deps, req, res, url)) ||
   (await answerUsage(deps, req, res, url)) ||
+  (await answerRow(deps, req, res, url)) ||
   (await answerPause(deps, req, res, url));
 
 /** The answer waits for the check at start, but no event does: nothing may be left running after an answer. */

@@ -38,6 +38,7 @@ const KNOWN: readonly Known[] = [
   known("GET", "supervisor", supervisorPaths.refusals),
   known("GET", "supervisor", supervisorPaths.deadLetters),
   known("GET", "supervisor", supervisorPaths.deadLetter),
+  known("GET", "supervisor", supervisorPaths.storedEvent),
   known("POST", "supervisor", supervisorPaths.redrive),
   known("POST", "supervisor", supervisorPaths.purge),
   known("POST", "supervisor", supervisorPaths.drain),

@@ -24,4 +24,5 @@ export const supervisorPaths = {
   doctor: "/doctor",
   pauseStream: "/streams/{stream}/pause",
   resumeStream: "/streams/{stream}/resume",
+  storedEvent: "/streams/{stream}/events/{id}",
 } as const;

@@ -51,6 +51,7 @@ export const problems = {
   "retired-stream": refused(404, "The stream takes no more events"),
   "unknown-source": refused(404, "The stream has no such webhook source"),
   "unknown-letter": refused(404, "There is no such dead letter"),
+  "unknown-row": refused(404, "There is no such stored event"),
   "unknown-name": refused(404, "No live API key has this name"),
   "impossible-id": refused(404, "No event can have this id"),
   "method-not-allowed": refused(405, "The path has no such method"),

@@ -25,6 +25,7 @@ import { countLetterVersions } from "./letter-versions.ts";
 import { findNewestRows } from "./newest-rows.ts";
 import { PartSizes } from "./part-sizes.ts";
 import { isOfData } from "./readable-keys.ts";
+import { findStoredRow, type StoredRow } from "./stored-row.ts";
 import { idOf } from "./stream-table.ts";
 
 /** Where events are, by their ids. An id that is not in it is unknown to Postgres. */
@@ -154,9 +155,14 @@ export function createStore(db: Database, timeoutMs: number) {
   /** The newest rows of a stream's table; see `findNewestRows`. */
   const newestRows = (stream: Stream, most: number) => findNewestRows(db, timeoutMs, stream, most);
 
+  /** See `findStoredRow`. */
+  const storedRow = (stream: Stream, id: string, bytesMax: number): Promise<StoredRow | undefined> =>
+    findStoredRow(db, timeoutMs, stream, id, bytesMax);
+
   const held = createHeldLetters(db, timeoutMs);
   return {
     newestRows,
+    storedRow,
     sizes,
     times,
     insert,

@@ -5,6 +5,7 @@ import { routeOf } from "../../dev/console/routes.ts";
 test.each([
   ["GET", "/api/supervisor/live?after=r:1", { to: "supervisor", path: "/live?after=r:1", isStream: true }],
   ["GET", "/api/supervisor/dead-letters?stream=a", { to: "supervisor", path: "/dead-letters?stream=a" }],
+  ["GET", "/api/supervisor/streams/a/events/b", { to: "supervisor", path: "/streams/a/events/b" }],
   ["POST", "/api/supervisor/drain/every_type", { to: "supervisor", path: "/drain/every_type" }],
   ["POST", "/api/supervisor/streams/a%20b/pause", { to: "supervisor", path: "/streams/a%20b/pause" }],
   ["POST", "/api/ingest/v1/events?ack=stored", { to: "ingest", path: "/v1/events?ack=stored" }],
@@ -19,6 +20,7 @@ test.each([
   ["POST", "/api/supervisor/prune"],
   ["DELETE", "/api/supervisor/live"],
   ["POST", "/api/supervisor/live"],
+  ["POST", "/api/supervisor/streams/a/events/b"],
   ["GET", "/api/supervisor/streams/../dead-letters"],
   ["GET", "/api/supervisor/dead-letters/.."],
   ["POST", "/api/supervisor/drain/%2E."],

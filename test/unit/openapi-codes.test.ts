@@ -5,7 +5,7 @@ import { operationProblems } from "../../lib/openapi/operations.ts";
 
 const ELSEWHERE = [
   // The supervisor's.
-  ...["caller-not-allowed", "unknown-letter", "unknown-name", "name-taken", "too-many-keys"],
+  ...["caller-not-allowed", "unknown-letter", "unknown-row", "unknown-name", "name-taken", "too-many-keys"],
   // Of a path or a method that the document does not have.
   ...["unknown-path", "method-not-allowed"],
 ];

@@ -9,6 +9,7 @@ import type {
   TrialAnswer,
 } from "../../../lib/contract/letters.ts";
 import { isOfGroup, queryOf } from "./model/letters.ts";
+import { shownJson } from "./model/shown-json.ts";
 import { countOf } from "./phrases.ts";
 import { askSupervisor } from "./server.ts";
 
@@ -35,11 +36,7 @@ export async function eventOf({ stream, id }: ListedLetter): Promise<string> {
   );
   const [letter] = letters;
   if (letter === undefined) return "It is not there any more.";
-  try {
-    return JSON.stringify(JSON.parse(letter.envelope), null, 2);
-  } catch {
-    return letter.envelope;
-  }
+  return shownJson(letter.envelope);
 }
 
 const filterOf = ({ stream, isHeld }: LetterGroup, letters: readonly ListedLetter[]) => ({

@@ -1,13 +1,17 @@
 /**
  * The live view: batches as they are stored, with their lag, and the newest rows of tables whose events are stored while answering. It shows ids
- * only. An id tells how its row is read, because no answer of Spillway holds a stored event.
+ * only; the event of an id is read from its table when somebody asks for it.
  */
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import type { LiveBatch } from "../../../../lib/contract/live.ts";
+import type { StoredEvent } from "../../../../lib/contract/stored-event.ts";
+import { shownJson } from "../model/shown-json.ts";
 import { described, describeStreams } from "../open-api.ts";
 import { clockOf, countOf, numberOf, spanOf } from "../phrases.ts";
+import { askSupervisor } from "../server.ts";
 import { about, live, supervisorMs, wantedLines, wantLines } from "../state.ts";
+import { Button } from "./button.tsx";
 import { Panel } from "./panel.tsx";
 import { Code, Scroll } from "./scroll.tsx";
 
@@ -30,14 +34,15 @@ interface Chosen {
 }
 
 function Inside() {
-  const chosen = useSignal<Chosen | null>(null);
-  const choose = (stream: string, id: string) => {
-    chosen.value = { stream, id };
+  const shown = useSignal<(Chosen & { text: string }) | null>(null);
+  const choose = async (stream: string, id: string) => {
+    const asked = await readEvent(stream, id).catch((error: Error) => error.message);
+    shown.value = { stream, id, text: asked };
   };
   useStoredTables();
   return (
     <>
-      {chosen.value && <HowToRead {...chosen.value} />}
+      {shown.value && <Shown {...shown.value} />}
       <Batches choose={choose} />
       <h3>Stored while answering</h3>
       <TableChoice />
@@ -90,7 +95,7 @@ function TableChoice() {
   );
 }
 
-type Choose = (stream: string, id: string) => void;
+type Choose = (stream: string, id: string) => Promise<void>;
 
 function Batches({ choose }: { choose: Choose }) {
   const { batches } = live.value;
@@ -123,11 +128,14 @@ function Batches({ choose }: { choose: Choose }) {
 }
 
 function Batch({ batch, choose }: { batch: LiveBatch; choose: Choose }) {
-  const { at, stream, rows, dead, held, duplicates, ids, oldestLagMs, newestLagMs, insertMs } = batch;
+  const { at, stream, rows, dead, held, duplicates, superseded, ids } = batch;
+  const { oldestLagMs, newestLagMs, insertMs } = batch;
+  const shown = ids.slice(0, IDS_SHOWN);
   const besides = [
     dead > 0 && `${dead} dead`,
     held > 0 && `${held} held`,
     duplicates > 0 && `${duplicates} known`,
+    superseded > 0 && `${superseded} older`,
   ];
   return (
     <tr class="fresh">
@@ -140,11 +148,11 @@ function Batch({ batch, choose }: { batch: LiveBatch; choose: Choose }) {
       <td>{lagOf(newestLagMs, oldestLagMs)}</td>
       <td class="number">{spanOf(insertMs)}</td>
       <td class="text ids">
-        {ids.slice(0, IDS_SHOWN).map((id) => (
-          <IdButton key={id} stream={stream} id={id} choose={choose} />
+        {shown.map((id) => (
+          <EventId key={id} stream={stream} id={id} choose={choose} />
         ))}
-        {rows > 3 && ids.length > 0 && (
-          <span class="note"> and {numberOf(rows - Math.min(3, ids.length))} more</span>
+        {rows > shown.length && shown.length > 0 && (
+          <span class="note"> and {numberOf(rows - shown.length)} more</span>
         )}
       </td>
     </tr>
@@ -157,11 +165,14 @@ function lagOf(newestMs: number, oldestMs: number): string {
   return newest === oldest ? newest : `${newest} to ${oldest}`;
 }
 
-function IdButton({ stream, id, choose }: Chosen & { choose: Choose }) {
+function EventId({ stream, id, choose }: Chosen & { choose: Choose }) {
   return (
-    <button type="button" class="id" onClick={() => choose(stream, id)}>
-      <code>{id}</code>
-    </button>
+    <span class="id">
+      <code>{id}</code>{" "}
+      <Button run={() => choose(stream, id)} label={`Show the event ${id}`}>
+        Event
+      </Button>
+    </span>
   );
 }
 
@@ -182,7 +193,7 @@ function Rows({ stream, choose }: { stream: string; choose: Choose }) {
               <td>{clockOf(receivedAt, "seconds")}</td>
               <td>{spanOf(supervisorMs.value - Date.parse(receivedAt))} ago</td>
               <td class="text">
-                <IdButton stream={stream} id={id} choose={choose} />
+                <EventId stream={stream} id={id} choose={choose} />
               </td>
             </tr>
           ))}
@@ -192,11 +203,20 @@ function Rows({ stream, choose }: { stream: string; choose: Choose }) {
   );
 }
 
-function HowToRead({ stream, id }: Chosen) {
+/** The event as its table has it, for people. Throws a Refused. */
+async function readEvent(stream: string, id: string): Promise<string> {
+  const path = `/streams/${encodeURIComponent(stream)}/events/${encodeURIComponent(id)}`;
+  const { row, bytes } = await askSupervisor<StoredEvent>("GET", path);
+  return row === null ? `It is not shown, because it has ${numberOf(bytes)} bytes.` : shownJson(row);
+}
+
+function Shown({ stream, id, text }: Chosen & { text: string }) {
   return (
-    <section aria-label="How to read this event" role="status">
-      <p class="note">No answer of Spillway holds a stored event. Your database has it:</p>
-      <Code>{`select * from "${stream}" where id = '${id}';`}</Code>
+    <section id="shown-event" aria-label="The event" role="status">
+      <p class="note">
+        {stream} <code>{id}</code>, as its table has it now:
+      </p>
+      <Code>{text}</Code>
     </section>
   );
 }
