@@ -124,7 +124,7 @@ export async function wireSupervisor(
     stopping: stopping.signal,
     live: new Live({
       ...{ waiting: createWaitingLook(redis, [...streams.keys()]), store, streams, paused, now, monotonicMs },
-      ...{ everyMs: LIVE_EVERY_MS, stopping: stopping.signal, pauses },
+      ...{ everyMs: LIVE_EVERY_MS, stopping: stopping.signal },
       capacityBytes: config.bufferMaxBytes * config.partitions,
     }),
   });

@@ -2,7 +2,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
-import type { Answer, Supervisor } from "../operate/ask-supervisor.ts";
+import { type Answer, type Supervisor, Unanswered } from "../operate/ask-supervisor.ts";
 import { CommandFailed } from "../operate/command-line.ts";
 import { answerProblem, SAFE_HEADERS } from "./answer.ts";
 import type { Route } from "./routes.ts";
@@ -22,6 +22,8 @@ const BODY_MAX_BYTES = 1_000_000;
 
 const READ_ONLY =
   "this console only reads: npx spillway console --prod --write starts one that may change something, too";
+
+const PERHAPS_DONE = "Perhaps it was done all the same: look before you do it again.";
 
 /** Answers a request by the answer of where it goes. */
 export async function forward(
@@ -44,7 +46,9 @@ export async function forward(
       );
   } catch (error) {
     if (!(error instanceof CommandFailed)) throw error;
-    answerProblem(res, 502, "The system does not answer", error.message);
+    const isPerhapsDone = isPost && error instanceof Unanswered;
+    const detail = isPerhapsDone ? `${error.message} ${PERHAPS_DONE}` : error.message;
+    answerProblem(res, 502, "The system does not answer", detail);
   }
 }
 
@@ -69,25 +73,35 @@ async function askIngest({ ingest }: ConsoleTarget, path: string, text: string):
     ...init,
     signal: AbortSignal.timeout(20_000),
   }).catch(() => {
-    throw new CommandFailed(`Ingest at ${ingest.url} does not answer.`);
+    throw new Unanswered(`Ingest at ${ingest.url} does not answer.`);
   });
   return { status: response.status, body: await response.json().catch(() => undefined) };
 }
 
 function sendAnswer(res: ServerResponse, { status, body }: Answer): void {
-  if (body === undefined) {
-    const shown = status >= 400 ? status : 502;
-    answerProblem(res, shown, "The answer is not JSON", `something answered ${status} without JSON`);
-    return;
-  }
-  res.writeHead(status, { ...SAFE_HEADERS, "content-type": "application/json" }).end(JSON.stringify(body));
+  if (body === undefined) answerOther(res, status);
+  else
+    res.writeHead(status, { ...SAFE_HEADERS, "content-type": "application/json" }).end(JSON.stringify(body));
 }
+
+/** Something before the supervisor answered: Cloud Run, if the caller's identity is not enough, or a proxy. */
+function answerOther(res: ServerResponse, status: number): void {
+  const isRefused = status === 401 || status === 403;
+  const title = isRefused ? "The supervisor refuses this console" : "The answer is not JSON";
+  const detail = isRefused ? refused(status) : `Something at its address answered ${status} without JSON.`;
+  answerProblem(res, isRefused || status < 400 ? 502 : status, title, detail);
+}
+
+const refused = (status: number): string =>
+  `The supervisor refuses this console's identity (${status}): log in with gcloud auth login, as one of Terraform's operators, or start the console anew with a SUPERVISOR_ID_TOKEN that has not expired.`;
 
 /** Hands lines on as they come; when the page leaves, the supervisor is left, too. */
 async function handOn(supervisor: Supervisor, path: string, res: ServerResponse): Promise<void> {
   const leaving = new AbortController();
   res.once("close", () => leaving.abort());
   const response = await supervisor.open(path, leaving.signal);
+  if (!response.ok)
+    return sendAnswer(res, { status: response.status, body: await response.json().catch(() => undefined) });
   const type = response.headers.get("content-type") ?? "application/octet-stream";
   res.writeHead(response.status, { ...SAFE_HEADERS, "content-type": type });
   res.flushHeaders();

@@ -41,7 +41,7 @@ export class Guard {
     return denied(
       401,
       "The token of this console is missing, or is of an earlier start",
-      "open the address that was printed when the console started: its fragment holds the token",
+      "This page has no token of this console, or one of an earlier start: start the console again if it does not run (npm start, or npx spillway console), and use the address that it prints.",
     );
   }
 }

@@ -1,6 +1,9 @@
 /** Asks a supervisor over HTTP, and makes a sentence of an answer that is not as expected. */
 import { CommandFailed, printable } from "./command-line.ts";
 
+/** A request was sent, and no answer came: whether it was done is not known. */
+export class Unanswered extends CommandFailed {}
+
 export interface Answer {
   status: number;
   /** Its JSON; undefined: it was none. */
@@ -47,13 +50,13 @@ export function supervisorAt(
       return { status: response.status, body: parseJson(await response.text()) };
     } catch {
       const why = signal.aborted ? `did not answer within ${timeoutMs / 1000} s` : "does not answer";
-      throw new CommandFailed(`The supervisor at ${base} ${why}.`);
+      throw new Unanswered(`The supervisor at ${base} ${why}.`);
     }
   };
   const open = async (path: string, signal: AbortSignal, token?: string) => {
     const headers: Record<string, string> = token === undefined ? {} : { authorization: `Bearer ${token}` };
     return fetch(`${base}${path}`, { headers, signal }).catch(() => {
-      throw new CommandFailed(`The supervisor at ${base} does not answer.`);
+      throw new Unanswered(`The supervisor at ${base} does not answer.`);
     });
   };
   return {

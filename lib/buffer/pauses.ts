@@ -67,7 +67,8 @@ export function createPauses(redis: Client, now: () => number = Date.now) {
 /** What PTTL answers of a key that has ended. */
 const GONE = -2;
 
-function parsePause(value: string, leftMs: number): Pause {
+/** Reads a pause's value, and what PTTL says of it. */
+export function parsePause(value: string, leftMs: number): Pause {
   const [, sinceMs, about = ""] = /^(\d{1,15}) (.*)$/s.exec(value) ?? [];
   const { by, why } = parseAbout(about);
   return {

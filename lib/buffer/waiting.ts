@@ -1,18 +1,21 @@
 /**
- * What waits in Redis, for people who look on: a whole look by one script, and the question by one command whether it has changed.
+ * What waits in Redis and which streams are paused, for people who look on: a whole look by one script, and the question by one command
+ * whether it has changed.
  *
  * Upstash bills each redis.call of a script, so a look costs about one command for each list that holds something, twice that for each
- * partition, and a few to find them. No one command tells the lengths of several lists. So the question is put in turns: do as many
- * lists exist, are as many partitions held, is this list as long, is the next one?
+ * partition, and a few to find them. No one command tells the lengths of several lists. So the question is put in turns. Each third one is: do
+ * as many lists and pauses exist? Between them: are as many partitions held, does this pause end when it did, is this list as long, the next one?
  */
 import type { Redis } from "@upstash/redis";
 import { readScript } from "./lua-scripts.ts";
+import { type Pause, parsePause } from "./pauses.ts";
 import {
   allPartitions,
   claimedKey,
   claimKey,
   leaseKey,
   PARTITION_COUNT,
+  pausedKey,
   pendingKey,
   sealedKey,
 } from "./redis-keys.ts";
@@ -44,20 +47,31 @@ export interface Waiting {
   lists: { key: string; depth: number }[];
   /** The leases of partitions that have a batch in hand, and how many of them exist. */
   leases: { keys: string[]; count: number };
+  /** The streams that are paused at run time, each as it was at that moment. */
+  pauses: ReadonlyMap<string, Pause>;
+  /** When this was read, by the clock of whoever looked, in milliseconds. */
+  readAtMs: number;
 }
 
-type Reply = [number, number[], (number | string)[], (number | string)[]];
+type Flat = (number | string)[];
+type Reply = [calls: number, lists: number[], oldest: Flat, held: Flat, pauses: Flat];
+
+/** Each so many turns the question is whether as many keys exist. */
+const EXISTENCE_EACH = 3;
+/** An end that differs by less is the same: clocks and answers are not that exact. */
+const SAME_END_MS = 1500;
 
 export type WaitingLook = ReturnType<typeof createWaitingLook>;
 
 /** Makes the look at these streams. It throws what Redis's client throws. */
 export function createWaitingLook(
-  redis: Pick<Redis, "createScript" | "exists" | "llen">,
+  redis: Pick<Redis, "createScript" | "exists" | "llen" | "pttl">,
   streams: readonly string[],
+  now: () => number = Date.now,
 ) {
   const script = redis.createScript<Reply>(readScript("look"));
   const groups = groupsOf(streams);
-  const allLists = groups.flatMap(({ lists }) => lists);
+  const allKeys = groups.flatMap(({ names, lists }) => [...lists, ...names.map(pausedKey)]);
 
   /** Looks at everything. */
   async function look(): Promise<Waiting> {
@@ -73,17 +87,23 @@ export function createWaitingLook(
         keys: looked.flatMap((one) => one.leases.keys),
         count: looked.reduce((sum, one) => sum + one.leases.count, 0),
       },
+      pauses: new Map(looked.flatMap((one) => [...one.pauses])),
+      readAtMs: now(),
     };
   }
 
-  /** Asks with one command whether something has changed since that look; each `turn` asks after another part of it. */
-  async function hasChanged({ lists, leases }: Waiting, turn: number): Promise<boolean> {
-    const others = leases.keys.length > 0 ? 2 : 1;
-    const place = turn % (lists.length + others);
-    const list = lists[place - others];
+  /** Asks with one command whether something has changed since that look; each `turn`, counted from 0, asks after another part of it. */
+  async function hasChanged({ lists, leases, pauses, readAtMs }: Waiting, turn: number): Promise<boolean> {
+    const parts = (leases.keys.length > 0 ? 1 : 0) + pauses.size + lists.length;
+    if (parts === 0 || turn % EXISTENCE_EACH === 0)
+      return allKeys.length > 0 && (await redis.exists(...allKeys)) !== lists.length + pauses.size;
+    const part = (turn - 1 - Math.floor(turn / EXISTENCE_EACH)) % parts;
+    const list = lists[part];
     if (list !== undefined) return (await redis.llen(list.key)) !== list.depth;
-    if (place === 1) return (await redis.exists(...leases.keys)) !== leases.count;
-    return allLists.length > 0 && (await redis.exists(...allLists)) !== lists.length;
+    const paused = [...pauses][part - lists.length];
+    if (paused === undefined) return (await redis.exists(...leases.keys)) !== leases.count;
+    const [stream, { endsInMs }] = paused;
+    return isAnotherEnd(endsInMs, await redis.pttl(pausedKey(stream)), now() - readAtMs);
   }
 
   return { look, hasChanged };
@@ -92,7 +112,7 @@ export function createWaitingLook(
 interface Group {
   names: readonly string[];
   lists: string[];
-  /** The lists, the leases and the claims, as look.lua has them. */
+  /** The lists, the leases, the claims and the pauses, as look.lua has them. */
   keys: string[];
 }
 
@@ -104,12 +124,17 @@ function groupsOf(streams: readonly string[]): Group[] {
       KINDS.flatMap((kind) => allPartitions([name]).map(keyOfKind[kind])),
     );
     const partitions = allPartitions(names);
-    groups.push({ names, lists, keys: [...lists, ...partitions.map(leaseKey), ...partitions.map(claimKey)] });
+    const others = [...partitions.map(leaseKey), ...partitions.map(claimKey), ...names.map(pausedKey)];
+    groups.push({ names, lists, keys: [...lists, ...others] });
   }
   return groups;
 }
 
-function parse(names: readonly string[], keys: readonly string[], [, lists, oldest, held]: Reply): Waiting {
+function parse(
+  names: readonly string[],
+  keys: readonly string[],
+  [, lists, oldest, held, pauses]: Reply,
+): Omit<Waiting, "readAtMs"> {
   const found = new Map<string, StreamWaiting>();
   const streamAt = (index: number): StreamWaiting => {
     const stream = names[index] as string;
@@ -140,8 +165,24 @@ function parse(names: readonly string[], keys: readonly string[], [, lists, olde
   }
   const inHand = allPartitions(names).filter((_, partition) => claimed.has(partition));
   const leases = { keys: inHand.map(leaseKey), count: held.length / 2 };
-  return { streams: [...found.values()], lists: existing, leases };
+  return { streams: [...found.values()], lists: existing, leases, pauses: pausesIn(names, pauses) };
 }
+
+function pausesIn(names: readonly string[], flat: Flat): Map<string, Pause> {
+  const found = new Map<string, Pause>();
+  for (let i = 0; i + 2 < flat.length; i += 3)
+    found.set(names[Number(flat[i])] as string, parsePause(String(flat[i + 1]), Number(flat[i + 2])));
+  return found;
+}
+
+/** Whether a pause ends at another moment than it did. `passedMs`: since it was read. PTTL is below 0 if there is no end, or no pause. */
+function isAnotherEnd(endsInMs: number | undefined, leftMs: number, passedMs: number): boolean {
+  if (endsInMs === undefined || leftMs < 0) return endsInMs !== undefined || leftMs !== NO_END;
+  return Math.abs(endsInMs - passedMs - leftMs) > SAME_END_MS;
+}
+
+/** What PTTL answers of a key that has no end. */
+const NO_END = -1;
 
 const nothingOf = (stream: string): StreamWaiting => ({
   ...{ stream, pending: 0, sealed: 0, claimed: 0 },

@@ -15,6 +15,9 @@ export const LIVE_MEDIA_TYPE = "application/x-ndjson";
 
 /** How far the history goes back, in milliseconds. */
 export const LIVE_HISTORY_MS = 900_000;
+/** The length of a quarter of an hour, and how far back stored events are counted, in milliseconds: the longest day has 25 hours. */
+export const LIVE_QUARTER_MS = 900_000;
+export const LIVE_COUNTED_MS = 93_600_000;
 /** The most ids in one line of a batch, of its first events. */
 export const LIVE_IDS_MAX = 20;
 /** The most rows in one line of a table. */
@@ -52,8 +55,18 @@ export interface LiveHello {
   paused: readonly string[];
   /** The panels that this response has. */
   panels: readonly LivePanel[];
+  /** What the drain stored since its process began, up to the line of `cursor`: a page adds the lines behind it. Absent: an older release. */
+  storedSoFar?: LiveStoredSoFar;
   /** How much the buffer takes, in bytes: BUFFER_MAX_BYTES of each partition to which ingest pushes. Absent: it is not known. */
   capacityBytes?: number;
+}
+
+/** How many events the drain newly stored, of all streams together, without Spillway's own. */
+export interface LiveStoredSoFar {
+  /** Since when there is a count: when the process began, or LIVE_COUNTED_MS ago at most. */
+  sinceAt: string;
+  /** Quarters of an hour in which something was stored, by their beginning: in each time zone a day begins with one. */
+  quarters: readonly { at: string; stored: number }[];
 }
 
 /** One second of the history in sums: the batches that are too old to be kept one by one. They come oldest first, before any batch. */
@@ -66,7 +79,10 @@ export interface LiveSecond {
   waiting?: readonly LiveWaiting[];
 }
 
-/** The batches of one stream in one second: as in a batch, added up. Of the times, the longest. */
+/**
+ * The batches of one stream in one second: as in a batch, added up. Of the times, the longest. Letters that were tried again are in `stored`
+ * and `dead`, and in nothing else.
+ */
 export interface LiveSums
   extends Omit<LiveBatch, keyof InHistory | "kind" | "partition" | "ids" | "newestLagMs"> {
   batches: number;
@@ -106,6 +122,16 @@ export interface LiveBatch extends InHistory {
   insertMs: number;
 }
 
+/** Held letters were tried again, and some of them settled. */
+export interface LiveRetried extends InHistory {
+  kind: "retried";
+  stream: string;
+  /** Newly stored. */
+  stored: number;
+  /** Dead from now on. */
+  dead: number;
+}
+
 /** A batch was handed back: something stopped its insert, and it is tried again. */
 export interface LiveStopped extends InHistory {
   kind: "stopped";
@@ -138,7 +164,7 @@ export interface LiveWaiting {
   heldSinceAt: string | null;
 }
 
-/** A stream was paused or resumed at run time. */
+/** A stream was paused or resumed at run time, by whatever instance. It comes again for a page that can't have seen its first line. */
 export interface LivePause extends InHistory {
   kind: "pause";
   stream: string;
@@ -219,7 +245,14 @@ export interface LiveEnd {
 }
 
 /** The lines that have a cursor. */
-export type LiveEntry = LiveBatch | LiveStopped | LiveCounts | LivePause | LiveDrainBegun | LiveDrainEnded;
+export type LiveEntry =
+  | LiveBatch
+  | LiveRetried
+  | LiveStopped
+  | LiveCounts
+  | LivePause
+  | LiveDrainBegun
+  | LiveDrainEnded;
 
 /** One line. */
 export type LiveLine =

@@ -120,6 +120,8 @@ async function retryStream(
     if (page === "blocked") return report;
     report.stored += page.stored;
     report.dead += page.dead;
+    if (page.stored + page.dead > 0)
+      deps.live?.note({ kind: "retried", stream: name, stored: page.stored, dead: page.dead });
     if (page.outcome !== "empty") report.outcome = page.outcome;
     refusedIds.push(...page.refusedIds);
     if (page.isStopped || page.stored + page.dead === 0 || call.isOver) return report;

@@ -1,8 +1,8 @@
 /**
- * Tells those who look on which streams were paused before, or by another instance: when the first of them comes, Redis is asked once. What
- * happens meanwhile in this process is told as it happens.
+ * Tells those who look on which streams are paused, whoever paused them. A pause of this process is told as it happens; one of another
+ * instance, or of before, is found by the poll, and told if it differs from the last word.
  */
-import type { Pause, Pauses } from "../buffer/pauses.ts";
+import type { Pause } from "../buffer/pauses.ts";
 import type { LiveHappening } from "../contract/live.ts";
 import type { Registry } from "../schema/registry.ts";
 import type { LiveRing } from "./live-ring.ts";
@@ -10,52 +10,69 @@ import type { LiveRing } from "./live-ring.ts";
 type Happening = Extract<LiveHappening, { kind: "pause" }>;
 
 interface Deps {
-  pauses?: Pick<Pauses, "find">;
   streams: Registry;
   ring: LiveRing;
   now: () => number;
 }
 
+/** The last word on a stream, and the cursor of its line. */
+interface Told {
+  happening: Happening;
+  cursor: number;
+}
+
+/** What was told up to a moment. */
+export type ToldPauses = ReadonlyMap<string, Told>;
+
+/** An end that differs by less is the same: it is reckoned from what is left of it, and an answer takes its time. */
+const SAME_END_MS = 1500;
+
 export class LivePauses {
   readonly #deps: Deps;
-  /** The last word on each stream. */
-  readonly #told = new Map<string, Happening>();
+  readonly #told = new Map<string, Told>();
 
   constructor(deps: Deps) {
     this.#deps = deps;
   }
 
-  /** Remembers what is told otherwise. */
-  hear(happening: Happening): void {
-    this.#told.set(happening.stream, happening);
+  /** Notes a pause, or its end. */
+  note(happening: Happening): void {
+    const { ring, now } = this.#deps;
+    ring.note(happening);
+    const sinceAt = happening.sinceAt ?? instant(now());
+    this.#told.set(happening.stream, { happening: { ...happening, sinceAt }, cursor: ring.newest });
   }
 
-  /** Asks Redis, and notes what differs from the last word. Never rejects: if Redis is away, the page hears so from the counts. */
-  async look(): Promise<void> {
-    const { pauses, streams, now } = this.#deps;
-    const before = new Map(this.#told);
-    const found = await pauses?.find([...streams.keys()]).catch(() => undefined);
-    if (found === undefined) return;
+  /** What was told until now. */
+  told(): ToldPauses {
+    return new Map(this.#told);
+  }
+
+  /** Notes what differs from the last word. `found`: the pauses as Redis has them; `before`: what was told when Redis was asked. */
+  see(found: ReadonlyMap<string, Pause>, before: ToldPauses): void {
+    const { streams, now } = this.#deps;
     for (const stream of streams.keys()) {
       if (before.get(stream) !== this.#told.get(stream)) continue; // it was heard meanwhile, and that is newer
       const pause = found.get(stream);
       const untilMs = pause?.endsInMs === undefined ? undefined : now() + pause.endsInMs;
-      if (pause === undefined && before.get(stream)?.isPaused) this.#note(resumed(stream));
-      if (pause && !this.#isTold(stream, untilMs)) this.#note(paused(stream, pause, untilMs));
+      if (pause === undefined && before.get(stream)?.happening.isPaused) this.note(resumed(stream));
+      if (pause && !this.#isTold(stream, untilMs)) this.note(paused(stream, pause, untilMs));
     }
   }
 
-  /** Whether this pause was told: its end, to the second, says so. */
-  #isTold(stream: string, untilMs: number | undefined): boolean {
-    const last = this.#told.get(stream);
-    if (!last?.isPaused) return false;
-    if (last.untilAt === null || untilMs === undefined) return last.untilAt === null && untilMs === undefined;
-    return Math.abs(Date.parse(last.untilAt) - untilMs) < 1000;
+  /** Tells again which streams are paused, if the line that told it is not kept any more. */
+  sayAgain(): void {
+    const { ring } = this.#deps;
+    for (const { happening, cursor } of this.told().values())
+      if (happening.isPaused && cursor < ring.oldest) this.note(happening);
   }
 
-  #note(happening: Happening): void {
-    this.hear(happening);
-    this.#deps.ring.note(happening);
+  /** Whether this pause was told: its end says so. */
+  #isTold(stream: string, untilMs: number | undefined): boolean {
+    const last = this.#told.get(stream)?.happening;
+    if (!last?.isPaused) return false;
+    if (last.untilAt === null || untilMs === undefined) return last.untilAt === null && untilMs === undefined;
+    return Math.abs(Date.parse(last.untilAt) - untilMs) <= SAME_END_MS;
   }
 }
 

@@ -1,14 +1,16 @@
 /**
- * Asks Redis what waits, for all who look on together. While nothing changes it costs one command an interval: the question whether
+ * Asks Redis what waits and what is paused, for all who look on together. While nothing changes it costs one command an interval: the question whether
  * something has changed. If something has, here or there, it looks at everything, once an interval at most. Nobody who looks on: it is
  * never asked.
  */
 import type { StreamWaiting, Waiting, WaitingLook } from "../buffer/waiting.ts";
 import type { LiveWaiting } from "../contract/live.ts";
+import type { LivePauses } from "./live-pauses.ts";
 import type { LiveRing } from "./live-ring.ts";
 
 interface Deps {
   waiting: WaitingLook;
+  pauses: LivePauses;
   ring: LiveRing;
   monotonicMs: () => number;
   everyMs: number;
@@ -56,14 +58,17 @@ export class LivePoll {
 
   /** Never rejects. */
   async #ask(): Promise<void> {
-    const { waiting, ring } = this.#deps;
+    const { waiting, ring, pauses } = this.#deps;
     try {
       const seen = ring.newest;
+      const told = pauses.told();
       const last = seen === this.#seen ? this.#last : undefined; // what happened here changed something
       if (last && !(await waiting.hasChanged(last, this.#turn++))) return;
-      this.#last = await waiting.look();
+      const found = await waiting.look();
+      this.#last = found;
       this.#seen = seen;
-      this.#sayIfNew(this.#last.streams.map(describe));
+      this.#note(() => pauses.see(found.pauses, told));
+      this.#sayIfNew(found.streams.map(describe));
     } catch {
       this.#last = undefined;
       this.#sayIfNew(null);
@@ -79,10 +84,16 @@ export class LivePoll {
 
   #say(streams: readonly LiveWaiting[] | null): void {
     const { ring } = this.#deps;
-    const isAlone = this.#seen === ring.newest;
-    ring.note({ kind: "counts", streams });
+    this.#note(() => ring.note({ kind: "counts", streams }));
     this.#saidAt = ring.newest;
-    if (isAlone) this.#seen = ring.newest; // its own line is no reason to look again
+  }
+
+  /** Notes lines of its own, which are no reason to look again. */
+  #note(work: () => void): void {
+    const { ring } = this.#deps;
+    const isAlone = this.#seen === ring.newest;
+    work();
+    if (isAlone) this.#seen = ring.newest;
   }
 }
 

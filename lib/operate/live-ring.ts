@@ -134,6 +134,10 @@ export class LiveRing {
 }
 
 function sumsOf(happening: LiveHappening): LiveSums | undefined {
+  if (happening.kind === "retried") {
+    const { stream, stored, dead } = happening;
+    return { ...NO_BATCH, stream, stored, dead };
+  }
   if (happening.kind !== "batch") return undefined;
   const { stream, rows, bytes, stored, duplicates, superseded, held, dead, oldestLagMs, insertMs } =
     happening;
@@ -151,3 +155,8 @@ function sumsOf(happening: LiveHappening): LiveSums | undefined {
     insertMs,
   };
 }
+
+const NO_BATCH = {
+  ...{ batches: 0, rows: 0, bytes: 0, duplicates: 0, superseded: 0, held: 0 },
+  ...{ oldestLagMs: 0, insertMs: 0 },
+};

@@ -31,6 +31,8 @@ interface Deps {
   monotonicMs: () => number;
   /** Behind which line it goes on, and the lines that come before. */
   from: { cursor: number; lines: string[] };
+  /** Called when lines were missed: what they told and still holds is noted again. */
+  sayAgain: () => void;
 }
 
 export class LiveViewer {
@@ -92,6 +94,7 @@ export class LiveViewer {
     if (part === undefined) return this.#nextOfPanels();
     this.#cursor = part.cursor;
     if (part.missed === 0) return part.text;
+    this.#deps.sayAgain();
     return lineOf({ kind: "behind", at: this.#nowAt(), missed: part.missed }) + part.text;
   }
 

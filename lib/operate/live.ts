@@ -3,8 +3,6 @@
  * by one poll for all (live-poll.ts), Postgres for the panels that are open (live-panels.ts). The drain knows nothing of it but the
  * history (live-ring.ts), into which it notes its batches.
  */
-
-import type { Pauses } from "../buffer/pauses.ts";
 import type { WaitingLook } from "../buffer/waiting.ts";
 import { LIVE_VIEWERS_MAX, type LiveHappening, type LiveHello, type LivePanel } from "../contract/live.ts";
 import { isInternal, type Registry } from "../schema/registry.ts";
@@ -13,6 +11,7 @@ import { LivePanels } from "./live-panels.ts";
 import { LivePauses } from "./live-pauses.ts";
 import { LivePoll } from "./live-poll.ts";
 import { LiveRing } from "./live-ring.ts";
+import { LiveStoredCounts } from "./live-stored.ts";
 import { type LiveSink, LiveViewer } from "./live-viewer.ts";
 
 /** How often new lines are written, in milliseconds: what comes within goes in one piece. */
@@ -28,8 +27,6 @@ interface Deps {
   monotonicMs: () => number;
   /** How often Redis is asked while nothing changes, and Postgres for an open panel, in milliseconds. */
   everyMs: number;
-  /** What is paused at run time; absent: only what this process did itself is told. */
-  pauses?: Pick<Pauses, "find">;
   /** How much the buffer takes, in bytes. */
   capacityBytes?: number;
   /** Aborted when the process is told to end. */
@@ -49,6 +46,7 @@ export class Live {
   readonly #poll: LivePoll;
   readonly #panels: LivePanels;
   readonly #pauses: LivePauses;
+  readonly #stored: LiveStoredCounts;
   readonly #viewers = new Set<LiveViewer>();
   readonly #stop = () => {
     for (const viewer of this.#viewers) viewer.end("ending");
@@ -58,15 +56,17 @@ export class Live {
   constructor(deps: Deps) {
     this.#deps = deps;
     this.#ring = new LiveRing(deps);
-    this.#poll = new LivePoll({ ...deps, ring: this.#ring });
-    this.#panels = new LivePanels(deps);
     this.#pauses = new LivePauses({ ...deps, ring: this.#ring });
+    this.#poll = new LivePoll({ ...deps, ring: this.#ring, pauses: this.#pauses });
+    this.#panels = new LivePanels(deps);
+    this.#stored = new LiveStoredCounts(deps.now);
   }
 
   /** Notes what happened, for the history. It costs some microseconds, whoever looks on. */
   note(happening: LiveHappening): void {
-    if (happening.kind === "pause") this.#pauses.hear(happening);
-    this.#ring.note(happening);
+    this.#stored.add(happening);
+    if (happening.kind === "pause") this.#pauses.note(happening);
+    else this.#ring.note(happening);
   }
 
   /** Whether no further viewer is taken. */
@@ -77,7 +77,7 @@ export class Live {
   /** Shows what happens until the response ends; returns how its end is told. */
   open(sink: LiveSink, request: LiveRequest): () => void {
     if (this.#viewers.size === 0) this.#begin();
-    else this.#poll.sayAgain();
+    this.#sayAgain();
     const { panels: names } = request;
     this.#panels.open(names);
     const from = this.#beginningOf(request);
@@ -88,6 +88,7 @@ export class Live {
       sink,
       names,
       from,
+      sayAgain: () => this.#sayAgain(),
     });
     this.#viewers.add(viewer);
     if (this.#deps.stopping.aborted) viewer.end("ending");
@@ -101,9 +102,14 @@ export class Live {
     if (this.#viewers.size === 0) this.#rest();
   }
 
+  /** Says again what holds and is told by no line that is kept: for whoever comes now, or has missed lines. */
+  #sayAgain(): void {
+    this.#poll.sayAgain();
+    this.#pauses.sayAgain();
+  }
+
   #begin(): void {
     this.#poll.restart();
-    void this.#pauses.look();
     this.#deps.stopping.addEventListener("abort", this.#stop);
     this.#timer = setInterval(() => this.#beat(), BEAT_MS);
   }
@@ -136,6 +142,7 @@ export class Live {
       streams: [...this.#deps.streams.keys()].filter((name) => !isInternal(name)),
       paused: [...this.#deps.paused],
       panels,
+      storedSoFar: this.#stored.report(),
       ...(this.#deps.capacityBytes === undefined ? {} : { capacityBytes: this.#deps.capacityBytes }),
     };
     const first = `${JSON.stringify(hello)}\n`;

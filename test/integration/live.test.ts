@@ -9,7 +9,7 @@ import { createWaitingLook } from "../../lib/buffer/waiting.ts";
 import { Live } from "../../lib/operate/live.ts";
 import { testStreams } from "../streams/run/test-streams.ts";
 import { workerServers } from "../worker-servers.ts";
-import { expectConserved, good, openWorld, pushEvents, type World } from "./test-stack.ts";
+import { expectConserved, good, letPausesEnd, openWorld, pushEvents, type World } from "./test-stack.ts";
 
 // biome-ignore lint/suspicious/noExplicitAny: a test looks into whatever was sent
 type Line = any;
@@ -75,6 +75,12 @@ async function read(response: Response, lines: Line[]): Promise<void> {
     if ((error as Error).name !== "AbortError") throw error;
   }
 }
+
+/** A batch of two events, one of which was stored. */
+const batchOf = (stream: string) => ({
+  ...({ kind: "batch", stream, partition: 0, rows: 2, bytes: 9, stored: 1, duplicates: 1 } as const),
+  ...{ superseded: 0, held: 0, dead: 0, ids: [], oldestLagMs: 1, newestLagMs: 0, insertMs: 3 },
+});
 
 const drain = async (url: string) => (await fetch(`${url}/drain`, { method: "POST" })).json();
 const until = (check: () => void | Promise<void>) => vi.waitFor(check, { timeout: 8000, interval: 20 });
@@ -214,6 +220,81 @@ describe("what those who look on see", () => {
     expect(third.of("pause")).toHaveLength(2); // what was told is not told again
   });
 
+  test("a pause that another instance begins, prolongs and ends is told to whoever looks on already", async () => {
+    const [other, { url }] = [await serve(), await serve()];
+    const call = (verb: string, body: object = {}) =>
+      fetch(`${other.url}/streams/checked/${verb}`, {
+        method: "POST",
+        headers: { "content-type": "application/json" },
+        body: JSON.stringify(body),
+      });
+    const viewer = await look(url);
+    await until(() => expect(viewer.of("counts")).toHaveLength(1));
+    await call("pause", { for: "2h", why: "a new column" });
+    await until(() => expect(viewer.of("pause")).toHaveLength(1));
+    expect(viewer.of("pause")[0]).toMatchObject({ stream: "checked", isPaused: true, why: "a new column" });
+    await call("pause", { for: "3h", why: "a new column" });
+    await until(() => expect(viewer.of("pause")).toHaveLength(2));
+    const [first, second] = viewer.of("pause");
+    expect(second.sinceAt).toBe(first.sinceAt);
+    expect(Date.parse(second.untilAt) - Date.parse(first.untilAt)).toBeGreaterThan(3_590_000);
+    await call("resume");
+    await until(() => expect(viewer.of("pause").at(-1)?.isPaused).toBe(false));
+    expect(viewer.of("pause")).toHaveLength(3);
+  });
+
+  test("a pause whose line is not kept any more is told again, as from its beginning", async () => {
+    const { url, live } = await serve();
+    const pause = await fetch(`${url}/streams/checked/pause`, { method: "POST" });
+    const { paused } = (await pause.json()) as Line;
+    for (let n = 0; n < 2100; n++) live.note(batchOf("events"));
+    const viewers = [await look(url), await look(url)];
+    for (const viewer of viewers) {
+      await until(() => expect(viewer.of("pause")).toHaveLength(1));
+      const [told] = viewer.of("pause");
+      expect(told).toMatchObject({ stream: "checked", isPaused: true });
+      expect(Math.abs(Date.parse(told.sinceAt) - Date.parse(paused.since))).toBeLessThan(1000);
+    }
+  });
+
+  test("what was stored since the process began is in the first line, and what comes behind it in the lines", async () => {
+    const { url, live } = await serve();
+    const ids = await pushEvents(world, { stream: "checked", index: 3 }, good(30));
+    await drain(url);
+    live.note({ ...batchOf("spillway_usage"), stored: 1 });
+    for (let n = 0; n < 2100; n++) live.note({ ...batchOf("checked"), stored: 0 });
+    const viewer = await look(url);
+    await until(() => expect(viewer.of("counts")).toHaveLength(1));
+    const { storedSoFar, cursor } = viewer.lines[0];
+    const sum = storedSoFar.quarters.reduce((all: number, { stored }: Line) => all + stored, 0);
+    expect(sum).toBe(30);
+    ids.push(...(await pushEvents(world, { stream: "checked", index: 3 }, good(5))));
+    await drain(url);
+    await until(() => expect(viewer.of("batch").at(-1)?.stored).toBe(5));
+    expect(viewer.of("batch").at(-1).cursor).toBeGreaterThan(cursor);
+    await expectConserved(world, "checked", ids);
+  });
+
+  test("held letters that are tried again and stored, or die, are told", async () => {
+    const { url } = await serve();
+    const viewer = await look(url);
+    const ids = await pushEvents(world, { stream: "checked", index: 0 }, [{ n: -1 }]); // nothing witnesses against it
+    await drain(url);
+    await until(() => expect(viewer.of("batch")[0]).toMatchObject({ held: 1, dead: 0 }));
+    await world.sql.query("alter table checked drop constraint n_is_positive");
+    try {
+      await letPausesEnd(world);
+      await drain(url);
+      await until(() => expect(viewer.of("retried")).toHaveLength(1));
+      expect(viewer.of("retried")[0]).toMatchObject({ stream: "checked", stored: 1, dead: 0 });
+      await expectConserved(world, "checked", ids);
+    } finally {
+      await world.sql.query(
+        "delete from checked; alter table checked add constraint n_is_positive check (n > 0)",
+      );
+    }
+  });
+
   test("who is told that Redis is away is told when it is back", async () => {
     const { url } = await serve();
     const viewer = await look(url);
@@ -331,6 +412,31 @@ describe("going on", () => {
   );
 });
 
+test("with a list and a lease in each partition, a pause that begins or ends is noticed by one of three questions", async () => {
+  const redis = connectRedis(world.config, 2000);
+  const { look: lookAtAll, hasChanged } = createWaitingLook(redis, [...world.streams.keys()]);
+  for (let index = 0; index < 16; index++) {
+    await pushEvents(world, { stream: "checked", index }, good(1));
+    await world.redis.rename(`{spillway}:checked:pending:${index}`, `{spillway}:checked:claimed:${index}`);
+  }
+  const before = await lookAtAll();
+  const key = "{spillway}:leads:paused";
+  await world.redis.set(key, "1 {}", "PX", 60_000);
+  for (let turn = 0; turn < 40; turn++) {
+    const three = [turn, turn + 1, turn + 2].map((one) => hasChanged(before, one));
+    expect(await Promise.all(three)).toContain(true);
+  }
+  const paused = await lookAtAll();
+  expect(paused.pauses.get("leads")?.endsInMs).toBeGreaterThan(1000);
+  const changes: boolean[] = [];
+  for (let turn = 0; turn < 40; turn++) changes.push(await hasChanged(paused, turn));
+  expect(changes).not.toContain(true);
+  await world.redis.pexpire(key, 600_000); // somebody prolongs it
+  const prolonged: boolean[] = [];
+  for (let turn = 0; turn < 40; turn++) prolonged.push(await hasChanged(paused, turn));
+  expect(prolonged).toContain(true);
+});
+
 describe("what it costs", () => {
   /** The commands that Redis bills while `polls` intervals pass. */
   async function billedWithin(ms: number) {
@@ -365,10 +471,10 @@ describe("what it costs", () => {
 
 describe("a look at everything costs so many commands, over all streams of the tests", () => {
   test.each([
-    [0, "pending", 2],
-    [1, "pending", 14],
-    [8, "pending", 29],
-    [16, "pending", 46],
+    [0, "pending", 3],
+    [1, "pending", 15],
+    [8, "pending", 30],
+    [16, "pending", 47],
     [8, "claimed", 30],
   ])("with %i partitions of which something is %s: %i at most", async (count, kind, most) => {
     const redis = connectRedis(world.config, 2000);
@@ -466,6 +572,7 @@ describe("how it ends", () => {
 
   test("a reader who takes nothing is bounded, told what it missed, or ended", async () => {
     const { url, live } = await serve();
+    await fetch(`${url}/streams/checked/pause`, { method: "POST" });
     const flood = (count: number) => {
       for (let n = 0; n < count; n++)
         live.note({ kind: "pause", stream: "x".repeat(7000), isPaused: true, untilAt: null, by: null });
@@ -481,10 +588,11 @@ describe("how it ends", () => {
     });
     opened.res.pause();
     const other = await look(url);
+    const flooded = () => other.of("pause").filter(({ stream }) => stream !== "checked").length;
     await until(() => expect(other.of("counts")).toHaveLength(1));
     for (let round = 0; round < 20; round++) {
       flood(150);
-      await until(() => expect(other.of("pause").length).toBe(150 * (round + 1)));
+      await until(() => expect(flooded()).toBe(150 * (round + 1)));
     }
     expect(other.of("behind")).toEqual([]);
     opened.res.setEncoding("utf8").on("data", (piece: string) => {
@@ -497,6 +605,8 @@ describe("how it ends", () => {
       .slice(0, -1)
       .map((line) => JSON.parse(line));
     const { missed } = lines.find(({ kind }) => kind === "behind");
+    const again = lines.filter(({ kind, stream }) => kind === "pause" && stream === "checked");
+    expect(again.at(-1).cursor).toBeGreaterThan(lines.find(({ kind }) => kind === "behind").missed);
     const cursors = lines
       .filter(({ kind }) => kind !== "hello")
       .map(({ cursor }) => cursor)
@@ -507,7 +617,7 @@ describe("how it ends", () => {
     opened.res.pause();
     for (let round = 20; round < 40; round++) {
       flood(150);
-      await until(() => expect(other.of("pause").length).toBe(150 * (round + 1)));
+      await until(() => expect(flooded()).toBe(150 * (round + 1)));
     }
     turnedMs = 61_000;
     await new Promise((resolve) => setTimeout(resolve, 300));

@@ -1,24 +1,29 @@
--- look: says what waits in all streams, how old it is and which partitions are held, without sending it.
+-- look: says what waits in all streams, how old it is, which partitions are held and which streams are paused, without sending events.
 --
 -- KEYS  for each stream in turn, its pending lists, its sealed lists, its claimed lists; then all leases, then all claims, stream
---       by stream
+--       by stream; then the pause of each stream
 -- ARGV  1 partitions   of each stream: lists of one kind that it has
--- Returns  {calls, lists, oldest, held}   calls: redis.calls that this took, which Upstash bills
+-- Returns  {calls, lists, oldest, held, pauses}   calls: redis.calls that this took, which Upstash bills
 --                                         lists: {place, depth, …} of those that exist; place: in KEYS, from 0
 --                                         oldest: {partition, receivedAt, …}: of each partition that holds something
 --                                         held: {partition, heldSinceMs, …}: of each that a drain call holds with a batch
---                                         partition: counted through all streams, from 0
+--                                         pauses: {stream, value, leftMs, …}: of each stream that is paused (pause.lua)
+--                                         partition, stream: counted through all streams, from 0
 --
 -- Upstash bills each redis.call of a script. So lists that don't exist are not asked one by one: a range is halved, and the
 -- other half's count follows from the first one's. The oldest envelope is read of one list of each partition: claimed holds older
--- ones than sealed, as a rule, and sealed older ones than pending. A key of another type counts as an empty list.
+-- ones than sealed, as a rule, and sealed older ones than pending. A key of another type counts as an empty list. One command reads the
+-- leases of batches in hand and the pauses.
 --
 -- Invariant: it changes nothing.
 
 local partitions = tonumber(ARGV[1])
 local perStream = 3 * partitions
-local listCount = #KEYS / 5 * 3
-local leasesFrom, claimsFrom = listCount, #KEYS / 5 * 4
+local streamCount = #KEYS / (5 * partitions + 1)
+local listCount = streamCount * perStream
+local leasesFrom = listCount
+local claimsFrom = leasesFrom + streamCount * partitions
+local pausesFrom = claimsFrom + streamCount * partitions
 local HEAD = 128 -- an envelope's head holds receivedAt (envelope.ts)
 
 local calls = 0
@@ -75,17 +80,26 @@ for partition = 0, listCount / 3 - 1 do
   end
 end
 
+local strings = {}
+for i, partition in ipairs(claimedOf) do strings[i] = KEYS[leasesFrom + partition + 1] end
+for stream = 1, streamCount do strings[#strings + 1] = KEYS[pausesFrom + stream] end
+local values = ask("MGET", unpack(strings))
+
 local held = {}
-if #claimedOf > 0 then
-  local leases = {}
-  for i, partition in ipairs(claimedOf) do leases[i] = KEYS[leasesFrom + partition + 1] end
-  local tokens = ask("MGET", unpack(leases))
-  for i, partition in ipairs(claimedOf) do
-    if tokens[i] then
-      local since = ask("HGET", KEYS[claimsFrom + partition + 1], "heldSinceMs")
-      held[#held + 1], held[#held + 2] = partition, type(since) == "string" and since or ""
-    end
+for i, partition in ipairs(claimedOf) do
+  if values[i] then
+    local since = ask("HGET", KEYS[claimsFrom + partition + 1], "heldSinceMs")
+    held[#held + 1], held[#held + 2] = partition, type(since) == "string" and since or ""
   end
 end
 
-return {calls, lists, oldest, held}
+local pauses = {}
+for stream = 0, streamCount - 1 do
+  local value = values[#claimedOf + stream + 1]
+  local leftMs = value and ask("PTTL", KEYS[pausesFrom + stream + 1])
+  if value then
+    pauses[#pauses + 1], pauses[#pauses + 2], pauses[#pauses + 3] = stream, value, leftMs
+  end
+end
+
+return {calls, lists, oldest, held, pauses}

@@ -6,9 +6,10 @@ import { effect } from "@preact/signals";
 import { CONSOLE_SUPERVISOR } from "../../../lib/contract/console.ts";
 import { LIVE_SILENCE_MS, type LiveEnd, type LiveLine } from "../../../lib/contract/live.ts";
 import { withLiveLines } from "./model/live-state.ts";
+import type { Connection } from "./model/verdict.ts";
 import { readLines } from "./read-lines.ts";
 import { Refused, refusalOf, request } from "./server.ts";
-import { connection, live, nowMs, said, wantedLines } from "./state.ts";
+import { connection, heardMs, live, nowMs, said, wantedLines } from "./state.ts";
 
 /** How long it waits after each failure in a row, in milliseconds. */
 const PAUSES_MS = [500, 1000, 2000, 5000];
@@ -29,14 +30,17 @@ export async function followLive(): Promise<void> {
       if (ending === "ending" || ending === "behind") await sleep(1000);
     } catch (error) {
       if (wantsLess(error)) continue;
-      connection.value = {
-        kind: "lost",
-        why: error instanceof Refused ? error.message : "The connection to the supervisor is lost.",
-      };
+      connection.value = lostBy(error);
       await sleep(PAUSES_MS[Math.min(failures++, PAUSES_MS.length - 1)] ?? 0);
     }
   }
 }
+
+/** What became of the connection, in a sentence. The console itself did not answer, or not to this page, or the supervisor did not. */
+export const lostBy = (error: unknown): Extract<Connection, { kind: "lost" }> =>
+  error instanceof Refused
+    ? { kind: "lost", why: error.message, isOfSupervisor: error.status !== 0 && error.status !== 401 }
+    : { kind: "lost", why: "The connection to the supervisor is lost.", isOfSupervisor: true };
 
 /** Reads one response to its end. Throws a Refused if there is none. */
 async function readOnce(): Promise<Ending> {
@@ -90,6 +94,8 @@ function wantsLess(error: unknown): boolean {
 
 function take(lines: readonly LiveLine[]): void {
   const now = Date.now();
+  nowMs.value = now;
+  heardMs.value = now;
   live.value = withLiveLines(live.value, lines, now);
   connection.value = { kind: "following" };
 }

@@ -2,9 +2,9 @@
 import { effect } from "@preact/signals";
 import { render } from "preact";
 import { App } from "./app.tsx";
-import { followLive } from "./follow-live.ts";
+import { followLive, lostBy } from "./follow-live.ts";
 import { PANELS } from "./panels/all.ts";
-import { Refused, readAbout } from "./server.ts";
+import { readAbout } from "./server.ts";
 import { about, connection, findings, setOpen } from "./state.ts";
 
 const root = document.getElementById("console");
@@ -19,8 +19,7 @@ async function begin(): Promise<void> {
       setOpen(id, isOpenAtFirst === "always" || (isOpenAtFirst === "locally" && !known.isProd));
     about.value = known;
   } catch (error) {
-    const why = error instanceof Refused ? error.message : "The console can't begin.";
-    connection.value = { kind: "lost", why };
+    connection.value = lostBy(error);
     return;
   }
   await followLive();

@@ -26,6 +26,10 @@ export class Refused extends Error {
   }
 }
 
+const AWAY =
+  "This console's own server does not answer: start it again (npm start, or npx spillway console), and use the address that it prints.";
+const PERHAPS_DONE = "Perhaps it was done all the same.";
+
 interface Asked {
   /** Sent as JSON. */
   body?: unknown;
@@ -41,7 +45,7 @@ export async function request(method: "GET" | "POST", path: string, asked: Asked
   if (text !== undefined) headers["content-type"] = "application/json";
   const init = { method, headers, body: text ?? null, signal: asked.signal ?? null };
   return fetch(path, init).catch(() => {
-    throw new Refused("The console's own server does not answer: is it still running?");
+    throw new Refused(method === "POST" ? `${AWAY} ${PERHAPS_DONE}` : AWAY);
   });
 }
 

@@ -11,6 +11,12 @@ export const live = signal<LiveState>(NOTHING_SEEN);
 export const connection = signal<Connection>({ kind: "waiting" });
 /** This page's clock, each second while the page is seen. */
 export const nowMs = signal(Date.now());
+/** When the supervisor was heard last, by this page's clock; undefined: not yet. */
+export const heardMs = signal<number | undefined>(undefined);
+/** The moment that the page shows, by its clock: while nothing is heard, ages do not go on. */
+const shownMs = computed(() =>
+  connection.value.kind === "following" ? nowMs.value : (heardMs.value ?? nowMs.value),
+);
 /** The panels that are open, by their ids. */
 export const openPanels = signal<ReadonlySet<string>>(new Set());
 /** The lines that ask Postgres, each wanted by an open panel. */
@@ -18,15 +24,15 @@ export const wantedLines = signal<ReadonlySet<LivePanel>>(new Set());
 /** What was done last, for people; screen readers say it. */
 export const said = signal("");
 
-export const findings = computed(() => verdict(live.value, connection.value, nowMs.value));
+export const findings = computed(() => verdict(live.value, connection.value, shownMs.value));
 /** What is wrong, without the numbers in its sentences. */
 const kinds = computed(() =>
   findings.value.map(({ level, remedy }) => level + JSON.stringify(remedy)).join(),
 );
 /** The verdict for screen readers: it is said again when something else is wrong, and not with each second of an age. */
 export const announced = computed(() => kinds.value && findings.peek()[0].sentence);
-/** The supervisor's clock. */
-export const supervisorMs = computed(() => nowMs.value + live.value.clockAheadMs);
+/** The moment that the page shows, by the supervisor's clock. */
+export const supervisorMs = computed(() => shownMs.value + live.value.clockAheadMs);
 
 /** Opens or shuts a panel. */
 export function setOpen(panel: string, isOpen: boolean): void {

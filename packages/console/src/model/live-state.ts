@@ -13,6 +13,8 @@ import type {
   LiveWaiting,
 } from "../../../../lib/contract/live.ts";
 import { type Buckets, withLines } from "./seconds.ts";
+import { NOTHING_SET_ASIDE, type SetAside, withCount, withSetAside } from "./set-aside.ts";
+import { type StoredSoFar, storedAt, withStoredAt } from "./stored-so-far.ts";
 
 /** How many of the newest batches are kept for the live view. */
 export const BATCHES_MAX = 60;
@@ -32,15 +34,20 @@ export interface LiveState {
   stopped: ReadonlyMap<string, LiveStopped>;
   /** Events newly stored by the drain since the history begins, by stream. */
   stored: ReadonlyMap<string, number>;
+  /** The same of all streams together, since the supervisor's process began; undefined: it does not tell. */
+  storedSoFar: StoredSoFar | undefined;
   /** Newest first. */
   batches: readonly LiveBatch[];
   /** Null: Postgres does not answer; undefined: the panel is shut. */
   letters: LiveLetters["streams"] | undefined;
+  /** What is known of letters while the panel is shut. */
+  setAside: SetAside;
   /** The newest rows of tables, by stream. */
   rows: ReadonlyMap<string, LiveStored["rows"]>;
   buckets: Buckets;
-  /** Lines that were left out because this page was too slow. */
+  /** Lines that were left out because this page was too slow; and those of them since the response began. */
   missed: number;
+  missedNow: number;
 }
 
 export const NOTHING_SEEN: LiveState = {
@@ -51,11 +58,14 @@ export const NOTHING_SEEN: LiveState = {
   pauses: new Map(),
   stopped: new Map(),
   stored: new Map(),
+  storedSoFar: undefined,
   batches: [],
   letters: undefined,
+  setAside: NOTHING_SET_ASIDE,
   rows: new Map(),
   buckets: new Map(),
   missed: 0,
+  missedNow: 0,
 };
 
 /** The state after some lines. `nowMs`: this page's clock. */
@@ -67,49 +77,91 @@ export function withLiveLines(state: LiveState, lines: readonly LiveLine[], nowM
 }
 
 function withLine(state: LiveState, line: LiveLine, nowMs: number): LiveState {
-  const seen = "cursor" in line && line.kind !== "hello" ? { ...state, cursor: line.cursor } : state;
+  if (line.kind === "hello") return withHello(state, line, nowMs);
+  const seen = "cursor" in line ? { ...state, cursor: line.cursor } : state;
   switch (line.kind) {
-    case "hello":
-      return withHello(state, line, nowMs);
     case "second":
-      return line.streams.reduce((so, { stream, stored }) => withStored(so, stream, stored), seen);
+      return line.streams.reduce((so, sums) => withSettled(so, { ...sums, at: line.at }, true), seen);
     case "batch":
       return withBatch(seen, line);
+    case "retried":
+      return withSettled(seen, line, isHistory(seen, line));
     case "stopped":
-      return { ...seen, stopped: new Map(seen.stopped).set(line.stream, line) };
+      return withStopped(seen, line);
     case "counts":
       return withWaiting(seen, line.streams);
     case "pause":
       return { ...seen, pauses: new Map(seen.pauses).set(line.stream, line) };
     case "letters":
-      return { ...seen, letters: line.streams };
+      return withLetters(seen, line.streams, nowMs);
     case "stored":
       return { ...seen, rows: new Map(seen.rows).set(line.stream, line.rows) };
     case "behind":
-      return { ...seen, missed: seen.missed + line.missed };
+      return { ...seen, missed: seen.missed + line.missed, missedNow: seen.missedNow + line.missed };
+    case "alive":
+      return withClock(seen, line.at, nowMs);
     default:
-      return seen; // alive, end, the drain calls, and kinds of a later release
+      return seen; // end, the drain calls, and kinds of a later release
   }
 }
 
+/** Whether a line is older than the response, so that `hello` took it into account. */
+const isHistory = ({ hello }: LiveState, { cursor }: { cursor: number }): boolean =>
+  hello !== undefined && cursor <= hello.cursor;
+
 /** A history that does not go on begins anew. Panels are not part of it. */
 function withHello(state: LiveState, hello: LiveHello, nowMs: number): LiveState {
+  const letters = hello.panels.includes("letters") ? state.letters : undefined;
   const clockAheadMs = Date.parse(hello.nowAt) - nowMs;
-  if (hello.isContinued) return { ...state, hello, clockAheadMs };
-  const { letters, rows } = state;
-  return { ...NOTHING_SEEN, hello, clockAheadMs, letters, rows };
+  const begun = { hello, clockAheadMs, letters, storedSoFar: storedAt(hello), missedNow: 0 };
+  if (hello.isContinued) return { ...state, ...begun };
+  const { rows, setAside } = state;
+  return { ...NOTHING_SEEN, ...begun, rows, setAside: { ...setAside, since: new Map() } };
+}
+
+/** How far the clocks may drift apart before a line corrects it, in milliseconds: it takes its time from there to here. */
+const DRIFT_MAX_MS = 5000;
+
+/** A line that was written just now tells the supervisor's clock: this machine's may have been set since the response began. */
+function withClock(state: LiveState, at: string, nowMs: number): LiveState {
+  const clockAheadMs = Date.parse(at) - nowMs;
+  return Math.abs(clockAheadMs - state.clockAheadMs) > DRIFT_MAX_MS ? { ...state, clockAheadMs } : state;
 }
 
 function withBatch(state: LiveState, batch: LiveBatch): LiveState {
   const stopped = new Map(state.stopped);
   stopped.delete(batch.stream);
   const batches = [batch, ...state.batches].slice(0, BATCHES_MAX);
-  return withStored({ ...state, stopped, batches }, batch.stream, batch.stored);
+  return withSettled({ ...state, stopped, batches }, batch, isHistory(state, batch));
 }
 
-const withStored = (state: LiveState, stream: string, count: number): LiveState => ({
+/** Nobody knows what an abandoned batch met: its time was up, or its lease was lost. */
+const withStopped = (state: LiveState, line: LiveStopped): LiveState =>
+  line.outcome === "abandoned" ? state : { ...state, stopped: new Map(state.stopped).set(line.stream, line) };
+
+/** Adds what became of events. What is history is in the supervisor's own count, and may be in Postgres' last count. */
+function withSettled(
+  state: LiveState,
+  settled: { stream: string; at: string; stored: number; dead: number; held?: number },
+  isOld: boolean,
+): LiveState {
+  const { stream, at, stored } = settled;
+  const isCounted = isOld && Date.parse(at) <= (state.setAside.counted?.atMs ?? 0);
+  return {
+    ...state,
+    stored: new Map(state.stored).set(stream, (state.stored.get(stream) ?? 0) + stored),
+    storedSoFar:
+      isOld || !state.hello?.streams.includes(stream)
+        ? state.storedSoFar
+        : withStoredAt(state.storedSoFar, at, stored),
+    setAside: isCounted ? state.setAside : withSetAside(state.setAside, settled),
+  };
+}
+
+const withLetters = (state: LiveState, letters: LiveLetters["streams"], nowMs: number): LiveState => ({
   ...state,
-  stored: new Map(state.stored).set(stream, (state.stored.get(stream) ?? 0) + count),
+  letters,
+  setAside: withCount(state.setAside, letters, nowMs + state.clockAheadMs),
 });
 
 /** A stream of which nothing waits any more is not stopped, whoever drained it. */

@@ -3,8 +3,10 @@
  * numbers.
  */
 import { clockOf, countOf, spanOf } from "../phrases.ts";
+import { sayLetters } from "./letters-verdict.ts";
 import { type LiveState, type Paused, pausedIn, waitingOf } from "./live-state.ts";
 import { sumOf } from "./seconds.ts";
+import { storedToday } from "./stored-so-far.ts";
 
 /** What the button of a finding does. `playbook`: opens the section of docs/operations.md. `show`: opens a panel. */
 export type Remedy =
@@ -24,17 +26,21 @@ export type Connection =
   | { kind: "waiting" }
   | { kind: "following" }
   | { kind: "resting"; why: string }
-  | { kind: "lost"; why: string };
+  /** `isOfSupervisor`: this console answered, and the supervisor did not. */
+  | { kind: "lost"; why: string; isOfSupervisor: boolean };
 
 /** An event that waits longer is too old: three ticks of a minute were missed, or the drain can't keep pace. */
 const OLDEST_MAX_MS = 180_000;
 /** A drain call ends after 50 s and its lease 20 s later, so a partition that is held for longer is stuck. */
 const HELD_MAX_MS = 120_000;
 
-/** Says how it is. `nowMs`: this page's clock. There is always one finding at least. */
+/**
+ * Says how it is, or how it was when something was heard last. `nowMs`: that moment, by this page's clock. There is always one finding at
+ * least.
+ */
 export function verdict(state: LiveState, connection: Connection, nowMs: number): [Finding, ...Finding[]] {
   if (connection.kind === "lost")
-    return [bad(connection.why, { kind: "playbook", section: "no-successful-drain" })];
+    return [bad(connection.why, connection.isOfSupervisor ? playbook("no-successful-drain") : null)];
   if (state.hello === undefined || state.waiting === undefined)
     return [{ level: "unknown", sentence: "Asking the supervisor …", remedy: null }];
   const atMs = nowMs + state.clockAheadMs;
@@ -119,38 +125,28 @@ function tooOld(state: LiveState, atMs: number): Finding[] {
   });
 }
 
-function waitingLetters({ letters }: LiveState): Finding[] {
-  if (letters === null)
+function waitingLetters(state: LiveState): Finding[] {
+  if (state.letters === null)
     return [bad("Postgres does not answer: dead letters can't be counted.", playbook("neon-is-down"))];
-  return (letters ?? []).flatMap(({ stream, dead, held, heldReason }) => {
-    const show = { kind: "show", panel: "letters" } as const;
-    if (dead > 0)
-      return [
-        warn(`${countOf(dead, "dead letter")} of ${stream} ${dead === 1 ? "waits" : "wait"} for you.`, show),
-      ];
-    const why = heldReason === null ? "" : `: ${heldReason}`;
-    return held > 0
-      ? [
-          warn(
-            `${countOf(held, "event")} of ${stream} ${held === 1 ? "is" : "are"} held and tried again${why}.`,
-            show,
-          ),
-        ]
-      : [];
-  });
+  return sayLetters(state).map((sentence) => warn(sentence, { kind: "show", panel: "letters" }));
 }
 
 function allIsWell(state: LiveState, atMs: number): Finding {
-  const stored = [...state.stored.values()].reduce((sum, count) => sum + count, 0);
-  const since = state.hello === undefined ? "" : ` since ${clockOf(state.hello.sinceAt)}`;
   const { waiting, oldestAtMs } = sumOf(state.waiting ?? []);
   const rest =
-    waiting === 0 || oldestAtMs === null
+    waiting === 0
       ? "nothing waits"
-      : `nothing waits longer than ${spanOf(Math.max(1000, atMs - oldestAtMs))}`;
-  return {
-    level: "good",
-    sentence: `All is well: ${countOf(stored, "event")} stored${since}, ${rest}.`,
-    remedy: null,
-  };
+      : oldestAtMs === null
+        ? `${countOf(waiting, "event")} ${waiting === 1 ? "waits" : "wait"}`
+        : `nothing waits longer than ${spanOf(Math.max(1000, atMs - oldestAtMs))}`;
+  return { level: "good", sentence: `All is well: ${sayStored(state, atMs)}${rest}.`, remedy: null };
+}
+
+/** `the drain stored 3,412 events today, `, by the day of whoever looks; "" if nobody counts. */
+function sayStored({ storedSoFar, missedNow }: LiveState, atMs: number): string {
+  if (storedSoFar === undefined) return "";
+  const { stored, sinceMs } = storedToday(storedSoFar, atMs);
+  const least = missedNow > 0 ? "at least " : "";
+  const when = sinceMs === undefined ? "today" : `since ${clockOf(sinceMs)}`;
+  return `the drain stored ${least}${countOf(stored, "event")} ${when}, `;
 }

@@ -48,8 +48,8 @@ function StreamTable({ names }: { names: readonly string[] }) {
       <Scroll label="Streams">
         <table>
           <caption>
-            Stored counts since {since === undefined ? "…" : clockOf(since)}, by the drain; accepted and
-            rejected, in 24 hours to the last read.
+            Stored counts since {since === undefined ? "…" : clockOf(since)}, by the drain
+            {live.value.missed > 0 && " (at least)"}; accepted and rejected, in 24 hours to the last read.
           </caption>
           <thead>
             <tr>

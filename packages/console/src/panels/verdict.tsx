@@ -2,7 +2,8 @@
 
 import { drainNow, resume } from "../act.ts";
 import type { Finding, Remedy } from "../model/verdict.ts";
-import { announced, connection, findings, said, show } from "../state.ts";
+import { clockOf } from "../phrases.ts";
+import { announced, connection, findings, heardMs, said, show, supervisorMs } from "../state.ts";
 import { Button } from "./button.tsx";
 
 const PLAYBOOK = "https://github.com/OWNER/spillway/blob/main/docs/operations.md#";
@@ -10,8 +11,7 @@ const LEVELS = { bad: "Broken", warn: "Look", good: "Well", unknown: "…" } as 
 
 export function Verdict() {
   const [first, ...others] = findings.value;
-  const resting =
-    connection.value.kind === "resting" ? `${connection.value.why} Nothing new is shown.` : undefined;
+  const stale = sayStale();
   return (
     <section class={`verdict ${first?.level}`} aria-label="Verdict">
       <div class="first">
@@ -31,12 +31,22 @@ export function Verdict() {
           ))}
         </ul>
       )}
-      {resting !== undefined && <p class="note">{resting}</p>}
+      {stale !== undefined && <p class="note">{stale}</p>}
       <p id="said" role="status" class="said">
         {said.value}
       </p>
     </section>
   );
+}
+
+/** Why the page shows an earlier moment, and which; undefined: it does not. */
+function sayStale(): string | undefined {
+  const { kind } = connection.value;
+  if ((kind !== "resting" && kind !== "lost") || heardMs.value === undefined) return undefined;
+  const was = `what this page shows was so at ${clockOf(supervisorMs.value, "seconds")}.`;
+  return kind === "resting"
+    ? `${connection.value.why} Nothing new is shown: ${was}`
+    : `Nothing new is shown: ${was}`;
 }
 
 function RemedyButton({
