@@ -8,6 +8,8 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { type Console, startConsole } from "../../dev/console/console-server.ts";
 import type { ConsoleTarget } from "../../dev/console/forward.ts";
 import { supervisorAt } from "../../dev/operate/ask-supervisor.ts";
+import { createPauses } from "../../lib/buffer/pauses.ts";
+import { connectRedis } from "../../lib/buffer/redis-client.ts";
 import { hasBrowser } from "./browser.ts";
 import { launchChromium, type OpenedPage, openPage, seriousFaults } from "./console-browser.ts";
 import { whereabouts } from "./test-stack.ts";
@@ -72,6 +74,19 @@ const isStored = async (stream: string, id: string) =>
 const untilStored = (stream: string, id: string) =>
   expect.poll(() => isStored(stream, id), { timeout: 30_000, interval: 50 }).toBe(true);
 
+/** What the issue allows from an answer until the page shows its event. */
+const WITHIN_2_S = { timeout: 2000 };
+
+/** Notes by the page's clock, which is this machine's, when a text is there for the first time. Returns how to read it. */
+async function noteWhenShown(page: OpenedPage["page"]): Promise<(text: string) => Promise<number>> {
+  await page.evaluate(`globalThis.firstSeenMs = new Map();
+    new MutationObserver(() => {
+      for (const { textContent } of document.querySelectorAll("#live code"))
+        if (!firstSeenMs.has(textContent)) firstSeenMs.set(textContent, Date.now());
+    }).observe(document.getElementById("live"), { childList: true, subtree: true, characterData: true })`);
+  return (text) => page.evaluate<number>(`firstSeenMs.get(${JSON.stringify(text)})`);
+}
+
 async function expectConserved(): Promise<void> {
   await whole.drainAll();
   for (const [stream, ids] of accepted) {
@@ -95,10 +110,16 @@ describe.skipIf(!canLook)("a person looks at the page and", () => {
   test("sees an event and a lead land, and sends one", async () => {
     opened = await openPage(browser, served.url);
     await untilVerdict(/^All is well/);
+    const noted = await noteWhenShown(opened.page);
     const [event = ""] = await post("events", { type: "seen", payload: { secret: "not on the page" } });
-    await opened.page.locator("#batches").getByText(event).waitFor();
+    const eventPostedMs = Date.now();
+    await opened.page.locator("#batches").getByText(event).waitFor(WITHIN_2_S);
     const [lead = ""] = await post("leads", { name: "Ada", source: "fair" });
-    await opened.page.locator('[data-rows-of="leads"]').getByText(lead).waitFor();
+    const leadPostedMs = Date.now();
+    await opened.page.locator('[data-rows-of="leads"]').getByText(lead).waitFor(WITHIN_2_S);
+    const took = [(await noted(event)) - eventPostedMs, (await noted(lead)) - leadPostedMs];
+    console.info(`shown after the answer: an event ${took[0]} ms, a lead ${took[1]} ms`);
+    expect(Math.max(...took)).toBeLessThan(2000);
 
     await opened.page.locator("#send-stream").selectOption("activities");
     await opened.page.locator("#send-event").fill(JSON.stringify(activity("sent")));
@@ -109,6 +130,28 @@ describe.skipIf(!canLook)("a person looks at the page and", () => {
     await opened.page.locator("#batches").getByText(sent).waitFor();
     expect(await opened.page.content()).not.toContain("not on the page");
     expect(opened.complaints).toEqual([]);
+    await expectConserved();
+  });
+
+  test("reads a stored event only by asking for it, and hears if its row is gone", async () => {
+    opened = await openPage(browser, served.url);
+    await untilVerdict(/^All is well/);
+    const [first = "", second = ""] = await post("events", [
+      { type: "asked", payload: { secret: "when asked" } },
+      { type: "asked", payload: { secret: "and deleted" } },
+    ]);
+    await opened.page.locator("#batches").getByText(first).waitFor();
+    expect(await opened.page.content()).not.toContain("when asked");
+    await button(`Show the event ${first}`).click();
+    await opened.page.locator("#shown-event").getByText('"secret": "when asked"').waitFor();
+    await whole.servers.sql.query("delete from events where id = $1", [second]);
+    accepted.set(
+      "events",
+      (accepted.get("events") ?? []).filter((id) => id !== second),
+    );
+    await button(`Show the event ${second}`).click();
+    await opened.page.locator("#shown-event").getByText(`has no row ${second}`).waitFor();
+    expect(opened.complaints.filter((one) => !one.includes("404"))).toEqual([]);
     await expectConserved();
   });
 
@@ -181,6 +224,28 @@ describe.skipIf(!canLook)("a person looks at the page and", () => {
     await expectConserved();
   });
 
+  test("sees that somebody else pauses a stream, and ends the pause", async () => {
+    opened = await openPage(browser, served.url);
+    await untilVerdict(/^All is well/);
+    const other = createPauses(connectRedis(whole.stack, 2000));
+    await other.pause("activities", { forMs: 3_600_000, by: "ann@example.org", why: undefined });
+    await untilVerdict(/^activities is paused since \d\d:\d\d until \d\d:\d\d by ann@example\.org/);
+    await other.resume("activities");
+    await untilVerdict(/^All is well/);
+    expect(opened.complaints).toEqual([]);
+  });
+
+  test("goes on when the supervisor was started again: its count begins anew, and says since when", async () => {
+    opened = await openPage(browser, served.url);
+    await untilVerdict(/^All is well: the drain stored/);
+    const [id = ""] = await post("activities", activity("call"));
+    await untilStored("activities", id);
+    await untilVerdict(/stored [1-9]\d* events? /);
+    await whole.killSupervisor();
+    await untilVerdict(/^All is well: the drain stored 0 events (?:since \d\d:\d\d|today), nothing waits\.$/);
+    await expectConserved();
+  });
+
   test("has every check made, and reads who sent what", async () => {
     opened = await openPage(browser, served.url);
     await untilVerdict(/^All is well/);
@@ -199,7 +264,9 @@ describe.skipIf(!canLook)("a person looks at the page and", () => {
       opened.page.evaluate(`Object.defineProperty(document, "hidden", { value: ${isHidden}, configurable: true });
         document.dispatchEvent(new Event("visibilitychange"))`);
     await hide(true);
-    await opened.page.getByText("This tab is hidden. Nothing new is shown.").waitFor();
+    await opened.page
+      .getByText(/^This tab is hidden\. Nothing new is shown: .* was so at \d\d:\d\d:\d\d\.$/)
+      .waitFor();
     const before = opened.lookedOn.length;
     const [id = ""] = await post("events", { type: "unseen", payload: 1 });
     await untilStored("events", id);
@@ -239,6 +306,34 @@ describe("with --prod and without --write", () => {
       expect(await button("Drain all now").isDisabled()).toBe(true);
       expect(opened.lookedOn.filter((url) => url.includes("panels"))).toEqual([]);
       expect(opened.complaints).toEqual([]);
+    },
+  );
+
+  test.skipIf(!canLook)(
+    "dead letters are said without asking Postgres, and counted when they are shown",
+    async () => {
+      const [poison = ""] = await post("activities", [activity("poison"), activity("call")]);
+      opened = await openPage(browser, reading.url);
+      await untilVerdict(
+        /^\d events? of activities became (?:a dead letter|dead letters) since \d\d:\d\d\.$/,
+      );
+      expect(opened.lookedOn.filter((url) => url.includes("panels"))).toEqual([]);
+      await button(/^Show: \d events? of activities became/).click();
+      await untilVerdict(/^1 dead letter of activities waits for you\.$/);
+      await opened.page.locator("#letters > summary").click();
+      await untilVerdict(/^1 dead letter of activities waited at \d\d:\d\d\.$/);
+      const [id = ""] = (await whereabouts(whole.servers, "activities")).stored;
+      const headers = { "x-spillway-console": tokenOf(reading) };
+      expect(
+        await ask(reading, "GET", `/api/supervisor/streams/activities/events/${id}`, headers),
+      ).toMatchObject([200, { stream: "activities", id }]);
+      await whole.servers.sql.query("delete from dead_letters where id = $1", [poison]);
+      accepted.set(
+        "activities",
+        (accepted.get("activities") ?? []).filter((one) => one !== poison),
+      );
+      expect(opened.complaints).toEqual([]);
+      await expectConserved();
     },
   );
 

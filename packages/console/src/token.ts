@@ -4,10 +4,16 @@
  */
 
 const NAME = "spillway-console-token";
+const FRAGMENT = /^#([\w-]{20,})$/;
+
+// The address of a later start differs in its fragment alone, if the port is the same: then a browser does not load the page anew.
+addEventListener("hashchange", () => {
+  if (FRAGMENT.test(location.hash)) location.reload();
+});
 
 /** Takes the token; null: the page was opened by another address. */
 export function takeToken(): string | null {
-  const [, token] = /^#([\w-]{20,})$/.exec(location.hash) ?? [];
+  const [, token] = FRAGMENT.exec(location.hash) ?? [];
   if (token === undefined) return sessionStorage.getItem(NAME);
   sessionStorage.setItem(NAME, token);
   history.replaceState(null, "", location.pathname);
