@@ -12,6 +12,7 @@ export interface ConsoleTarget {
   supervisor: Supervisor;
   /** Undefined: it is not known where ingest is. */
   ingest: { url: string; apiKey: string | undefined } | undefined;
+  /** It is not a running `spillway start`. */
   isProd: boolean;
   /** Whether a POST is forwarded. */
   canWrite: boolean;
@@ -21,7 +22,7 @@ export interface ConsoleTarget {
 const BODY_MAX_BYTES = 1_000_000;
 
 const READ_ONLY =
-  "this console only reads: npx spillway console --prod --write starts one that may change something, too";
+  "this console only reads: with --write, npx spillway console starts one that may change something, too";
 
 const PERHAPS_DONE = "Perhaps it was done all the same: look before you do it again.";
 

@@ -10,6 +10,10 @@ export const supervisorOptions = {
   prod: { type: "boolean", about: "ask the deployed system, which terraform and gcloud know" },
 } as const;
 
+/** Whether the running `spillway start` is meant, and nothing else. */
+export const isStackMeant = ({ prod = false }: { prod?: boolean | undefined }): boolean =>
+  !prod && environmentOf("SUPERVISOR_URL") === undefined && !hasPlaces();
+
 /** Finds the supervisor that is meant. Throws a CommandFailed if there is none. */
 export async function findSupervisor({ prod = false }: { prod?: boolean | undefined }): Promise<Supervisor> {
   if (prod) {

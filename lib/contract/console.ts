@@ -11,7 +11,7 @@ export const CONSOLE_INGEST = "/api/ingest";
 export interface ConsoleAbout {
   /** Which system it shows, for people: an address without a secret. */
   place: string;
-  /** The deployed system, where each query and command costs. */
+  /** Not a running `spillway start`: each query and command may cost, and each change may be to the deployed system. */
   isProd: boolean;
   /** Whether a POST is forwarded. */
   canWrite: boolean;

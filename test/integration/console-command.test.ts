@@ -69,7 +69,7 @@ async function start(args: string[], env: Record<string, string>) {
 test("a console of production shows the operator's token to the supervisor, and refuses to write without --write", async () => {
   const env = { PATH: folder, SPILLWAY_API_KEY: "" };
   const { child, ask, said } = await start(["--prod"], env);
-  expect(said()).toContain("It only reads; --write lets it change something.");
+  expect(said()).toContain("only reads: --write lets it change something");
   expect(await (await ask("GET", "/api/about")).json()).toMatchObject({
     isProd: true,
     canWrite: false,
@@ -84,6 +84,27 @@ test("a console of production shows the operator's token to the supervisor, and 
 
   const writing = await start(["--prod", "--write"], env);
   expect((await writing.ask("POST", "/api/supervisor/drain")).status).toBe(200);
+  await expectConserved(world, "checked", ids);
+});
+
+test("whatever the environment names counts as production: it is only read without --write, and has no surge", async () => {
+  const ids = await pushEvents(world, { stream: "checked", index: 0 }, [{ n: 1 }]);
+  const byUrl = { SUPERVISOR_URL: supervisor.url };
+  const byPlaces = {
+    ...{ UPSTASH_REDIS_REST_URL: world.upstash.url, UPSTASH_REDIS_REST_TOKEN: "token" },
+    ...{ DATABASE_URL: world.config.databaseUrl, NEON_HTTP_URL: world.config.neonHttpUrl ?? "" },
+  };
+  for (const env of [byUrl, byPlaces]) {
+    const { ask } = await start([], env);
+    expect(await (await ask("GET", "/api/about")).json()).toMatchObject({
+      ...{ isProd: true, canWrite: false },
+      ...{ ingestUrl: null, canSend: false },
+    });
+    expect((await ask("POST", "/api/supervisor/drain")).status).toBe(403);
+    expect((await ask("POST", "/api/surge")).status).toBe(404);
+  }
+  const { ask } = await start(["--write"], byUrl);
+  expect((await ask("POST", "/api/supervisor/drain")).status).toBe(200);
   await expectConserved(world, "checked", ids);
 });
 

@@ -12,26 +12,27 @@ export default action({
     ...supervisorOptions,
     write: {
       type: "boolean",
-      about: "with --prod: the page may change something, too (without it, it only reads)",
+      about:
+        "the page may change something that is no running spillway start, too (without it, it only reads)",
     },
     port: { type: "string", value: "N", about: "its port on 127.0.0.1 (a free one)" },
   },
   notes:
     "It runs until Ctrl-C. Open the address that it prints: the part behind # is the key of this start. --write guards against slips,\nnot against people: whoever may run this may also ask the supervisor otherwise.",
   async run({ values: { prod = false, write = false, port } }) {
+    const target = await targetOf({ prod, write });
     const running = await startConsole({
-      target: await targetOf({ isProd: prod, canWrite: !prod || write }),
+      target,
       port: wholeNumber("--port", port, 0),
-      routes: prod ? new Map() : await openSurge(),
+      routes: target.isProd ? new Map() : await openSurge(),
     }).catch((error: NodeJS.ErrnoException) => {
       if (error.code !== "EADDRINUSE" && error.code !== "ERR_SOCKET_BAD_PORT") throw error;
       throw new CommandFailed(`The console can't listen on port ${port} (${error.code}).`);
     });
     console.log(`Console ${running.url}`);
-    if (prod)
-      console.log(
-        write ? "It may change the deployed system." : "It only reads; --write lets it change something.",
-      );
+    console.log(
+      `It shows ${target.supervisor.place}${target.canWrite ? " and may change it" : ", and only reads: --write lets it change something"}.`,
+    );
     console.log("Ctrl-C ends it.");
     await new Promise<void>((resolve) => {
       for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(name, () => resolve());
