@@ -25,11 +25,11 @@ const conserved: SurgeConserved = {
 };
 
 test("a turn adds up its seconds, keeps its last figures, and ends with its conservation line", () => {
-  const last = second({ second: 2, p99Ms: 9, stored: 380 });
-  const state = withSurgeLines(NO_SURGE, [hello, begun, second({}), last]);
+  const last = second({ second: 2, p99Ms: 9, stored: 380, lateMs: 3 });
+  const state = withSurgeLines(NO_SURGE, [hello, begun, second({ lateMs: 700 }), last]);
   expect(state).toMatchObject({
     isRunning: true,
-    turns: { direct: { offered: 400, answered: 380, errors: 2 } },
+    turns: { direct: { offered: 400, answered: 380, errors: 2, lateMs: 700 } },
   });
   expect(state.turns.direct?.last).toEqual(last);
   expect(state.turns.direct?.conserved).toBeUndefined();

@@ -16,6 +16,7 @@ const latencyOf = (ms: number | null): string =>
 
 const FIGURES: readonly Figure[] = [
   { name: "Offered", of: ({ offered }) => numberOf(offered) },
+  { name: "Generator late, at most", of: ({ lateMs }) => <Late ms={lateMs} /> },
   { name: "Answered", of: ({ answered }) => numberOf(answered) },
   {
     name: "Errors",
@@ -76,6 +77,15 @@ function Connections({ turn }: { turn: SurgeTurn }) {
       {said}
     </>
   );
+}
+
+/** So late, in milliseconds, the generator may be with a request: more is not the target's doing. */
+const LATE_MAX_MS = 200;
+
+/** Whether this machine could really offer what was asked for. */
+function Late({ ms }: { ms: number }) {
+  if (ms <= LATE_MAX_MS) return latencyOf(ms);
+  return <span class="unseen">{latencyOf(ms)}: this machine could not offer more</span>;
 }
 
 function Conserved({ of }: { of: SurgeTurn["conserved"] }) {

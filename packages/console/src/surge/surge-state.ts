@@ -22,6 +22,8 @@ export interface SurgeTurn {
   offered: number;
   answered: number;
   errors: number;
+  /** The longest that the generator itself was late so far. */
+  lateMs: number;
   /** Undefined: its turn is not over. */
   conserved: SurgeConserved | undefined;
 }
@@ -90,13 +92,14 @@ const withTurn = (state: SurgeState, turn: SurgeTurn): SurgeState => ({
 });
 
 function turnWith(before: SurgeTurn | undefined, line: SurgeSecond): SurgeTurn {
-  const { seconds = [], offered = 0, answered = 0, errors = 0 } = before ?? {};
+  const { seconds = [], offered = 0, answered = 0, errors = 0, lateMs = 0 } = before ?? {};
   return {
     seconds: line.part === "load" ? [...seconds, line] : seconds,
     last: line,
     offered: offered + line.offered,
     answered: answered + line.answered,
     errors: errors + line.errors,
+    lateMs: Math.max(lateMs, line.lateMs),
     conserved: undefined,
   };
 }
