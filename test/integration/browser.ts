@@ -11,29 +11,9 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Readable, Writable } from "node:stream";
-import { installWithApt, isExecutable, onPath } from "../../dev/stack/installed-program.ts";
+import { findBrowser } from "../../dev/stack/find-browser.ts";
 
 export type Browser = Awaited<ReturnType<typeof openBrowser>>;
-
-const NAMES = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
-const ON_MACOS = "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome";
-const MISSING =
-  "This test needs Chromium or Chrome on the PATH: install it (Debian: apt-get install chromium; macOS: Google Chrome) and run it again";
-
-const locate = (): string | undefined => onPath(...NAMES) ?? (isExecutable(ON_MACOS) ? ON_MACOS : undefined);
-
-/** Where the browser is. Throws one sentence for people if it is nowhere, and can't be installed. */
-export async function findBrowser(): Promise<string> {
-  const present = locate();
-  if (present) return present;
-  if (process.getuid?.() !== 0 || !onPath("apt-get")) throw new Error(`${MISSING}.`);
-  await installWithApt("chromium").catch((cause: Error) => {
-    throw new Error(`${MISSING} (installing it here failed: ${cause.message.slice(0, 300)}).`, { cause });
-  });
-  const installed = locate();
-  if (installed) return installed;
-  throw new Error(`${MISSING}.`);
-}
 
 /**
  * Whether there is a browser, or one could be installed. If not, it writes one line for people; with CI set it throws, so that the file

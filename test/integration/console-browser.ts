@@ -1,7 +1,7 @@
 /** The console in Chromium, for a test: it opens the page, and notes each error of its console and each breach of its policy. */
 import axe, { type AxeResults } from "axe-core";
 import { type Browser, chromium, type Page } from "playwright-core";
-import { findBrowser } from "./browser.ts";
+import { findBrowser } from "../../dev/stack/find-browser.ts";
 
 /** Starts Chromium without a window; `close` it after the last test. */
 export async function launchChromium(): Promise<Browser> {

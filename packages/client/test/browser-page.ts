@@ -4,7 +4,7 @@ import type { AddressInfo } from "node:net";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 import { type BrowserContext, chromium, type Page } from "playwright-core";
-import { findBrowser } from "../../../test/integration/browser.ts";
+import { findBrowser } from "../../../dev/stack/find-browser.ts";
 import type { Spillway } from "./run/page-entry.ts";
 
 declare global {
