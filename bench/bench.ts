@@ -15,6 +15,7 @@ import { drain } from "./scenarios/drain.ts";
 import { floor } from "./scenarios/floor.ts";
 import { hostile } from "./scenarios/hostile.ts";
 import { ingest } from "./scenarios/ingest.ts";
+import { lookingOn } from "./scenarios/looking-on.ts";
 import { noisy } from "./scenarios/noisy.ts";
 import { steady } from "./scenarios/steady.ts";
 import { surge, surgeSeconds } from "./scenarios/surge.ts";
@@ -33,6 +34,11 @@ const scenarios: Record<ScenarioName, { run: Scenario; title: string; figure: st
     figure: "storedPerSecond",
   },
   drain: { run: drain, title: "Draining a backlog: events stored a second", figure: "storedPerSecond" },
+  "looking-on": {
+    run: lookingOn,
+    title: "Draining while ten people look on: events stored a second",
+    figure: "storedPerSecond",
+  },
   upsert: {
     run: upsert,
     title: "Newest wins, beside DO NOTHING: milliseconds a batch of 100",

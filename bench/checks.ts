@@ -132,6 +132,30 @@ export function checkAll(results: Results, settings: { backlogs: readonly number
       ["drain", `Spillway, ${least} gps`, "peakMemoryMb"],
     ),
     ratio(
+      "draining while ten look on, against nobody",
+      ["looking-on", "ten look on", "storedPerSecond"],
+      "≥",
+      0.95,
+      ["looking-on", "nobody looks on", "storedPerSecond"],
+    ),
+    ...[
+      { who: "ten look on", commands: 1 },
+      { who: "ten look on, on Cloud Run", commands: 0.2 },
+    ].flatMap(({ who, commands }) => [
+      bound(
+        `Redis commands a second while nothing changes and ${who}`,
+        ["looking-on", `nothing changes, ${who}`, "redisCommandsPerSecond"],
+        "≤",
+        commands,
+      ),
+      bound(
+        `Postgres queries a second while nothing changes and ${who}`,
+        ["looking-on", `nothing changes, ${who}`, "postgresQueriesPerSecond"],
+        "≤",
+        0,
+      ),
+    ]),
+    ratio(
       "draining GPS while another stream's table is locked, against no other stream",
       ["trouble", "GPS, the other stream's table locked", "storedPerSecond"],
       "≥",

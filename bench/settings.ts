@@ -6,6 +6,7 @@ export const SCENARIOS = [
   "ingest",
   "alternatives",
   "drain",
+  "looking-on",
   "upsert",
   "trouble",
   "hostile",

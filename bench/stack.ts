@@ -10,7 +10,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Redis } from "ioredis";
 import pg from "pg";
-import { type Child, projectRoot, startFunction, startReady } from "../dev/load/children.ts";
+import {
+  type AskedChild,
+  ask,
+  type Child,
+  projectRoot,
+  startFunction,
+  startReady,
+} from "../dev/load/children.ts";
 import { findFreePorts } from "../dev/stack/ports.ts";
 import { startPostgres } from "../dev/stack/postgres-server.ts";
 import { startRedis } from "../dev/stack/redis-server.ts";
@@ -29,6 +36,8 @@ export interface Stack {
   databaseUrl: string;
   postgresPid: number;
   bridgePids: number[];
+  /** Statements that came to the bridge before Postgres so far. */
+  countQueries(): Promise<number>;
   restUrl: string;
   restToken: string;
   neonHttpUrl: string;
@@ -75,7 +84,7 @@ async function build(
   cpSync(join(projectRoot, "dist-test"), built, { recursive: true });
   stops.push(async () => rmSync(built, { recursive: true, force: true }));
   const [upstashPort, neonPort] = [await freePort(), await freePort()];
-  const bridgePids: number[] = [];
+  const bridges = new Map<string, AskedChild>();
   for (const [which, port] of Object.entries({ upstash: upstashPort, neon: neonPort })) {
     const bridge = await startReady({
       file: "dev/load/bridge.ts",
@@ -83,7 +92,7 @@ async function build(
       env: { REDIS_URL: redisServer.url, REST_TOKEN: restToken },
       logFile: logFile(`bridge-${which}`),
     });
-    bridgePids.push(bridge.pid);
+    bridges.set(which, bridge);
     stops.push(bridge.stop);
   }
   const redis = new Redis(redisServer.url, { protocol: 2 });
@@ -122,7 +131,8 @@ async function build(
     redisPid: redisServer.pid,
     databaseUrl: postgres.url,
     postgresPid: postgres.pid,
-    bridgePids,
+    bridgePids: [...bridges.values()].map(({ pid }) => pid),
+    countQueries: () => ask<number>(bridges.get("neon") as AskedChild, { count: "statements" }),
     startIngest: startTarget("ingest"),
     startSupervisor: startTarget("supervisor"),
   };

@@ -1,7 +1,9 @@
 /**
  * One bridge as a process of its own, as Upstash and Neon are: `tsx dev/load/bridge.ts upstash|neon PORT`. Tells its
- * parent when it listens, and ends with it. DELAY_MS: each request to Postgres takes so many milliseconds more.
+ * parent when it listens, and ends with it. DELAY_MS: each request to Postgres takes so many milliseconds more. The bridge to Postgres answers
+ * each message of its parent by the number of statements that came so far.
  */
+import type { Fault } from "../stack/breakable-server.ts";
 import { startNeonBridge } from "../stack/neon-bridge.ts";
 import { startUpstashBridge } from "../stack/upstash-bridge.ts";
 
@@ -12,7 +14,13 @@ if (which === "upstash") await startUpstashBridge({ redisUrl, token, port: Numbe
 else {
   const neon = await startNeonBridge({ port: Number(port) });
   const delayMs = Number(process.env.DELAY_MS ?? 0);
-  if (delayMs > 0) neon.setFault(() => ({ kind: "slow", delayMs }));
+  const slow: Fault | undefined = delayMs > 0 ? { kind: "slow", delayMs } : undefined;
+  let statements = 0;
+  neon.setFault(({ queries }) => {
+    statements += queries.length;
+    return slow;
+  });
+  process.on("message", () => process.send?.(statements));
 }
 process.send?.("ready");
 process.once("SIGTERM", () => process.exit(0));

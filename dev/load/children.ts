@@ -1,5 +1,6 @@
 /** Node processes under a load: bridges, functions, workers. Each ends with the process that started it, however that ends. */
 import { type ChildProcess, fork } from "node:child_process";
+import { once } from "node:events";
 import { closeSync, openSync } from "node:fs";
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -52,8 +53,11 @@ function profiling(logFile: string): string[] {
   return folder ? ["--cpu-prof", `--cpu-prof-dir=${join(folder, basename(logFile, ".log"))}`] : [];
 }
 
+/** A process that says "ready", and may answer messages. */
+export type AskedChild = Child & { process: ChildProcess };
+
 /** Starts a process that says "ready". */
-export async function startReady(start: Start): Promise<Child> {
+export async function startReady(start: Start): Promise<AskedChild> {
   const child = startChild(start);
   await new Promise<void>((resolve, reject) => {
     child.process.once("message", () => resolve());
@@ -62,6 +66,23 @@ export async function startReady(start: Start): Promise<Child> {
     );
   });
   return child;
+}
+
+/** Asks a process that answers each message by one message. Ask it again only when it has answered. Throws if it ends before. */
+export async function ask<Answer>({ process: child }: AskedChild, question: object): Promise<Answer> {
+  const over = new AbortController();
+  const { signal } = over;
+  const ended = once(child, "exit", { signal }).then(() => {
+    throw new Error(`a process ended (${child.exitCode}) before it answered`);
+  });
+  const answered = once(child, "message", { signal });
+  child.send(question);
+  try {
+    return (await Promise.race([answered, ended]))[0] as Answer;
+  } finally {
+    over.abort();
+    await Promise.allSettled([answered, ended]);
+  }
 }
 
 /** Starts functions-framework with a function, and waits until it answers. */
