@@ -36,7 +36,7 @@ export interface Stack {
   databaseUrl: string;
   postgresPid: number;
   bridgePids: number[];
-  /** Statements that came to the bridge before Postgres so far. */
+  /** Requests to the bridge before Postgres so far: each is one statement, or one transaction. */
   countQueries(): Promise<number>;
   restUrl: string;
   restToken: string;
@@ -132,7 +132,7 @@ async function build(
     databaseUrl: postgres.url,
     postgresPid: postgres.pid,
     bridgePids: [...bridges.values()].map(({ pid }) => pid),
-    countQueries: () => ask<number>(bridges.get("neon") as AskedChild, { count: "statements" }),
+    countQueries: () => ask<number>(bridges.get("neon") as AskedChild, { count: "requests" }),
     startIngest: startTarget("ingest"),
     startSupervisor: startTarget("supervisor"),
   };

@@ -1,7 +1,7 @@
 /**
  * One bridge as a process of its own, as Upstash and Neon are: `tsx dev/load/bridge.ts upstash|neon PORT`. Tells its
  * parent when it listens, and ends with it. DELAY_MS: each request to Postgres takes so many milliseconds more. The bridge to Postgres answers
- * each message of its parent by the number of statements that came so far.
+ * each message of its parent by the number of requests so far: each is one statement, or one transaction.
  */
 import type { Fault } from "../stack/breakable-server.ts";
 import { startNeonBridge } from "../stack/neon-bridge.ts";
@@ -15,12 +15,12 @@ else {
   const neon = await startNeonBridge({ port: Number(port) });
   const delayMs = Number(process.env.DELAY_MS ?? 0);
   const slow: Fault | undefined = delayMs > 0 ? { kind: "slow", delayMs } : undefined;
-  let statements = 0;
-  neon.setFault(({ queries }) => {
-    statements += queries.length;
+  let requests = 0;
+  neon.setFault(() => {
+    requests += 1;
     return slow;
   });
-  process.on("message", () => process.send?.(statements));
+  process.on("message", () => process.send?.(requests));
 }
 process.send?.("ready");
 process.once("SIGTERM", () => process.exit(0));
