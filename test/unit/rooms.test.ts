@@ -109,6 +109,11 @@ const MAY: [file: string, own: Place | undefined, may: readonly Place[]][] = [
     [...ROOT, ...LIB, "functions", "drizzle", "client", "test/streams", "drizzle-orm"],
   ],
   [
+    "dev/screenshots/any.ts",
+    "dev",
+    [...ROOT, ...LIB, "functions", "drizzle", "client", "test/streams", "drizzle-orm"],
+  ],
+  [
     "dev/surge/any.ts",
     "dev",
     [...ROOT, ...LIB, "functions", "drizzle", "client", "test/streams", "drizzle-orm"],
