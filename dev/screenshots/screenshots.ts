@@ -10,11 +10,11 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
-import type { Browser } from "playwright-core";
+import type { Page } from "playwright-core";
 import { projectRoot } from "../load/children.ts";
 import { supervisorAt } from "../operate/ask-supervisor.ts";
 import type { Surge } from "../surge/surge.ts";
-import { openCamera, takePicture } from "./camera.ts";
+import { openCamera, openConsolePage, takePicture } from "./camera.ts";
 import { PICTURE_MAX_BYTES, PICTURES, type Picture } from "./pictures.ts";
 import { openShop, type Shop } from "./shop.ts";
 import { sendTraffic } from "./traffic.ts";
@@ -53,7 +53,8 @@ async function takeAll(): Promise<void> {
   const shop = await openShop((end) => ends.push(end), signal);
   const browser = await openCamera();
   ends.push(() => browser.close());
-  const take = (shows: Picture["shows"]) => takeThose(browser, shop, shows);
+  const page = await openConsolePage(browser, shop.console.url);
+  const take = (shows: Picture["shows"]) => takeThose(page, shows);
   await withTraffic(shop, () => take("page"));
   await runSurge(shop.surge);
   await take("surge");
@@ -85,10 +86,10 @@ async function runSurge(surge: Surge): Promise<void> {
   close();
 }
 
-async function takeThose(browser: Browser, shop: Shop, shows: Picture["shows"]): Promise<void> {
+async function takeThose(page: Page, shows: Picture["shows"]): Promise<void> {
   mkdirSync(values.out, { recursive: true });
   for (const picture of PICTURES.filter((one) => one.shows === shows)) {
-    const png = await takePicture(browser, shop.console.url, picture);
+    const png = await takePicture(page, picture);
     writeFileSync(join(values.out, picture.file), png);
     console.log(`${picture.file}: ${Math.round(png.length / 1000)} kB`);
     if (png.length > PICTURE_MAX_BYTES)
