@@ -80,7 +80,27 @@ test("the chart's inflow is what left and what waits more; nothing is drawn befo
   expect(sum(series.outPerSecond)).toBe(200);
   expect([series.waitingNow, Math.max(...series.waiting.map(Number))]).toEqual([300, 500]);
   expect(series.oldest.at(-1)).toBe(20);
-  expect(series.outPerSecond.filter((point) => point === null)).toHaveLength(168);
+  expect(series.atSeconds[0]).toBe(nowMs / 1000 - 115); // two minutes at least
+  expect(series.outPerSecond.filter((point) => point === null)).toHaveLength(13);
+});
+
+test("a chart is as long as the history, and 15 minutes at most", () => {
+  const lengthOf = (seconds: number) => {
+    const { atSeconds } = seriesOf(new Map(), nowMs - seconds * 1000, nowMs);
+    return (atSeconds.at(-1) ?? 0) - (atSeconds[0] ?? 0);
+  };
+  expect([lengthOf(10), lengthOf(300), lengthOf(5000)]).toEqual([115, 295, 895]);
+});
+
+test("five seconds that are not over have no rate yet: it would be too low", () => {
+  const state = withLiveLines(
+    NOTHING_SEEN,
+    [hello(), counts([], before(60)), batch(100, before(6)), batch(100, before(1))],
+    nowMs,
+  );
+  const rates = (atMs: number) => seriesOf(state.buckets, Date.parse(before(600)), atMs).outPerSecond;
+  expect(rates(nowMs).slice(-3)).toEqual([20, 20, null]);
+  expect(rates(nowMs - 500).slice(-3)).toEqual([0, 20, null]);
 });
 
 test("a forecast says when the buffer is empty, or full if its size is known", () => {

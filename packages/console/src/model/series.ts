@@ -1,4 +1,4 @@
-/** The charts' data of 15 minutes, and how long until the buffer is empty or full. */
+/** The charts' data of 15 minutes, or of as long as the history is, and how long until the buffer is empty or full. */
 import { LIVE_HISTORY_MS } from "../../../../lib/contract/live.ts";
 import { BUCKET_MS, type Bucket, type Buckets, bucketOf, EMPTY_BUCKET } from "./seconds.ts";
 
@@ -19,6 +19,9 @@ export interface Series {
   waitingNow: number | null;
 }
 
+/** A chart of a shorter history than two minutes would be a few points. */
+const BUCKETS_MIN = 120_000 / BUCKET_MS;
+
 /** `sinceMs`: when the history begins; before it nothing is known. `nowMs`: the supervisor's clock. */
 export function seriesOf(buckets: Buckets, sinceMs: number, nowMs: number): Series {
   const series: Series = {
@@ -31,17 +34,19 @@ export function seriesOf(buckets: Buckets, sinceMs: number, nowMs: number): Seri
   };
   const last = bucketOf(nowMs);
   let seen: Seen = { before: null, waiting: null, oldestAtMs: null };
-  for (let index = last - LIVE_HISTORY_MS / BUCKET_MS; index <= last; index++) {
+  const first = Math.min(bucketOf(sinceMs), last - BUCKETS_MIN);
+  for (let index = Math.max(first, last - LIVE_HISTORY_MS / BUCKET_MS); index <= last; index++) {
     const endMs = Math.min((index + 1) * BUCKET_MS, nowMs);
     const bucket = buckets.get(index) ?? EMPTY_BUCKET;
     const oldestAtMs: number | null = bucket.oldestAtMs === undefined ? seen.oldestAtMs : bucket.oldestAtMs;
     seen = { before: seen.waiting, waiting: bucket.waiting ?? seen.waiting, oldestAtMs };
     const point = endMs > sinceMs ? pointOf(bucket, seen, endMs) : UNKNOWN;
+    const isOver = endMs === (index + 1) * BUCKET_MS; // the rate of a part of a bucket would be too low
     series.atSeconds.push(endMs / 1000);
     series.waiting.push(point.waiting);
     series.oldest.push(point.oldest);
-    series.inPerSecond.push(point.inPerSecond);
-    series.outPerSecond.push(point.outPerSecond);
+    series.inPerSecond.push(isOver ? point.inPerSecond : null);
+    series.outPerSecond.push(isOver ? point.outPerSecond : null);
   }
   return { ...series, waitingNow: seen.waiting };
 }
@@ -102,7 +107,7 @@ export function forecastOf(series: Series, buckets: Buckets, capacityBytes: numb
 }
 
 function meanOf(points: Points): number {
-  const last = points.slice(-FORECAST_BUCKETS).filter((point) => point !== null);
+  const last = points.filter((point) => point !== null).slice(-FORECAST_BUCKETS);
   return last.length === 0 ? 0 : last.reduce((sum, point) => sum + point, 0) / last.length;
 }
 
