@@ -3,7 +3,7 @@
  * event, `POST /dead-letters/redrive` and `POST /dead-letters/purge`. A redrive ends in time for Cloud Run; its `next`, sent again
  * as `cursor`, goes on.
  */
-import type { IncomingMessage, ServerResponse } from "node:http";
+import type { IncomingMessage } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Buffer } from "../lib/buffer/buffer.ts";
 import type {
@@ -17,6 +17,7 @@ import type {
   TrialAnswer,
   TrialGroup,
 } from "../lib/contract/letters.ts";
+import { supervisorPaths } from "../lib/contract/paths.ts";
 import { type RedriveReport, redrive, type Skipped } from "../lib/operate/redrive.ts";
 import { type TrialDeps, type TriedLetter, tryRedrive } from "../lib/operate/redrive-trial.ts";
 import { isUuid } from "../lib/schema/event-ids.ts";
@@ -31,10 +32,10 @@ import {
   filterOf,
   listRequestOf,
   positionOf,
-  purgeRequest,
-  redriveRequest,
+  purgeOf,
+  redriveOf,
 } from "./letter-requests.ts";
-import { allow, type RequestUrl } from "./request-url.ts";
+import { type Asked, READ, type Route } from "./route.ts";
 
 export interface LettersDeps {
   letters: DeadLetterStore;
@@ -53,30 +54,17 @@ const REDRIVE_MS = 45_000;
 /** The most letters that an answer names because they can't be redriven. */
 const SKIPPED_MAX = 100;
 
-/** Answers the paths under `/dead-letters`. Returns false for any other path. */
-export async function answerLetters(
-  deps: LettersDeps,
-  req: IncomingMessage,
-  res: ServerResponse,
-  { path, query }: RequestUrl,
-): Promise<boolean> {
-  const [what, word, ...rest] = path;
-  if (what !== "dead-letters" || rest.length > 0) return false;
-  const isPost = word === "redrive" || word === "purge";
-  allow(req, ...(isPost ? ["POST"] : ["GET", "HEAD"]));
-  try {
-    sendJson(res, 200, await answerOf(deps, req, word, query));
-  } catch (error) {
-    throw error instanceof Problem ? error : databaseProblem(error);
-  }
-  return true;
-}
+type Answer = (deps: LettersDeps, req: IncomingMessage, asked: Asked) => Promise<unknown>;
 
-function answerOf(deps: LettersDeps, req: IncomingMessage, word: string | undefined, query: URLSearchParams) {
-  if (word === "redrive") return answerRedrive(deps, req);
-  if (word === "purge") return answerPurge(deps, req);
-  return word === undefined ? list(deps, query) : show(deps, word, query);
-}
+const answering =
+  (answer: Answer): Route<LettersDeps>["answer"] =>
+  async (deps, req, res, asked) => {
+    try {
+      sendJson(res, 200, await answer(deps, req, asked));
+    } catch (error) {
+      throw error instanceof Problem ? error : databaseProblem(error);
+    }
+  };
 
 async function list(
   { letters, batchMaxRows }: LettersDeps,
@@ -121,7 +109,7 @@ async function show({ letters }: LettersDeps, id: string, query: URLSearchParams
 }
 
 async function answerRedrive(deps: LettersDeps, req: IncomingMessage): Promise<RedriveAnswer | TrialAnswer> {
-  const request = await readJsonBody(req, redriveRequest);
+  const request = await readJsonBody(req, redriveOf);
   const endAtMs = deps.monotonicMs() + Math.min(REDRIVE_MS, deps.drainDeadlineMs);
   const options = {
     limit: request.limit,
@@ -181,7 +169,23 @@ const named = (skipped: readonly Skipped[], before: number): SkippedLetter[] =>
     .map(({ letter, why }) => ({ stream: letter.stream, id: letter.id, why }));
 
 async function answerPurge({ letters }: LettersDeps, req: IncomingMessage): Promise<LetterCount> {
-  const { dryRun, limit, ...request } = await readJsonBody(req, purgeRequest);
+  const { dryRun, limit, ...request } = await readJsonBody(req, purgeOf);
   const filter = filterOf(request);
   return dryRun ? letters.count(filter, limit) : letters.purge(filter, limit);
 }
+
+/** The paths under `/dead-letters`; a word of ours is found before an id. */
+export const letterRoutes: readonly Route<LettersDeps>[] = [
+  {
+    path: supervisorPaths.deadLetters,
+    methods: READ,
+    answer: answering((deps, _, { query }) => list(deps, query)),
+  },
+  { path: supervisorPaths.redrive, methods: ["POST"], answer: answering(answerRedrive) },
+  { path: supervisorPaths.purge, methods: ["POST"], answer: answering(answerPurge) },
+  {
+    path: supervisorPaths.deadLetter,
+    methods: READ,
+    answer: answering((deps, _, { words: [id = ""], query }) => show(deps, id, query)),
+  },
+];

@@ -2,27 +2,33 @@
 import { once } from "node:events";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { LIVE_MEDIA_TYPE, LIVE_VIEWERS_MAX, type LivePanel } from "../lib/contract/live.ts";
+import { supervisorPaths } from "../lib/contract/paths.ts";
 import type { Live, LiveRequest } from "../lib/operate/live.ts";
 import type { Registry } from "../lib/schema/registry.ts";
 import { hasNewestRows } from "../lib/store/newest-rows.ts";
 import { Problem, tryAgain } from "./answer.ts";
 import { headersWithId } from "./request-id.ts";
-import { allow, type RequestUrl } from "./request-url.ts";
+import type { Asked, Route } from "./route.ts";
 
 interface LiveDeps {
-  live: Live;
+  /** Shows what happens; absent: nobody can look on. */
+  live?: Live;
   streams: Registry;
 }
 
+export const liveRoutes: readonly Route<LiveDeps>[] = [
+  { path: supervisorPaths.live, methods: ["GET"], answer: answerLive },
+];
+
 /** Shows what happens. Resolves when the response has ended, so that nothing is left of it afterwards. */
-export async function answerLive(
+async function answerLive(
   { live, streams }: LiveDeps,
   req: IncomingMessage,
   res: ServerResponse,
-  { query }: RequestUrl,
+  { query }: Asked,
 ): Promise<void> {
-  allow(req, "GET");
   req.resume(); // the body is not used
+  if (live === undefined) throw new Problem("unknown-path", "this supervisor keeps no history");
   const request = requestOf(query, streams);
   if (live.isFull)
     throw tryAgain(

@@ -2,20 +2,15 @@
  * Pauses over HTTP: `POST /streams/{stream}/pause` with `{"for":"2h","why":"…"}`, both optional, and `POST /streams/{stream}/resume`.
  * Without a body, a pause is as long as without `for`.
  */
-import type { IncomingMessage, ServerResponse } from "node:http";
-import { z } from "zod";
+import type { IncomingMessage } from "node:http";
 import { isOfRedis } from "../lib/buffer/redis-errors.ts";
-import {
-  PAUSE_DEFAULT,
-  PAUSE_LENGTH_EXPECTED,
-  pauseSecondsOf,
-  WHY_MAX,
-} from "../lib/contract/pause-length.ts";
+import { supervisorPaths } from "../lib/contract/paths.ts";
+import { type PauseAnswer, pauseRequest, type ResumeAnswer } from "../lib/contract/pause.ts";
 import { type PausingDeps, pauseStream, resumeStream } from "../lib/operate/pause.ts";
 import type { Registry } from "../lib/schema/registry.ts";
 import { Problem, sendJson, tryAgain } from "./answer.ts";
 import { readJsonBody } from "./json-body.ts";
-import { allow, type RequestUrl } from "./request-url.ts";
+import type { Route } from "./route.ts";
 
 export type PauseDeps = PausingDeps & {
   streams: Registry;
@@ -23,49 +18,24 @@ export type PauseDeps = PausingDeps & {
   callerOf: (req: IncomingMessage) => string | undefined;
 };
 
-const pauseRequest = z.strictObject({
-  for: z
-    .string()
-    .default(PAUSE_DEFAULT)
-    .transform((text, context) => {
-      const seconds = pauseSecondsOf(text);
-      if (seconds !== undefined) return seconds;
-      context.addIssue({ code: "custom", message: PAUSE_LENGTH_EXPECTED });
-      return z.NEVER;
-    }),
-  why: z
-    .string()
-    .trim()
-    .min(1, "expected a reason, or none")
-    .max(WHY_MAX, `expected at most ${WHY_MAX} characters`)
-    .regex(/^\P{Cc}*$/u, "expected one line")
-    .optional(),
-});
+/** Makes the answer of a route to the stream that its path names. */
+const answering =
+  (
+    answer: (deps: PauseDeps, req: IncomingMessage, stream: string) => Promise<unknown>,
+  ): Route<PauseDeps>["answer"] =>
+  async (deps, req, res, { words: [stream = ""] }) => {
+    if (!deps.streams.has(stream))
+      throw new Problem("unknown-stream", `no stream is named "${stream.slice(0, 64)}"`);
+    sendJson(res, 200, await answer(deps, req, stream));
+  };
 
-/** Answers the two paths under `/streams/{stream}`. Returns false for any other. Throws a Problem for each error. */
-export async function answerPause(
-  deps: PauseDeps,
-  req: IncomingMessage,
-  res: ServerResponse,
-  { path }: RequestUrl,
-): Promise<boolean> {
-  const [what, stream = "", verb, ...rest] = path;
-  if (what !== "streams" || (verb !== "pause" && verb !== "resume") || rest.length > 0) return false;
-  allow(req, "POST");
-  if (!deps.streams.has(stream))
-    throw new Problem("unknown-stream", `no stream is named "${stream.slice(0, 64)}"`);
-  const answer = verb === "pause" ? await pause(deps, req, stream) : await resume(deps, req, stream);
-  sendJson(res, 200, answer);
-  return true;
-}
-
-async function pause(deps: PauseDeps, req: IncomingMessage, stream: string) {
+async function pause(deps: PauseDeps, req: IncomingMessage, stream: string): Promise<PauseAnswer> {
   const asked = hasBody(req) ? await readJsonBody(req, pauseRequest) : pauseRequest.parse({});
   const request = { seconds: asked.for, by: deps.callerOf(req), why: asked.why };
   return pauseStream(deps, stream, request).catch(sayRedis);
 }
 
-function resume(deps: PauseDeps, req: IncomingMessage, stream: string) {
+function resume(deps: PauseDeps, req: IncomingMessage, stream: string): Promise<ResumeAnswer> {
   req.resume(); // the body is not used
   return resumeStream(deps, stream, deps.callerOf(req)).catch(sayRedis);
 }
@@ -77,3 +47,8 @@ function sayRedis(error: unknown): never {
   if (isOfRedis(error)) throw tryAgain("buffer-away", "Redis does not answer, or refuses");
   throw error;
 }
+
+export const pauseRoutes: readonly Route<PauseDeps>[] = [
+  { path: supervisorPaths.pauseStream, methods: ["POST"], answer: answering(pause) },
+  { path: supervisorPaths.resumeStream, methods: ["POST"], answer: answering(resume) },
+];

@@ -3,6 +3,7 @@
  * answer that holds the data of a stored event, and its text is in no log.
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { supervisorPaths } from "../lib/contract/paths.ts";
 import { STORED_EVENT_MAX_BYTES, type StoredEvent } from "../lib/contract/stored-event.ts";
 import { isUuid } from "../lib/schema/event-ids.ts";
 import type { Registry } from "../lib/schema/registry.ts";
@@ -10,28 +11,27 @@ import type { Stream } from "../lib/schema/stream.ts";
 import type { Store } from "../lib/store/store.ts";
 import { Problem, sendJson } from "./answer.ts";
 import { databaseProblem } from "./database-problem.ts";
-import { allow, type RequestUrl } from "./request-url.ts";
+import { type Asked, READ, type Route } from "./route.ts";
 
 export interface RowDeps {
   store: Pick<Store, "storedRow">;
   streams: Registry;
 }
 
-/** Answers the path. Returns false for any other. Throws a Problem for each error. */
-export async function answerRow(
+export const rowRoutes: readonly Route<RowDeps>[] = [
+  { path: supervisorPaths.storedEvent, methods: READ, answer: answerRow },
+];
+
+async function answerRow(
   deps: RowDeps,
   req: IncomingMessage,
   res: ServerResponse,
-  { path }: RequestUrl,
-): Promise<boolean> {
-  const [what, name = "", kind, id = "", ...rest] = path;
-  if (what !== "streams" || kind !== "events" || path.length < 4 || rest.length > 0) return false;
-  allow(req, "GET", "HEAD");
+  { words: [name = "", id = ""] }: Asked,
+): Promise<void> {
   req.resume(); // the body is not used
   const stream = deps.streams.get(name);
   if (stream === undefined) throw new Problem("unknown-stream", `no stream is named "${name.slice(0, 64)}"`);
   sendJson(res, 200, await read(deps, stream, id), { "cache-control": "no-store" });
-  return true;
 }
 
 async function read({ store }: RowDeps, stream: Stream, rawId: string): Promise<StoredEvent> {

@@ -2,8 +2,9 @@
  * Answers `GET /usage`, `GET /refusals` and `POST /prune` of the supervisor: who sent how much, what was refused and why, and deleting
  * what is old.
  */
-import type { IncomingMessage, ServerResponse } from "node:http";
 import type { RefusalLists } from "../lib/buffer/refusal-lists.ts";
+import { supervisorPaths } from "../lib/contract/paths.ts";
+import type { PruneAnswer } from "../lib/contract/prune.ts";
 import { type PruneAges, type PruneDeps, previewPrune, prune } from "../lib/operate/prune.ts";
 import { readRefusals, readUsage } from "../lib/operate/usage.ts";
 import type { Registry } from "../lib/schema/registry.ts";
@@ -11,7 +12,7 @@ import { readRfc3339 } from "../lib/schema/timestamp.ts";
 import type { UsageStore } from "../lib/store/usage-store.ts";
 import { Problem, sendJson, tryAgain } from "./answer.ts";
 import { databaseProblem } from "./database-problem.ts";
-import { allow, type RequestUrl } from "./request-url.ts";
+import { READ, type Route } from "./route.ts";
 
 export interface UsageDeps {
   usage: UsageStore;
@@ -27,22 +28,14 @@ const PRUNE_WITHIN_MS = 40_000;
 
 type Answer = (deps: UsageDeps, query: URLSearchParams) => Promise<unknown>;
 
-/** Answers one of these paths. Returns false for any other. Throws a Problem for each error. */
-export async function answerUsage(
-  deps: UsageDeps,
-  req: IncomingMessage,
-  res: ServerResponse,
-  { path, query }: RequestUrl,
-): Promise<boolean> {
-  const [what = "", ...rest] = path;
-  const route = ROUTES.get(what);
-  if (route === undefined || rest.length > 0) return false;
-  allow(req, ...route.methods);
-  req.resume(); // the body is not used
-  refuseUnknown(query, route.names);
-  sendJson(res, 200, await route.answer(deps, query));
-  return true;
-}
+/** Makes the answer of a route whose query has no parameters but these. */
+const answering =
+  (names: readonly string[], answer: Answer): Route<UsageDeps>["answer"] =>
+  async (deps, req, res, { query }) => {
+    req.resume(); // the body is not used
+    refuseUnknown(query, names);
+    sendJson(res, 200, await answer(deps, query));
+  };
 
 const answerHours: Answer = async (deps, query) => {
   const nowMs = deps.now();
@@ -71,14 +64,8 @@ const answerPrune: Answer = async ({ pruning }, query) => {
   };
   const isDryRun = query.get("dry-run") === "1";
   const work = isDryRun ? previewPrune(pruning, ages) : prune(pruning, ages, PRUNE_WITHIN_MS);
-  return { ...ages, ...(await work.catch(sayPostgres)) };
+  return { ...ages, ...(await work.catch(sayPostgres)) } satisfies PruneAnswer;
 };
-
-const ROUTES = new Map<string, { methods: string[]; names: string[]; answer: Answer }>([
-  ["usage", { methods: ["GET", "HEAD"], names: ["since", "until", "key", "stream"], answer: answerHours }],
-  ["refusals", { methods: ["GET", "HEAD"], names: ["stream"], answer: answerRefusals }],
-  ["prune", { methods: ["POST"], names: ["letters-days", "usage-days", "dry-run"], answer: answerPrune }],
-]);
 
 function refuseUnknown(query: URLSearchParams, names: readonly string[]): void {
   for (const name of query.keys())
@@ -113,3 +100,17 @@ function daysOf(query: URLSearchParams, name: string, otherwise: number): number
 function sayPostgres(error: unknown): never {
   throw databaseProblem(error);
 }
+
+export const usageRoutes: readonly Route<UsageDeps>[] = [
+  {
+    path: supervisorPaths.usage,
+    methods: READ,
+    answer: answering(["since", "until", "key", "stream"], answerHours),
+  },
+  { path: supervisorPaths.refusals, methods: READ, answer: answering(["stream"], answerRefusals) },
+  {
+    path: supervisorPaths.prune,
+    methods: ["POST"],
+    answer: answering(["letters-days", "usage-days", "dry-run"], answerPrune),
+  },
+];

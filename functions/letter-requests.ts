@@ -1,106 +1,51 @@
-/** The requests for dead letters, as schemas: which letters are asked for, by query or by body, and where an earlier answer ended. */
+/** Reads the requests for dead letters: which letters are asked for, by query or by body, and where an earlier answer ended. */
 import { z } from "zod";
+import {
+  type LetterRequest,
+  letterId,
+  lettersLimit,
+  listRequest,
+  purgeRequest,
+  redriveRequest,
+  streamName,
+} from "../lib/contract/letter-requests.ts";
 import type { Position } from "../lib/operate/redrive.ts";
 import { readRfc3339 } from "../lib/schema/timestamp.ts";
 import type { Cursor, LetterFilter } from "../lib/store/dead-letter-store.ts";
 import { Problem } from "./answer.ts";
-
-/** Values of one filter, and groups or letters in one answer: more than people ask for. */
-const VALUES_MAX = 1000;
-const ROWS_MAX = 1000;
-/** Letters that one redrive or purge may be told to take at most; without a limit it takes all. */
-const LIMIT_MAX = 10_000_000;
-
-const whole = (max: number) =>
-  z
-    .number()
-    .int(`expected a whole number from 1 to ${max}`)
-    .min(1, `expected a whole number from 1 to ${max}`)
-    .max(max, `expected a whole number from 1 to ${max}`);
 
 /** A moment that Postgres can hold. */
 const moment = z.string().superRefine((text, context) => {
   const read = readRfc3339(text);
   if (typeof read === "string") context.addIssue({ code: "custom", message: read });
 });
-const streamName = z
-  .string()
-  .max(64)
-  .refine((text) => !text.includes("\0"), "expected a name without NUL");
-const uuid = z.guid("expected a UUID").toLowerCase();
-const listOf = <T extends z.ZodType>(one: T) => z.array(one).max(VALUES_MAX).default([]);
 
-/** Which letters; what is left out asks for nothing in particular. */
-const filterShape = {
-  streams: listOf(streamName),
-  /** Null: letters that it was not Postgres that refused. */
-  sqlstates: listOf(
-    z
-      .string()
-      .regex(/^[0-9A-Z]{5}$/, "expected five digits or letters, or null")
-      .nullable(),
-  ),
-  ids: listOf(uuid),
-  /** Died at or after this. */
-  since: moment.optional(),
-  /** Died before this. */
-  until: moment.optional(),
-  state: z.enum(["dead", "held"], { error: "expected dead or held" }).optional(),
-  /** Also letters that need no attention: redriven, or stored since. */
-  all: z.boolean().default(false),
-};
+/** Adds to a request that its moments are moments. */
+const withMoments = <T extends z.ZodType<Pick<LetterRequest, "since" | "until">>>(request: T) =>
+  request.superRefine((asked, context) => {
+    for (const name of ["since", "until"] as const) {
+      const read = asked[name] === undefined ? undefined : readRfc3339(asked[name]);
+      if (typeof read === "string") context.addIssue({ code: "custom", path: [name], message: read });
+    }
+  });
+
+export const redriveOf = withMoments(redriveRequest);
+export const purgeOf = withMoments(purgeRequest);
+const listOf = withMoments(listRequest);
+export type ListRequest = z.output<typeof listOf>;
 
 const positionSchema = z.strictObject({
   startedAt: moment,
-  after: z.strictObject({ stream: streamName, id: uuid, diedAt: moment }),
-  left: whole(LIMIT_MAX).optional(),
+  after: z.strictObject({ stream: streamName, id: letterId, diedAt: moment }),
+  left: lettersLimit.optional(),
 });
-
-/** `POST /dead-letters/redrive`. `cursor`: the `next` of an earlier answer to the same request. */
-export const redriveRequest = z.strictObject({
-  ...filterShape,
-  limit: whole(LIMIT_MAX).optional(),
-  /** Events per second, at most. */
-  rate: whole(LIMIT_MAX).default(100),
-  dryRun: z.boolean().default(false),
-  cursor: z.string().max(1000).optional(),
-});
-
-/** `POST /dead-letters/purge`. Held letters may be good: without a state, dead ones only are meant. */
-export const purgeRequest = z
-  .strictObject({
-    ...filterShape,
-    state: filterShape.state.default("dead"),
-    limit: whole(LIMIT_MAX).optional(),
-    dryRun: z.boolean().default(false),
-    /** Every letter is meant, because no filter is given. */
-    allLetters: z.boolean().default(false),
-  })
-  .refine(
-    ({ allLetters, streams, sqlstates, ids, since, until }) =>
-      allLetters ||
-      streams.length + sqlstates.length + ids.length > 0 ||
-      since !== undefined ||
-      until !== undefined,
-    "expected a filter, or allLetters",
-  );
-
-const listRequest = z.strictObject({
-  ...filterShape,
-  /** Letter by letter, not by groups. */
-  each: z.boolean().default(false),
-  limit: whole(ROWS_MAX).default(100),
-  cursor: z.string().max(1000).optional(),
-});
-
-export type ListRequest = z.infer<typeof listRequest>;
 
 /** The names of a query's parameters that may stand several times, and what the schemas call them. */
 const REPEATABLE: Record<string, string> = { stream: "streams", sqlstate: "sqlstates", id: "ids" };
 
 /** Reads the query of `GET /dead-letters`. Throws a 400 that says what was expected. */
 export function listRequestOf(query: URLSearchParams): ListRequest {
-  const parsed = listRequest.safeParse(
+  const parsed = listOf.safeParse(
     Object.fromEntries([...new Set(query.keys())].map((name) => field(query, name))),
   );
   if (parsed.success) return parsed.data;
@@ -121,7 +66,7 @@ function field(query: URLSearchParams, name: string): [name: string, value: unkn
 }
 
 /** The filter of a request. */
-export const filterOf = (request: z.infer<z.ZodObject<typeof filterShape>>): LetterFilter => {
+export const filterOf = (request: LetterRequest): LetterFilter => {
   const { streams, sqlstates, ids, since, until, state, all } = request;
   return { streams, sqlstates, ids, since, until, state, isAll: all };
 };

@@ -41,6 +41,9 @@ export function allow(req: IncomingMessage, ...methods: string[]): void {
 export function answerHealth(req: IncomingMessage, res: ServerResponse, { path }: RequestUrl): boolean {
   if (path.length !== 1 || path[0] !== "health") return false;
   allow(req, "GET", "HEAD");
-  sendJson(res, 200, { status: "ok" });
+  sayHealthy(res);
   return true;
 }
+
+/** Says that the process runs. */
+export const sayHealthy = (res: ServerResponse): void => sendJson(res, 200, { status: "ok" });

@@ -1,7 +1,7 @@
 /**
- * The HTTP edge of the supervisor: `POST /drain`, `POST /drain/{stream}`, `GET /status`, `GET /live` (answer-live.ts), `GET /doctor`, and
- * the commands on keys (answer-keys.ts), dead letters (answer-letters.ts), pauses (answer-pause.ts) and one stored event (answer-row.ts). It is private and checks no key itself: Cloud Run checks the caller's token
- * before a request comes here, and who may only drain is known by the e-mail in that token.
+ * The HTTP edge of the supervisor: the table of its routes, and `POST /drain`, `POST /drain/{stream}`, `GET /status` and `GET /doctor`. The
+ * others are in answer-*.ts. It is private and checks no key itself: Cloud Run checks the caller's token before a request comes here, and
+ * who may only drain is known by the e-mail in that token.
  */
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from "node:http";
 import { PARTITION_COUNT } from "../lib/buffer/redis-keys.ts";
@@ -18,14 +18,16 @@ import type { Live } from "../lib/operate/live.ts";
 import { createStartCheck } from "../lib/operate/start-check.ts";
 import { readStatus } from "../lib/operate/status.ts";
 import { Problem, sendJson, tryAgain } from "./answer.ts";
-import { answerKeys } from "./answer-keys.ts";
-import { answerLetters, type LettersDeps } from "./answer-letters.ts";
-import { answerLive } from "./answer-live.ts";
-import { answerPause, type PauseDeps } from "./answer-pause.ts";
-import { answerRow, type RowDeps } from "./answer-row.ts";
-import { answerUsage, type UsageDeps } from "./answer-usage.ts";
+import { keyRoutes } from "./answer-keys.ts";
+import { type LettersDeps, letterRoutes } from "./answer-letters.ts";
+import { liveRoutes } from "./answer-live.ts";
+import { answerOwnDocument } from "./answer-own-document.ts";
+import { type PauseDeps, pauseRoutes } from "./answer-pause.ts";
+import { type RowDeps, rowRoutes } from "./answer-row.ts";
+import { type UsageDeps, usageRoutes } from "./answer-usage.ts";
 import { requestIdOf } from "./request-id.ts";
-import { allow, answerHealth, type Handler, type RequestUrl, requestUrlOf } from "./request-url.ts";
+import { allow, type Handler, requestUrlOf, sayHealthy } from "./request-url.ts";
+import { type Asked, findRoute, READ, type Route } from "./route.ts";
 
 /** The ports of the drain, of the status and of the commands, and the function that gives the log field of a request's trace. */
 export type SupervisorDeps = DrainDeps &
@@ -48,51 +50,48 @@ export type SupervisorDeps = DrainDeps &
     live?: Live;
   };
 
-/** What has one path and no more. */
-const COMMANDS = new Map<
-  string,
-  (deps: SupervisorDeps, req: IncomingMessage, res: ServerResponse, url: RequestUrl) => Promise<void>
->([
-  ["status", answerStatus],
-  ["doctor", answerDoctor],
-  ["live", answerLookOn],
-  ["keys", ({ keyCommands }, req, res) => answerKeys(keyCommands, req, res)],
-]);
+/** With what a supervisor makes for itself. */
+type ServedDeps = SupervisorDeps & { checkTables: () => Promise<void> };
+
+/** Every route: nothing else is answered. The first that fits a path is meant. */
+export const supervisorRoutes: readonly Route<ServedDeps>[] = [
+  { path: supervisorPaths.health, methods: READ, isForDrainers: true, answer: answerHealth },
+  { path: supervisorPaths.drain, methods: ["POST"], isForDrainers: true, answer: answerDrain },
+  { path: supervisorPaths.drainStream, methods: ["POST"], isForDrainers: true, answer: answerDrain },
+  { path: supervisorPaths.status, methods: READ, answer: answerStatus },
+  { path: supervisorPaths.doctor, methods: READ, answer: answerDoctor },
+  { path: supervisorPaths.openApi, methods: READ, answer: answerOwnDocument },
+  ...liveRoutes,
+  ...keyRoutes,
+  ...usageRoutes,
+  ...pauseRoutes,
+  ...rowRoutes,
+  ...letterRoutes,
+];
 
 /** Makes the handler. It throws a Problem for each error; the front door answers it. */
 export function createSupervisor(deps: SupervisorDeps): Handler {
-  const checkTables = createStartCheck(deps);
+  const served: ServedDeps = { ...deps, checkTables: createStartCheck(deps) };
   return async (req, res) => {
-    const url = requestUrlOf(req);
-    if (answerHealth(req, res, url)) return;
-    const [what, name, ...rest] = url.path;
-    const command = name === undefined ? COMMANDS.get(what ?? "") : undefined;
-    if (!(req.method === "POST" && what === "drain") && !deps.mayOperate(req))
+    const { path, query } = requestUrlOf(req);
+    const found = findRoute(supervisorRoutes, path);
+    const isForAll = found?.route.isForDrainers === true && found.route.methods.includes(req.method ?? "");
+    if (!isForAll && !deps.mayOperate(req))
       throw new Problem("caller-not-allowed", "this caller may only POST /drain");
-    if (what === "drain" && rest.length === 0)
-      await answerDrain({ ...deps, checkTables }, req, res, url, name);
-    else if (command !== undefined) await command(deps, req, res, url);
-    else if (!(await answerMore(deps, req, res, url)))
+    if (found === undefined)
       throw new Problem("unknown-path", `expected ${Object.values(supervisorPaths).join(", ")}`);
+    allow(req, ...found.route.methods);
+    await found.route.answer(served, req, res, { query, words: found.words });
   };
 }
 
-/** Answers the paths that are told apart in files of their own. Returns false for any other. */
-const answerMore = async (deps: SupervisorDeps, req: IncomingMessage, res: ServerResponse, url: RequestUrl) =>
-  (await answerLetters(deps, req, res, url)) ||
-  (await answerUsage(deps, req, res, url)) ||
-  (await answerRow(deps, req, res, url)) ||
-  (await answerPause(deps, req, res, url));
-
 /** The answer waits for the check at start, but no event does: nothing may be left running after an answer. */
 async function answerDrain(
-  deps: SupervisorDeps & { checkTables: () => Promise<void> },
+  deps: ServedDeps,
   req: IncomingMessage,
   res: ServerResponse,
-  { query }: RequestUrl,
-  stream: string | undefined,
+  { query, words: [stream] }: Asked,
 ): Promise<void> {
-  allow(req, "POST");
   req.resume(); // the body is not used
   if (stream !== undefined && !deps.streams.has(stream))
     throw new Problem("unknown-stream", `no stream is named "${stream.slice(0, 64)}"`);
@@ -122,26 +121,18 @@ function partitionOf(query: URLSearchParams, stream: string | undefined): number
   return partition;
 }
 
-async function answerStatus(deps: SupervisorDeps, req: IncomingMessage, res: ServerResponse): Promise<void> {
-  allow(req, "GET", "HEAD");
+async function answerHealth(_: unknown, __: IncomingMessage, res: ServerResponse): Promise<void> {
+  sayHealthy(res);
+}
+
+async function answerStatus(deps: SupervisorDeps, _: IncomingMessage, res: ServerResponse): Promise<void> {
   const report = await readStatus(deps).catch(() => {
     throw tryAgain("buffer-away", "Redis does not answer");
   });
   sendJson(res, 200, report);
 }
 
-async function answerLookOn(
-  { live, streams }: SupervisorDeps,
-  req: IncomingMessage,
-  res: ServerResponse,
-  url: RequestUrl,
-): Promise<void> {
-  if (live === undefined) throw new Problem("unknown-path", "this supervisor keeps no history");
-  await answerLive({ live, streams }, req, res, url);
-}
-
-async function answerDoctor(deps: SupervisorDeps, req: IncomingMessage, res: ServerResponse): Promise<void> {
-  allow(req, "GET", "HEAD");
+async function answerDoctor(deps: SupervisorDeps, _: IncomingMessage, res: ServerResponse): Promise<void> {
   const { lastTick, store } = deps;
   sendJson(res, 200, await examine(deps.doctor, { lastTick, insertTimes: store.times }));
 }

@@ -1,4 +1,5 @@
 /** Asks a supervisor over HTTP, and makes a sentence of an answer that is not as expected. */
+import type { z } from "zod";
 import { CommandFailed, printable } from "./command-line.ts";
 
 /** A request was sent, and no answer came: whether it was done is not known. */
@@ -78,23 +79,18 @@ export function supervisorAt(
   };
 }
 
-/** Of which type a field has to be; "rows": an array of objects. */
-type FieldType = "string" | "number" | "boolean" | "rows";
-
 /**
- * Returns the body of a success that has these fields, or throws a sentence. Something on the way may have answered, so a command names
- * the fields on which it relies.
+ * Returns the body of a success that is as the contract says, or throws a sentence: something on the way may have answered. Members that
+ * the contract does not name are kept, because a newer supervisor may answer them.
  */
-export function bodyOf<Body>(
+export function bodyOf<Schema extends z.ZodType>(
   answer: Answer,
-  fields: { readonly [Name in keyof Body]?: FieldType },
+  schema: Schema,
   isExpected = answer.status >= 200 && answer.status < 300,
-): Body {
+): z.infer<Schema> {
   const { status, body } = answer;
   if (!isExpected) throw refusalOf(answer);
-  const isOurs =
-    isObject(body) && Object.entries(fields).every(([name, type]) => isOf(type as FieldType, body[name]));
-  if (isOurs) return body as Body;
+  if (schema.safeParse(body).success) return body as z.infer<Schema>;
   throw new CommandFailed(
     `The answer is ${status}, but not as a supervisor of this release writes it: is something else at its address?`,
   );
@@ -102,9 +98,6 @@ export function bodyOf<Body>(
 
 const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === "object" && value !== null && !Array.isArray(value);
-
-const isOf = (type: FieldType, value: unknown): boolean =>
-  type === "rows" ? Array.isArray(value) && value.every(isObject) : typeof value === type;
 
 /** A sentence for an answer that is no success. */
 export function refusalOf({ status, body }: Answer): CommandFailed {

@@ -9,6 +9,7 @@ export const ingestPaths = {
 
 export const supervisorPaths = {
   health: "/health",
+  openApi: "/openapi.json",
   drain: "/drain",
   drainStream: "/drain/{stream}",
   status: "/status",

@@ -1,46 +1,51 @@
-/** The JSON of `GET /usage` and `GET /refusals`. Times are RFC 3339. A body may get further members later. */
+/**
+ * The JSON of `GET /usage` and `GET /refusals`, as zod schemas: the types, the OpenAPI document and the command line's check come from
+ * them. An answer may get further members later. The console's page imports types only from here, so that it has no zod.
+ */
+import { z } from "zod";
+import { count, moment } from "./body-parts.ts";
 
-/** The sums of one hour, key and stream; docs/operations.md says what is counted. */
-export interface UsageHour {
-  /** When the hour began. */
-  hour: string;
-  /** Null: requests without a known key. */
-  key: string | null;
-  /** Null: requests without a known stream. */
-  stream: string | null;
-  accepted: number;
-  rejected: number;
-  throttled: number;
-  shed: number;
-  bytes: number;
-}
+export const usageHour = z
+  .object({
+    hour: moment.describe("When the hour began."),
+    key: z.string().nullable().describe("Null: requests without a known key."),
+    stream: z.string().nullable().describe("Null: requests without a known stream."),
+    accepted: count,
+    rejected: count,
+    throttled: count,
+    shed: count,
+    bytes: count,
+  })
+  .describe("The sums of one hour, key and stream; docs/operations.md says what is counted.");
+export type UsageHour = z.infer<typeof usageHour>;
 
 /** The use of ingest. */
-export interface UsageReport {
-  since: string;
-  until: string;
-  /** One for each hour, key and stream, the newest hour first. */
-  hours: UsageHour[];
-  /** Whether there is more than one answer takes; ask for less. */
-  isCut: boolean;
-}
+export const usageReport = z.object({
+  since: moment,
+  until: moment,
+  hours: z.array(usageHour).describe("One for each hour, key and stream, the newest hour first."),
+  isCut: z.boolean().describe("Whether there is more than one answer takes; ask for less."),
+});
+export type UsageReport = z.infer<typeof usageReport>;
 
 /** Something that was refused. */
-export interface RefusalReport {
-  /** By the clock of the instance. */
-  at: string;
-  /** Null: there was no known key. */
-  key: string | null;
-  code: string;
-  /** Names that the stream's schema does not declare are `*`. */
-  path: string;
-  message: string;
-  requestId: string;
-}
+export const refusalReport = z.object({
+  at: moment.describe("By the clock of the instance."),
+  key: z.string().nullable().describe("Null: there was no known key."),
+  code: z.string(),
+  path: z.string().describe("Names that the stream's schema does not declare are `*`."),
+  message: z.string(),
+  requestId: z.string(),
+});
+export type RefusalReport = z.infer<typeof refusalReport>;
 
-/** The last refusals of a stream, the newest first. */
-export interface RefusalsReport {
-  /** Null: those of requests that named no known stream, or showed no known key. */
-  stream: string | null;
-  refusals: RefusalReport[];
-}
+export const refusalsReport = z
+  .object({
+    stream: z
+      .string()
+      .nullable()
+      .describe("Null: those of requests that named no known stream, or showed no known key."),
+    refusals: z.array(refusalReport),
+  })
+  .describe("The last refusals of a stream, the newest first.");
+export type RefusalsReport = z.infer<typeof refusalsReport>;

@@ -2,7 +2,7 @@
 import { type ProblemCode, problems } from "../contract/problems.ts";
 
 /** What any request may hear, whatever it asks for. */
-const ANY: readonly ProblemCode[] = [
+export const ANY: readonly ProblemCode[] = [
   "malformed-request",
   "request-timeout",
   "expectation-failed",
@@ -54,10 +54,10 @@ export const operationProblems = {
 
 export type OperationName = keyof typeof operationProblems;
 
-/** The codes of an operation by status, in ascending order. */
-export function codesByStatus(operation: OperationName): ReadonlyMap<number, readonly ProblemCode[]> {
+/** Codes by status, in ascending order. */
+export function codesByStatus(codes: readonly ProblemCode[]): ReadonlyMap<number, readonly ProblemCode[]> {
   const byStatus = new Map<number, ProblemCode[]>();
-  for (const code of operationProblems[operation]) {
+  for (const code of codes) {
     const { status } = problems[code];
     byStatus.set(status, [...(byStatus.get(status) ?? []), code]);
   }

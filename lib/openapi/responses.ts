@@ -12,23 +12,22 @@ const nameOf = (operation: OperationName, status: number): string =>
 /** The problem answers of one operation, by status. */
 export const problemsOf = (operation: OperationName): Json =>
   Object.fromEntries(
-    [...codesByStatus(operation).keys()].map((status) => [
+    [...codesByStatus(operationProblems[operation]).keys()].map((status) => [
       String(status),
       ref("responses", nameOf(operation, status)),
     ]),
   );
 
 function problemResponse(operation: OperationName, status: number, codes: readonly ProblemCode[]): Json {
-  const comesAgain = codes.some((code) => problems[code].again === "later");
   return {
-    description: codes.map((code) => `${problems[code].title} (${code}).`).join(" "),
+    description: describeCodes(codes),
     headers: {
       ...(KEYLESS.has(operation) ? ANSWER_HEADERS : KEY_HEADERS),
-      ...(comesAgain || (operation === "find" && status === 404) ? RETRY_HEADERS : {}),
+      ...(comesAgain(codes) || (operation === "find" && status === 404) ? RETRY_HEADERS : {}),
       ...(status === 401 ? { "www-authenticate": ref("headers", "Authenticate") } : {}),
     },
     content: {
-      "application/problem+json": { schema: schemaOf(codes) },
+      "application/problem+json": { schema: schemaOfCodes(codes) },
       ...(operation === "find" && status === 404 ? UNKNOWN_EVENT : {}),
     },
   };
@@ -37,7 +36,15 @@ function problemResponse(operation: OperationName, status: number, codes: readon
 /** A look-up's own 404 is no problem: the event may still be buffered. */
 const UNKNOWN_EVENT: Json = { "application/json": { schema: ref("schemas", "UnknownEvent") } };
 
-const schemaOf = (codes: readonly ProblemCode[]): Json => ({
+/** Whether one of them passes by itself, so that its answer has Retry-After. */
+export const comesAgain = (codes: readonly ProblemCode[]): boolean =>
+  codes.some((code) => problems[code].again === "later");
+
+export const describeCodes = (codes: readonly ProblemCode[]): string =>
+  codes.map((code) => `${problems[code].title} (${code}).`).join(" ");
+
+/** The schema of a problem with one of these codes. */
+export const schemaOfCodes = (codes: readonly ProblemCode[]): Json => ({
   allOf: [
     ref("schemas", "Problem"),
     { type: "object", properties: { code: { type: "string", enum: codes } }, required: ["code"] },
@@ -47,7 +54,7 @@ const schemaOf = (codes: readonly ProblemCode[]): Json => ({
 /** Every problem answer of every operation, by name. */
 export const problemResponses: Json = Object.fromEntries(
   (Object.keys(operationProblems) as OperationName[]).flatMap((operation) =>
-    [...codesByStatus(operation)].map(([status, codes]) => [
+    [...codesByStatus(operationProblems[operation])].map(([status, codes]) => [
       nameOf(operation, status),
       problemResponse(operation, status, codes),
     ]),

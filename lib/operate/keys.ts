@@ -8,6 +8,7 @@ import { hash } from "node:crypto";
 import type { KeyCopy } from "../buffer/key-copy.ts";
 import { isOfRedis } from "../buffer/redis-errors.ts";
 import type { ApiKey } from "../config.ts";
+import type { MadeKey, RevokedKey } from "../contract/keys.ts";
 import type { KeySet } from "../key-set.ts";
 import type { Log } from "../log.ts";
 import type { Registry } from "../schema/registry.ts";
@@ -45,22 +46,6 @@ export interface RotateKey {
   overlapSeconds: number;
   /** Undefined: the new key lives as long as the old one was made to. */
   expiresInSeconds: number | undefined;
-}
-
-/** A key that was made. Nobody can read it again. */
-export interface MadeKey {
-  name: string;
-  key: string;
-  /** Whether running instances know it within seconds. False: once the copy in Redis is mended. */
-  isCopied: boolean;
-}
-
-export interface RevokedKey {
-  name: string;
-  /** How many keys the name ever had: all of them are revoked now. */
-  keys: number;
-  /** Whether the copy in Redis was read back without them. False: instances may go on with them until it is mended. */
-  isRefused: boolean;
 }
 
 /** Why a command on a key is not done; the message is for people. */

@@ -1,6 +1,6 @@
 /** How the pause of a stream is told: in `GET /status`, in the answers to pause and resume, and as a sentence. */
 import type { Pause } from "../buffer/pauses.ts";
-import type { PauseReport } from "../contract/status.ts";
+import type { PauseReport } from "../contract/pause.ts";
 
 interface Deps {
   paused: ReadonlySet<string>;

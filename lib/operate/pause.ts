@@ -4,7 +4,7 @@
  */
 import type { HeldNotes } from "../buffer/held-note.ts";
 import type { Pause, Pauses } from "../buffer/pauses.ts";
-import type { PauseAnswer, PauseReport, ResumeAnswer } from "../contract/status.ts";
+import type { PauseAnswer, PauseReport, ResumeAnswer } from "../contract/pause.ts";
 import type { Log } from "../log.ts";
 import type { Live } from "./live.ts";
 import { reportPause } from "./pause-report.ts";

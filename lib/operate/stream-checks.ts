@@ -3,7 +3,7 @@ import type { BufferedVersions } from "../buffer/count-versions.ts";
 import type { PartitionStatus } from "../buffer/partition-status.ts";
 import type { Finding } from "../contract/doctor.ts";
 import { describeMs } from "../contract/length-of-time.ts";
-import type { PauseReport } from "../contract/status.ts";
+import type { PauseReport } from "../contract/pause.ts";
 import { decodeEnvelope } from "../schema/envelope.ts";
 import type { Registry } from "../schema/registry.ts";
 import { stateOfVersion, whyUnreadable } from "../schema/versions.ts";

@@ -4,6 +4,7 @@ import { encodeNext } from "../../functions/letter-requests.ts";
 import { createSupervisor } from "../../functions/supervisor.ts";
 import { drain } from "../../lib/drain/drain.ts";
 import { newId } from "../../lib/schema/event-ids.ts";
+import { expectSupervisorDocumented } from "./documented.ts";
 import { runSpillway } from "./run-spillway.ts";
 import { envelopeOf, expectConserved, openWorld, type World } from "./test-stack.ts";
 
@@ -33,7 +34,12 @@ async function ask(path: string, body?: unknown, { url } = served): Promise<Answ
       ? {}
       : { headers: { "content-type": "application/json" }, body: JSON.stringify(body) }),
   });
-  return { status: response.status, body: await response.json() };
+  const answer = { status: response.status, body: await response.json() };
+  expectSupervisorDocumented(body === undefined ? "GET" : "POST", path, {
+    ...answer,
+    headers: response.headers,
+  });
+  return answer;
 }
 
 /** Buries events that would be stored now; returns their ids in the order in which they died. */

@@ -1,6 +1,11 @@
 /** `spillway doctor`: makes every check, and prints what is seen, what that means, and what to do. */
 import { styleText } from "node:util";
-import type { CheckReport, CheckResult, DoctorReport } from "../../../lib/contract/doctor.ts";
+import {
+  type CheckReport,
+  type CheckResult,
+  type DoctorReport,
+  doctorReport,
+} from "../../../lib/contract/doctor.ts";
 import { bodyOf } from "../ask-supervisor.ts";
 import { action } from "../command.ts";
 import { jsonOption, printable } from "../command-line.ts";
@@ -24,7 +29,7 @@ export default action({
     "It changes nothing. Each check is right, wrong, or unseen (it can't be told from here, and where to look). It exits with 1 if one is wrong.",
   async run({ values }) {
     const supervisor = await findSupervisor(values);
-    const report = bodyOf<DoctorReport>(await supervisor.ask("GET", "/doctor"), { checks: "rows" });
+    const report = bodyOf(await supervisor.ask("GET", "/doctor"), doctorReport);
     if (values.json) console.log(JSON.stringify(report));
     else print(report);
     return report.checks.some(({ result }) => result === "wrong") ? 1 : 0;

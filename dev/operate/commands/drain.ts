@@ -1,5 +1,10 @@
 /** `spillway drain`: runs one tick now, and prints its result as a table. */
-import type { DrainOutcome, DrainReport, StreamReport } from "../../../lib/drain/drain-report.ts";
+import {
+  type DrainBody,
+  type DrainedStream,
+  type DrainOutcome,
+  drainBody,
+} from "../../../lib/contract/drain.ts";
 import { bodyOf } from "../ask-supervisor.ts";
 import { action } from "../command.ts";
 import { jsonOption, printTable } from "../command-line.ts";
@@ -37,16 +42,15 @@ export default action({
     const answer = await supervisor.ask("POST", `${path}${values.wait ? "?wait=1" : ""}`, {
       timeoutMs: TIMEOUT_MS,
     });
-    const hasReport = Array.isArray((answer.body as Partial<DrainReport> | undefined)?.streams); // a 503 has one, too
-    const fields = { streams: "rows", durationMs: "number" } as const;
-    const report = bodyOf<DrainReport>(answer, fields, hasReport || answer.status === 200);
+    const hasReport = drainBody.safeParse(answer.body).success; // a 503 has one, too
+    const report = bodyOf(answer, drainBody, hasReport || answer.status === 200);
     if (values.json) console.log(JSON.stringify(report));
     else print(report);
     return answer.status === 200 ? 0 : 1;
   },
 });
 
-function print({ streams, durationMs }: DrainReport): void {
+function print({ streams, durationMs }: DrainBody): void {
   const headings = [
     "stream",
     "outcome",
@@ -59,7 +63,7 @@ function print({ streams, durationMs }: DrainReport): void {
     "dead",
     "remaining",
   ];
-  const row = (one: StreamReport) =>
+  const row = (one: DrainedStream) =>
     [
       one.stream,
       one.outcome,

@@ -1,6 +1,7 @@
 /** `spillway pause STREAM`: stops the drain of a stream for a while. */
+
+import { type PauseAnswer, pauseAnswer } from "../../../lib/contract/pause.ts";
 import { PAUSE_DEFAULT, PAUSE_LENGTH_EXPECTED, pauseSecondsOf } from "../../../lib/contract/pause-length.ts";
-import type { PauseAnswer } from "../../../lib/contract/status.ts";
 import { sayPaused } from "../../../lib/operate/pause-report.ts";
 import { bodyOf } from "../ask-supervisor.ts";
 import { action } from "../command.ts";
@@ -27,7 +28,7 @@ export default action({
     const supervisor = await findSupervisor(values);
     const path = `/streams/${encodeURIComponent(stream)}/pause`;
     const answer = await supervisor.ask("POST", path, { body: { for: length, why: values.why } });
-    const done = bodyOf<PauseAnswer>(answer, { stream: "string", note: "string" });
+    const done = bodyOf(answer, pauseAnswer);
     if (values.json) console.log(JSON.stringify(done));
     else print(done);
     return 0;

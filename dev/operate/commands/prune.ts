@@ -1,5 +1,5 @@
 /** `spillway prune`: deletes letters that were settled long ago, and old hours of the use of ingest. */
-import type { PruneAges, PruneReport } from "../../../lib/operate/prune.ts";
+import { type PruneAnswer, pruneAnswer } from "../../../lib/contract/prune.ts";
 import { bodyOf } from "../ask-supervisor.ts";
 import { action } from "../command.ts";
 import { countOf, jsonOption, UsageError } from "../command-line.ts";
@@ -30,10 +30,7 @@ export default action({
     addDays(query, "usage-days", "--usage-older", values["usage-older"]);
     if (values["dry-run"]) query.set("dry-run", "1");
     const supervisor = await findSupervisor(values);
-    const report = bodyOf<PruneReport & PruneAges>(await supervisor.ask("POST", `/prune?${query}`), {
-      ...{ letters: "number", usage: "number", lettersDays: "number", usageDays: "number" },
-      ...{ isDone: "boolean", isDryRun: "boolean" },
-    });
+    const report = bodyOf(await supervisor.ask("POST", `/prune?${query}`), pruneAnswer);
     if (values.json) console.log(JSON.stringify(report));
     else print(report);
     return report.isDryRun || report.isDone ? 0 : 1;
@@ -47,7 +44,7 @@ function addDays(query: URLSearchParams, name: string, option: string, text: str
   query.set(name, days);
 }
 
-function print({ letters, usage, lettersDays, usageDays, isDone, isDryRun }: PruneReport & PruneAges): void {
+function print({ letters, usage, lettersDays, usageDays, isDone, isDryRun }: PruneAnswer): void {
   const did = isDryRun ? "would be deleted" : "deleted";
   const older = (days: number) => (days === 0 ? "kept for ever" : `older than ${countOf(days, "day")}`);
   console.log(`${countOf(letters, "settled letter")} ${did} (${older(lettersDays)})`);

@@ -1,5 +1,5 @@
 /** `spillway refusals`: the last requests of a stream that were refused, and why. */
-import type { RefusalsReport } from "../../../lib/contract/usage.ts";
+import { type RefusalsReport, refusalsReport } from "../../../lib/contract/usage.ts";
 import { bodyOf } from "../ask-supervisor.ts";
 import { action } from "../command.ts";
 import { jsonOption, printTable } from "../command-line.ts";
@@ -15,9 +15,7 @@ a later refusal, so the newest may be missing.`,
   async run({ values, words: [stream] }) {
     const query = stream === undefined ? "" : `?${new URLSearchParams({ stream })}`;
     const supervisor = await findSupervisor(values);
-    const report = bodyOf<RefusalsReport>(await supervisor.ask("GET", `/refusals${query}`), {
-      refusals: "rows",
-    });
+    const report = bodyOf(await supervisor.ask("GET", `/refusals${query}`), refusalsReport);
     if (values.json) console.log(JSON.stringify(report));
     else print(report);
     return 0;

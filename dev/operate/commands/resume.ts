@@ -1,5 +1,5 @@
 /** `spillway resume STREAM`: ends the pause of a stream. */
-import type { ResumeAnswer } from "../../../lib/contract/status.ts";
+import { type ResumeAnswer, resumeAnswer } from "../../../lib/contract/pause.ts";
 import { sayPaused } from "../../../lib/operate/pause-report.ts";
 import { bodyOf } from "../ask-supervisor.ts";
 import { action } from "../command.ts";
@@ -16,7 +16,7 @@ export default action({
     if (stream === undefined) throw new UsageError("expected the stream's name");
     const supervisor = await findSupervisor(values);
     const answer = await supervisor.ask("POST", `/streams/${encodeURIComponent(stream)}/resume`);
-    const done = bodyOf<ResumeAnswer>(answer, { stream: "string", note: "string" });
+    const done = bodyOf(answer, resumeAnswer);
     if (values.json) console.log(JSON.stringify(done));
     else print(done);
     return done.paused === null ? 0 : 1;

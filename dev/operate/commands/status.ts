@@ -1,6 +1,6 @@
 /** `spillway status`: shows how many events wait in each partition, how old they are, and why they do not drain. */
 import { describeSeconds } from "../../../lib/contract/length-of-time.ts";
-import type { StatusReport } from "../../../lib/contract/status.ts";
+import { type StatusReport, statusReport } from "../../../lib/contract/status.ts";
 import { sayPaused } from "../../../lib/operate/pause-report.ts";
 import { bodyOf } from "../ask-supervisor.ts";
 import { action } from "../command.ts";
@@ -24,7 +24,7 @@ export default action({
   async run({ values }) {
     const supervisor = await findSupervisor(values);
     const answer = await supervisor.ask("GET", "/status");
-    const report = bodyOf<StatusReport>(answer, { streams: "rows" });
+    const report = bodyOf(answer, statusReport);
     if (values.json) console.log(JSON.stringify(report));
     else print(report);
     return 0;
@@ -40,7 +40,7 @@ function print({ streams }: StatusReport): void {
       one.sealed,
       one.claimed,
       one.oldestAgeSeconds === null ? null : describeSeconds(one.oldestAgeSeconds),
-      one.heldLetters ?? null, // an older supervisor does not say
+      one.heldLetters,
       one.deadLetters,
     ]),
   );
@@ -119,7 +119,7 @@ function whyNotDrained(
   p: PartitionStatus,
   { isPaused, paused }: Pick<StreamStatus, "isPaused" | "paused">,
 ): string {
-  const isForNow = paused && !paused.isInEnvironment; // an older supervisor knows DRAIN_PAUSED only
+  const isForNow = paused !== null && !paused.isInEnvironment;
   const code =
     p.lastSqlstate !== null && !p.lastReason?.includes(p.lastSqlstate) ? ` (${p.lastSqlstate})` : "";
   const why = [

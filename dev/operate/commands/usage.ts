@@ -1,5 +1,5 @@
 /** `spillway usage`: shows who sent how much, by hour, key and stream. */
-import type { UsageReport } from "../../../lib/contract/usage.ts";
+import { type UsageReport, usageReport } from "../../../lib/contract/usage.ts";
 import { bodyOf } from "../ask-supervisor.ts";
 import { action } from "../command.ts";
 import { jsonOption, printTable } from "../command-line.ts";
@@ -30,7 +30,7 @@ export default action({
     if (key !== undefined) query.set("key", key);
     if (stream !== undefined) query.set("stream", stream);
     const supervisor = await findSupervisor(values);
-    const report = bodyOf<UsageReport>(await supervisor.ask("GET", `/usage?${query}`), { hours: "rows" });
+    const report = bodyOf(await supervisor.ask("GET", `/usage?${query}`), usageReport);
     if (values.json) console.log(JSON.stringify(report));
     else print(report);
     return 0;

@@ -1,11 +1,18 @@
 /** `spillway dead-letters list`: letters by stream, SQLSTATE and reason, or letter by letter. */
-import type { LetterGroup, ListedLetter } from "../../../lib/contract/letters.ts";
+import {
+  type LetterGroups,
+  type LetterPage,
+  type ListedLetter,
+  letterGroups,
+  letterPage,
+  type NotCompared,
+} from "../../../lib/contract/letters.ts";
 import { bodyOf, type Supervisor } from "../ask-supervisor.ts";
 import { action } from "../command.ts";
 import { jsonOption, printTable, wholeNumber } from "../command-line.ts";
 import { findSupervisor, supervisorOptions } from "../find-supervisor.ts";
 import { type Filter, filterOf, filterOptions, queryOf } from "./filters.ts";
-import { type NotCompared, sayNotCompared, sayNothing, toSecond } from "./say.ts";
+import { sayNotCompared, sayNothing, toSecond } from "./say.ts";
 
 const LIST_LIMIT = 100;
 
@@ -24,9 +31,7 @@ export const list = action({
     console.error(`Dead letters of ${supervisor.place}\n`);
     const found = values.each
       ? await readEach(supervisor, filter, limit)
-      : bodyOf<Groups>(await supervisor.ask("GET", `/dead-letters?${withLimit(filter, limit)}`), {
-          ...{ total: "number", groups: "rows", notCompared: "rows" },
-        });
+      : bodyOf(await supervisor.ask("GET", `/dead-letters?${withLimit(filter, limit)}`), letterGroups);
     if (values.json) console.log(JSON.stringify(found));
     else if ("groups" in found) printGroups(found, filter, limit);
     else printEach(found, filter, limit);
@@ -34,17 +39,7 @@ export const list = action({
   },
 });
 
-interface Groups {
-  total: number;
-  live: number;
-  groups: LetterGroup[];
-  notCompared: NotCompared[];
-}
-
-interface Letters {
-  letters: ListedLetter[];
-  notCompared: NotCompared[];
-}
+type Letters = Omit<LetterPage, "next">;
 
 /** The most that one answer holds. */
 const ROWS_MAX = 1000;
@@ -64,10 +59,7 @@ async function readEach(supervisor: Supervisor, filter: Filter, limit: number): 
     const query = withLimit(filter, limit - letters.length);
     query.set("each", "1");
     if (next) query.set("cursor", next);
-    const page = bodyOf<Letters & { next: string | null }>(
-      await supervisor.ask("GET", `/dead-letters?${query}`),
-      { letters: "rows", notCompared: "rows" },
-    );
+    const page = bodyOf(await supervisor.ask("GET", `/dead-letters?${query}`), letterPage);
     letters.push(...page.letters);
     notCompared.push(...page.notCompared);
     next = page.next;
@@ -75,7 +67,7 @@ async function readEach(supervisor: Supervisor, filter: Filter, limit: number): 
   return { letters, notCompared };
 }
 
-function printGroups({ groups, notCompared }: Groups, filter: Filter, limit: number): void {
+function printGroups({ groups, notCompared }: LetterGroups, filter: Filter, limit: number): void {
   if (groups.length === 0) return void sayNothing(filter);
   printTable(
     [

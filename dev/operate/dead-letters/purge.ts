@@ -1,17 +1,11 @@
 /** `spillway dead-letters purge`: deletes letters, so that their events are lost. */
-
+import { type LetterCount, letterCount } from "../../../lib/contract/letters.ts";
 import { bodyOf } from "../ask-supervisor.ts";
 import { action } from "../command.ts";
 import { countOf, jsonOption, UsageError, wholeNumber } from "../command-line.ts";
 import { findSupervisor, supervisorOptions } from "../find-supervisor.ts";
 import { filterOf, filterOptions } from "./filters.ts";
-import { type NotCompared, sayNotCompared } from "./say.ts";
-
-interface Purged {
-  letters: number;
-  live: number;
-  notCompared: NotCompared[];
-}
+import { sayNotCompared } from "./say.ts";
 
 export const purge = action({
   about: "deletes letters: their events are lost, on purpose",
@@ -36,16 +30,14 @@ export const purge = action({
     const supervisor = await findSupervisor(values);
     console.error(`Dead letters of ${supervisor.place}\n`);
     const body = { ...filter, limit, dryRun, allLetters: values["all-letters"] ?? false };
-    const found = bodyOf<Purged>(await supervisor.ask("POST", "/dead-letters/purge", { body }), {
-      ...{ letters: "number", live: "number", notCompared: "rows" },
-    });
+    const found = bodyOf(await supervisor.ask("POST", "/dead-letters/purge", { body }), letterCount);
     if (values.json) console.log(JSON.stringify(found));
     else print(found, dryRun);
     return 0;
   },
 });
 
-function print({ live, letters: all, notCompared }: Purged, isDryRun: boolean): void {
+function print({ live, letters: all, notCompared }: LetterCount, isDryRun: boolean): void {
   sayNotCompared(notCompared);
   if (isDryRun) {
     console.log(`${countOf(all, "letter")} would be purged, ${live} of them live; nothing was changed.`);

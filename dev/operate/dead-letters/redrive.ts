@@ -1,12 +1,20 @@
 /** `spillway dead-letters redrive`: pushes the events into the buffer again, or tries what would become of them. */
+import type { z } from "zod";
 import { describeSeconds } from "../../../lib/contract/length-of-time.ts";
-import type { RedriveAnswer, TrialAnswer, TrialGroup } from "../../../lib/contract/letters.ts";
+import {
+  letterGroups,
+  type RedriveAnswer,
+  redriveAnswer,
+  type TrialAnswer,
+  type TrialGroup,
+  trialAnswer,
+} from "../../../lib/contract/letters.ts";
 import { bodyOf, type Supervisor } from "../ask-supervisor.ts";
 import { action } from "../command.ts";
 import { countOf, jsonOption, printTable, wholeNumber } from "../command-line.ts";
 import { findSupervisor, supervisorOptions } from "../find-supervisor.ts";
 import { filterOf, filterOptions, queryOf } from "./filters.ts";
-import { type NotCompared, sayNotCompared, sayNothing, saySkipped } from "./say.ts";
+import { sayNotCompared, sayNothing, saySkipped } from "./say.ts";
 
 /** How long one part of a redrive may take: the supervisor ends it after 45 s. */
 const PART_TIMEOUT_MS = 120_000;
@@ -30,10 +38,7 @@ export const redrive = action({
     const supervisor = await findSupervisor(values);
     console.error(`Dead letters of ${supervisor.place}\n`);
     const query = queryOf(filter);
-    const found = bodyOf<{ total: number; notCompared: NotCompared[] }>(
-      await supervisor.ask("GET", `/dead-letters?${query}`),
-      { total: "number", notCompared: "rows" },
-    );
+    const found = bodyOf(await supervisor.ask("GET", `/dead-letters?${query}`), letterGroups);
     const letters = Math.min(found.total, limit ?? found.total);
     if (letters === 0 && !values.json) return sayNothing(filter);
     if (!values.json) sayNotCompared(found.notCompared);
@@ -45,9 +50,9 @@ export const redrive = action({
         : `${many} at ${rate}/s, about ${describeSeconds(Math.ceil(letters / rate))} …`,
     );
     return request.dryRun
-      ? endTrial(await sumOf<TrialAnswer>(supervisor, request, () => {}, addTrial), values.json)
+      ? endTrial(await sumOf({ supervisor, request, schema: trialAnswer }, () => {}, addTrial), values.json)
       : endRedrive(
-          await sumOf<RedriveAnswer>(supervisor, request, sayProgress(letters), addRedrive),
+          await sumOf({ supervisor, request, schema: redriveAnswer }, sayProgress(letters), addRedrive),
           values.json,
         );
   },
@@ -55,10 +60,15 @@ export const redrive = action({
 
 type Part = Pick<RedriveAnswer, "skipped" | "skippedLetters" | "next">;
 
+interface Asking<Answer> {
+  supervisor: Supervisor;
+  request: object;
+  schema: z.ZodType<Answer>;
+}
+
 /** Asks for part after part until nothing is left, and sums the answers. */
 async function sumOf<Answer extends Part>(
-  supervisor: Supervisor,
-  request: object,
+  { supervisor, request, schema }: Asking<Answer>,
   say: (sum: Answer) => void,
   add: (sum: Answer, part: Answer) => Answer,
 ): Promise<Answer> {
@@ -70,7 +80,7 @@ async function sumOf<Answer extends Part>(
       body,
       timeoutMs: PART_TIMEOUT_MS,
     });
-    const part = bodyOf<Part>(answer, { skipped: "number", skippedLetters: "rows" }) as Answer;
+    const part = bodyOf(answer, schema);
     saySkipped(part.skipped, part.skippedLetters);
     sum = sum === undefined ? part : add(sum, part);
     say(sum);

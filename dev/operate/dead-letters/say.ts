@@ -1,13 +1,7 @@
 /** Sentences about letters that several of the commands say. */
-import type { SkippedLetter } from "../../../lib/contract/letters.ts";
+import type { NotCompared, SkippedLetter } from "../../../lib/contract/letters.ts";
 import { countOf, printable } from "../command-line.ts";
 import type { Filter } from "./filters.ts";
-
-/** A stream whose letters were not compared with its table. */
-export interface NotCompared {
-  stream: string;
-  why: string;
-}
 
 /** Says of which streams letters are shown that may be stored since. */
 export function sayNotCompared(found: readonly NotCompared[]): void {

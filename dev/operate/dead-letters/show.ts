@@ -1,5 +1,5 @@
 /** `spillway dead-letters show`: one letter whole, with the event. */
-import type { DeadLetter } from "../../../lib/store/dead-letter-store.ts";
+import { type ShownLetter, shownLetters } from "../../../lib/contract/letters.ts";
 import { bodyOf } from "../ask-supervisor.ts";
 import { action } from "../command.ts";
 import { CommandFailed, jsonOption, printable, UsageError } from "../command-line.ts";
@@ -22,7 +22,7 @@ export const show = action({
     const answer = await supervisor.ask("GET", `/dead-letters/${id}?${query}`);
     if ((answer.body as { code?: string } | undefined)?.code === "unknown-letter")
       throw new CommandFailed(`There is no dead letter ${id}.`);
-    const [letter, another] = bodyOf<{ letters: DeadLetter[] }>(answer, { letters: "rows" }).letters;
+    const [letter, another] = bodyOf(answer, shownLetters).letters;
     if (letter === undefined) throw new CommandFailed(`There is no dead letter ${id}.`);
     if (another !== undefined)
       throw new CommandFailed(
@@ -34,7 +34,7 @@ export const show = action({
   },
 });
 
-function print(letter: DeadLetter): void {
+function print(letter: ShownLetter): void {
   const fields: [string, string | number | null][] = [
     ["stream", letter.stream],
     ["id", letter.id],

@@ -1,21 +1,19 @@
 /** Asks the supervisor to change a key, and prints a key that was made. */
-import type { MadeKey } from "../../../lib/operate/keys.ts";
+import type { z } from "zod";
+import type { keyCommand, MadeKey } from "../../../lib/contract/keys.ts";
 import { bodyOf } from "../ask-supervisor.ts";
 import { UsageError } from "../command-line.ts";
 import { findSupervisor } from "../find-supervisor.ts";
 
-/** Sends a command on a key; its answer has these fields. */
+/** Sends a command on a key; its answer fits the schema. */
 export async function changeKey<Done>(
   { prod }: { prod?: boolean | undefined },
-  command: Record<string, unknown>,
-  fields: Parameters<typeof bodyOf<Done>>[1],
+  command: z.input<typeof keyCommand>,
+  schema: z.ZodType<Done>,
 ): Promise<Done> {
   const supervisor = await findSupervisor({ prod });
-  return bodyOf<Done>(await supervisor.ask("POST", "/keys", { body: command }), fields);
+  return bodyOf(await supervisor.ask("POST", "/keys", { body: command }), schema);
 }
-
-/** The fields of a key that was made. */
-export const MADE_KEY = { name: "string", key: "string", isCopied: "boolean" } as const;
 
 /** The name that a command was given, or a UsageError. */
 export function nameOf(words: readonly string[]): string {

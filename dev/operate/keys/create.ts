@@ -1,9 +1,9 @@
 /** `spillway keys create`: makes a key, and prints it once. */
-import type { MadeKey } from "../../../lib/operate/keys.ts";
+import { madeKey } from "../../../lib/contract/keys.ts";
 import { action } from "../command.ts";
 import { jsonOption, UsageError, wholeNumber } from "../command-line.ts";
 import { supervisorOptions } from "../find-supervisor.ts";
-import { changeKey, MADE_KEY, nameOf, printKey } from "./ask-keys.ts";
+import { changeKey, nameOf, printKey } from "./ask-keys.ts";
 
 export const create = action({
   about: "makes a key and prints it once, alone on standard output",
@@ -34,7 +34,7 @@ export const create = action({
       for (const option of ["origins", "per-address"] as const)
         if (values[option] !== undefined)
           throw new UsageError(`--${option} is for public keys: add --public`);
-    const made = await changeKey<MadeKey>(
+    const made = await changeKey(
       values,
       {
         ...{ action: "create", name, kind: values.public ? "public" : "secret" },
@@ -44,7 +44,7 @@ export const create = action({
         origins: listOf(values.origins),
         expires: values.expires,
       },
-      MADE_KEY,
+      madeKey,
     );
     return printKey(made, values.json);
   },

@@ -1,5 +1,5 @@
 /** `spillway keys list`: every key that there ever was, without the keys themselves. */
-import type { KeyRow } from "../../../lib/store/key-store.ts";
+import { keyList, type ListedKey } from "../../../lib/contract/keys.ts";
 import { bodyOf } from "../ask-supervisor.ts";
 import { action } from "../command.ts";
 import { jsonOption, printTable } from "../command-line.ts";
@@ -10,14 +10,14 @@ export const list = action({
   options: { ...jsonOption, ...supervisorOptions },
   async run({ values }) {
     const supervisor = await findSupervisor(values);
-    const found = bodyOf<{ keys: KeyRow[] }>(await supervisor.ask("GET", "/keys"), { keys: "rows" });
+    const found = bodyOf(await supervisor.ask("GET", "/keys"), keyList);
     if (values.json) console.log(JSON.stringify(found));
     else print(found.keys);
     return 0;
   },
 });
 
-function print(keys: readonly KeyRow[]): void {
+function print(keys: readonly ListedKey[]): void {
   if (keys.length === 0) {
     console.log(
       "No keys were made (those of INGEST_API_KEYS are not listed): npx spillway keys create NAME.",

@@ -1,5 +1,5 @@
 /** `spillway keys revoke`: ends all keys of a name, and says whether that has reached the instances. */
-import type { RevokedKey } from "../../../lib/operate/keys.ts";
+import { type RevokedKey, revokedKey } from "../../../lib/contract/keys.ts";
 import { action } from "../command.ts";
 import { countOf, jsonOption } from "../command-line.ts";
 import { supervisorOptions } from "../find-supervisor.ts";
@@ -11,13 +11,7 @@ export const revoke = action({
   wordsMax: 1,
   options: { ...jsonOption, ...supervisorOptions },
   async run({ values, words }) {
-    const revoked = await changeKey<RevokedKey>(
-      values,
-      { action: "revoke", name: nameOf(words) },
-      {
-        ...{ name: "string", keys: "number", isRefused: "boolean" },
-      },
-    );
+    const revoked = await changeKey(values, { action: "revoke", name: nameOf(words) }, revokedKey);
     if (values.json) console.log(JSON.stringify(revoked));
     else print(revoked);
     return revoked.isRefused ? 0 : 1;

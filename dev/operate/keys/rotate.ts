@@ -1,9 +1,9 @@
 /** `spillway keys rotate`: makes a new key under the name of a live one; both are valid for a while. */
-import type { MadeKey } from "../../../lib/operate/keys.ts";
+import { madeKey } from "../../../lib/contract/keys.ts";
 import { action } from "../command.ts";
 import { jsonOption } from "../command-line.ts";
 import { supervisorOptions } from "../find-supervisor.ts";
-import { changeKey, MADE_KEY, nameOf, printKey } from "./ask-keys.ts";
+import { changeKey, nameOf, printKey } from "./ask-keys.ts";
 
 export const rotate = action({
   about: "makes a new key under the same name, so that ids stay the same; the old one goes on for a while",
@@ -25,7 +25,7 @@ export const rotate = action({
   },
   async run({ values, words }) {
     const { overlap, expires } = values;
-    const made = await changeKey<MadeKey>(
+    const made = await changeKey(
       values,
       {
         action: "rotate",
@@ -33,7 +33,7 @@ export const rotate = action({
         overlap,
         expires,
       },
-      MADE_KEY,
+      madeKey,
     );
     return printKey(made, values.json);
   },

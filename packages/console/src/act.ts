@@ -1,6 +1,6 @@
 /** Does something on the supervisor at a person's word, and says how it went. */
 import type { DrainBody } from "../../../lib/contract/drain.ts";
-import type { PauseAnswer, ResumeAnswer } from "../../../lib/contract/status.ts";
+import type { PauseAnswer, ResumeAnswer } from "../../../lib/contract/pause.ts";
 import { askSupervisor, Refused } from "./server.ts";
 import { said } from "./state.ts";
 

@@ -1,0 +1,234 @@
+/**
+ * What the supervisor can be asked: each operation with its parameters, its body, its answers, and the problems that it may answer. A status
+ * of an operation has the codes of its problems, and no others.
+ */
+import { supervisorPaths } from "../contract/paths.ts";
+import type { ProblemCode } from "../contract/problems.ts";
+import type { Json } from "./components.ts";
+import { ANY } from "./operations.ts";
+import type { SupervisorSchema } from "./supervisor-schemas.ts";
+
+/** An answer with a body of its own. */
+export interface SupervisorAnswer {
+  says: string;
+  /** Its body has one of these; none: any object. */
+  schemas: readonly SupervisorSchema[];
+  /** @default "application/json" */
+  mediaType?: string;
+}
+
+export interface SupervisorOperation {
+  id: string;
+  method: "get" | "post";
+  path: (typeof supervisorPaths)[keyof typeof supervisorPaths];
+  summary: string;
+  description?: string;
+  parameters?: readonly Json[];
+  body?: { schema: SupervisorSchema; isOptional?: boolean };
+  /** By status. */
+  answers: Readonly<Record<number, SupervisorAnswer>>;
+  problems: readonly ProblemCode[];
+}
+
+/** What any operator may hear. */
+const OPERATOR: readonly ProblemCode[] = [...ANY, "caller-not-allowed"];
+const POSTGRES: readonly ProblemCode[] = ["database-away", "database-refuses"];
+const BODY: readonly ProblemCode[] = [
+  "invalid-body",
+  "body-too-large",
+  "unsupported-encoding",
+  "unsupported-media-type",
+];
+
+const query = (name: string, description: string, schema: Json): Json => ({
+  ...{ name, in: "query", description, schema },
+});
+const inPath = (name: string, description: string): Json => ({
+  ...{ name, in: "path", required: true, description, schema: { type: "string" } },
+});
+const text = { type: "string" };
+const moment = { type: "string", format: "date-time" };
+const isSet = { type: "string", enum: ["1"] };
+const several = (items: Json): Json => ({ type: "array", maxItems: 1000, items });
+
+const WAIT = query("wait", "1: keeps trying partitions that another call holds, until the deadline.", isSet);
+const STREAM = inPath("stream", "A stream of the release.");
+
+const DRAINED = {
+  200: { says: "What was done.", schemas: ["DrainBody"] },
+  503: {
+    says: "The same, if the outcome of a stream is unavailable or misconfigured. Everything is kept.",
+    schemas: ["DrainBody"],
+  },
+} as const;
+
+export const supervisorOperations: readonly SupervisorOperation[] = [
+  {
+    ...{ id: "health", method: "get", path: supervisorPaths.health },
+    summary: "Answers if the process runs, without asking any server",
+    answers: { 200: { says: "It runs.", schemas: ["Health"] } },
+    problems: ANY,
+  },
+  {
+    ...{ id: "drain", method: "post", path: supervisorPaths.drain },
+    summary: "A tick: drains all streams",
+    parameters: [WAIT],
+    answers: DRAINED,
+    problems: [...ANY, "invalid-query"],
+  },
+  {
+    ...{ id: "drainStream", method: "post", path: supervisorPaths.drainStream },
+    summary: "Drains one stream",
+    parameters: [
+      STREAM,
+      WAIT,
+      query("partition", "An eager flush: full batches of this partition only.", {
+        ...{ type: "integer", minimum: 0, maximum: 15 },
+      }),
+    ],
+    answers: DRAINED,
+    problems: [...ANY, "invalid-query", "unknown-stream"],
+  },
+  {
+    ...{ id: "status", method: "get", path: supervisorPaths.status },
+    summary: "Says what waits, how old it is, and why it is not drained",
+    answers: { 200: { says: "The status of every stream.", schemas: ["StatusReport"] } },
+    problems: [...OPERATOR, "buffer-away"],
+  },
+  {
+    ...{ id: "doctor", method: "get", path: supervisorPaths.doctor },
+    summary: "Makes every check of Redis, Postgres and Spillway; changes nothing",
+    answers: { 200: { says: "Each check.", schemas: ["DoctorReport"] } },
+    problems: OPERATOR,
+  },
+  {
+    ...{ id: "describe", method: "get", path: supervisorPaths.openApi },
+    summary: "This document",
+    answers: { 200: { says: "The document.", schemas: [] } },
+    problems: OPERATOR,
+  },
+  {
+    ...{ id: "usage", method: "get", path: supervisorPaths.usage },
+    summary: "Says who sent how much, by hour, key and stream",
+    parameters: [
+      query("since", "Hours from this on; without it, from a day ago.", moment),
+      query("until", "Hours before this; without it, until now.", moment),
+      query("key", "Of the key of this name; empty: requests without a known one.", text),
+      query("stream", "Of the stream of this name; empty: requests without a known one.", text),
+    ],
+    answers: { 200: { says: "The hours.", schemas: ["UsageReport"] } },
+    problems: [...OPERATOR, ...POSTGRES, "invalid-query"],
+  },
+  {
+    ...{ id: "refusals", method: "get", path: supervisorPaths.refusals },
+    summary: "Says what was refused last, and why",
+    parameters: [query("stream", "Without it, requests without a known key or stream.", text)],
+    answers: { 200: { says: "The last hundred, at most.", schemas: ["RefusalsReport"] } },
+    problems: [...OPERATOR, "invalid-query", "unknown-stream", "buffer-away"],
+  },
+  {
+    ...{ id: "prune", method: "post", path: supervisorPaths.prune },
+    summary: "Deletes letters that were settled long ago, and old rows of spillway_usage",
+    description: "It ends after 40 s; ask again until `isDone`.",
+    parameters: [
+      query("letters-days", "How old letters must be; 0: none. Without it, KEEP_LETTERS_DAYS.", {
+        ...{ type: "integer", minimum: 0, maximum: 99_999 },
+      }),
+      query("usage-days", "How old rows must be; 0: none. Without it, KEEP_USAGE_DAYS.", {
+        ...{ type: "integer", minimum: 0, maximum: 99_999 },
+      }),
+      query("dry-run", "1: only counts them.", isSet),
+    ],
+    answers: { 200: { says: "How many.", schemas: ["PruneAnswer"] } },
+    problems: [...OPERATOR, ...POSTGRES, "invalid-query"],
+  },
+  {
+    ...{ id: "listKeys", method: "get", path: supervisorPaths.keys },
+    summary: "Lists every key that was made, without the keys themselves",
+    answers: { 200: { says: "The keys.", schemas: ["KeyList"] } },
+    problems: [...OPERATOR, ...POSTGRES],
+  },
+  {
+    ...{ id: "changeKeys", method: "post", path: supervisorPaths.keys },
+    summary: "Makes, rotates or revokes a key",
+    description: "If it fails with a 503, list the keys before you repeat it: it may be done.",
+    body: { schema: "KeyCommand" },
+    answers: {
+      200: { says: "It is revoked.", schemas: ["RevokedKey"] },
+      201: { says: "It is made. The answer holds the key, this once.", schemas: ["MadeKey"] },
+    },
+    problems: [...OPERATOR, ...POSTGRES, ...BODY, "unknown-name", "name-taken", "too-many-keys"],
+  },
+  {
+    ...{ id: "showStored", method: "get", path: supervisorPaths.storedEvent },
+    summary: "Shows a stored event, which may be personal data",
+    parameters: [STREAM, inPath("id", "The event's id, as ingest answered it.")],
+    answers: { 200: { says: "The row, as its table has it now.", schemas: ["StoredEvent"] } },
+    problems: [...OPERATOR, ...POSTGRES, "unknown-stream", "unknown-row"],
+  },
+  {
+    ...{ id: "pause", method: "post", path: supervisorPaths.pauseStream },
+    summary: "Stops the drain of a stream for a while; what comes is buffered",
+    parameters: [STREAM],
+    body: { schema: "PauseRequest", isOptional: true },
+    answers: { 200: { says: "It is paused.", schemas: ["PauseAnswer"] } },
+    problems: [...OPERATOR, ...BODY, "unknown-stream", "buffer-away"],
+  },
+  {
+    ...{ id: "resume", method: "post", path: supervisorPaths.resumeStream },
+    summary: "Ends the pause of a stream; the next tick drains it",
+    description: "It may be repeated.",
+    parameters: [STREAM],
+    answers: { 200: { says: "It is not paused at run time.", schemas: ["ResumeAnswer"] } },
+    problems: [...OPERATOR, "unknown-stream", "buffer-away"],
+  },
+  {
+    ...{ id: "listLetters", method: "get", path: supervisorPaths.deadLetters },
+    summary: "Lists dead and held letters in groups, or one by one, without their events",
+    parameters: [
+      query("each", "1: letter by letter.", isSet),
+      query("stream", "Of one of these: ?stream=A&stream=B", several(text)),
+      query("sqlstate", "With one of these; none: it was not Postgres that refused them.", {
+        ...several({ type: "string", pattern: "^(?:[0-9A-Z]{5}|none)$" }),
+      }),
+      query("id", "One of these.", several({ type: "string", format: "uuid" })),
+      query("since", "Died at or after this.", moment),
+      query("until", "Died before this.", moment),
+      query("state", "Dead or held ones only.", { type: "string", enum: ["dead", "held"] }),
+      query("all", "1: also letters that need no attention: redriven, or stored since.", isSet),
+      query("limit", "Of groups, or of letters with each=1.", {
+        ...{ type: "integer", minimum: 1, maximum: 1000, default: 100 },
+      }),
+      query("cursor", "The `next` of an earlier answer to the same request.", text),
+    ],
+    answers: {
+      200: { says: "Groups, or with each=1 letters.", schemas: ["LetterGroups", "LetterPage"] },
+    },
+    problems: [...OPERATOR, ...POSTGRES, "invalid-query"],
+  },
+  {
+    ...{ id: "showLetter", method: "get", path: supervisorPaths.deadLetter },
+    summary: "Shows a letter with its event, which may be personal data",
+    parameters: [
+      inPath("id", "The event's id, as ingest answered it."),
+      query("stream", "Of one of these: ?stream=A&stream=B", several(text)),
+    ],
+    answers: { 200: { says: "One letter of each stream.", schemas: ["ShownLetters"] } },
+    problems: [...OPERATOR, ...POSTGRES, "unknown-letter"],
+  },
+  {
+    ...{ id: "redrive", method: "post", path: supervisorPaths.redrive },
+    summary: "Pushes the events of letters into the buffer again, under their ids",
+    description: "It ends in time for Cloud Run. If `next` is not null, send it again as `cursor`.",
+    body: { schema: "RedriveRequest" },
+    answers: { 200: { says: "What was done, or would be.", schemas: ["RedriveAnswer", "TrialAnswer"] } },
+    problems: [...OPERATOR, ...POSTGRES, ...BODY, "invalid-query"],
+  },
+  {
+    ...{ id: "purge", method: "post", path: supervisorPaths.purge },
+    summary: "Deletes letters: their events are lost, on purpose",
+    body: { schema: "PurgeRequest" },
+    answers: { 200: { says: "How many.", schemas: ["LetterCount"] } },
+    problems: [...OPERATOR, ...POSTGRES, ...BODY],
+  },
+];
