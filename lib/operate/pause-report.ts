@@ -39,8 +39,8 @@ export function sayPaused({ since, until, by, why, isInEnvironment }: PauseRepor
 const instant = (ms: number | undefined): string | null =>
   ms === undefined || ms > LAST_MS ? null : new Date(ms).toISOString();
 
-/** The last moment that a Date holds. */
-const LAST_MS = 8.64e15;
+/** The last moment that RFC 3339 can write. */
+const LAST_MS = Date.UTC(9999, 11, 31, 23, 59, 59, 999);
 
 /** `2026-11-21 09:30:05 UTC` */
 const secondOf = (moment: string): string => `${moment.slice(0, 19).replace("T", " ")} UTC`;

@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto";
 import { expect } from "vitest";
 import { createSupervisor, type SupervisorDeps } from "../../functions/supervisor.ts";
+import { askSupervisor } from "./documented.ts";
 import type { World } from "./test-stack.ts";
 
 export const digestOf = (key: string): string => createHash("sha256").update(key).digest("hex");
@@ -12,14 +13,11 @@ export type KeyCommands = Awaited<ReturnType<typeof serveKeyCommands>>;
 export async function serveKeyCommands(world: World, more: Partial<SupervisorDeps> = {}) {
   const { url, close } = await world.serve(createSupervisor(world.supervisor(more)));
 
-  async function call(method: string, path: string, body?: object) {
-    const response = await fetch(`${url}${path}`, {
+  const call = (method: string, path: string, body?: object) =>
+    askSupervisor(url, path, {
       method,
       ...(body && { body: JSON.stringify(body), headers: { "content-type": "application/json" } }),
     });
-    // biome-ignore lint/suspicious/noExplicitAny: a test looks into whatever was answered
-    return { status: response.status, body: (await response.json()) as any };
-  }
 
   const command = (body: object) => call("POST", "/keys", body);
 

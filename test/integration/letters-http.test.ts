@@ -4,7 +4,7 @@ import { encodeNext } from "../../functions/letter-requests.ts";
 import { createSupervisor } from "../../functions/supervisor.ts";
 import { drain } from "../../lib/drain/drain.ts";
 import { newId } from "../../lib/schema/event-ids.ts";
-import { expectSupervisorDocumented } from "./documented.ts";
+import { askSupervisor } from "./documented.ts";
 import { runSpillway } from "./run-spillway.ts";
 import { envelopeOf, expectConserved, openWorld, type World } from "./test-stack.ts";
 
@@ -24,23 +24,14 @@ afterAll(async () => {
   await world.close();
 });
 
-// biome-ignore lint/suspicious/noExplicitAny: a test looks into whatever was answered
-type Answer = { status: number; body: any };
-
-async function ask(path: string, body?: unknown, { url } = served): Promise<Answer> {
-  const response = await fetch(`${url}${path}`, {
-    method: body === undefined ? "GET" : "POST",
-    ...(body === undefined
+const ask = (path: string, body?: unknown, { url } = served) =>
+  askSupervisor(
+    url,
+    path,
+    body === undefined
       ? {}
-      : { headers: { "content-type": "application/json" }, body: JSON.stringify(body) }),
-  });
-  const answer = { status: response.status, body: await response.json() };
-  expectSupervisorDocumented(body === undefined ? "GET" : "POST", path, {
-    ...answer,
-    headers: response.headers,
-  });
-  return answer;
-}
+      : { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) },
+  );
 
 /** Buries events that would be stored now; returns their ids in the order in which they died. */
 async function bury(

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from "vit
 import { createSupervisor, type SupervisorDeps } from "../../functions/supervisor.ts";
 import { callerOf } from "../../lib/cloud-run/caller.ts";
 import { httpFlush } from "../../lib/ingest/eager-flush.ts";
+import { askSupervisor } from "./documented.ts";
 import { serveIngest } from "./test-ingest.ts";
 import {
   expectConserved,
@@ -41,17 +42,13 @@ async function serveSupervisor(instance: string, more: () => Partial<SupervisorD
   const { url, close } = await world.serve((req, res) =>
     createSupervisor(world.supervisor({ instance, ...more() }))(req, res),
   );
-  async function post(path: string, body?: unknown, headers: Record<string, string> = {}) {
+  function post(path: string, body?: unknown, headers: Record<string, string> = {}) {
     const json = body === undefined ? {} : { "content-type": "application/json" };
     const sent = body === undefined ? null : JSON.stringify(body);
-    const response = await fetch(`${url}${path}`, {
-      ...{ method: "POST", body: sent, headers: { ...json, ...headers } },
-    });
-    // biome-ignore lint/suspicious/noExplicitAny: a test looks into whatever was answered
-    return { status: response.status, body: (await response.json()) as any };
+    return askSupervisor(url, path, { method: "POST", body: sent, headers: { ...json, ...headers } });
   }
   const status = async (stream = "checked") => {
-    const { streams } = (await (await fetch(`${url}/status`)).json()) as { streams: { stream: string }[] };
+    const { streams }: { streams: { stream: string }[] } = (await askSupervisor(url, "/status")).body;
     return streams.find((found) => found.stream === stream);
   };
   const drain = async (query = "") => (await post(`/drain/checked${query}`)).body.streams[0];
@@ -446,7 +443,7 @@ describe("what is told", () => {
   });
 
   test("to resume what is not paused is no error, and says so", async () => {
-    expect(await resume()).toEqual({
+    expect(await resume()).toMatchObject({
       status: 200,
       body: { stream: "checked", ended: null, paused: null, note: "It was not paused, and nothing changed." },
     });
@@ -475,7 +472,7 @@ describe("what is told", () => {
     ["12 nonsense", { since: "1970-01-01T00:00:00.012Z", by: null, why: null }],
     ['12 {"by":1}', { since: "1970-01-01T00:00:00.012Z", by: null, why: null }],
     ["12 null", { by: null, why: null }],
-    ["999999999999999 {}", { since: expect.anything() }],
+    ["999999999999999 {}", { since: null, by: null, why: null }],
   ])("a key that somebody wrote by hand, %j, pauses, too", async (value, paused) => {
     const ids = await push(1);
     await world.redis.set(PAUSED_KEY, value);

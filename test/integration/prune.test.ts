@@ -5,6 +5,7 @@ import { createSupervisor, type SupervisorDeps } from "../../functions/superviso
 import { createPruneTurn } from "../../lib/buffer/prune-turn.ts";
 import { connectRedis } from "../../lib/buffer/redis-client.ts";
 import { createDailyPrune } from "../../lib/operate/daily-prune.ts";
+import { askSupervisor } from "./documented.ts";
 import { runSpillway } from "./run-spillway.ts";
 import { envelopeOf, openWorld, pushEvents, type World } from "./test-stack.ts";
 
@@ -74,11 +75,7 @@ async function withSupervisor<T>(
 }
 
 const prune = (query: string) =>
-  withSupervisor({}, async (url) => {
-    const response = await fetch(`${url}/prune${query}`, { method: "POST" });
-    // biome-ignore lint/suspicious/noExplicitAny: a test looks into whatever was answered
-    return { status: response.status, body: (await response.json()) as any };
-  });
+  withSupervisor({}, (url) => askSupervisor(url, `/prune${query}`, { method: "POST" }));
 
 /** One letter of each kind, and which of them are settled and were so 30 days ago. */
 async function makeLetters() {

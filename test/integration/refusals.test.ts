@@ -4,6 +4,7 @@ import { createSupervisor } from "../../functions/supervisor.ts";
 import { Refusals } from "../../lib/access/refusals.ts";
 import { connectRedis } from "../../lib/buffer/redis-client.ts";
 import { createRefusalLists } from "../../lib/buffer/refusal-lists.ts";
+import { askSupervisor } from "./documented.ts";
 import { type Ingest, LEADS_KEY, type Overrides, serveIngest } from "./test-ingest.ts";
 import { expectConserved, openWorld, type World } from "./test-stack.ts";
 
@@ -34,11 +35,9 @@ async function openIngest(overrides: Overrides = {}) {
 
 async function refusalsOf(query: string) {
   const { url, close } = await world.serve(createSupervisor(world.supervisor()));
-  const response = await fetch(`${url}/refusals${query}`);
-  // biome-ignore lint/suspicious/noExplicitAny: a test looks into whatever was answered
-  const body = (await response.json()) as any;
+  const { status, body } = await askSupervisor(url, `/refusals${query}`);
   await close();
-  return { status: response.status, body, refusals: body.refusals };
+  return { status, body, refusals: body.refusals };
 }
 
 const event = { type: "test", payload: 1 };

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import type { SupervisorDeps } from "../../functions/supervisor.ts";
 import { createSupervisor } from "../../functions/supervisor.ts";
-import { expectSupervisorDocumented } from "./documented.ts";
+import { askSupervisor } from "./documented.ts";
 import { envelopeOf, expectConserved, openWorld, type World } from "./test-stack.ts";
 
 let world: World;
@@ -26,13 +26,8 @@ afterAll(async () => {
   await world.close();
 });
 
-async function call(method: string, path: string, body?: string) {
-  const response = await fetch(`${url}${path}`, { method, ...(body === undefined ? {} : { body }) });
-  // biome-ignore lint/suspicious/noExplicitAny: a test looks into whatever was answered
-  const answer = { status: response.status, headers: response.headers, body: (await response.json()) as any };
-  expectSupervisorDocumented(method, path, answer);
-  return answer;
-}
+const call = (method: string, path: string, body?: string) =>
+  askSupervisor(url, path, { method, ...(body === undefined ? {} : { body }) });
 
 async function push(count: number, index: number, { stream = "checked", n = 1, at = Date.now() } = {}) {
   const made = Array.from({ length: count }, () => envelopeOf({ n }, { at }));

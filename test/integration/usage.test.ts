@@ -6,6 +6,7 @@ import { createBuffer } from "../../lib/buffer/buffer.ts";
 import { connectRedis } from "../../lib/buffer/redis-client.ts";
 import { type Registry, withInternal } from "../../lib/schema/registry.ts";
 import usageStream from "../../lib/store/usage-stream.ts";
+import { askSupervisor } from "./documented.ts";
 import { type Ingest, OTHER_KEY, type Overrides, serveIngest } from "./test-ingest.ts";
 import { expectConserved, openWorld, type World } from "./test-stack.ts";
 
@@ -52,11 +53,9 @@ async function openIngest({ turned } = clock(), overrides: Overrides = {}): Prom
 /** Asks a supervisor of its own. */
 async function supervise(path: string, method = "GET") {
   const { url, close } = await world.serve(createSupervisor(world.supervisor({ streams })));
-  const response = await fetch(`${url}${path}`, { method });
-  // biome-ignore lint/suspicious/noExplicitAny: a test looks into whatever was answered
-  const body = (await response.json()) as any;
+  const { status, body } = await askSupervisor(url, path, { method });
   await close();
-  return { status: response.status, body };
+  return { status, body };
 }
 
 const DAY = "since=2026-03-04T00:00:00Z&until=2026-03-05T00:00:00Z";

@@ -1,21 +1,21 @@
-/** Every problem is an answer of an operation in the OpenAPI document, unless only the supervisor or a request for nothing hears it. */
+/** Every problem is an answer of an operation in one of the OpenAPI documents, unless only a request for nothing hears it. */
 import { expect, test } from "vitest";
 import { problems } from "../../lib/contract/problems.ts";
 import { operationProblems } from "../../lib/openapi/operations.ts";
+import { supervisorOperations } from "../../lib/openapi/supervisor-operations.ts";
 
-const ELSEWHERE = [
-  // The supervisor's.
-  ...["caller-not-allowed", "unknown-letter", "unknown-row", "unknown-name", "name-taken", "too-many-keys"],
-  // Of a path or a method that the document does not have.
-  ...["unknown-path", "method-not-allowed"],
-];
+/** Of a path or a method that the documents do not have. */
+const ELSEWHERE = ["unknown-path", "method-not-allowed"];
+
+const ofIngest: readonly (readonly string[])[] = Object.values(operationProblems);
+const ofSupervisor = supervisorOperations.map((operation): readonly string[] => operation.problems);
 
 test("each code is documented", () => {
-  const documented = Object.values(operationProblems).flat() as string[];
+  const documented = [...ofIngest, ...ofSupervisor].flat();
   const missing = Object.keys(problems).filter((code) => !documented.includes(code));
   expect(missing.sort()).toEqual(ELSEWHERE.filter((code) => code in problems).sort());
 });
 
 test("no operation names a code twice", () => {
-  for (const codes of Object.values(operationProblems)) expect(codes).toHaveLength(new Set(codes).size);
+  for (const codes of [...ofIngest, ...ofSupervisor]) expect(codes).toHaveLength(new Set(codes).size);
 });
