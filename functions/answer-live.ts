@@ -1,7 +1,8 @@
 /** Answers `GET /live` of the supervisor: reads what is asked for, and keeps the response open until it ends. */
 import { once } from "node:events";
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { LIVE_MEDIA_TYPE, LIVE_VIEWERS_MAX, type LivePanel } from "../lib/contract/live.ts";
+import type { LivePanel } from "../lib/contract/live.ts";
+import { LIVE_MEDIA_TYPE, LIVE_VIEWERS_MAX } from "../lib/contract/live-bounds.ts";
 import { supervisorPaths } from "../lib/contract/paths.ts";
 import type { Live, LiveRequest } from "../lib/operate/live.ts";
 import type { Registry } from "../lib/schema/registry.ts";

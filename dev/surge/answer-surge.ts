@@ -10,7 +10,7 @@
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { text } from "node:stream/consumers";
-import { LIVE_MEDIA_TYPE } from "../../lib/contract/live.ts";
+import { LIVE_MEDIA_TYPE } from "../../lib/contract/live-bounds.ts";
 import type { Surge } from "./surge.ts";
 import { SurgeRefused } from "./surge-request.ts";
 

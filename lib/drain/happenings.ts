@@ -1,7 +1,8 @@
 /** Says what became of a batch, for people who look on: one small object a batch. */
 import type { Batch } from "../buffer/buffer.ts";
 import type { Partition } from "../buffer/redis-keys.ts";
-import { LIVE_IDS_MAX, type LiveHappening } from "../contract/live.ts";
+import { LIVE_IDS_MAX } from "../contract/live-bounds.ts";
+import type { LiveHappening } from "../contract/live-history.ts";
 import type { ReadRow } from "./read-batch.ts";
 import type { Settled } from "./settle-batch.ts";
 

@@ -6,11 +6,8 @@ import type { ProblemCode } from "../contract/problems.ts";
 import { ANSWER_HEADERS, type Json, RETRY_HEADERS, ref, sharedHeaders } from "./components.ts";
 import { codesByStatus } from "./operations.ts";
 import { comesAgain, describeCodes, schemaOfCodes } from "./responses.ts";
-import {
-  type SupervisorAnswer,
-  type SupervisorOperation,
-  supervisorOperations,
-} from "./supervisor-operations.ts";
+import type { SupervisorAnswer, SupervisorOperation } from "./supervisor-operation.ts";
+import { supervisorOperations } from "./supervisor-operations.ts";
 import { type SupervisorSchema, supervisorSchemas } from "./supervisor-schemas.ts";
 
 const DESCRIPTION = `What operators ask of Spillway. It is private: Cloud Run takes a request only with an identity token of an account that may invoke the service, and refuses any other with a 401 or 403 of its own. The scheduler's and the queue's accounts may only POST /drain.

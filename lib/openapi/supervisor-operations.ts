@@ -1,55 +1,19 @@
-/**
- * What the supervisor can be asked: each operation with its parameters, its body, its answers, and the problems that it may answer. A status
- * of an operation has the codes of its problems, and no others.
- */
+/** What the supervisor can be asked: each operation, with its parameters, its body, its answers, and the problems that it may answer. */
+import { LIVE_MEDIA_TYPE, LIVE_VIEWERS_MAX } from "../contract/live-bounds.ts";
 import { supervisorPaths } from "../contract/paths.ts";
-import type { ProblemCode } from "../contract/problems.ts";
-import type { Json } from "./components.ts";
+import { letterOperations } from "./letter-operations.ts";
 import { ANY } from "./operations.ts";
-import type { SupervisorSchema } from "./supervisor-schemas.ts";
-
-/** An answer with a body of its own. */
-export interface SupervisorAnswer {
-  says: string;
-  /** Its body has one of these; none: any object. */
-  schemas: readonly SupervisorSchema[];
-  /** @default "application/json" */
-  mediaType?: string;
-}
-
-export interface SupervisorOperation {
-  id: string;
-  method: "get" | "post";
-  path: (typeof supervisorPaths)[keyof typeof supervisorPaths];
-  summary: string;
-  description?: string;
-  parameters?: readonly Json[];
-  body?: { schema: SupervisorSchema; isOptional?: boolean };
-  /** By status. */
-  answers: Readonly<Record<number, SupervisorAnswer>>;
-  problems: readonly ProblemCode[];
-}
-
-/** What any operator may hear. */
-const OPERATOR: readonly ProblemCode[] = [...ANY, "caller-not-allowed"];
-const POSTGRES: readonly ProblemCode[] = ["database-away", "database-refuses"];
-const BODY: readonly ProblemCode[] = [
-  "invalid-body",
-  "body-too-large",
-  "unsupported-encoding",
-  "unsupported-media-type",
-];
-
-const query = (name: string, description: string, schema: Json): Json => ({
-  ...{ name, in: "query", description, schema },
-});
-const inPath = (name: string, description: string): Json => ({
-  ...{ name, in: "path", required: true, description, schema: { type: "string" } },
-});
-const text = { type: "string" };
-const moment = { type: "string", format: "date-time" };
-const isSet = { type: "string", enum: ["1"] };
-const several = (items: Json): Json => ({ type: "array", maxItems: 1000, items });
+import {
+  BODY,
+  inPath,
+  isSet,
+  moment,
+  OPERATOR,
+  POSTGRES,
+  query,
+  type SupervisorOperation,
+  text,
+} from "./supervisor-operation.ts";
 
 const WAIT = query("wait", "1: keeps trying partitions that another call holds, until the deadline.", isSet);
 const STREAM = inPath("stream", "A stream of the release.");
@@ -100,6 +64,23 @@ export const supervisorOperations: readonly SupervisorOperation[] = [
     summary: "Makes every check of Redis, Postgres and Spillway; changes nothing",
     answers: { 200: { says: "Each check.", schemas: ["DoctorReport"] } },
     problems: OPERATOR,
+  },
+  {
+    ...{ id: "lookOn", method: "get", path: supervisorPaths.live },
+    summary: "Shows what happens, as lines of JSON, until the response ends",
+    description: `Each line is a LiveLine. At most ${LIVE_VIEWERS_MAX} look on at one instance.`,
+    parameters: [
+      query("after", "Goes on behind the line of this cursor, if the history is still the same.", {
+        ...{ type: "string", pattern: "^[\\w-]{1,64}:\\d{1,15}$" },
+      }),
+      query(
+        "panels",
+        "Lines that ask Postgres every few seconds: letters, or stored:STREAM, with commas between.",
+        text,
+      ),
+    ],
+    answers: { 200: { says: "The lines.", schemas: ["LiveLine"], mediaType: LIVE_MEDIA_TYPE } },
+    problems: [...OPERATOR, "invalid-query", "instance-busy"],
   },
   {
     ...{ id: "describe", method: "get", path: supervisorPaths.openApi },
@@ -182,53 +163,5 @@ export const supervisorOperations: readonly SupervisorOperation[] = [
     answers: { 200: { says: "It is not paused at run time.", schemas: ["ResumeAnswer"] } },
     problems: [...OPERATOR, "unknown-stream", "buffer-away"],
   },
-  {
-    ...{ id: "listLetters", method: "get", path: supervisorPaths.deadLetters },
-    summary: "Lists dead and held letters in groups, or one by one, without their events",
-    parameters: [
-      query("each", "1: letter by letter.", isSet),
-      query("stream", "Of one of these: ?stream=A&stream=B", several(text)),
-      query("sqlstate", "With one of these; none: it was not Postgres that refused them.", {
-        ...several({ type: "string", pattern: "^(?:[0-9A-Z]{5}|none)$" }),
-      }),
-      query("id", "One of these.", several({ type: "string", format: "uuid" })),
-      query("since", "Died at or after this.", moment),
-      query("until", "Died before this.", moment),
-      query("state", "Dead or held ones only.", { type: "string", enum: ["dead", "held"] }),
-      query("all", "1: also letters that need no attention: redriven, or stored since.", isSet),
-      query("limit", "Of groups, or of letters with each=1.", {
-        ...{ type: "integer", minimum: 1, maximum: 1000, default: 100 },
-      }),
-      query("cursor", "The `next` of an earlier answer to the same request.", text),
-    ],
-    answers: {
-      200: { says: "Groups, or with each=1 letters.", schemas: ["LetterGroups", "LetterPage"] },
-    },
-    problems: [...OPERATOR, ...POSTGRES, "invalid-query"],
-  },
-  {
-    ...{ id: "showLetter", method: "get", path: supervisorPaths.deadLetter },
-    summary: "Shows a letter with its event, which may be personal data",
-    parameters: [
-      inPath("id", "The event's id, as ingest answered it."),
-      query("stream", "Of one of these: ?stream=A&stream=B", several(text)),
-    ],
-    answers: { 200: { says: "One letter of each stream.", schemas: ["ShownLetters"] } },
-    problems: [...OPERATOR, ...POSTGRES, "unknown-letter"],
-  },
-  {
-    ...{ id: "redrive", method: "post", path: supervisorPaths.redrive },
-    summary: "Pushes the events of letters into the buffer again, under their ids",
-    description: "It ends in time for Cloud Run. If `next` is not null, send it again as `cursor`.",
-    body: { schema: "RedriveRequest" },
-    answers: { 200: { says: "What was done, or would be.", schemas: ["RedriveAnswer", "TrialAnswer"] } },
-    problems: [...OPERATOR, ...POSTGRES, ...BODY, "invalid-query"],
-  },
-  {
-    ...{ id: "purge", method: "post", path: supervisorPaths.purge },
-    summary: "Deletes letters: their events are lost, on purpose",
-    body: { schema: "PurgeRequest" },
-    answers: { 200: { says: "How many.", schemas: ["LetterCount"] } },
-    problems: [...OPERATOR, ...POSTGRES, ...BODY],
-  },
+  ...letterOperations,
 ];

@@ -15,6 +15,7 @@ import {
   shownLetters,
   trialAnswer,
 } from "../contract/letters.ts";
+import { liveLine } from "../contract/live.ts";
 import { pauseAnswer, pauseReport, pauseRequest, resumeAnswer } from "../contract/pause.ts";
 import { pruneAnswer } from "../contract/prune.ts";
 import { statusReport } from "../contract/status.ts";
@@ -31,6 +32,7 @@ const named = {
   PauseAnswer: pauseAnswer,
   ResumeAnswer: resumeAnswer,
   DoctorReport: doctorReport,
+  LiveLine: liveLine,
   UsageReport: usageReport,
   RefusalsReport: refusalsReport,
   PruneAnswer: pruneAnswer,

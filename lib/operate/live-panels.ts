@@ -1,5 +1,6 @@
 /** Asks Postgres for the panels that somebody looks at, each once an interval for all who look at it; else it is never asked. */
-import { LIVE_ROWS_MAX, type LiveLetters, type LivePanel, type LiveStored } from "../contract/live.ts";
+import type { LiveLetters, LivePanel, LiveStored } from "../contract/live.ts";
+import { LIVE_ROWS_MAX } from "../contract/live-bounds.ts";
 import type { Registry } from "../schema/registry.ts";
 import type { Stream } from "../schema/stream.ts";
 import type { Store } from "../store/store.ts";

@@ -3,7 +3,7 @@
  * instance, or of before, is found by the poll, and told if it differs from the last word.
  */
 import type { Pause } from "../buffer/pauses.ts";
-import type { LiveHappening } from "../contract/live.ts";
+import type { LiveHappening } from "../contract/live-history.ts";
 import type { Registry } from "../schema/registry.ts";
 import type { LiveRing } from "./live-ring.ts";
 

@@ -4,7 +4,7 @@
  * never asked.
  */
 import type { StreamWaiting, Waiting, WaitingLook } from "../buffer/waiting.ts";
-import type { LiveWaiting } from "../contract/live.ts";
+import type { LiveWaiting } from "../contract/live-history.ts";
 import type { LivePauses } from "./live-pauses.ts";
 import type { LiveRing } from "./live-ring.ts";
 

@@ -6,7 +6,8 @@
  * 100,000 events a minute, in batches of 100, the last 80 seconds are kept line by line, and all of it takes less than 3 MB.
  */
 import { randomUUID } from "node:crypto";
-import { LIVE_HISTORY_MS, type LiveHappening, type LiveSums, type LiveWaiting } from "../contract/live.ts";
+import { LIVE_HISTORY_MS } from "../contract/live-bounds.ts";
+import type { LiveHappening, LiveSums, LiveWaiting } from "../contract/live-history.ts";
 import { LiveSeconds } from "./live-seconds.ts";
 
 const LINES_MAX = 2000;

@@ -2,7 +2,8 @@
  * The old part of the live history: what happened in each second, in sums. It is bounded in time and in numbers; beyond that the oldest
  * second is dropped.
  */
-import { LIVE_HISTORY_MS, type LiveSecond, type LiveSums, type LiveWaiting } from "../contract/live.ts";
+import { LIVE_HISTORY_MS } from "../contract/live-bounds.ts";
+import type { LiveSecond, LiveSums, LiveWaiting } from "../contract/live-history.ts";
 
 /** Sums of a stream, and streams of which something waited, in all seconds together: some 150 bytes each. */
 const ITEMS_MAX = 6000;

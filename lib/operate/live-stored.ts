@@ -2,12 +2,9 @@
  * How many events the drain of this process has newly stored, in quarters of an hour, for 26 hours: so a page can say what was stored today,
  * in its own time zone, without asking anybody. What was stored while answering is not in it, because ingest tells nobody.
  */
-import {
-  LIVE_COUNTED_MS,
-  LIVE_QUARTER_MS,
-  type LiveHappening,
-  type LiveStoredSoFar,
-} from "../contract/live.ts";
+import type { LiveStoredSoFar } from "../contract/live.ts";
+import { LIVE_COUNTED_MS, LIVE_QUARTER_MS } from "../contract/live-bounds.ts";
+import type { LiveHappening } from "../contract/live-history.ts";
 import { isInternal } from "../schema/registry.ts";
 
 export class LiveStoredCounts {

@@ -3,14 +3,8 @@
  * seconds, which are bounded; a reader who is too slow misses lines and is told so, or its response ends.
  */
 import type { ServerResponse } from "node:http";
-import {
-  LIVE_IDLE_MS,
-  LIVE_LONGEST_MS,
-  LIVE_SILENCE_MS,
-  type LiveEnd,
-  type LiveLine,
-  type LivePanel,
-} from "../contract/live.ts";
+import type { LiveEnd, LiveLine, LivePanel } from "../contract/live.ts";
+import { LIVE_IDLE_MS, LIVE_LONGEST_MS, LIVE_SILENCE_MS } from "../contract/live-bounds.ts";
 import type { LivePanels } from "./live-panels.ts";
 import type { LiveRing } from "./live-ring.ts";
 

@@ -4,7 +4,9 @@
  * history (live-ring.ts), into which it notes its batches.
  */
 import type { WaitingLook } from "../buffer/waiting.ts";
-import { LIVE_VIEWERS_MAX, type LiveHappening, type LiveHello, type LivePanel } from "../contract/live.ts";
+import type { LiveHello, LivePanel } from "../contract/live.ts";
+import { LIVE_VIEWERS_MAX } from "../contract/live-bounds.ts";
+import type { LiveHappening } from "../contract/live-history.ts";
 import { isInternal, type Registry } from "../schema/registry.ts";
 import type { Store } from "../store/store.ts";
 import { LivePanels } from "./live-panels.ts";

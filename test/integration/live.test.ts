@@ -9,6 +9,7 @@ import { createWaitingLook } from "../../lib/buffer/waiting.ts";
 import { Live } from "../../lib/operate/live.ts";
 import { testStreams } from "../streams/run/test-streams.ts";
 import { workerServers } from "../worker-servers.ts";
+import { expectSupervisorDocumented } from "./documented.ts";
 import { expectConserved, good, letPausesEnd, openWorld, pushEvents, type World } from "./test-stack.ts";
 
 // biome-ignore lint/suspicious/noExplicitAny: a test looks into whatever was sent
@@ -53,7 +54,9 @@ async function look(url: string, query = "") {
   const ending = new AbortController();
   const response = await fetch(`${url}/live${query}`, { signal: ending.signal });
   const lines: Line[] = [];
-  const ended = read(response, lines);
+  const ended = read(response, lines).then(() =>
+    expectSupervisorDocumented("GET", "/live", { ...headOf(response), body: lines }),
+  );
   const leave = async () => {
     ending.abort();
     await ended;
@@ -62,6 +65,8 @@ async function look(url: string, query = "") {
   const of = (kind: string) => lines.filter((line) => line.kind === kind);
   return { response, lines, of, ended, leave };
 }
+
+const headOf = ({ status, headers }: Response) => ({ status, headers });
 
 async function read(response: Response, lines: Line[]): Promise<void> {
   let rest = "";

@@ -6,6 +6,9 @@ import { request } from "node:http";
 import { Validator } from "@seriousme/openapi-schema-validator";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { createSupervisor, supervisorRoutes } from "../../functions/supervisor.ts";
+import { connectRedis } from "../../lib/buffer/redis-client.ts";
+import { createWaitingLook } from "../../lib/buffer/waiting.ts";
+import { Live } from "../../lib/operate/live.ts";
 import { newId } from "../../lib/schema/event-ids.ts";
 import { askSupervisor, expectSupervisorDocumented } from "./documented.ts";
 import { runSpillway } from "./run-spillway.ts";
@@ -29,7 +32,7 @@ let forDrainer: Awaited<ReturnType<World["serve"]>>;
 let document: Document;
 beforeAll(async () => {
   world = await openWorld();
-  served = await world.serve(createSupervisor(world.supervisor()));
+  served = await serveLive(new AbortController().signal);
   forDrainer = await world.serve(createSupervisor(world.supervisor({ mayOperate: () => false })));
   document = (await askSupervisor(served.url, "/openapi.json")).body;
 });
@@ -43,6 +46,15 @@ afterAll(async () => {
   await forDrainer.close();
   await world.close();
 });
+
+/** Serves a supervisor that one can look on at. */
+function serveLive(stopping: AbortSignal) {
+  const deps = world.supervisor({ stopping });
+  const waiting = createWaitingLook(connectRedis(world.config, 2000), [...world.streams.keys()]);
+  return world.serve(
+    createSupervisor({ ...deps, live: new Live({ ...deps, store: world.store, waiting, everyMs: 20 }) }),
+  );
+}
 
 /** `get /status` and so on. */
 const operations = (): string[] =>
@@ -120,6 +132,25 @@ function ask({ body, as, path, method = body === undefined ? "GET" : "POST" }: C
   });
 }
 
+/** What somebody sees who looks on with every panel while something happens, until each of these kinds has come. The instance ends then. */
+async function lookOn(kinds: readonly string[], happens: (at: string) => Promise<void>) {
+  const stopping = new AbortController();
+  const one = await serveLive(stopping.signal);
+  const response = await fetch(`${one.url}/live?panels=letters,stored:checked`);
+  const happened = happens(one.url);
+  const lines: { kind: string }[] = [];
+  let text = "";
+  for await (const piece of response.body?.pipeThrough(new TextDecoderStream()) ?? []) {
+    const parts = (text + piece).split("\n");
+    text = parts.pop() ?? "";
+    lines.push(...parts.map((part) => JSON.parse(part)));
+    if (kinds.every((kind) => lines.some((line) => line.kind === kind))) stopping.abort();
+  }
+  await happened;
+  await one.close();
+  return lines;
+}
+
 /** A request with an Expect that nobody can meet: fetch sends none. */
 function expectTooMuch(path: string): Promise<{ status: number; headers: Headers; body: { code: string } }> {
   return new Promise((resolve, reject) => {
@@ -194,6 +225,13 @@ const CASES: Record<string, (id: string) => Case> = {
       [{ path: "/doctor", as: "postgres-away" }, told(200, "checks", "durationMs")],
     ],
     bad: [[{ path: "/doctor", as: "drainer" }, 403, "caller-not-allowed"]],
+  }),
+  "get /live": () => ({
+    good: [], // below
+    bad: [
+      [{ path: "/live?after=nothing" }, 400, "invalid-query"],
+      [{ path: "/live?no-such=1" }, 400, "invalid-query"],
+    ],
   }),
   "get /usage": () => ({
     good: [[{ path: "/usage?key=&stream=checked" }, told(200, "since", "until", "hours", "isCut")]],
@@ -332,6 +370,24 @@ describe("what is answered", () => {
       expect([call, answer.status, answer.body.code]).toEqual([call, status, code]);
     }
     await expectConserved(world, "checked", ids);
+  });
+
+  test("by /live are lines, each a LiveLine", async () => {
+    const kinds = ["hello", "counts", "pause", "drain-begun", "batch", "drain-ended", "letters", "stored"];
+    const lines = await lookOn(kinds, async (at) => {
+      const ids = await pushEvents(world, { stream: "checked", index: 0 }, [{ n: 1 }, { n: 0 }]);
+      await askSupervisor(at, "/streams/checked/pause", { method: "POST" });
+      await askSupervisor(at, "/streams/checked/resume", { method: "POST" });
+      await askSupervisor(at, "/drain", { method: "POST" });
+      await expectConserved(world, "checked", ids);
+    });
+    expect(lines.map(({ kind }) => kind)).toEqual(expect.arrayContaining([...kinds, "end"]));
+    const headers = new Headers({ "content-type": "application/x-ndjson" });
+    expectSupervisorDocumented("GET", "/live", { status: 200, headers, body: lines });
+    for (const broken of [{ ...lines[0], more: 1 }, { ...lines[0], kind: "none" }, { kind: "alive" }])
+      expect(() =>
+        expectSupervisorDocumented("GET", "/live", { status: 200, headers, body: [broken] }),
+      ).toThrow();
   });
 
   test("by /health, too, if it is a problem", async () => {

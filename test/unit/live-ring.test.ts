@@ -2,7 +2,7 @@
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { expect, test } from "vitest";
-import type { LiveSecond } from "../../lib/contract/live.ts";
+import type { LiveSecond } from "../../lib/contract/live-history.ts";
 import { LiveRing } from "../../lib/operate/live-ring.ts";
 
 const BATCH = {

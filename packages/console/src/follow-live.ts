@@ -4,7 +4,8 @@
  */
 import { effect } from "@preact/signals";
 import { CONSOLE_SUPERVISOR } from "../../../lib/contract/console.ts";
-import { LIVE_SILENCE_MS, type LiveEnd, type LiveLine } from "../../../lib/contract/live.ts";
+import type { LiveEnd, LiveLine } from "../../../lib/contract/live.ts";
+import { LIVE_SILENCE_MS } from "../../../lib/contract/live-bounds.ts";
 import { withLiveLines } from "./model/live-state.ts";
 import type { Connection } from "./model/verdict.ts";
 import { readLines } from "./read-lines.ts";

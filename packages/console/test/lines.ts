@@ -1,5 +1,6 @@
 /** Lines of `GET /live` for tests, and the state that follows from them. */
-import type { LiveHello, LiveLine, LiveWaiting } from "../../../lib/contract/live.ts";
+import type { LiveHello, LiveLine } from "../../../lib/contract/live.ts";
+import type { LiveWaiting } from "../../../lib/contract/live-history.ts";
 import { type LiveState, NOTHING_SEEN, withLiveLines } from "../src/model/live-state.ts";
 
 /** The moment of each test, by the page's clock and by the supervisor's. */

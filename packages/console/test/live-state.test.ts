@@ -1,6 +1,7 @@
 /** The state that follows from lines of `GET /live`. */
 import { expect, test } from "vitest";
-import type { LiveBatch, LiveLine, LiveSecond } from "../../../lib/contract/live.ts";
+import type { LiveLine } from "../../../lib/contract/live.ts";
+import type { LiveBatch, LiveSecond } from "../../../lib/contract/live-history.ts";
 import { BATCHES_MAX, NOTHING_SEEN, withLiveLines } from "../src/model/live-state.ts";
 import { forecastOf, seriesOf } from "../src/model/series.ts";
 import { after, batch, before, counts, hello, NOW, nowMs } from "./lines.ts";

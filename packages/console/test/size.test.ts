@@ -13,6 +13,11 @@ test("the page's files are at most 60 kB gzipped", () => {
   expect(bytes).toBeLessThanOrEqual(60_000);
 });
 
+test("the supervisor's bodies are types in it: it holds no zod", () => {
+  const text = new TextDecoder().decode(page.get("/console.js")?.bytes);
+  expect(text).not.toMatch(/ZodError|_zod/);
+});
+
 test("it names no other site but the docs, and has no inline style or script", () => {
   const text = [...page.values()].map(({ bytes }) => new TextDecoder().decode(bytes)).join("\n");
   const sites = new Set(text.match(/https?:\/\/[\w.-]+/g));

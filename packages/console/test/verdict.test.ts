@@ -1,6 +1,7 @@
 /** The verdict says what is wrong in a sentence, the worst first, each with the button that mends it. */
 import { expect, test } from "vitest";
-import type { LiveBatch, LiveHello, LiveLine } from "../../../lib/contract/live.ts";
+import type { LiveHello, LiveLine } from "../../../lib/contract/live.ts";
+import type { LiveBatch } from "../../../lib/contract/live-history.ts";
 import { NOTHING_SEEN, withLiveLines } from "../src/model/live-state.ts";
 import { type Connection, verdict } from "../src/model/verdict.ts";
 import { after, batch, before, counts, hello, NOW, nowMs, pause, stopped } from "./lines.ts";

@@ -2,16 +2,13 @@
  * What the page knows from the lines of `GET /live`: a value, and a function that makes the next one of some lines. It knows no network, no
  * clock and no page, so that it is tested line by line.
  */
+import type { LiveHello, LiveLetters, LiveLine, LiveStored } from "../../../../lib/contract/live.ts";
 import type {
   LiveBatch,
-  LiveHello,
-  LiveLetters,
-  LiveLine,
   LivePause,
   LiveStopped,
-  LiveStored,
   LiveWaiting,
-} from "../../../../lib/contract/live.ts";
+} from "../../../../lib/contract/live-history.ts";
 import { type Buckets, withLines } from "./seconds.ts";
 import { NOTHING_SET_ASIDE, type SetAside, withCount, withSetAside } from "./set-aside.ts";
 import { type StoredSoFar, storedAt, withStoredAt } from "./stored-so-far.ts";

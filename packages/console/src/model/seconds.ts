@@ -2,14 +2,14 @@
  * The last 15 minutes in buckets of five seconds, for the charts: rows that left the buffer, and what waited. The supervisor tells what left
  * it and what waits; what came in follows from both.
  */
+import type { LiveLine } from "../../../../lib/contract/live.ts";
+import { LIVE_HISTORY_MS } from "../../../../lib/contract/live-bounds.ts";
 import type {
   LiveBatch,
   LiveCounts,
-  LiveLine,
   LiveSecond,
   LiveWaiting,
-} from "../../../../lib/contract/live.ts";
-import { LIVE_HISTORY_MS } from "../../../../lib/contract/live.ts";
+} from "../../../../lib/contract/live-history.ts";
 
 /** The length of a bucket, in milliseconds. */
 export const BUCKET_MS = 5000;

@@ -1,5 +1,5 @@
 /** The charts' data of 15 minutes, or of as long as the history is, and how long until the buffer is empty or full. */
-import { LIVE_HISTORY_MS } from "../../../../lib/contract/live.ts";
+import { LIVE_HISTORY_MS } from "../../../../lib/contract/live-bounds.ts";
 import { BUCKET_MS, type Bucket, type Buckets, bucketOf, EMPTY_BUCKET } from "./seconds.ts";
 
 /** A point is null where nothing is known. */

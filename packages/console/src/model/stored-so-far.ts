@@ -1,5 +1,6 @@
 /** How many events the drain has stored today, by the day of whoever looks, or since the supervisor began if that was later. */
-import { LIVE_QUARTER_MS, type LiveHello } from "../../../../lib/contract/live.ts";
+import type { LiveHello } from "../../../../lib/contract/live.ts";
+import { LIVE_QUARTER_MS } from "../../../../lib/contract/live-bounds.ts";
 
 export interface StoredSoFar {
   sinceMs: number;

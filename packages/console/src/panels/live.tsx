@@ -4,7 +4,7 @@
  */
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
-import type { LiveBatch } from "../../../../lib/contract/live.ts";
+import type { LiveBatch } from "../../../../lib/contract/live-history.ts";
 import type { StoredEvent } from "../../../../lib/contract/stored-event.ts";
 import { shownJson } from "../model/shown-json.ts";
 import { described, describeStreams } from "../open-api.ts";
