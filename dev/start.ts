@@ -1,8 +1,8 @@
 /**
  * `spillway start`: runs the whole system on this machine, on real servers, until Ctrl-C.
  *
- * Once everything answers, it writes `.local/stack.json` for scripts, and prints the address of each part. It prints each
- * drain as a line. It leaves no process behind, even if the signal arrives more than once (npm sends it twice). If it cannot
+ * Once everything answers, it writes `.local/stack.json` for scripts, and prints the address of each part. Then it tells what happens
+ * (dev/tell/) and takes up streams that change (dev/watch/). It leaves no process behind, even if the signal arrives more than once (npm sends it twice). If it cannot
  * start, it says why in one sentence.
  */
 import { mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
@@ -11,14 +11,16 @@ import { fileURLToPath } from "node:url";
 import { loadStreams, type Registry } from "../lib/schema/registry.ts";
 import { type Console, startConsole } from "./console/console-server.ts";
 import { supervisorAt } from "./operate/ask-supervisor.ts";
-import { describeFirstRequest } from "./stack/first-request.ts";
-import { describeLine } from "./stack/log-lines.ts";
 import { requireFreePort } from "./stack/ports.ts";
 import { clearLeftovers, forgetRunning, noteRunning } from "./stack/running-stack.ts";
 import { parseInterval } from "./stack/scheduler.ts";
 import { type Stack, type StackPids, startStack } from "./stack/stack.ts";
 import { surgeRoutes } from "./surge/answer-surge.ts";
 import { createSurge, type Surge } from "./surge/surge.ts";
+import { paintFor } from "./tell/describe.ts";
+import { describeFirstSteps } from "./tell/first-steps.ts";
+import { Teller } from "./tell/teller.ts";
+import { type StreamWatch, watchStreams } from "./watch/watch-streams.ts";
 
 const projectRoot = fileURLToPath(new URL("..", import.meta.url));
 const dataDir = join(projectRoot, ".local");
@@ -36,6 +38,7 @@ let exitCode = 0;
 let stack: Stack | undefined;
 let page: Console | undefined;
 let surge: Surge | undefined;
+let watch: StreamWatch | undefined;
 try {
   stack = await start();
   await new Promise<void>((resolve, reject) => {
@@ -52,9 +55,11 @@ try {
 }
 if (stack) {
   rmSync(stackFile, { force: true });
+  const unwatched = watch?.stop();
   await page?.close();
   await surge?.stop();
   await stack.stop();
+  await unwatched;
   console.log("Stopped; the data stay in .local/.");
 }
 forgetRunning(dataDir);
@@ -74,16 +79,16 @@ async function start(): Promise<Stack> {
   console.log("Starting Redis and Postgres …");
 
   let isReady = false;
+  const teller = new Teller((line) => console.log(line), paintFor(process.stdout, process.env));
   const started: Stack = await startStack({
     dataDir,
     portBase,
     drainEveryMs,
     env: process.env,
     signal: stopping.signal,
+    tells: true,
     onLine: (source, line, stream) => {
-      if (!isReady) return; // Until then the error tells what a function said last.
-      const text = describeLine(source, line, stream);
-      if (text !== undefined) console.log(text);
+      if (isReady) teller.read(source, line, stream); // Until then the error tells what a function said last.
     },
     onPids: (pids) => {
       noteRunning(dataDir, Object.values(pids));
@@ -97,6 +102,13 @@ async function start(): Promise<Stack> {
   isReady = true;
   writeStackFile(started, started.pids());
   watchServers(started);
+  watch = await watchStreams({
+    root: projectRoot,
+    builtAtMs: performance.timeOrigin, // spillway start builds after that
+    folder: join(dataDir, "functions"),
+    functions: [started.supervisor, started.ingest],
+    say: (text) => teller.sayStreams(text),
+  });
   printWhatRuns(started, page, streams, drainEvery);
   return started;
 }
@@ -158,18 +170,16 @@ function stopWhenNpmIsGone(): void {
 
 function printWhatRuns(running: Stack, { url }: Console, streams: Registry, drainEvery: string): void {
   console.log(`
-Spillway is running. Its console:
+Spillway is ready in ${(performance.now() / 1000).toFixed(1)} s
 
-  ${url}
-
+  console      ${url}
   ingest       ${running.ingestUrl}
-  supervisor   ${running.supervisorUrl}   (drained every ${drainEvery}, and eagerly from 100 events on)
-  Redis        ${running.redisUrl}   through the Upstash bridge ${running.restUrl}
-  Postgres     ${running.databaseUrl}   through the Neon bridge ${running.neonHttpUrl}
-  for scripts  .local/stack.json
+  supervisor   ${running.supervisorUrl}   (drains every ${drainEvery}, and at once from 100 events on)
+  key          ${running.apiKey}
+  scripts      .local/stack.json has these, Redis and Postgres
 
-${describeFirstRequest(streams, running, drainEvery)}
+${describeFirstSteps(streams, running)}
 
-Ctrl-C stops everything.
+Streams that you change in lib/streams/ are taken up at once. Ctrl-C stops everything.
 `);
 }

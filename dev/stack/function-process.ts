@@ -1,13 +1,8 @@
 /**
- * Runs one of the two functions under functions-framework in a process of its own. As on Cloud Run, a function that dies is
- * started again, here on the same port. `stop` works as on Cloud Run: SIGTERM, then SIGKILL, here after 12 s.
+ * Keeps one of the two functions running. As on Cloud Run, a function that dies is started again, here on the same port. A newer build
+ * of it can take over: it is loaded beside the running one first, so one that does not load changes nothing.
  */
-import { type ChildProcess, spawn } from "node:child_process";
-import { join } from "node:path";
-import { createInterface } from "node:readline";
-import { fileURLToPath } from "node:url";
-import { NODE_FLAGS } from "./node-flags.ts";
-import { endWithStarter } from "./server-process.ts";
+import { FunctionChild } from "./function-child.ts";
 
 export interface FunctionProcess {
   target: string;
@@ -19,6 +14,27 @@ export interface FunctionProcess {
   stop(): Promise<void>;
   /** Sends a signal to the current process; after one that kills, it is started again. */
   kill(signal: NodeJS.Signals): void;
+  /** Loads another build beside the running one. Throws a NotLoaded if it can't be loaded. Only where the function `tells`. */
+  prepare(source: string): Promise<Successor>;
+}
+
+/** A process that is loaded and waits for the port. One of the two is to be called. */
+export interface Successor {
+  /** Ends the process before it as on SIGTERM, and resolves when this one answers and that one is gone. */
+  takeOver(): Promise<void>;
+  discard(): Promise<void>;
+}
+
+/** A function that ended, or fell silent, before it could answer. */
+export class NotLoaded extends Error {
+  override name = "NotLoaded";
+  /** What it wrote, the last lines. */
+  readonly lines: readonly string[];
+
+  constructor(message: string, lines: readonly string[]) {
+    super(message);
+    this.lines = lines;
+  }
 }
 
 export interface FunctionProcessOptions {
@@ -28,20 +44,18 @@ export interface FunctionProcessOptions {
   source?: string | undefined;
   /** The whole environment, not additions to this process's. */
   env: NodeJS.ProcessEnv;
+  /** Whether it writes lines for `npm start` (beside-function.mjs). @default false */
+  tells?: boolean | undefined;
   /** Called for each line the process writes. */
   onLine?: ((line: string, stream: "stdout" | "stderr") => void) | undefined;
-  /** Called when a restarted process answers again. */
+  /** Called when another process answers: one that was started again, or that took over. */
   onRestarted?: (() => void) | undefined;
   /** Gives up waiting for the first answer. */
   signal?: AbortSignal | undefined;
 }
 
-const projectRoot = fileURLToPath(new URL("../..", import.meta.url));
-const framework = join(projectRoot, "node_modules/@google-cloud/functions-framework/build/src/main.js");
 const firstPauseMs = 200;
 const longestPauseMs = 5_000;
-const answerTimeoutMs = 30_000;
-const stopTimeoutMs = 12_000;
 
 /** Starts the function and resolves when GET /health answers 200. Throws with what it wrote last if it never does. */
 export async function startFunction(options: FunctionProcessOptions): Promise<FunctionProcess> {
@@ -50,26 +64,27 @@ export async function startFunction(options: FunctionProcessOptions): Promise<Fu
   return {
     target: options.target,
     port: options.port,
-    url: keeper.url,
+    url: `http://127.0.0.1:${options.port}`,
     pid: () => keeper.pid,
     stop: () => keeper.stop(),
     kill: (signal) => keeper.kill(signal),
+    prepare: (source) => keeper.prepare(source),
   };
 }
 
 class Keeper {
-  readonly url: string;
   readonly #options: FunctionProcessOptions;
-  #child: ChildProcess | undefined;
-  #ended: Promise<void> = Promise.resolve();
+  #child: FunctionChild | undefined;
+  /** Loaded, or being loaded, to take over. */
+  #next: FunctionChild | undefined;
   #isStopping = false;
   #restartTimer: NodeJS.Timeout | undefined;
   #pauseMs = firstPauseMs;
-  #lastLines: string[] = [];
+  #source: string | undefined;
 
   constructor(options: FunctionProcessOptions) {
     this.#options = options;
-    this.url = `http://127.0.0.1:${options.port}`;
+    this.#source = options.source;
   }
 
   get pid(): number {
@@ -77,15 +92,15 @@ class Keeper {
   }
 
   async start(): Promise<void> {
-    this.#spawn();
+    const child = this.#spawn();
     try {
-      await this.#waitUntilAnswering();
+      await child.untilAnswering();
     } catch (error) {
       this.#isStopping = true;
-      await this.#end();
+      await child.end();
       throw error;
     }
-    void this.#ended.then(() => this.#restart());
+    this.#keep(child);
   }
 
   kill(signal: NodeJS.Signals): void {
@@ -95,89 +110,63 @@ class Keeper {
   async stop(): Promise<void> {
     this.#isStopping = true;
     clearTimeout(this.#restartTimer);
-    await this.#end();
+    await Promise.all([this.#child?.end(), this.#next?.end()]);
   }
 
-  #spawn(): void {
-    const { target, port, source = projectRoot, env, onLine } = this.#options;
-    this.#lastLines = [];
-    const child = spawn(
-      process.execPath,
-      [...NODE_FLAGS, framework, "--target", target, "--port", String(port), "--source", source],
-      {
-        cwd: projectRoot,
-        env,
-        detached: true,
-        stdio: ["ignore", "pipe", "pipe"],
-      },
-    );
-    this.#child = child;
-    endWithStarter(child, "SIGTERM");
-    this.#ended = new Promise((resolve) => {
-      child.once("exit", () => resolve());
-      child.once("error", () => resolve());
-    });
-    for (const name of ["stdout", "stderr"] as const) {
-      createInterface({ input: child[name] }).on("line", (line) => {
-        this.#lastLines = [...this.#lastLines.slice(-4), line];
-        onLine?.(line, name);
-      });
+  async prepare(source: string): Promise<Successor> {
+    if (this.#isStopping) throw new NotLoaded("the function is being stopped", []);
+    const next = new FunctionChild({ ...this.#options, source, takesOver: true });
+    this.#next = next;
+    try {
+      await next.untilLoaded();
+    } catch (error) {
+      await next.end();
+      throw new NotLoaded((error as Error).message, next.lastLines);
     }
+    return { takeOver: () => this.#replaceBy(next, source), discard: () => next.end() };
   }
 
-  async #end(): Promise<void> {
-    const child = this.#child;
-    if (!child || this.#hasEnded()) return;
-    const insist = setTimeout(() => child.kill("SIGKILL"), stopTimeoutMs);
-    child.kill("SIGTERM");
-    await this.#ended;
-    clearTimeout(insist);
+  async #replaceBy(next: FunctionChild, source: string): Promise<void> {
+    const old = this.#child;
+    clearTimeout(this.#restartTimer);
+    this.#child = next;
+    this.#source = source;
+    this.#keep(next);
+    next.speak();
+    const ending = old?.end();
+    await next.untilListening();
+    await next.untilAnswering();
+    this.#pauseMs = firstPauseMs;
+    if (!this.#isStopping) this.#options.onRestarted?.();
+    await ending;
   }
 
-  #hasEnded(): boolean {
-    return this.#child?.exitCode !== null || this.#child.signalCode !== null;
+  #spawn(): FunctionChild {
+    this.#child = new FunctionChild({ ...this.#options, source: this.#source });
+    return this.#child;
+  }
+
+  /** Starts it again when it dies, unless another one has taken over. */
+  #keep(child: FunctionChild): void {
+    void child.ended.then(() => {
+      if (child === this.#child) this.#restart();
+    });
   }
 
   /** Pauses longer each time a process dies before it answered, so that a broken one does not eat the machine. */
   #restart(): void {
     if (this.#isStopping) return;
     this.#restartTimer = setTimeout(async () => {
-      this.#spawn();
-      const ended = this.#ended;
-      const isAnswering = await this.#waitUntilAnswering().then(
+      const child = this.#spawn();
+      const isAnswering = await child.untilAnswering().then(
         () => true,
         () => false,
       );
+      if (child !== this.#child) return;
       this.#pauseMs = isAnswering ? firstPauseMs : Math.min(this.#pauseMs * 2, longestPauseMs);
       if (isAnswering && !this.#isStopping) this.#options.onRestarted?.();
-      if (!isAnswering) this.kill("SIGKILL");
-      void ended.then(() => this.#restart());
+      if (!isAnswering) child.kill("SIGKILL");
+      this.#keep(child);
     }, this.#pauseMs);
-  }
-
-  async #waitUntilAnswering(): Promise<void> {
-    const giveUpAtMs = performance.now() + answerTimeoutMs;
-    while (performance.now() < giveUpAtMs) {
-      this.#options.signal?.throwIfAborted();
-      if (this.#hasEnded()) throw this.#failure("ended at once");
-      if (await isHealthy(this.url)) return;
-      await new Promise((done) => setTimeout(done, 40));
-    }
-    throw this.#failure(`did not answer GET /health within ${answerTimeoutMs / 1000} s`);
-  }
-
-  #failure(what: string): Error {
-    const said = this.#lastLines.map((line) => line.trim()).join(" / ");
-    return new Error(`The ${this.#options.target} function ${what}${said && `: ${said.slice(0, 600)}`}`);
-  }
-}
-
-async function isHealthy(url: string): Promise<boolean> {
-  try {
-    const response = await fetch(`${url}/health`, { signal: AbortSignal.timeout(2000) });
-    await response.arrayBuffer();
-    return response.status === 200;
-  } catch {
-    return false;
   }
 }

@@ -40,6 +40,8 @@ export interface StackOptions {
   apiKey?: string | undefined;
   /** The Redis bridge's token. Absent: a new one. */
   restToken?: string | undefined;
+  /** Whether the functions write lines for `npm start` (beside-function.mjs). @default false */
+  tells?: boolean;
   /** Each line that a function writes, and what the scheduler has to say. */
   onLine?:
     | ((source: "ingest" | "supervisor" | "scheduler", line: string, stream: "stdout" | "stderr") => void)
@@ -168,6 +170,7 @@ async function start(options: StackOptions, started: Started): Promise<Stack> {
         ...places,
         INGEST_API_KEYS: apiKeys(apiKey, given.INGEST_API_KEYS),
       },
+      tells: options.tells,
       onLine: (line, stream) => options.onLine?.(target, line, stream),
       onRestarted: () => tellPids({ [target]: running.pid() }),
       signal: options.signal,
