@@ -4,8 +4,11 @@
  */
 import { describeChanges, type Look } from "./watched-files.ts";
 
-/** Acts on a change. `isStale` says whether the files have changed again. Returns false if it gave up because of that. */
-export type Act = (changes: string, isStale: () => boolean) => Promise<boolean>;
+/**
+ * Acts on what differs from what was taken last; "": nothing does, after something was refused. `isStale` says whether the files have
+ * changed again; then it may give up.
+ */
+export type Act = (changes: string, isStale: () => boolean) => Promise<"taken" | "refused" | "stale">;
 
 interface Files {
   look(): Look;
@@ -16,16 +19,18 @@ interface Files {
 export class ChangeWatch {
   readonly #files: Files;
   readonly #act: Act;
-  /** The files as they were when they were last acted on. */
+  /** The files as they were when they were last acted on, and when they were last taken. */
   #acted: Look;
+  #taken: Look;
   #last: Look;
   #acting: Promise<void> | undefined;
 
-  /** `acted`: the files as they are acted on already. */
-  constructor(files: Files, acted: Look, act: Act) {
+  /** `taken`: the files as they are taken already. */
+  constructor(files: Files, taken: Look, act: Act) {
     this.#files = files;
     this.#act = act;
-    this.#acted = acted;
+    this.#acted = taken;
+    this.#taken = taken;
     this.#last = this.#acted;
   }
 
@@ -47,11 +52,12 @@ export class ChangeWatch {
   }
 
   async #run(now: Look): Promise<void> {
-    const changes = describeChanges(this.#acted, now);
+    const changes = describeChanges(this.#taken, now);
     await this.#files.follow();
     const begun = this.#files.look();
-    const isDone = await this.#act(changes, () => !isSame(this.#files.look(), begun));
-    if (isDone) this.#acted = begun;
+    const result = await this.#act(changes, () => !isSame(this.#files.look(), begun));
+    if (result !== "stale") this.#acted = begun;
+    if (result === "taken") this.#taken = begun;
   }
 }
 

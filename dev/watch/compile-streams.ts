@@ -3,6 +3,7 @@
  * streams and all that they import, by the project's configuration; with an error it writes nothing.
  */
 import { spawn } from "node:child_process";
+import { existsSync } from "node:fs";
 import { cp, rm } from "node:fs/promises";
 import { join } from "node:path";
 
@@ -12,6 +13,9 @@ export async function compileStreams(root: string, folder: string, signal: Abort
   const old = join(root, "dist/lib/streams");
   const filter = (file: string) => file !== old;
   await cp(join(root, "dist"), folder, { recursive: true, filter });
+  const migrations = "drizzle/migrations"; // the doctor tells which of them are not applied
+  if (existsSync(join(root, migrations)))
+    await cp(join(root, migrations), join(folder, migrations), { recursive: true });
   const { status, said } = await run(root, folder, signal);
   if (status === 0) return "";
   await rm(folder, { recursive: true, force: true });

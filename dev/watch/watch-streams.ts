@@ -7,7 +7,7 @@
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { type FunctionProcess, NotLoaded, type Successor } from "../stack/function-process.ts";
-import { ChangeWatch } from "./change-watch.ts";
+import { type Act, ChangeWatch } from "./change-watch.ts";
 import { compileStreams } from "./compile-streams.ts";
 import { reasonIn } from "./reason.ts";
 import { WatchedFiles } from "./watched-files.ts";
@@ -60,39 +60,42 @@ class Taking {
     this.files = new WatchedFiles(options.root);
   }
 
-  /** Returns false if the files changed meanwhile, so that it did nothing. */
-  async takeUp(changes: string, isStale: () => boolean): Promise<boolean> {
+  async takeUp(...[changes, isStale]: Parameters<Act>): ReturnType<Act> {
     try {
       return await this.#takeUp(changes, isStale);
     } catch (error) {
       if (!this.stopping.signal.aborted)
         this.#options.say(`${changes}: ${(error as Error).message}; ${AS_THEY_WERE}`);
-      return true;
+      return "refused";
     }
   }
 
-  async #takeUp(changes: string, isStale: () => boolean): Promise<boolean> {
+  async #takeUp(...[changes, isStale]: Parameters<Act>): ReturnType<Act> {
     const { root, folder, say } = this.#options;
+    if (changes === "") {
+      say("all files are again as the functions run them");
+      return "taken";
+    }
     const beganMs = performance.now();
     this.#builds += 1;
     const build = join(folder, String(this.#builds));
     const complaints = await compileStreams(root, build, this.stopping.signal);
-    if (isStale()) return false;
+    if (isStale()) return "stale";
     if (complaints !== "") {
       say(`${complaints}\n${changes}: type errors; ${AS_THEY_WERE}`);
-      return true;
+      return "refused";
     }
     const successors = await this.#load(build, changes);
-    if (successors === undefined) return true;
+    if (successors === undefined) return "refused";
     if (isStale() || this.stopping.signal.aborted) {
       await discard(successors, build);
-      return false;
+      return "stale";
     }
     for (const successor of successors) await successor.takeOver();
     say(`${changes}: both functions run it now (${((performance.now() - beganMs) / 1000).toFixed(1)} s)`);
     if (this.#running) await rm(this.#running, { recursive: true, force: true });
     this.#running = build;
-    return true;
+    return "taken";
   }
 
   /** Loads all functions, or none and says why. */

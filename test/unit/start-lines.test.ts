@@ -1,0 +1,271 @@
+/** The lines that `npm start` prints: what is told, how often, and what is not. */
+import { describe, expect, test } from "vitest";
+import { paintFor } from "../../dev/tell/describe.ts";
+import { Teller } from "../../dev/tell/teller.ts";
+import { ChangeWatch } from "../../dev/watch/change-watch.ts";
+import { reasonIn } from "../../dev/watch/reason.ts";
+
+/** A teller, and what it printed without the time. */
+function telling() {
+  const printed: string[] = [];
+  const teller = new Teller(
+    (line) => printed.push(line.replace(/^\d\d:\d\d:\d\d /, "")),
+    (_, word) => word,
+  );
+  const read = (entry: Record<string, unknown>, source: "ingest" | "supervisor" = "supervisor") =>
+    teller.read(source, JSON.stringify(entry), "stdout");
+  return { teller, read, printed };
+}
+
+const nothing = {
+  ...{ batches: 0, stored: 0, duplicates: 0, differing: 0, superseded: 0, dead: 0, held: 0 },
+  ...{ remaining: 0, outcome: "empty" },
+};
+const tick = (...streams: Record<string, unknown>[]) => ({
+  ...{ severity: "INFO", event: "drain.finished", flush: false, durationMs: 7.4 },
+  streams: streams.map((one) => ({ ...nothing, ...one })),
+});
+
+describe("answers", () => {
+  test("accepted events are one line, the busiest stream first", () => {
+    const { read, printed } = telling();
+    read({ event: "local.accepted", streams: { visits: 2, orders: 40 } }, "ingest");
+    expect(printed).toEqual(["ingest   42 accepted in 1 s: orders 40, visits 2"]);
+  });
+
+  test("a refused request is one line; of those that are not told, one line has the sum", () => {
+    const { read, printed } = telling();
+    const refusal = {
+      route: "POST /v1/orders",
+      status: 401,
+      code: "missing-key",
+      sentence: "expected a key",
+    };
+    read({ event: "local.refused", ...refusal }, "ingest");
+    read({ event: "local.refused-more", codes: { "invalid-event": 94, "missing-key": 900 } }, "ingest");
+    expect(printed).toEqual([
+      "refused  POST /v1/orders  401 missing-key  expected a key",
+      "refused  and 994 more: missing-key 900, invalid-event 94",
+    ]);
+  });
+});
+
+describe("drains", () => {
+  test("a tick that found nothing says nothing", () => {
+    const { read, printed } = telling();
+    read(tick({ stream: "orders" }));
+    read(tick());
+    expect(printed).toEqual([]);
+  });
+
+  test("only streams of which something was stored are told", () => {
+    const { read, printed } = telling();
+    read(
+      tick({ stream: "idle" }, { stream: "orders", batches: 2, stored: 120, duplicates: 1, remaining: 3 }),
+    );
+    expect(printed).toEqual(["drain    orders: 120 stored in 2 batches, 1 there already, 3 left  (7 ms)"]);
+  });
+
+  test("a stop is told when it begins and when it ends, not with each tick", () => {
+    const { read, printed } = telling();
+    const stop = { severity: "ERROR", event: "store.misconfigured", stream: "orders", sqlstate: "42P01" };
+    for (let ticks = 0; ticks < 5; ticks++) {
+      read({ ...stop, requestId: `r${ticks}`, reason: "relation orders does not exist" });
+      read(tick({ stream: "orders", batches: 0, outcome: "misconfigured", remaining: null }));
+    }
+    read(tick({ stream: "orders", batches: 1, stored: 1 }));
+    read(tick({ stream: "orders" }));
+    expect(printed).toEqual([
+      "drain    orders: events wait: relation orders does not exist (SQLSTATE 42P01)",
+      "drain    orders: 1 stored in 1 batch  (7 ms)",
+      "drain    orders: the drain goes on",
+    ]);
+  });
+
+  test("a flush of one partition does not end a stop, and a stop with another reason is told", () => {
+    const { read, printed } = telling();
+    read({ event: "store.unavailable", severity: "WARNING", stream: "orders", reason: "no answer" });
+    read({ ...tick({ stream: "orders" }), flush: true });
+    read({ event: "store.unavailable", severity: "WARNING", stream: "orders", reason: "a lock" });
+    expect(printed).toEqual([
+      "drain    orders: events wait: no answer",
+      "drain    orders: events wait: a lock",
+    ]);
+  });
+
+  test("Redis that is away is told once for all streams", () => {
+    const { read, printed } = telling();
+    for (let ticks = 0; ticks < 3; ticks++) {
+      read({ event: "buffer.unavailable", severity: "WARNING", error: "TypeError" });
+      read(tick({ stream: "a", outcome: "unavailable" }, { stream: "b", outcome: "unavailable" }));
+    }
+    read(tick({ stream: "a" }, { stream: "b" }));
+    expect(printed).toEqual(["drain    events wait: Redis does not answer", "drain    the drain goes on"]);
+  });
+
+  test("a scheduler that can't call is told once, and the next drain ends it", () => {
+    const { teller, read, printed } = telling();
+    for (let ticks = 0; ticks < 3; ticks++)
+      teller.read("scheduler", "POST /drain failed: fetch failed", "stderr");
+    read(tick());
+    expect(printed).toEqual([
+      "drain    events wait: POST /drain failed: fetch failed",
+      "drain    the drain goes on",
+    ]);
+  });
+
+  test("a stream that another call drains for a moment is not told; one that stays held is", () => {
+    const { read, printed } = telling();
+    read(tick({ stream: "orders", outcome: "held" }));
+    read(tick({ stream: "orders" }));
+    for (let ticks = 0; ticks < 6; ticks++) read(tick({ stream: "orders", outcome: "held" }));
+    expect(printed).toEqual([
+      "drain    orders: events wait: it is paused, or another drain call has it (npx spillway status)",
+    ]);
+  });
+
+  test("a pause is told with who and why, lasts through idle ticks, and ends once", () => {
+    const { read, printed } = telling();
+    read({ event: "stream.paused", stream: "orders", seconds: 60, by: "ann", why: "a migration" });
+    read(tick({ stream: "orders" }));
+    read(tick({ stream: "orders", outcome: "held" }));
+    read({ event: "stream.resumed", stream: "orders" });
+    read(tick({ stream: "orders" }));
+    expect(printed).toEqual([
+      "drain    orders: events wait: paused by ann: a migration",
+      "drain    orders: the drain goes on",
+    ]);
+  });
+});
+
+describe("the rest", () => {
+  test("a warning that comes again at once is told once, and of many the first five", () => {
+    const { read, printed } = telling();
+    for (let again = 0; again < 3; again++)
+      read({ severity: "WARNING", event: "keys.away", hasCopy: true, requestId: `r${again}`, time: "now" });
+    for (let id = 0; id < 100; id++) read({ severity: "WARNING", event: "event.buried", id });
+    expect(printed).toEqual([
+      "warning  supervisor keys.away hasCopy=true",
+      ...[0, 1, 2, 3, 4].map((id) => `warning  supervisor event.buried id=${id}`),
+    ]);
+  });
+
+  test("a table that differs is told with the next commands", () => {
+    const { read, printed } = telling();
+    read({
+      severity: "WARNING",
+      event: "table.differs",
+      stream: "orders",
+      differences: ["table orders is missing"],
+    });
+    expect(printed).toEqual([
+      "streams  orders: table orders is missing; npm run db:generate makes the migration, npx spillway migrate applies it",
+    ]);
+  });
+
+  test("what a function writes to standard error is told, and other lines are not", () => {
+    const { teller, printed } = telling();
+    teller.read("ingest", "Serving function...", "stdout");
+    teller.read("ingest", "", "stderr");
+    teller.read("ingest", "Uncaught exception", "stderr");
+    teller.read("ingest", '{"severity":"INFO","event":"function.started"}', "stdout");
+    expect(printed).toEqual(["ingest   Uncaught exception"]);
+  });
+
+  test.each([
+    [{ isTTY: true }, {}, "\u001b[31mrefused\u001b[39m"],
+    [{ isTTY: true }, { NO_COLOR: "1" }, "refused"],
+    [{}, { FORCE_COLOR: "1" }, "refused"],
+  ])("words have a colour on a terminal only: %j %j", (output, env, painted) => {
+    expect(paintFor(output, env)("red", "refused")).toBe(painted);
+  });
+
+  test("why a build does not load is the error and the streams' files, without the framework's words", () => {
+    const lines = [
+      '{"severity":"INFO"}',
+      "Provided module can't be loaded.",
+      "Is there a syntax error in your code?",
+      "Detailed stack trace: Error: boom",
+      "    at file:///p/.local/functions/3/lib/streams/orders.js:12:7",
+      "    at ModuleJob.run (node:internal/modules/esm/module_job:343:25)",
+      "Could not load the function, shutting down.",
+    ];
+    expect(reasonIn(lines, "/p/.local/functions/3")).toBe("Error: boom\n    at lib/streams/orders.ts");
+    expect(reasonIn([], "/p")).toBe("it ended without a word");
+  });
+});
+
+describe("changes of files", () => {
+  /** Files by hand, a watch on them, and what it acted on. */
+  function watching() {
+    const files = new Map([["a.ts", "1"]]);
+    const acted: string[] = [];
+    let meanwhile = () => {};
+    const isRefused = () => files.get("a.ts") === "bad";
+    const look = () => new Map(files);
+    const watch = new ChangeWatch({ look, follow: async () => {} }, look(), async (changes, isStale) => {
+      meanwhile();
+      if (isStale()) return "stale";
+      acted.push(changes);
+      return isRefused() ? "refused" : "taken";
+    });
+    const ticks = async (count: number) => {
+      for (let i = 0; i < count; i++) {
+        watch.tick();
+        await watch.settled();
+      }
+    };
+    return { files, acted, ticks, doMeanwhile: (act: () => void) => (meanwhile = act) };
+  }
+
+  test("saves within a moment are one change, acted on once", async () => {
+    const { files, acted, ticks } = watching();
+    files.set("a.ts", "2");
+    await ticks(1);
+    files.set("a.ts", "3").set("b.ts", "1");
+    await ticks(1);
+    expect(acted).toEqual([]); // it is not quiet yet
+    await ticks(3);
+    expect(acted).toEqual(["a.ts changed, b.ts added"]);
+  });
+
+  test("a save while it acts gives that up, and both are acted on together", async () => {
+    const { files, acted, ticks, doMeanwhile } = watching();
+    let saves = 0;
+    doMeanwhile(() => {
+      if (saves++ === 0) files.set("b.ts", "1");
+    });
+    files.set("a.ts", "2");
+    await ticks(5);
+    expect([acted, saves]).toEqual([["a.ts changed, b.ts added"], 2]);
+  });
+
+  test("what was refused stays a change until it is taken, and is none once it is taken back", async () => {
+    const { files, acted, ticks } = watching();
+    files.set("a.ts", "bad");
+    await ticks(4);
+    files.set("b.ts", "1");
+    await ticks(4);
+    files.delete("b.ts");
+    files.set("a.ts", "1");
+    await ticks(4);
+    expect(acted).toEqual(["a.ts changed", "a.ts changed, b.ts added", ""]);
+  });
+
+  test("a file that is saved and taken back is no change", async () => {
+    const { files, acted, ticks } = watching();
+    files.set("b.ts", "1");
+    await ticks(1);
+    files.delete("b.ts");
+    await ticks(3);
+    expect(acted).toEqual([]);
+  });
+
+  test("a renamed and a deleted file are told as such", async () => {
+    const { files, acted, ticks } = watching();
+    files.delete("a.ts");
+    files.set("c.ts", "1");
+    await ticks(2);
+    expect(acted).toEqual(["a.ts deleted, c.ts added"]);
+  });
+});
