@@ -163,8 +163,8 @@ function expectTooMuch(path: string): Promise<{ status: number; headers: Headers
   });
 }
 
-/** Makes two dead letters; returns the id of one, and of both. */
-async function bury(): Promise<string[]> {
+/** Lets two events die and one be stored; returns their ids. */
+async function move(): Promise<string[]> {
   const ids = await pushEvents(world, { stream: "checked", index: 0 }, [{ n: 0 }, { n: -1 }, { n: 1 }]);
   await ask({ method: "POST", path: "/drain" });
   return ids;
@@ -188,8 +188,8 @@ const TRIED = [
   "next",
 ];
 
-/** What is asked of each operation, after two letters of `checked` have died. */
-const CASES: Record<string, (id: string) => Case> = {
+/** What is asked of each operation, after two events of `checked` have died and one is stored. */
+const CASES: Record<string, (deadId: string, storedId: string) => Case> = {
   "get /health": () => ({ good: [[{ path: "/health" }, told(200, "status")]], bad: [] }),
   "get /openapi.json": () => ({
     good: [[{ path: "/openapi.json" }, told(200, "openapi")]],
@@ -313,6 +313,14 @@ const CASES: Record<string, (id: string) => Case> = {
     ],
     bad: [[{ method: POST, path: "/streams/checked/resume", as: "redis-away" }, 503, "buffer-away"]],
   }),
+  "get /streams/{stream}/events/{id}": (_, storedId) => ({
+    good: [[{ path: `/streams/checked/events/${storedId}` }, told(200, "stream", "id", "row", "bytes")]],
+    bad: [
+      [{ path: "/streams/checked/events/none" }, 404, "unknown-row"],
+      [{ path: `/streams/nowhere/events/${storedId}` }, 404, "unknown-stream"],
+      [{ path: `/streams/checked/events/${storedId}`, as: "postgres-away" }, 503, "database-away"],
+    ],
+  }),
   "get /dead-letters": () => ({
     good: [
       [{ path: "/dead-letters?stream=checked&all=1" }, told(200, "total", "live", "notCompared", "groups")],
@@ -354,8 +362,8 @@ describe("what is answered", () => {
   });
 
   test.each(Object.keys(CASES))("by %s is as the document says", async (operation) => {
-    const ids = await bury();
-    const { good, bad } = CASES[operation]?.(ids[0] ?? "") ?? { good: [], bad: [] };
+    const ids = await move();
+    const { good, bad } = CASES[operation]?.(ids[0] ?? "", ids[2] ?? "") ?? { good: [], bad: [] };
     for (const [call, { status, keys }] of good) {
       const answer = await ask(call);
       world.upstash.setFault(undefined);
