@@ -9,6 +9,8 @@ export interface ChartLine {
   colour: string;
   /** On the axis to the right. */
   isRight?: boolean;
+  /** Filled down to zero, so that it is seen behind another line. */
+  isArea?: boolean;
   points: (number | null)[];
 }
 
@@ -79,24 +81,25 @@ function optionsOf(holder: HTMLElement, lines: readonly ChartLine[]): uPlot.Opti
     cursor: { show: false },
     scales: { y: { range: fromZero }, right: { range: fromZero } },
     axes: [
-      { ...axis, values: clocks },
+      { ...axis, size: 24, values: clocks },
       axis,
       ...(hasRight ? [{ ...axis, scale: "right", side: 1, grid: { show: false } }] : []),
     ],
     series: [
       {},
-      ...lines.map(({ name, colour: property, isRight }) => ({
+      ...lines.map(({ name, colour: property, isRight, isArea }) => ({
         label: name,
         scale: isRight ? "right" : "y",
         stroke: colour(property),
-        width: 2,
+        ...(isArea ? { fill: `${colour(property)}40`, width: 1 } : { width: 2 }),
         points: { show: false },
       })),
     ],
   };
 }
 
-const clocks = (_: uPlot, atSeconds: number[]): string[] => atSeconds.map((at) => clockOf(at * 1000));
+const clocks: uPlot.Axis.DynamicValues = (_, atSeconds, _axis, _space, everySeconds) =>
+  atSeconds.map((at) => clockOf(at * 1000, everySeconds < 60 ? "seconds" : "minutes"));
 
 const fromZero = (_: uPlot, __: number | null, max: number | null): [number, number] => [
   0,

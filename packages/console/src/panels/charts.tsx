@@ -42,7 +42,7 @@ function Both() {
         caption={`In ${sayRate(inPerSecond)}, out ${sayRate(outPerSecond)} per second${sayForecast(forecast)}.`}
         atSeconds={atSeconds}
         lines={[
-          { name: "in", colour: "--in", points: inPerSecond },
+          { name: "in", colour: "--in", isArea: true, points: inPerSecond },
           { name: "out", colour: "--out", points: outPerSecond },
         ]}
       />
