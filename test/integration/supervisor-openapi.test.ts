@@ -163,11 +163,11 @@ function expectTooMuch(path: string): Promise<{ status: number; headers: Headers
   });
 }
 
-/** Lets two events die and one be stored; returns their ids. */
+/** Lets two events die and one be stored, and one waits; returns their ids. */
 async function move(): Promise<string[]> {
   const ids = await pushEvents(world, { stream: "checked", index: 0 }, [{ n: 0 }, { n: -1 }, { n: 1 }]);
   await ask({ method: "POST", path: "/drain" });
-  return ids;
+  return [...ids, ...(await pushEvents(world, { stream: "checked", index: 5 }, [{ n: 2 }]))];
 }
 
 type Told = { status: number; keys: string[] };
@@ -188,7 +188,7 @@ const TRIED = [
   "next",
 ];
 
-/** What is asked of each operation, after two events of `checked` have died and one is stored. */
+/** What is asked of each operation, after two events of `checked` have died, one is stored, and one waits. */
 const CASES: Record<string, (deadId: string, storedId: string) => Case> = {
   "get /health": () => ({ good: [[{ path: "/health" }, told(200, "status")]], bad: [] }),
   "get /openapi.json": () => ({
