@@ -14,8 +14,6 @@ export interface Asked {
 export interface Route<Deps> {
   path: string;
   methods: readonly string[];
-  /** Whether callers that may only drain may use it, too. */
-  isForDrainers?: boolean;
   /** Answers a request with one of the methods. Throws a Problem for each error. */
   answer(deps: Deps, req: IncomingMessage, res: ServerResponse, asked: Asked): Promise<void>;
 }

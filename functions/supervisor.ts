@@ -55,9 +55,9 @@ type ServedDeps = SupervisorDeps & { checkTables: () => Promise<void> };
 
 /** Every route: nothing else is answered. The first that fits a path is meant. */
 export const supervisorRoutes: readonly Route<ServedDeps>[] = [
-  { path: supervisorPaths.health, methods: READ, isForDrainers: true, answer: answerHealth },
-  { path: supervisorPaths.drain, methods: ["POST"], isForDrainers: true, answer: answerDrain },
-  { path: supervisorPaths.drainStream, methods: ["POST"], isForDrainers: true, answer: answerDrain },
+  { path: supervisorPaths.health, methods: READ, answer: answerHealth },
+  { path: supervisorPaths.drain, methods: ["POST"], answer: answerDrain },
+  { path: supervisorPaths.drainStream, methods: ["POST"], answer: answerDrain },
   { path: supervisorPaths.status, methods: READ, answer: answerStatus },
   { path: supervisorPaths.doctor, methods: READ, answer: answerDoctor },
   { path: supervisorPaths.openApi, methods: READ, answer: answerOwnDocument },
@@ -75,7 +75,8 @@ export function createSupervisor(deps: SupervisorDeps): Handler {
   return async (req, res) => {
     const { path, query } = requestUrlOf(req);
     const found = findRoute(supervisorRoutes, path);
-    const isForAll = found?.route.isForDrainers === true && found.route.methods.includes(req.method ?? "");
+    const isForAll =
+      found?.route.path === supervisorPaths.health || (req.method === "POST" && path[0] === "drain");
     if (!isForAll && !deps.mayOperate(req))
       throw new Problem("caller-not-allowed", "this caller may only POST /drain");
     if (found === undefined)

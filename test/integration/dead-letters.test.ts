@@ -771,7 +771,14 @@ describe("the commands", () => {
       sealed: 0,
       claimed: 0,
       oldestAgeSeconds: null,
+      isPaused: false,
+      paused: null,
       deadLetters: null,
+      heldLetters: null,
+      heldLettersForSeconds: null,
+      heldLettersReason: null,
+      lettersNotCompared: null,
+      tableDifferences: null,
       partitions: [],
     };
     const partitions = [
@@ -783,6 +790,7 @@ describe("the commands", () => {
       ...none,
       stream: "checked",
       isPaused: true,
+      paused: { since: null, until: null, by: null, why: null, isInEnvironment: true },
       partitions: [{ ...waits, partition: 3, depth: 4 }],
     };
     const report = { streams: [{ ...none, stream: "events", partitions }, paused] };
