@@ -179,7 +179,8 @@ test("each room of lib/ has its rule", () => {
 });
 
 test.each(MAY)("%s may import what its room may, and nothing else", (file, own, may) => {
-  const node: Place[] = file.startsWith("packages/client/src/") ? [] : ["node:fs"]; // all but the client run in Node
+  const runsInPages = /^packages\/(client|console)\/src\//.test(file);
+  const node: Place[] = runsInPages ? [] : ["node:fs"];
   const allowed = new Set<Place>([...may, ...node, ...(own ? [own] : [])]);
   const forbidden = (Object.keys(PLACES) as Place[]).filter((place) => !allowed.has(place));
   expect([...(refused.get(file) ?? [])].sort()).toEqual(forbidden.sort());
