@@ -6,7 +6,8 @@ const TICK_MS = 250;
 /** Where in the time the burst is, and how long it lasts, as shares of it. */
 const BURST = { from: 0.45, to: 0.5, perSecond: 900 };
 /** So often the broken sensor tells something impossible, in ticks. */
-const BROKEN_EVERY = 120;
+const BROKEN_EVERY = 60;
+const BROKEN_UNTIL = 0.75;
 
 const PATHS = ["/", "/products", "/products/kettle", "/cart", "/checkout"];
 const SKUS = ["kettle-red", "kettle-blue", "teapot", "cup-set"];
@@ -34,13 +35,14 @@ async function sendTick(where: Where, tick: number, share: number): Promise<void
       sku: pick(SKUS, tick + i),
       cents: 1900 + 350 * (tick % 7),
     })),
-    post(where, "readings", 4, (i) => reading(tick, i)),
+    post(where, "readings", 4, (i) => reading(tick, share, i)),
     tick % 8 === 0 && post(where, "signups", 1, () => ({ plan: pick(PLANS, tick / 8) })),
   ]);
 }
 
-function reading(tick: number, sensor: number): object {
-  const isBroken = sensor === 3 && tick % BROKEN_EVERY === BROKEN_EVERY - 1;
+/** The sensor is mended before the pictures are taken, so that the page has told of all its letters. */
+function reading(tick: number, share: number, sensor: number): object {
+  const isBroken = sensor === 3 && share < BROKEN_UNTIL && tick % BROKEN_EVERY === BROKEN_EVERY - 1;
   return { sensor: `hall-${sensor + 1}`, celsius: isBroken ? -999 : 18 + sensor + (tick % 9) / 10 };
 }
 

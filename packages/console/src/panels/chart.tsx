@@ -81,7 +81,7 @@ function optionsOf(holder: HTMLElement, lines: readonly ChartLine[]): uPlot.Opti
     cursor: { show: false },
     scales: { y: { range: fromZero }, right: { range: fromZero } },
     axes: [
-      { ...axis, size: 24, values: clocks },
+      { ...axis, size: 24, space: 80, values: clocks },
       axis,
       ...(hasRight ? [{ ...axis, scale: "right", side: 1, grid: { show: false } }] : []),
     ],

@@ -4,7 +4,7 @@ import type { SurgeSecond } from "../../../../lib/contract/surge.ts";
 import { numberOf } from "../phrases.ts";
 import { surge } from "./follow-surge.ts";
 import { TARGETS } from "./surge-state.ts";
-import { HEIGHT, linear, logarithmic, pointsOf, WIDTH } from "./trace.ts";
+import { DECADES, HEIGHT, linear, logarithmic, pointsOf, WIDTH } from "./trace.ts";
 
 export function Charts() {
   const { turns, request } = surge.value;
@@ -31,15 +31,15 @@ export function Charts() {
         />
         <Lines of={({ answered }) => answered} secondsMax={secondsMax} heightOf={linear(highest)} />
       </Chart>
-      <Chart title="p99, a line for each factor of ten" top="10 s" bottom="1 ms">
-        {[1, 2, 3].map((quarter) => (
+      <Chart title="p99, a line for each factor of ten" top="100 s" bottom="1 ms">
+        {[1, 2, 3, 4].map((decade) => (
           <line
-            key={quarter}
+            key={decade}
             class="grid"
             x1="0"
             x2={WIDTH}
-            y1={(quarter * HEIGHT) / 4}
-            y2={(quarter * HEIGHT) / 4}
+            y1={(decade * HEIGHT) / DECADES}
+            y2={(decade * HEIGHT) / DECADES}
           />
         ))}
         <Lines of={({ p99Ms }) => p99Ms} secondsMax={secondsMax} heightOf={logarithmic} />

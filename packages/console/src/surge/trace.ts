@@ -22,8 +22,11 @@ export function pointsOf(
 /** 0 at the bottom, 1 at `max`. */
 export const linear = (max: number) => (value: number) => between(value / Math.max(1, max));
 
-/** 0 at 1 ms, 1 at 10 s: a factor of ten is a quarter of the height. */
-export const logarithmic = (ms: number): number => between(Math.log10(Math.max(1, ms)) / 4);
+/** Factors of ten in a chart of latencies: a request that waited 10 s for a connection may wait 10 s more for its answer. */
+export const DECADES = 5;
+
+/** 0 at 1 ms, 1 at 100 s: each factor of ten has the same height. */
+export const logarithmic = (ms: number): number => between(Math.log10(Math.max(1, ms)) / DECADES);
 
 const between = (share: number): number => Math.min(1, Math.max(0, share));
 const round = (value: number): number => Math.round(value * 10) / 10;
