@@ -6,11 +6,14 @@ import { findAccepted } from "./conservation.ts";
 import type { Place } from "./place.ts";
 import { startBuffer, startDirect, type Target } from "./targets.ts";
 import { CONNECTIONS, Teller, TIMEOUT_MS } from "./teller.ts";
+import { Watch } from "./watch.ts";
 
 /** How long the buffer is drained afterwards, in milliseconds; less if the surge was stopped. What waits then is told. */
 const SETTLE_MS = 15_000;
 const SETTLE_STOPPED_MS = 5000;
 const SECOND_MS = 1000;
+/** What a target gets first, so that its figures are not those of code that runs for the first time. */
+const WARMUP = { seconds: 2, perSecond: 100 };
 
 const NAMES = { direct: "direct inserts", buffer: "the buffer" } as const;
 
@@ -24,16 +27,17 @@ export async function runTurn(
 ): Promise<Load> {
   say({ kind: "step", text: `Starting ${NAMES[target]} …` });
   const running = await (target === "direct" ? startDirect : startBuffer)(place);
+  await warmUp(place, running, signal);
   say({
     kind: "step",
     text: `Offering ${rate.toLocaleString("en-US")} requests a second to ${NAMES[target]} …`,
   });
-  const load = { port: running.port, apiKey: running.apiKey, stream: running.name, kind: "gps" } as const;
+  const load = loadOf(running);
   const teller = new Teller(place, running, { target, part: "load" }, say);
   const measured = await runLoad(
     {
-      ...{ ...load, phases: [{ seconds, perSecond: rate }], connections: CONNECTIONS },
-      ...{ warmupSeconds: 0, timeoutMs: TIMEOUT_MS },
+      ...load,
+      ...{ phases: [{ seconds, perSecond: rate }], connections: CONNECTIONS },
     },
     { signal, onTick: (tick) => teller.tell(tick, rate) },
   );
@@ -43,6 +47,21 @@ export async function runTurn(
   await running.stop();
   say(await findAccepted(place, target, running.name, measured));
   return measured;
+}
+
+const loadOf = ({ port, apiKey, name }: Target) =>
+  ({ port, apiKey, stream: name, kind: "gps", warmupSeconds: 0, timeoutMs: TIMEOUT_MS }) as const;
+
+/** Its events count nowhere: they are drained, and the table is emptied. Throws if they can't be drained. */
+async function warmUp(place: Place, running: Target, signal: AbortSignal): Promise<void> {
+  await runLoad({ ...loadOf(running), phases: [WARMUP] }, { signal });
+  const watch = new Watch(place, running.name);
+  const endAtMs = performance.now() + SETTLE_MS;
+  while ((await watch.look()).waiting > 0) {
+    if (performance.now() > endAtMs) throw new Error("the warm-up's events were not drained");
+    await running.drain();
+  }
+  await place.sql.query(`truncate ${running.name}`);
 }
 
 /** Drains until nothing waits, or time is up, and tells each second how far it is. */

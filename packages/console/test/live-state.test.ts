@@ -113,10 +113,10 @@ test("a forecast says when the buffer is empty, or full if its size is known", (
   ];
   const state = withLiveLines(NOTHING_SEEN, growing, nowMs);
   const series = seriesOf(state.buckets, Date.parse(before(600)), nowMs);
-  const full = forecastOf(series, state.buckets, 200 * 13_200);
+  const full = forecastOf(series, state.buckets, 200 * 13_200, false);
   expect(full.kind).toBe("full");
   expect(full.inMs).toBeGreaterThan(400_000);
-  expect(forecastOf(series, state.buckets, undefined).kind).toBe("unknown");
+  expect(forecastOf(series, state.buckets, undefined, false).kind).toBe("unknown");
 
   const emptying = [
     hello(),
@@ -125,11 +125,10 @@ test("a forecast says when the buffer is empty, or full if its size is known", (
     counts([{ pending: 600 }], before(30)),
   ];
   const less = withLiveLines(NOTHING_SEEN, emptying, nowMs);
-  const forecast = forecastOf(
-    seriesOf(less.buckets, Date.parse(before(600)), nowMs),
-    less.buckets,
-    undefined,
-  );
+  const lessSeries = seriesOf(less.buckets, Date.parse(before(600)), nowMs);
+  const forecast = forecastOf(lessSeries, less.buckets, undefined, false);
   expect(forecast.kind).toBe("empty");
   expect(Math.round((forecast.inMs ?? 0) / 1000)).toBe(60);
+  // What is paused does not leave.
+  expect(forecastOf(lessSeries, less.buckets, undefined, true).kind).toBe("unknown");
 });

@@ -93,12 +93,21 @@ export interface Forecast {
   inMs?: number;
 }
 
-/** When the buffer will be empty or full. `capacityBytes`: how much it takes; undefined: it is not known. */
-export function forecastOf(series: Series, buckets: Buckets, capacityBytes: number | undefined): Forecast {
+/**
+ * When the buffer will be empty or full. `capacityBytes`: how much it takes; undefined: it is not known. `hasPaused`: something of a paused
+ * stream waits, so it does not become empty.
+ */
+export function forecastOf(
+  series: Series,
+  buckets: Buckets,
+  capacityBytes: number | undefined,
+  hasPaused: boolean,
+): Forecast {
   const waiting = series.waitingNow;
   if (waiting === null) return { kind: "unknown" };
   if (waiting === 0) return { kind: "steady" };
   const net = meanOf(series.inPerSecond) - meanOf(series.outPerSecond);
+  if (net < 0 && hasPaused) return { kind: "unknown" };
   if (net < 0) return { kind: "empty", inMs: (waiting / -net) * 1000 };
   const bytes = bytesPerRow(buckets);
   if (net === 0) return { kind: "steady" };

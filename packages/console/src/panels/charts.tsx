@@ -1,5 +1,6 @@
 /** Two charts over 15 minutes: what waits and how old it is; what comes in and goes out per second. */
 
+import { pausedIn, waitingOf } from "../model/live-state.ts";
 import { sumOf } from "../model/seconds.ts";
 import { type Forecast, forecastOf, seriesOf } from "../model/series.ts";
 import { clockOf, countOf, numberOf, spanOf } from "../phrases.ts";
@@ -21,7 +22,10 @@ function Both() {
   const { buckets, hello } = live.value;
   if (hello === undefined) return <p class="note">Asking …</p>;
   const series = seriesOf(buckets, Date.parse(hello.sinceAt), supervisorMs.value);
-  const forecast = forecastOf(series, buckets, hello.capacityBytes);
+  const hasPaused = pausedIn(live.value, supervisorMs.value).some(
+    ({ stream }) => waitingOf(live.value, stream) > 0,
+  );
+  const forecast = forecastOf(series, buckets, hello.capacityBytes, hasPaused);
   const { atSeconds, waiting, oldest, inPerSecond, outPerSecond, waitingNow } = series;
   const { oldestAtMs } = sumOf(live.value.waiting ?? []);
   return (

@@ -48,13 +48,13 @@ function StreamTable({ names }: { names: readonly string[] }) {
       <Scroll label="Streams">
         <table>
           <caption>
-            Stored counts since {since === undefined ? "…" : clockOf(since)}, by the drain
+            Drained: stored by the drain since {since === undefined ? "…" : clockOf(since)}
             {live.value.missed > 0 && " (at least)"}; accepted and rejected, in 24 hours to the last read.
           </caption>
           <thead>
             <tr>
               <th scope="col">Stream</th>
-              {["Accepted", "Rejected", "Waiting", "Oldest", "Stored", "Dead"].map((title) => (
+              {["Accepted", "Rejected", "Waiting", "Oldest", "Drained", "Dead"].map((title) => (
                 <th key={title} scope="col" class="number">
                   {title}
                 </th>
