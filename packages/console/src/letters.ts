@@ -11,7 +11,7 @@ import type {
 import { isOfGroup, queryOf } from "./model/letters.ts";
 import { shownJson } from "./model/shown-json.ts";
 import { countOf } from "./phrases.ts";
-import { askSupervisor } from "./server.ts";
+import { askSupervisor, Refused } from "./server.ts";
 
 /** The most letters that one press of a button takes: a request names no more ids. */
 export const LETTERS_MAX = 1000;
@@ -39,11 +39,14 @@ export async function eventOf({ stream, id }: ListedLetter): Promise<string> {
   return shownJson(letter.envelope);
 }
 
-const filterOf = ({ stream, isHeld }: LetterGroup, letters: readonly ListedLetter[]) => ({
-  streams: [stream],
-  ids: letters.map(({ id }) => id),
-  state: isHeld ? "held" : "dead",
-});
+/** Said if somebody else was quicker. */
+export const NONE_LEFT = "None of these letters is there any more.";
+
+/** Throws a Refused if there are no letters: a request without ids is for all letters of the stream. */
+function filterOf({ stream, isHeld }: LetterGroup, letters: readonly ListedLetter[]) {
+  if (letters.length === 0) throw new Refused(NONE_LEFT);
+  return { streams: [stream], ids: letters.map(({ id }) => id), state: isHeld ? "held" : "dead" };
+}
 
 /** Tries a redrive of a group, changing nothing, and says what would become of it. */
 export async function tryRedrive(group: LetterGroup): Promise<string> {

@@ -24,10 +24,13 @@ export function Letters() {
   );
 }
 
+/** The largest ones; more are no use on a page. */
+const GROUPS_MAX = 100;
+
 function Groups() {
   const groups = useSignal<LetterGroups | null>(null);
   const read = async () => {
-    groups.value = await askSupervisor<LetterGroups>("GET", "/dead-letters");
+    groups.value = await askSupervisor<LetterGroups>("GET", `/dead-letters?limit=${GROUPS_MAX}`);
     return "";
   };
   useEffect(() => {
@@ -43,11 +46,27 @@ function Groups() {
   if (groups.value === null) return <p class="note">Reading …</p>;
   if (groups.value.groups.length === 0) return <p>There are no dead letters.</p>;
   return (
-    <ul class="groups">
-      {groups.value.groups.map((group) => (
-        <Group key={keyOf(group)} group={group} again={read} />
-      ))}
-    </ul>
+    <>
+      <ul class="groups">
+        {groups.value.groups.map((group) => (
+          <Group key={keyOf(group)} group={group} again={read} />
+        ))}
+      </ul>
+      <Others {...groups.value} />
+    </>
+  );
+}
+
+/** The letters of groups that are not shown. */
+function Others({ total, groups }: LetterGroups) {
+  if (groups.length < GROUPS_MAX) return null;
+  const others = total - groups.reduce((sum, { letters }) => sum + letters, 0);
+  if (others <= 0) return null;
+  return (
+    <p class="note">
+      {countOf(others, "letter")} of other reasons come up when these are gone; npx spillway dead-letters list
+      has all.
+    </p>
   );
 }
 
@@ -57,12 +76,7 @@ function Group({ group, again }: { group: LetterGroup; again(): Promise<string> 
   const { stream, sqlstate, reason, isHeld, letters, lastDiedAt } = group;
   const name = `${stream}: ${reason}`;
   const isCodeMissing = sqlstate !== null && !reason.includes(sqlstate);
-  const mend = () =>
-    act(async () => {
-      const told = await redrive(group);
-      await again();
-      return told;
-    });
+  const mend = () => act(() => redrive(group).finally(again));
   return (
     <li>
       <p>
