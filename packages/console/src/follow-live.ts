@@ -9,6 +9,7 @@ import { LIVE_SILENCE_MS } from "../../../lib/contract/live-bounds.ts";
 import { withLiveLines } from "./model/live-state.ts";
 import type { Connection } from "./model/verdict.ts";
 import { readLines } from "./read-lines.ts";
+import { nextEvent, untilSeen, whenHidden } from "./seen.ts";
 import { Refused, refusalOf, request } from "./server.ts";
 import { connection, heardMs, live, nowMs, said, wantedLines } from "./state.ts";
 
@@ -23,6 +24,7 @@ export async function followLive(): Promise<void> {
   tickWhileSeen();
   let failures = 0;
   for (;;) {
+    if (document.hidden) connection.value = { kind: "resting", why: "This tab is hidden." };
     await untilSeen();
     try {
       const ending = await readOnce();
@@ -115,19 +117,11 @@ function leaveWhenUnwanted(leave: () => void): () => void {
   const stop = effect(() => {
     if (wantedLines.value !== wanted) leave();
   });
-  const onHidden = () => document.hidden && leave();
-  document.addEventListener("visibilitychange", onHidden);
+  const stopHidden = whenHidden(leave);
   return () => {
     stop();
-    document.removeEventListener("visibilitychange", onHidden);
+    stopHidden();
   };
-}
-
-async function untilSeen(): Promise<void> {
-  if (!document.hidden) return;
-  connection.value = { kind: "resting", why: "This tab is hidden." };
-  await nextEvent("visibilitychange");
-  return untilSeen();
 }
 
 /** Rests until somebody is there. */
@@ -135,9 +129,6 @@ async function rest(why: string): Promise<void> {
   connection.value = { kind: "resting", why };
   await Promise.race(["pointermove", "pointerdown", "keydown", "visibilitychange"].map(nextEvent));
 }
-
-const nextEvent = (name: string): Promise<unknown> =>
-  new Promise((resolve) => document.addEventListener(name, resolve, { once: true }));
 
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 

@@ -1,8 +1,9 @@
-/** Reads the lines of the surge while its panel is open, and asks for one, or for its end. */
+/** Reads the lines of the surge while its panel is open and the tab is seen, and asks for one, or for its end. */
 import { signal } from "@preact/signals";
 import type { SurgeLine, SurgeRequest } from "../../../../lib/contract/surge.ts";
 import { act } from "../act.ts";
 import { readLines } from "../read-lines.ts";
+import { untilSeen, whenHidden } from "../seen.ts";
 import { ask, Refused, refusalOf, request } from "../server.ts";
 import { NO_SURGE, withSurgeLines } from "./surge-state.ts";
 
@@ -23,11 +24,16 @@ export function followSurge(): () => void {
 
 async function follow(signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
-    await readOnce(signal).catch((error: unknown) => {
-      if (!signal.aborted)
+    await untilSeen();
+    const hidden = new AbortController();
+    const stopWatching = whenHidden(() => hidden.abort());
+    const leaving = AbortSignal.any([signal, hidden.signal]);
+    await readOnce(leaving).catch((error: unknown) => {
+      if (!leaving.aborted)
         trouble.value = error instanceof Refused ? error.message : "The connection is lost.";
     });
-    if (!signal.aborted) await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+    stopWatching();
+    if (!leaving.aborted) await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
   }
 }
 
