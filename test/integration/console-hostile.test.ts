@@ -192,6 +192,128 @@ describe.skipIf(!canLook)("dead letters", () => {
   });
 });
 
+describe.skipIf(!canLook)("the page", () => {
+  test("in a hidden tab reads no surge: a browser has six connections for all tabs", async () => {
+    opened = await openPage(browser, served.url);
+    await opened.page.locator("#surge > summary").click();
+    await expect.poll(() => surgeReaders).toBe(1);
+    await hide(true);
+    await expect.poll(() => surgeReaders).toBe(0);
+    await hide(false);
+    await expect.poll(() => surgeReaders).toBe(1);
+  });
+
+  test("shows texts as texts, however long, and is as wide as a phone", async () => {
+    const evil = `<img src=x onerror="console.error('ran')"><script>console.error('ran')</script>"'\`\u202e${"x".repeat(10_000)}`;
+    reasons = [evil, "bad"];
+    letters = many(1, evil);
+    streams = ["a".repeat(60), "orders"];
+    happened = [
+      {
+        kind: "stopped",
+        stream: "orders",
+        partition: 0,
+        outcome: "misconfigured",
+        sqlstate: null,
+        reason: evil,
+      },
+      { kind: "pause", stream: streams[0], isPaused: true, untilAt: null, by: evil, why: evil },
+      {
+        kind: "batch",
+        stream: streams[0],
+        rows: 1,
+        bytes: 1,
+        stored: 1,
+        duplicates: 0,
+        superseded: 0,
+        held: 0,
+        dead: 0,
+        oldestLagMs: 1,
+        newestLagMs: 1,
+        insertMs: 1,
+        partition: 0,
+        ids: [evil],
+      },
+    ];
+    opened = await openPage(browser, served.url, 320);
+    await opened.page
+      .locator("#verdict")
+      .getByText(/^Postgres refuses orders: <img/)
+      .waitFor();
+    await button("Redrive orders: bad").waitFor();
+    await opened.page
+      .locator("#letters")
+      .getByRole("button", { name: /^Show orders: <img/ })
+      .click();
+    await opened.page.locator("#letters code").first().waitFor();
+    expect(await opened.page.locator("img, script:not([src])").count()).toBe(0);
+    expect(await opened.page.evaluate("document.documentElement.scrollWidth")).toBeLessThanOrEqual(320);
+    expect(await seriousFaults(opened.page)).toEqual([]);
+    expect(opened.complaints).toEqual([]);
+  });
+
+  test("leaves the focus on a button whose finding is told anew, because it is older", async () => {
+    const oldestReceivedAt = new Date(Date.now() - 445_000).toISOString();
+    const waiting = {
+      pending: 1,
+      sealed: 0,
+      claimed: 0,
+      heldPartitions: 0,
+      heldSinceAt: null,
+      oldestReceivedAt,
+    };
+    happened = [
+      { kind: "stopped", stream: "a", partition: 0, outcome: "busy", sqlstate: null, reason: "it is" },
+      {
+        kind: "counts",
+        streams: [
+          { ...waiting, stream: "a" },
+          { ...waiting, stream: "orders" },
+        ],
+      },
+    ];
+    opened = await openPage(browser, served.url);
+    // From 450 s on it is told as 8 minutes.
+    const drain = button(/^Drain now: The oldest event of orders waits for /);
+    await drain.focus();
+    const before = await drain.getAttribute("aria-label");
+    await expect.poll(() => drain.getAttribute("aria-label"), { timeout: 90_000 }).not.toBe(before);
+    expect(await focused()).toBe("Drain now");
+  });
+
+  test("keeps the keyboard's place while a button works, and hands it on when the button is gone", async () => {
+    happened = [{ kind: "pause", stream: "orders", isPaused: true, untilAt: null, by: null }];
+    opened = await openPage(browser, served.url);
+    await button("Drain all now").focus();
+    await opened.page.keyboard.press("Enter");
+    await opened.page.locator("#said").getByText("Nothing waits.").waitFor();
+    expect(await focused()).toBe("Drain all now");
+
+    await button(/^Resume: /).focus();
+    await opened.page.keyboard.press("Enter");
+    await opened.page
+      .locator("#verdict")
+      .getByText(/^7 dead letters/)
+      .waitFor();
+    expect(await focused()).toBe("7 dead letters of orders wait for you.");
+
+    letters = many(1, "bad");
+    await button("Redrive orders: bad").focus();
+    await opened.page.keyboard.press("Enter");
+    await opened.page.locator("#letters").getByText("There are no dead letters.").waitFor();
+    expect(await focused()).toMatch(/^Dead letters/);
+  });
+
+  test("has the place in which it says what was done before it says anything, for screen readers", async () => {
+    opened = await openPage(browser, served.url);
+    await button("Redrive orders: bad").waitFor();
+    expect(await opened.page.locator("#said").textContent()).toBe("");
+    expect(await opened.page.evaluate("getComputedStyle(document.getElementById('said')).display")).toBe(
+      "block",
+    );
+  });
+});
+
 test("a body that is too large is refused with a sentence, which arrives", async () => {
   const headers = { "x-spillway-console": new URL(served.url).hash.slice(1) };
   const response = await fetch(`http://127.0.0.1:${served.port}/api/ingest/v1/orders`, {

@@ -16,16 +16,18 @@ export function Verdict() {
     <section class={`verdict ${first?.level}`} aria-label="Verdict">
       <div class="first">
         <p class="level">{LEVELS[first?.level ?? "unknown"]}</p>
-        <p id="verdict">{first?.sentence}</p>
+        <p id="verdict" tabIndex={-1}>
+          {first?.sentence}
+        </p>
         <p role="status" class="unseen-text">
           {announced.value}
         </p>
-        {first && <RemedyButton finding={first} isFirst />}
+        {first && <RemedyButton key={JSON.stringify(first.remedy)} finding={first} isFirst />}
       </div>
       {others.length > 0 && (
         <ul class="others">
-          {others.map((finding) => (
-            <li key={finding.sentence}>
+          {others.map((finding, i) => (
+            <li key={keyOf(finding, others.slice(0, i))}>
               {finding.sentence} <RemedyButton finding={finding} />
             </li>
           ))}
@@ -37,6 +39,12 @@ export function Verdict() {
       </p>
     </section>
   );
+}
+
+/** Names a finding by its remedy, because an age in its sentence changes each second, and its button would be another one then. */
+function keyOf({ remedy }: Finding, before: readonly Finding[]): string {
+  const name = JSON.stringify(remedy);
+  return `${name} ${before.filter((one) => JSON.stringify(one.remedy) === name).length}`;
 }
 
 /** Why the page shows an earlier moment, and which; undefined: it does not. */
