@@ -1,4 +1,5 @@
 /** What the page writes for people to run, and how it names letters and keys. */
+import { execFileSync } from "node:child_process";
 import { expect, test } from "vitest";
 import type { LetterGroup, ListedLetter } from "../../../lib/contract/letters.ts";
 import { isOfGroup, queryOf } from "../src/model/letters.ts";
@@ -13,6 +14,44 @@ test("the same event with curl is quoted for a shell, and no snippet holds a key
   expect(texts[0]).toContain(`-d '{"type":"it'\\''s"}'`);
   expect(texts.every((text) => text.includes("SPILLWAY_API_KEY"))).toBe(true);
   expect(texts.every((text) => text.includes("http://127.0.0.1:8080/v1/events"))).toBe(true);
+});
+
+const AsyncFunction = (async () => {}).constructor as new (
+  ...of: string[]
+) => (...given: unknown[]) => Promise<unknown>;
+
+/** The bodies that a snippet of JavaScript sends. */
+async function sentBy(code: string): Promise<string[]> {
+  const sent: string[] = [];
+  const fetched = async (_: string, { body }: { body: string }) => {
+    sent.push(body);
+    return { status: 202, json: async () => ({}) };
+  };
+  await new AsyncFunction("fetch", "console", code)(fetched, { log: () => {} });
+  return sent;
+}
+
+const HARD_EVENTS = [
+  `{"n":[12345678901234567890,1.0,0.1e400,-0]}`,
+  `{"__proto__":{"x":1},"a":1,"a":2}`,
+  `{"text":"'''' $(id) \`x\` \\\\ \\"q\\"  \\n \\ud800 \u2028 é 👍"}`,
+];
+
+test.each(HARD_EVENTS)("each snippet sends %s as it was typed", async (event) => {
+  const typed = event.replace(":", " :\n\t");
+  const [curl = "", fetched = "", python = ""] = snippetsOf("http://127.0.0.1:1", "events", typed).map(
+    ({ text }) => text,
+  );
+  const words = execFileSync("sh", ["-c", curl.replace("curl", "printf '%s\\0'")], { encoding: "utf8" });
+  expect(words.split("\0").at(-2)).toBe(event);
+  expect(await sentBy(fetched)).toEqual([event]);
+  const [, raw = ""] = /data=r'''(.*?)'''\.encode\(\)/s.exec(python) ?? [];
+  expect(raw.replaceAll("\\u0027", "'")).toBe(event);
+});
+
+test("a text that is no JSON is sent, and not run", async () => {
+  const [, { text = "" } = {}] = snippetsOf("http://127.0.0.1:1", "events", 'fetch("x", { body: "ran" })');
+  expect(await sentBy(text)).toEqual(['fetch("x", { body: "ran" })']);
 });
 
 test("usage is summed by key, who sent most first", () => {
