@@ -1,8 +1,8 @@
-/** The page: the verdict, and the panels below it. */
+/** The page: the verdict, the panels below it, and at the bottom of the window how the last press of a button went. */
 import { Fragment } from "preact";
 import { PANELS } from "./panels/all.ts";
 import { Verdict } from "./panels/verdict.tsx";
-import { about } from "./state.ts";
+import { about, said } from "./state.ts";
 
 export function App() {
   const { place, isProd, canWrite } = about.value ?? {};
@@ -11,7 +11,7 @@ export function App() {
       <header>
         <h1>Spillway</h1>
         <p class="place">
-          {place}
+          {place !== undefined && `supervisor ${place}`}
           {isProd && <strong>{canWrite ? " production, may write" : " production, read-only"}</strong>}
         </p>
       </header>
@@ -23,7 +23,22 @@ export function App() {
               <Component />
             </Fragment>
           ))}
+        <Said />
       </main>
     </>
   );
 }
+
+/** How the last press of a button went. The paragraph is there before, because screen readers only say what changes in it. */
+const Said = () => (
+  <div class={said.value === "" ? undefined : "said"}>
+    <p id="said" role="status">
+      {said.value}
+    </p>
+    {said.value !== "" && (
+      <button type="button" onClick={() => (said.value = "")}>
+        Close
+      </button>
+    )}
+  </div>
+);

@@ -1,7 +1,7 @@
 /** Which letters belong to a group: those of its stream and SQLSTATE, held or dead, whose reason is the same. */
 import type { LetterGroup, ListedLetter } from "../../../../lib/contract/letters.ts";
 
-/** Groups that are worth showing: letters that need nobody are left out. */
+/** Whether a letter is one of a group. The query finds others, too, because it does not ask for the reason. */
 export const isOfGroup = (group: LetterGroup, letter: ListedLetter): boolean =>
   letter.stream === group.stream &&
   letter.sqlstate === group.sqlstate &&

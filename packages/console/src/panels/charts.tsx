@@ -12,7 +12,7 @@ export function Charts() {
   const { hello } = live.value;
   const note = hello === undefined ? undefined : `history since ${clockOf(hello.sinceAt)}`;
   return (
-    <Panel id="charts" title="15 minutes" {...(note === undefined ? {} : { note })}>
+    <Panel id="charts" title="The last 15 minutes" {...(note === undefined ? {} : { note })}>
       <Both />
     </Panel>
   );

@@ -3,7 +3,7 @@
  * only; the event of an id is read from its table when somebody asks for it.
  */
 import { useSignal } from "@preact/signals";
-import { useEffect } from "preact/hooks";
+import { useEffect, useRef } from "preact/hooks";
 import type { LiveBatch } from "../../../../lib/contract/live-history.ts";
 import type { StoredEvent } from "../../../../lib/contract/stored-event.ts";
 import { shownJson } from "../model/shown-json.ts";
@@ -80,7 +80,10 @@ function TableChoice() {
   const wanted = new Set(wantedStreams());
   return (
     <fieldset class="row">
-      <legend>Read the newest rows of (this asks Postgres)</legend>
+      <legend>
+        No batch tells of events that ingest stores before it answers. Read the newest rows of these tables,
+        by asking Postgres:
+      </legend>
       {(live.value.hello?.streams ?? []).map((stream) => (
         <label key={stream}>
           <input
@@ -102,7 +105,11 @@ function Batches({ choose }: { choose: Choose }) {
   return (
     <Scroll label="Batches">
       <table id="batches">
-        <caption>{batches.length === 0 ? "No batch has been stored yet." : "The newest batches"}</caption>
+        <caption>
+          {batches.length === 0
+            ? "No batch has been stored yet."
+            : "The newest batches. Lag: from receipt until stored."}
+        </caption>
         <thead>
           <tr>
             <th scope="col">At</th>
@@ -134,8 +141,8 @@ function Batch({ batch, choose }: { batch: LiveBatch; choose: Choose }) {
   const besides = [
     dead > 0 && `${dead} dead`,
     held > 0 && `${held} held`,
-    duplicates > 0 && `${duplicates} known`,
-    superseded > 0 && `${superseded} older`,
+    duplicates > 0 && `${duplicates} ${duplicates === 1 ? "duplicate" : "duplicates"}`,
+    superseded > 0 && `${superseded} superseded`,
   ];
   return (
     <tr class="fresh">
@@ -210,9 +217,12 @@ async function readEvent(stream: string, id: string): Promise<string> {
   return row === null ? `It is not shown, because it has ${numberOf(bytes)} bytes.` : shownJson(row);
 }
 
+/** It is above both tables, so the page goes there: the button may be a screen below. */
 function Shown({ stream, id, text }: Chosen & { text: string }) {
+  const place = useRef<HTMLElement>(null);
+  useEffect(() => place.current?.scrollIntoView({ block: "nearest" }), [id, text]);
   return (
-    <section id="shown-event" aria-label="The event" role="status">
+    <section ref={place} id="shown-event" aria-label="The event" role="status">
       <p class="note">
         {stream} <code>{id}</code>, as its table has it now:
       </p>

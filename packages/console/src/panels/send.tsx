@@ -101,7 +101,7 @@ function Snippets({ stream, text }: { stream: string; text: string }) {
           <Code>{code}</Code>
         </details>
       ))}
-      <p class="note">SPILLWAY_API_KEY is your key; of npm start it is apiKey in .local/stack.json.</p>
+      <p class="note">Set SPILLWAY_API_KEY to your key. That of npm start is apiKey in .local/stack.json.</p>
     </>
   );
 }

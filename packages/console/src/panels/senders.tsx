@@ -138,8 +138,8 @@ function Webhooks({ rows }: { rows: readonly Webhook[] }) {
         <thead>
           <tr>
             <th scope="col">Source</th>
-            <th scope="col">Signature held</th>
-            <th scope="col">Failed</th>
+            <th scope="col">Signature right</th>
+            <th scope="col">Signature wrong</th>
           </tr>
         </thead>
         <tbody>

@@ -49,7 +49,8 @@ function StreamTable({ names }: { names: readonly string[] }) {
         <table>
           <caption>
             Drained: stored by the drain since {since === undefined ? "…" : clockOf(since)}
-            {live.value.missed > 0 && " (at least)"}; accepted and rejected, in 24 hours to the last read.
+            {live.value.missed > 0 && ", at least"}. Accepted and rejected: in the 24 hours before the button
+            below was pressed; the last minute may be missing.
           </caption>
           <thead>
             <tr>
@@ -60,7 +61,7 @@ function StreamTable({ names }: { names: readonly string[] }) {
                 </th>
               ))}
               <th scope="col">Table</th>
-              <th scope="col">Do</th>
+              <th scope="col">Actions</th>
             </tr>
           </thead>
           <tbody>

@@ -3,11 +3,11 @@
 import { drainNow, resume } from "../act.ts";
 import type { Finding, Remedy } from "../model/verdict.ts";
 import { clockOf } from "../phrases.ts";
-import { announced, connection, findings, heardMs, said, show, supervisorMs } from "../state.ts";
+import { announced, connection, findings, heardMs, show, supervisorMs } from "../state.ts";
 import { Button } from "./button.tsx";
 
 const PLAYBOOK = "https://github.com/OWNER/spillway/blob/main/docs/operations.md#";
-const LEVELS = { bad: "Broken", warn: "Look", good: "Well", unknown: "…" } as const;
+const LEVELS = { bad: "Broken", warn: "Attention", good: "Well", unknown: "…" } as const;
 
 export function Verdict() {
   const [first, ...others] = findings.value;
@@ -34,9 +34,6 @@ export function Verdict() {
         </ul>
       )}
       {stale !== undefined && <p class="note">{stale}</p>}
-      <p id="said" role="status" class="said">
-        {said.value}
-      </p>
     </section>
   );
 }

@@ -29,7 +29,7 @@ const FIGURES: readonly Figure[] = [
   { name: "p99 in all", of: (turn) => latencyOf(loadOf(turn).allP99Ms) },
   { name: "Postgres connections", of: (turn) => <Connections turn={turn} /> },
   { name: "Rows stored", of: ({ last }) => numberOf(last.stored) },
-  { name: "Wait in the buffer", of: ({ last }) => numberOf(last.waiting) },
+  { name: "Waiting in the buffer", of: ({ last }) => numberOf(last.waiting) },
   { name: "Conserved", of: ({ conserved }) => <Conserved of={conserved} /> },
 ];
 

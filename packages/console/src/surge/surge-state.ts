@@ -1,4 +1,4 @@
-/** What the page knows of the surge from its lines: a value, and a function that makes the next one of a line. */
+/** The page's state of the surge: a value, and a function that returns the next one for some lines. */
 import type {
   SurgeCalibrated,
   SurgeConserved,
@@ -65,7 +65,10 @@ function withLine(state: SurgeState, line: SurgeLine): SurgeState {
     case "begun":
       return {
         ...NO_SURGE,
-        ...{ hello: state.hello, calibrated: state.calibrated, isRunning: true, request: line.request },
+        hello: state.hello,
+        calibrated: state.calibrated,
+        isRunning: true,
+        request: line.request,
       };
     case "step":
       return { ...state, step: line.text };
