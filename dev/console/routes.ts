@@ -1,4 +1,4 @@
-/** Which requests of the page are forwarded, and whether they write. Anything else is nothing at all. */
+/** The list of requests that the page may send on to the supervisor and to ingest. The server answers 404 to any other. */
 import { CONSOLE_INGEST, CONSOLE_SUPERVISOR } from "../../lib/contract/console.ts";
 import { ingestPaths, supervisorPaths } from "../../lib/contract/paths.ts";
 
@@ -46,7 +46,6 @@ const KNOWN: readonly Known[] = [
   known("POST", "supervisor", supervisorPaths.pauseStream),
   known("POST", "supervisor", supervisorPaths.resumeStream),
   known("GET", "ingest", ingestPaths.openApi),
-  known("GET", "ingest", ingestPaths.event),
   known("POST", "ingest", ingestPaths.stream),
 ];
 

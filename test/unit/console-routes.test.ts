@@ -26,6 +26,7 @@ test.each([
   ["POST", "/api/supervisor/drain/%2E."],
   ["POST", "/api/supervisor/drain/a/b"],
   ["POST", "/api/ingest/v1/a/from/b"],
+  ["GET", "/api/ingest/v1/a/01a2202a-a457-7572-b29d-de0d21e529d8"],
   ["GET", "/api/supervisor//evil.example/live"],
   ["GET", "/api/supervisor"],
   ["GET", "/live"],
