@@ -26,7 +26,7 @@ type Handler = (req: IncomingMessage, res: ServerResponse) => Promise<void>;
 /** The handlers by method and path, for a server that has a table of routes. They answer every error themselves. */
 export function surgeRoutes(surge: Surge): Map<string, Handler> {
   const route =
-    (answer: (req: IncomingMessage, res: ServerResponse) => Promise<void>): Handler =>
+    (answer: Handler): Handler =>
     (req, res) =>
       answer(req, res).catch((error: unknown) => refuse(res, error));
   return new Map([
@@ -35,14 +35,6 @@ export function surgeRoutes(surge: Surge): Map<string, Handler> {
     ["POST /api/surge/stop", route(async (_req, res) => stop(surge, res))],
     ["POST /api/surge/calibrate", route((_req, res) => begin(res, surge.calibrate()))],
   ]);
-}
-
-/** Answers a request for a path of the surge. Returns false for any other path, and has not touched the request then. */
-export function answerSurge(surge: Surge, req: IncomingMessage, res: ServerResponse): boolean {
-  const [path = ""] = (req.url ?? "").split("?");
-  const handle = surgeRoutes(surge).get(`${req.method} ${path}`);
-  void handle?.(req, res);
-  return handle !== undefined;
 }
 
 async function begin(res: ServerResponse, begun: Promise<void>): Promise<void> {

@@ -12,7 +12,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { Redis } from "ioredis";
 import pg from "pg";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
-import { answerSurge } from "../../dev/surge/answer-surge.ts";
+import { surgeRoutes } from "../../dev/surge/answer-surge.ts";
 import { openPlace } from "../../dev/surge/place.ts";
 import { createSurge, type Surge } from "../../dev/surge/surge.ts";
 import { runTurn } from "../../dev/surge/turn.ts";
@@ -128,8 +128,11 @@ let server: Server;
 let url: string;
 beforeAll(async () => {
   surge = createSurge({ databaseUrl, redisUrl }, { ramp: RAMP });
+  const routes = surgeRoutes(surge);
   server = createServer((req, res) => {
-    if (!answerSurge(surge, req, res)) res.writeHead(404).end();
+    const answer = routes.get(`${req.method} ${req.url}`);
+    if (answer) void answer(req, res);
+    else res.writeHead(404).end();
   });
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
