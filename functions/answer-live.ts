@@ -31,11 +31,7 @@ async function answerLive(
   req.resume(); // the body is not used
   if (live === undefined) throw new Problem("unknown-path", "this supervisor keeps no history");
   const request = requestOf(query, streams);
-  if (live.isFull)
-    throw tryAgain(
-      "instance-busy",
-      `this instance shows what happens to ${LIVE_VIEWERS_MAX} readers already`,
-    );
+  if (live.isFull) throw tryAgain("instance-busy", `this instance has ${LIVE_VIEWERS_MAX} viewers already`);
   if (req.socket.readableEnded) return void res.destroy();
   const closed = once(res, "close");
   const headers = { "content-type": LIVE_MEDIA_TYPE, "cache-control": "no-store" };

@@ -20,7 +20,7 @@ export interface Route<Deps> {
 
 export const READ = ["GET", "HEAD"] as const;
 
-/** Finds the first route that fits a path, so that `/letters/count` may stand before `/letters/{id}`; undefined: none does. */
+/** Finds the first route that fits a path, so that `/dead-letters/redrive` may stand before `/dead-letters/{id}`; undefined: none does. */
 export function findRoute<Deps>(
   routes: readonly Route<Deps>[],
   path: readonly string[],

@@ -1,5 +1,5 @@
 /**
- * One who looks on: writes the lines behind its cursor, as fast as its reader takes them. It keeps no line for later but those of the
+ * One viewer: writes the lines behind its cursor, as fast as its reader takes them. It keeps no line for later but those of the
  * seconds, which are bounded; a reader who is too slow misses lines and is told so, or its response ends.
  */
 import type { ServerResponse } from "node:http";

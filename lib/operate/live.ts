@@ -1,5 +1,5 @@
 /**
- * `GET /live`: shows what happens to all who look on. One timer serves all of them, and there is none while nobody looks on; Redis is asked
+ * `GET /live`: shows all viewers what happens. One timer serves all of them, and there is none while nobody looks on; Redis is asked
  * by one poll for all (live-poll.ts), Postgres for the panels that are open (live-panels.ts). The drain knows nothing of it but the
  * history (live-ring.ts), into which it notes its batches.
  */
