@@ -15,7 +15,7 @@ const SECOND_MS = 1000;
 /** What a target gets first, so that its figures are not those of code that runs for the first time. */
 const WARMUP = { seconds: 2, perSecond: 100 };
 
-const NAMES = { direct: "direct inserts", buffer: "the buffer" } as const;
+const NAMES = { direct: "direct inserts", buffer: "Spillway" } as const;
 
 /** Runs it to its end, which comes sooner if it is stopped. Returns what the load generator recorded. */
 export async function runTurn(
