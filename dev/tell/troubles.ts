@@ -15,15 +15,14 @@ export class Troubles {
 
   /** Notes the reason of a trouble. Returns the line that tells it; undefined: it is known. */
   begin(stream: string, reason: string): string | undefined {
-    if (this.#reasons.get(stream) === reason) return undefined;
-    this.#reasons.set(stream, reason);
+    if (!this.#isNew(stream, reason)) return undefined;
     return `${stream === "" ? "events wait" : `${stream}: events wait`}: ${reason}`;
   }
 
-  /** Notes a pause; it ends when somebody ends it, or when something of the stream is drained. */
+  /** Notes a pause, whether events wait or not; it ends when somebody ends it, or when something of the stream is drained. */
   pause(stream: string, reason: string): string | undefined {
     this.#paused.add(stream);
-    return this.begin(stream, reason);
+    return this.#isNew(stream, reason) ? `${stream}: ${reason}` : undefined;
   }
 
   /** Ends a trouble. Returns the line that tells it; undefined: there was none. */
@@ -40,6 +39,12 @@ export class Troubles {
     return [...ended, ...reports.map((report) => this.#readStream(report, isBad(report)))].filter(
       (line) => line !== undefined,
     );
+  }
+
+  #isNew(stream: string, reason: string): boolean {
+    const isNew = this.#reasons.get(stream) !== reason;
+    this.#reasons.set(stream, reason);
+    return isNew;
   }
 
   #readStream({ stream, outcome, batches }: StreamReport, isBad: boolean): string | undefined {

@@ -132,7 +132,7 @@ describe("drains", () => {
     read({ event: "stream.resumed", stream: "orders" });
     read(tick({ stream: "orders" }));
     expect(printed).toEqual([
-      "drain    orders: events wait: paused by ann: a migration",
+      "drain    orders: paused by ann: a migration",
       "drain    orders: the drain goes on",
     ]);
   });
