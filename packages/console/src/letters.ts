@@ -56,7 +56,7 @@ export async function tryRedrive(group: LetterGroup): Promise<string> {
     "/dead-letters/redrive",
     { body },
   );
-  const whys = groups.map(({ letters, reason }) => `${letters}: ${reason}`);
+  const whys = groups.map(({ letters, reason }) => `${countOf(letters, "letter")}: ${reason}.`);
   const parts = [
     `${stored} would be stored`,
     `${refused} refused again`,
