@@ -1,6 +1,7 @@
 /**
  * Where a surge happens: a database of its own on the local stack's Postgres, and a database of its own in the local stack's Redis, so
- * that nothing of the deployer's streams, letters, keys and usage is touched. Both are emptied before and gone after.
+ * that nothing of the deployer's streams, letters, keys and usage is touched. Both are emptied before and gone after; a Redis database that
+ * holds somebody else's keys is left alone.
  *
  * An advisory lock lets one surge run at a time, whichever process runs it: Postgres gives it back when that process dies.
  */
@@ -23,6 +24,8 @@ export interface SurgeStack {
 const DATABASE = "spillway_surge";
 /** Spillway's own keys are in database 0, the only one that Upstash has. */
 const REDIS_DATABASE = 1;
+/** The key that says that what is in that database is a surge's. */
+const REDIS_MARK = "spillway-surge";
 /** Any constant will do, as long as every version of Spillway uses the same. */
 const LOCK = 7_365_002;
 
@@ -67,6 +70,7 @@ async function build(
   ends.push(async () => redis.disconnect());
   await clear(stack, admin, redis);
   ends.push(() => clear(stack, admin, redis));
+  await redis.set(REDIS_MARK, "1");
   await admin.query(`create database ${DATABASE}`);
   const databaseUrl = urlOf(stack, DATABASE);
   await migrateOurs(databaseUrl);
@@ -89,8 +93,10 @@ export async function clearLeftovers(stack: SurgeStack): Promise<void> {
   if (admin === undefined) return;
   const redis = new Redis(`${stack.redisUrl}/${REDIS_DATABASE}`, { protocol: 2 });
   redis.on("error", () => {});
-  await clear(stack, admin, redis).finally(() => admin.end());
-  redis.disconnect();
+  await clear(stack, admin, redis).finally(() => {
+    redis.disconnect();
+    return admin.end();
+  });
 }
 
 /** Opens the session that holds the lock. */
@@ -112,7 +118,13 @@ async function connect(connectionString: string): Promise<pg.Client> {
   return client;
 }
 
+/** Throws a SurgeRefused if there are keys that are no surge's. */
 async function clear(stack: SurgeStack, admin: pg.Client, redis: Redis): Promise<void> {
+  if ((await redis.dbsize()) > 0 && (await redis.exists(REDIS_MARK)) === 0)
+    throw new SurgeRefused(
+      409,
+      `Redis's database ${REDIS_DATABASE} holds keys that are no surge's, and a surge would delete them: move them to another one.`,
+    );
   rmSync(folderOf(stack), { recursive: true, force: true });
   await admin.query(`drop database if exists ${DATABASE} with (force)`);
   await redis.flushdb();

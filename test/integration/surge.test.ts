@@ -251,6 +251,24 @@ test("a request that makes no sense is refused with one sentence, and nothing be
   await expectNothingLeft();
 });
 
+test("keys of somebody else in the surge's Redis database are kept, and no surge is begun over them", async () => {
+  const other = new Redis(`${redisUrl}/1`);
+  try {
+    await other.set("mine", "kept");
+    await surge.clear();
+    expect(await post("/api/surge", { rate: 100, seconds: 5, mode: "buffer" })).toMatchObject({
+      status: 409,
+      body: { detail: expect.stringMatching(/^Redis's database 1 holds keys that are no surge's/) },
+    });
+    expect(await other.get("mine")).toBe("kept");
+    await other.del("mine");
+    await expectNothingLeft();
+  } finally {
+    await other.del("mine");
+    other.disconnect();
+  }
+});
+
 test("servers that are not on this machine are refused", async () => {
   const far = createSurge({ databaseUrl: "postgres://user:secret@db.example.com/app", redisUrl });
   await expect(far.start({ rate: 100, seconds: 5, mode: "direct" })).rejects.toThrow(
