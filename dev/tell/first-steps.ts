@@ -1,6 +1,7 @@
 /** The first steps that `npm start` prints: lines to paste, for the first stream that takes events. */
 import { exampleOf } from "../../lib/schema/example.ts";
 import type { Registry } from "../../lib/schema/registry.ts";
+import { quotedNameOf } from "../../lib/store/stream-table.ts";
 import type { Stack } from "../stack/stack.ts";
 
 type Places = Pick<Stack, "ingestUrl" | "apiKey" | "databaseUrl">;
@@ -20,7 +21,7 @@ and npx spillway migrate.`;
 
   curl -sS ${ingestUrl}/v1/${stream.name} ${headers} -d ${event}
   printf '%s\\n' ${event} | npx spillway send ${stream.name}
-  psql ${databaseUrl} -c 'select * from "${stream.name}"'
+  psql ${databaseUrl} -c ${shellQuote(`select * from ${quotedNameOf(stream)}`)}
   npx spillway doctor`;
 }
 

@@ -22,3 +22,10 @@ export function tableNameOf({ table }: Pick<Stream, "table">): string {
   const { schema, name } = getTableConfig(table);
   return schema === undefined ? name : `${schema}.${name}`;
 }
+
+/** The table's name as SQL has it. */
+export function quotedNameOf({ table }: Pick<Stream, "table">): string {
+  const { schema, name } = getTableConfig(table);
+  const parts = schema === undefined ? [name] : [schema, name];
+  return parts.map((part) => `"${part.replaceAll('"', '""')}"`).join(".");
+}

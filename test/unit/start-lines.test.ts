@@ -1,9 +1,15 @@
 /** The lines that `npm start` prints: what is told, how often, and what is not. */
+import { execFileSync } from "node:child_process";
+import { pgSchema, text } from "drizzle-orm/pg-core";
 import { describe, expect, test } from "vitest";
+import { z } from "zod";
 import { paintFor } from "../../dev/tell/describe.ts";
+import { describeFirstSteps } from "../../dev/tell/first-steps.ts";
 import { Teller } from "../../dev/tell/teller.ts";
 import { ChangeWatch } from "../../dev/watch/change-watch.ts";
 import { reasonIn } from "../../dev/watch/reason.ts";
+import { registryOf } from "../../lib/schema/registry.ts";
+import { defineStream, eventColumns } from "../../lib/schema/stream.ts";
 
 /** A teller, and what it printed without the time. */
 function telling() {
@@ -24,6 +30,17 @@ const nothing = {
 const tick = (...streams: Record<string, unknown>[]) => ({
   ...{ severity: "INFO", event: "drain.finished", flush: false, durationMs: 7.4 },
   streams: streams.map((one) => ({ ...nothing, ...one })),
+});
+
+test("the first steps read the stream's table by its own name and schema", () => {
+  const table = pgSchema("sales").table('it\'s "new"', { ...eventColumns(), note: text("note") });
+  const stream = defineStream({ name: "orders", table, schema: z.strictObject({ note: z.string() }) });
+  const places = { ingestUrl: "http://127.0.0.1:8080", apiKey: "key", databaseUrl: "postgres://here/db" };
+  const line = /psql .*/.exec(describeFirstSteps(registryOf([stream]), places))?.[0] ?? "";
+  const words = execFileSync("sh", ["-c", line.replace("psql", "printf '%s\\n'")], { encoding: "utf8" });
+  expect(words.split("\n").slice(0, 3)).toEqual([
+    ...["postgres://here/db", "-c", 'select * from "sales"."it\'s ""new"""'],
+  ]);
 });
 
 describe("answers", () => {
