@@ -21,10 +21,11 @@ export default action({
     "It runs until Ctrl-C. Open the address that it prints: the part behind # is the key of this start. --write guards against slips,\nnot against people: whoever may run this may also ask the supervisor otherwise.",
   async run({ values: { prod = false, write = false, port } }) {
     const target = await targetOf({ prod, write });
+    const surge = target.isProd ? undefined : await openSurge();
     const running = await startConsole({
       target,
       port: wholeNumber("--port", port, 0),
-      routes: target.isProd ? new Map() : await openSurge(),
+      routes: surge?.routes ?? new Map(),
     }).catch((error: NodeJS.ErrnoException) => {
       if (error.code !== "EADDRINUSE" && error.code !== "ERR_SOCKET_BAD_PORT") throw error;
       throw new CommandFailed(`The console can't listen on port ${port} (${error.code}).`);
@@ -38,6 +39,7 @@ export default action({
       for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(name, () => resolve());
     });
     await running.close();
+    await surge?.stop();
     return 0;
   },
 });
@@ -45,8 +47,9 @@ export default action({
 /** The surge of a running `spillway start`; without one there is none. */
 async function openSurge() {
   const { databaseUrl, redisUrl } = stackIfRunning() ?? {};
-  if (databaseUrl === undefined || redisUrl === undefined) return new Map();
+  if (databaseUrl === undefined || redisUrl === undefined) return undefined;
   const { createSurge } = await import("../../surge/surge.ts");
   const { surgeRoutes } = await import("../../surge/answer-surge.ts");
-  return surgeRoutes(createSurge({ databaseUrl, redisUrl }));
+  const surge = createSurge({ databaseUrl, redisUrl });
+  return { routes: surgeRoutes(surge), stop: () => surge.stop() };
 }
