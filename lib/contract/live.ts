@@ -62,6 +62,10 @@ const liveHello = z
       .readonly()
       .describe("Those of DRAIN_PAUSED: they stay paused until the next deployment."),
     panels: z.array(panel).readonly().describe("The panels that this response has."),
+    readable: z
+      .array(name)
+      .readonly()
+      .describe("The streams whose tables tell their newest rows: others have no panel `stored:STREAM`."),
     storedSoFar: liveStoredSoFar.exactOptional(),
     capacityBytes: count
       .exactOptional()

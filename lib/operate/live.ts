@@ -8,6 +8,8 @@ import type { LiveHello, LivePanel } from "../contract/live.ts";
 import { LIVE_VIEWERS_MAX } from "../contract/live-bounds.ts";
 import type { LiveHappening } from "../contract/live-history.ts";
 import { isInternal, type Registry } from "../schema/registry.ts";
+import type { Stream } from "../schema/stream.ts";
+import { hasNewestRows } from "../store/newest-rows.ts";
 import type { Store } from "../store/store.ts";
 import { LivePanels } from "./live-panels.ts";
 import { LivePauses } from "./live-pauses.ts";
@@ -128,6 +130,12 @@ export class Live {
     for (const viewer of this.#viewers) viewer.beat();
   }
 
+  /** Names of the release's streams, without Spillway's own. */
+  #named(isMeant: (stream: Stream) => boolean): string[] {
+    const meant = [...this.#deps.streams].filter(([name, stream]) => !isInternal(name) && isMeant(stream));
+    return meant.map(([name]) => name);
+  }
+
   /** The first lines of a response, and the cursor behind which it goes on. */
   #beginningOf({ after, panels }: LiveRequest): { cursor: number; lines: string[] } {
     const { id, sinceMs, newest, oldest } = this.#ring;
@@ -141,9 +149,10 @@ export class Live {
       isContinued,
       nowAt: new Date(this.#deps.now()).toISOString(),
       pollMs: this.#deps.everyMs,
-      streams: [...this.#deps.streams.keys()].filter((name) => !isInternal(name)),
+      streams: this.#named(() => true),
       paused: [...this.#deps.paused],
       panels,
+      readable: this.#named(hasNewestRows),
       storedSoFar: this.#stored.report(),
       ...(this.#deps.capacityBytes === undefined ? {} : { capacityBytes: this.#deps.capacityBytes }),
     };

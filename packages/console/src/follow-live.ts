@@ -80,15 +80,12 @@ async function readOnce(): Promise<Ending> {
 }
 
 /**
- * Some tables can't tell their newest rows, and the supervisor refuses a request for them. Then they are wanted no more. Returns whether that
- * changed anything.
+ * The supervisor refuses a request for a table that it does not know any more: another release was deployed. Then no table is wanted.
+ * Returns whether that changed anything.
  */
 function wantsLess(error: unknown): boolean {
   if (!(error instanceof Refused) || error.status !== 400) return false;
-  const [, named] = /the table of (\S+) does not/.exec(error.message) ?? [];
-  const rest = [...wantedLines.value].filter((one) =>
-    named === undefined ? !one.startsWith("stored:") : one !== `stored:${named}`,
-  );
+  const rest = [...wantedLines.value].filter((one) => !one.startsWith("stored:"));
   if (rest.length === wantedLines.value.size) return false;
   wantedLines.value = new Set(rest);
   said.value = error.message;

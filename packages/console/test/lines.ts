@@ -20,6 +20,7 @@ export const hello = (more: Partial<LiveHello> = {}): LiveHello => ({
   streams: ["events", "leads"],
   paused: [],
   panels: [],
+  readable: [],
   ...more,
 });
 

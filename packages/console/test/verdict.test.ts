@@ -104,6 +104,16 @@ test("a pause that is over, or was ended, is none", () => {
   expect(say(pause(true, inAnHour), pause(false, null))[0].level).toBe("good");
 });
 
+test("a pause for which nothing waits does no harm yet: whatever else is wrong stands before it", () => {
+  const died: LiveLine = { ...(batch(2) as LiveBatch), stored: 1, dead: 1 };
+  const state = withLiveLines(NOTHING_SEEN, [hello({ paused: ["leads"] }), counts([]), died], nowMs);
+  const sentences = verdict(state, FOLLOWING, nowMs).map(({ sentence }) => sentence);
+  expect(sentences).toEqual([
+    expect.stringMatching(/^1 event of events became a dead letter/),
+    "leads is in DRAIN_PAUSED: 0 events wait.",
+  ]);
+});
+
 test("a stream in DRAIN_PAUSED has the playbook, because no button ends it", () => {
   const state = withLiveLines(NOTHING_SEEN, [hello({ paused: ["leads"] }), counts([])], nowMs);
   const [{ sentence, remedy }] = verdict(state, FOLLOWING, nowMs);
@@ -278,6 +288,7 @@ test("the worst comes first, and the others below it", () => {
     "events is",
     "1 dead",
   ]);
+  expect(found[1]?.sentence).not.toContain("wait"); // Redis does not say how many
 });
 
 test("before anything was heard it does not say that all is well, and a lost connection says why", () => {

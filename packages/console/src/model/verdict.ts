@@ -47,10 +47,11 @@ export function verdict(state: LiveState, connection: Connection, nowMs: number)
   const [first, ...others] = [
     ...redisAway(state),
     ...stoppedStreams(state),
-    ...pausedStreams(state, atMs),
+    ...pausedStreams(state, atMs, true),
     ...stuckStreams(state, atMs),
     ...tooOld(state, atMs),
     ...waitingLetters(state),
+    ...pausedStreams(state, atMs, false),
   ];
   return first === undefined ? [allIsWell(state, atMs)] : [first, ...others];
 }
@@ -85,10 +86,14 @@ function stoppedStreams(state: LiveState): Finding[] {
 
 const playbook = (section: string): Remedy => ({ kind: "playbook", section });
 
-const pausedStreams = (state: LiveState, atMs: number): Finding[] =>
-  pausedIn(state, atMs).map((paused) => {
-    const waiting = waitingOf(state, paused.stream);
-    const sentence = `${sayPaused(paused)}: ${countOf(waiting, "event")} ${waiting === 1 ? "waits" : "wait"}.`;
+/** `hasWaiting`: those for which something waits, or the others, which do no harm yet. */
+const pausedStreams = (state: LiveState, atMs: number, hasWaiting: boolean): Finding[] =>
+  pausedIn(state, atMs).flatMap((paused) => {
+    const waiting = state.waiting ? waitingOf(state, paused.stream) : undefined; // undefined: it is not known
+    if ((waiting !== 0) !== hasWaiting) return [];
+    const count =
+      waiting === undefined ? "" : `: ${countOf(waiting, "event")} ${waiting === 1 ? "waits" : "wait"}`;
+    const sentence = `${sayPaused(paused)}${count}.`;
     return warn(
       sentence,
       paused.isInEnvironment ? playbook("pausing-a-stream") : { kind: "resume", stream: paused.stream },

@@ -70,7 +70,9 @@ function useStoredTables(): void {
 
 async function wantStored(): Promise<void> {
   await describeStreams().catch(() => {}); // without it, somebody chooses
-  for (const { name, isStored } of described.value ?? []) if (isStored) wantLines(`stored:${name}`, true);
+  const readable = new Set(live.value.hello?.readable);
+  for (const { name, isStored } of described.value ?? [])
+    if (isStored && readable.has(name)) wantLines(`stored:${name}`, true);
 }
 
 const wantedStreams = (): string[] =>
@@ -84,7 +86,7 @@ function TableChoice() {
         No batch tells of events that ingest stores before it answers. Read the newest rows of these tables,
         by asking Postgres:
       </legend>
-      {(live.value.hello?.streams ?? []).map((stream) => (
+      {(live.value.hello?.readable ?? []).map((stream) => (
         <label key={stream}>
           <input
             type="checkbox"
