@@ -217,6 +217,8 @@ class Generator {
     const { sent, dueAtMs } = lane;
     const at = this.#lanes.indexOf(lane);
     if (this.#isOver || at === -1) return;
+    const idle = this.#free.indexOf(lane); // a server closes what it does not hear of for seconds
+    if (idle !== -1) this.#free.splice(idle, 1);
     lane.sent = undefined;
     lane.received = undefined;
     if (sent) this.#note(dueAtMs, sent, undefined);
