@@ -282,7 +282,12 @@ describe.skipIf(!canLook)("the page", () => {
   });
 
   test("keeps the keyboard's place while a button works, and hands it on when the button is gone", async () => {
-    happened = [{ kind: "pause", stream: "orders", isPaused: true, untilAt: null, by: null }];
+    const none = { sealed: 0, claimed: 0, heldPartitions: 0, heldSinceAt: null };
+    const waiting = { ...none, stream: "orders", pending: 2, oldestReceivedAt: new Date().toISOString() };
+    happened = [
+      { kind: "counts", streams: [waiting] },
+      { kind: "pause", stream: "orders", isPaused: true, untilAt: null, by: null },
+    ];
     opened = await openPage(browser, served.url);
     await button("Drain all now").focus();
     await opened.page.keyboard.press("Enter");

@@ -18,7 +18,7 @@ interface Props {
   children: ComponentChildren;
 }
 
-export const READ_ONLY = "This console only reads: spillway console --prod --write may do this, too.";
+export const READ_ONLY = "This console only reads: started with --write, it may do this, too.";
 
 export function Button({ run, writes = false, label, disabled = false, primary = false, children }: Props) {
   const isBusy = useSignal(false);

@@ -60,12 +60,16 @@ function Inside() {
 
 /** Locally, tables of streams that store while answering are read as long as the view is open. */
 function useStoredTables(): void {
+  const isHeard = live.value.hello !== undefined; // it says which tables can be read
   useEffect(() => {
-    if (about.value?.isProd === false) void wantStored();
-    return () => {
+    if (isHeard && about.value?.isProd === false) void wantStored();
+  }, [isHeard]);
+  useEffect(
+    () => () => {
       for (const stream of wantedStreams()) wantLines(`stored:${stream}`, false);
-    };
-  }, []);
+    },
+    [],
+  );
 }
 
 async function wantStored(): Promise<void> {
