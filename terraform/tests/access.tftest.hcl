@@ -1,21 +1,10 @@
 # Who may call what, and who may read what.
 
-mock_provider "google" {
-  source = "./tests/mocks/google"
-}
-mock_provider "upstash" {
-  source = "./tests/mocks/upstash"
-}
-mock_provider "neon" {
-  source = "./tests/mocks/neon"
-}
+mock_provider "google" { source = "./tests/mocks/google" }
+mock_provider "upstash" { source = "./tests/mocks/upstash" }
+mock_provider "neon" { source = "./tests/mocks/neon" }
 
 variables {
-  project_id      = "my-project"
-  alert_email     = "oncall@example.com"
-  upstash_email   = "me@example.com"
-  upstash_api_key = "an-upstash-key"
-  neon_api_key    = "a-neon-key"
   api_keys = {
     app   = { sha256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855" }
     phone = { sha256 = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08", streams = ["visits", "calls"] }

@@ -1,25 +1,8 @@
 # Redis and Postgres: provisioned so that they lose nothing and say so before they throttle, or brought along.
 
-mock_provider "google" {
-  source = "./tests/mocks/google"
-}
-mock_provider "upstash" {
-  source = "./tests/mocks/upstash"
-}
-mock_provider "neon" {
-  source = "./tests/mocks/neon"
-}
-
-variables {
-  project_id      = "my-project"
-  alert_email     = "oncall@example.com"
-  upstash_email   = "me@example.com"
-  upstash_api_key = "an-upstash-key"
-  neon_api_key    = "a-neon-key"
-  api_keys = {
-    app = { sha256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855" }
-  }
-}
+mock_provider "google" { source = "./tests/mocks/google" }
+mock_provider "upstash" { source = "./tests/mocks/upstash" }
+mock_provider "neon" { source = "./tests/mocks/neon" }
 
 run "the_buffer_loses_nothing" {
   command = plan

@@ -1,27 +1,13 @@
 # What each service finds in its environment. That the names are those of lib/config.ts is checked by
 # test/unit/terraform-environment.test.ts.
 
-mock_provider "google" {
-  source = "./tests/mocks/google"
-}
-mock_provider "upstash" {
-  source = "./tests/mocks/upstash"
-}
-mock_provider "neon" {
-  source = "./tests/mocks/neon"
-}
+mock_provider "google" { source = "./tests/mocks/google" }
+mock_provider "upstash" { source = "./tests/mocks/upstash" }
+mock_provider "neon" { source = "./tests/mocks/neon" }
 
 variables {
-  project_id      = "my-project"
-  alert_email     = "oncall@example.com"
-  upstash_email   = "me@example.com"
-  upstash_api_key = "an-upstash-key"
-  neon_api_key    = "a-neon-key"
-  drain_paused    = ["visits", "calls"]
-  cors_origins    = ["https://a.example.com", "https://b.example.com"]
-  api_keys = {
-    app = { sha256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855" }
-  }
+  drain_paused = ["visits", "calls"]
+  cors_origins = ["https://a.example.com", "https://b.example.com"]
 }
 
 run "the_services_get_what_environment_tf_says" {

@@ -1,25 +1,11 @@
 # Every signal that an operator needs is there, and every alert leads to its playbook.
 
-mock_provider "google" {
-  source = "./tests/mocks/google"
-}
-mock_provider "upstash" {
-  source = "./tests/mocks/upstash"
-}
-mock_provider "neon" {
-  source = "./tests/mocks/neon"
-}
+mock_provider "google" { source = "./tests/mocks/google" }
+mock_provider "upstash" { source = "./tests/mocks/upstash" }
+mock_provider "neon" { source = "./tests/mocks/neon" }
 
 variables {
-  project_id      = "my-project"
-  alert_email     = "oncall@example.com"
-  upstash_email   = "me@example.com"
-  upstash_api_key = "an-upstash-key"
-  neon_api_key    = "a-neon-key"
-  operations_url  = "https://example.com/operations.md"
-  api_keys = {
-    app = { sha256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855" }
-  }
+  operations_url = "https://example.com/operations.md"
 }
 
 run "the_metrics" {

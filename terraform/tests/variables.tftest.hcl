@@ -1,25 +1,8 @@
 # A wrong value is refused before anything is created.
 
-mock_provider "google" {
-  source = "./tests/mocks/google"
-}
-mock_provider "upstash" {
-  source = "./tests/mocks/upstash"
-}
-mock_provider "neon" {
-  source = "./tests/mocks/neon"
-}
-
-variables {
-  project_id      = "my-project"
-  alert_email     = "oncall@example.com"
-  upstash_email   = "me@example.com"
-  upstash_api_key = "an-upstash-key"
-  neon_api_key    = "a-neon-key"
-  api_keys = {
-    app = { sha256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855" }
-  }
-}
+mock_provider "google" { source = "./tests/mocks/google" }
+mock_provider "upstash" { source = "./tests/mocks/upstash" }
+mock_provider "neon" { source = "./tests/mocks/neon" }
 
 run "numbers_below_their_bounds_are_refused" {
   command = plan

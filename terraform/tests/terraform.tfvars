@@ -1,0 +1,12 @@
+# What an installation has to say, for every test of this folder: terraform test reads this file by itself. A test file or
+# a run may say something else.
+
+project_id      = "my-project"
+alert_email     = "oncall@example.com"
+upstash_email   = "me@example.com"
+upstash_api_key = "an-upstash-key"
+neon_api_key    = "a-neon-key"
+
+api_keys = {
+  app = { sha256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855" }
+}
