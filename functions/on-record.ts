@@ -4,6 +4,7 @@
  */
 import type { IncomingMessage } from "node:http";
 import type { Refusals } from "../lib/access/refusals.ts";
+import type { ThrottledKeys } from "../lib/access/throttled-keys.ts";
 import type { Usage } from "../lib/access/usage.ts";
 import { problems } from "../lib/contract/problems.ts";
 import type { Admission } from "../lib/ingest/admit.ts";
@@ -16,6 +17,7 @@ import { requestIdOf } from "./request-id.ts";
 export interface Records {
   usage: Pick<Usage, "add" | "sendIfDue">;
   refusals: Pick<Refusals, "note" | "writeIfDue">;
+  throttled: Pick<ThrottledKeys, "note">;
 }
 
 /** A request, and who asks for what, as far as that is known. */
@@ -96,13 +98,14 @@ export function recordRejected(
  * undefined: nothing is.
  */
 export function recordRefused(
-  { usage, refusals }: Records,
+  { usage, refusals, throttled }: Records,
   { req, key, stream }: Asked,
   problem: Problem,
 ): Promise<void> | undefined {
   const { code, status, message } = problem;
   if (status !== 422) {
     usage.add(key?.name, stream?.name, countOf(status), 1);
+    if (key && status === 429) throttled.note(key.name);
     // What is quoted may be anything that the sender wrote.
     const told = message.includes('"') ? problems[code].title : message;
     const { requestId } = requestIdOf(req);

@@ -6,6 +6,7 @@ import { randomUUID } from "node:crypto";
 import { AddressRates } from "../lib/access/address-rates.ts";
 import { RateShares } from "../lib/access/rate-shares.ts";
 import { Refusals } from "../lib/access/refusals.ts";
+import { ThrottledKeys } from "../lib/access/throttled-keys.ts";
 import { TokenBuckets } from "../lib/access/token-bucket.ts";
 import { Usage } from "../lib/access/usage.ts";
 import { WebhookTally } from "../lib/access/webhook-tally.ts";
@@ -115,6 +116,7 @@ function openRecords(config: Config, log: Log) {
   return {
     usage: new Usage({ push: createBuffer(redis).push, now, monotonicMs, log }),
     refusals: new Refusals({ lists: createRefusalLists(redis), now, monotonicMs, log }),
+    throttled: new ThrottledKeys({ monotonicMs, log }),
   };
 }
 

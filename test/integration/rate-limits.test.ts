@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { runLoad } from "../../dev/load/load.ts";
 import type { Fault } from "../../dev/stack/breakable-server.ts";
+import { ThrottledKeys } from "../../lib/access/throttled-keys.ts";
 import { type KeyCommands, serveKeyCommands } from "./key-commands.ts";
 import { type Answer, type Ingest, type Overrides, serveIngest } from "./test-ingest.ts";
 import { expectConserved, openWorld, type World } from "./test-stack.ts";
@@ -42,6 +43,24 @@ const isOfShares = (commands: readonly string[][]) =>
   commands.some((command) => command.join().includes("}:key-rate:"));
 
 describe("what is answered", () => {
+  test("a key that gets 429 is said in the log, with its name", async () => {
+    const key = await limitedKey(10);
+    const throttled = new ThrottledKeys({ monotonicMs: () => performance.now(), log: world.log });
+    await withIngest(
+      async (one) => {
+        const answers: Answer[] = [];
+        do answers.push(await post(one, key, 10));
+        while (answers.at(-1)?.status === 202);
+        expect(answers.at(-1)?.status).toBe(429);
+        expect(world.said.filter(({ event }) => event === "key.throttled")).toEqual([
+          { event: "key.throttled", fields: { key: expect.stringMatching(/^limited-/), requests: 1 } },
+        ]);
+        await expectConserved(world, "checked", idsOf(answers));
+      },
+      { records: { throttled } },
+    );
+  });
+
   test("a key may send the tokens of five seconds at once, is refused after that, and another key is not", async () => {
     const [key, other] = [await limitedKey(10), await limitedKey(10)];
     await withIngest(async (one) => {

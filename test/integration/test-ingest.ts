@@ -171,6 +171,7 @@ export async function serveIngest(world: World, overrides: Overrides = {}) {
     },
     usage: { add: () => {}, sendIfDue: () => undefined },
     refusals: { note: () => {}, writeIfDue: () => undefined },
+    throttled: { note: () => {} },
     ...overrides.records,
     isShedding: overrides.isShedding ?? pusher.isShedding,
     room: overrides.room ?? new Room(50_000_000),
