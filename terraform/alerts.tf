@@ -1,4 +1,4 @@
-# Eight alerts, each for something that a person has to do, each with its playbook in docs/operations.md.
+# Ten alerts, each for something that a person has to do, each with its playbook in docs/operations.md.
 #
 # Where one log entry is reason enough, the alert matches the log: no window can miss a single dead letter, and the
 # incident lives as long as such entries come. Where the reason is something that did not happen, or a pace, it asks
@@ -20,12 +20,20 @@ locals {
       labels   = { stream = "EXTRACT(jsonPayload.stream)", sqlstate = "EXTRACT(jsonPayload.sqlstate)" }
       summary  = "Postgres refused an event of stream $${log.extracted_label.stream} (SQLSTATE $${log.extracted_label.sqlstate}). It is kept in dead_letters."
     }
+    stream-misconfigured = {
+      name     = "Stream misconfigured"
+      severity = "ERROR"
+      # letters: what is held is the next alert's
+      filter  = "${local.from_both} AND jsonPayload.event=\"store.misconfigured\" AND NOT jsonPayload.letters:*"
+      labels  = { stream = "EXTRACT(jsonPayload.stream)", sqlstate = "EXTRACT(jsonPayload.sqlstate)", reason = "EXTRACT(jsonPayload.reason)" }
+      summary = "Postgres refuses events of stream $${log.extracted_label.stream}, and not for what is in them (SQLSTATE $${log.extracted_label.sqlstate}): $${log.extracted_label.reason}. They are kept: the table or the settings are at fault."
+    }
     held-without-proof = {
       name     = "Events held without proof"
       severity = "ERROR"
       filter   = "${local.from_supervisor} AND jsonPayload.event=\"store.misconfigured\" AND jsonPayload.heldForSeconds>600"
-      labels   = { stream = "EXTRACT(jsonPayload.stream)", sqlstate = "EXTRACT(jsonPayload.sqlstate)" }
-      summary  = "Postgres has refused events of stream $${log.extracted_label.stream} (SQLSTATE $${log.extracted_label.sqlstate}) for more than ten minutes, and took no other event meanwhile. They are kept and tried again: the table is probably at fault."
+      labels   = { stream = "EXTRACT(jsonPayload.stream)", sqlstate = "EXTRACT(jsonPayload.sqlstate)", reason = "EXTRACT(jsonPayload.reason)" }
+      summary  = "Postgres has refused events of stream $${log.extracted_label.stream} (SQLSTATE $${log.extracted_label.sqlstate}) for more than ten minutes, and took no other event meanwhile: $${log.extracted_label.reason}. They are kept and tried again: the table is probably at fault."
     }
     shedding = {
       name     = "Shedding"
@@ -52,13 +60,22 @@ locals {
     }
   }
 
-  # A tick a minute: five are due in five minutes. `or vector(0)`: no data at all is no drain either.
+  # A tick a minute: ten are due in ten minutes, and a metric out of the log may be four minutes late. `or vector(0)`: no
+  # data at all is no drain either.
   query_alerts = {
     no-successful-drain = {
-      name     = "No successful drain for 5 minutes"
+      name     = "No successful drain for 10 minutes"
       severity = "CRITICAL"
-      query    = "(sum(increase(${local.prom.drains}{monitored_resource=\"cloud_run_revision\",outcome!~\"unavailable|misconfigured\"}[5m])) or vector(0)) < 1"
-      summary  = "No drain call has ended well for five minutes. Events are buffered, and nothing reaches Postgres."
+      query    = "(sum(increase(${local.prom.drains}{monitored_resource=\"cloud_run_revision\",outcome!~\"unavailable|misconfigured\"}[10m])) or vector(0)) < 1"
+      summary  = "No drain call has ended well for ten minutes. Events are buffered, and nothing reaches Postgres."
+    }
+
+    # One burst is the sender's affair. A key that is throttled in five of ten minutes needs another rate, or its sender another pace.
+    key-throttled = {
+      name     = "Key throttled"
+      severity = "WARNING"
+      query    = "count_over_time((sum by (key) (increase(${local.prom.throttled}_count{monitored_resource=\"cloud_run_revision\"}[1m])) > 0)[10m:1m]) >= 5"
+      summary  = "A key was over its rate in five of the last ten minutes: its sender gets 429, and nothing of these requests is kept."
     }
 
     # Upstash reports no commands, so this is an upper estimate from what Spillway promises: a push a request, 30
@@ -68,7 +85,7 @@ locals {
       severity = "WARNING"
       query = join(" ", [
         "30 * (",
-        "(sum(increase(run_googleapis_com:request_count{monitored_resource=\"cloud_run_revision\",service_name=\"${google_cloud_run_v2_service.ingest.name}\",response_code_class=\"2xx\"}[1d])) or vector(0))",
+        "(sum(increase(run_googleapis_com:request_count{monitored_resource=\"cloud_run_revision\",service_name=\"${module.ingest.service.name}\",response_code_class=\"2xx\"}[1d])) or vector(0))",
         "+ (sum(increase(${local.prom.drains}{monitored_resource=\"cloud_run_revision\"}[1d])) or vector(0))",
         "+ 30 * (sum(increase(${local.prom.busy_drains}{monitored_resource=\"cloud_run_revision\"}[1d])) or vector(0))",
         "+ 0.25 * (sum(increase(${local.prom.stored}_sum{monitored_resource=\"cloud_run_revision\"}[1d])) or vector(0))",
@@ -79,22 +96,25 @@ locals {
     }
   }
 
+  # A link where the page has an address, else the words to look for.
+  playbooks = { for anchor in concat(keys(local.log_alerts), keys(local.query_alerts)) :
+    anchor => var.operations_url == null ? "Playbook: docs/operations.md, #${anchor}" : "[Playbook](${var.operations_url}#${anchor})"
+  }
+
   channels = concat([google_monitoring_notification_channel.email.id], var.notification_channels)
 }
 
 resource "google_monitoring_notification_channel" "email" {
-  project      = var.project_id
+  project      = local.project
   display_name = "${var.name} on call"
   type         = "email"
   labels       = { email_address = var.alert_email }
-
-  depends_on = [google_project_service.this]
 }
 
 resource "google_monitoring_alert_policy" "log" {
   for_each = local.log_alerts
 
-  project               = var.project_id
+  project               = local.project
   display_name          = "${var.name}: ${each.value.name}"
   severity              = each.value.severity
   combiner              = "OR"
@@ -117,16 +137,14 @@ resource "google_monitoring_alert_policy" "log" {
 
   documentation {
     mime_type = "text/markdown"
-    content   = "${each.value.summary}\n\n[Playbook](${var.operations_url}#${each.key})"
+    content   = "${each.value.summary}\n\n${local.playbooks[each.key]}"
   }
-
-  depends_on = [google_project_service.this]
 }
 
 resource "google_monitoring_alert_policy" "query" {
   for_each = local.query_alerts
 
-  project               = var.project_id
+  project               = local.project
   display_name          = "${var.name}: ${each.value.name}"
   severity              = each.value.severity
   combiner              = "OR"
@@ -148,7 +166,7 @@ resource "google_monitoring_alert_policy" "query" {
 
   documentation {
     mime_type = "text/markdown"
-    content   = "${each.value.summary}\n\n[Playbook](${var.operations_url}#${each.key})"
+    content   = "${each.value.summary}\n\n${local.playbooks[each.key]}"
   }
 
   depends_on = [google_logging_metric.value, google_logging_metric.event]

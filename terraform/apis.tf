@@ -1,9 +1,11 @@
-# The Google APIs that Spillway stands on. They stay on when Spillway is destroyed: others may use them.
+# The Google APIs that Spillway stands on. They stay on when Spillway is destroyed: others may use them. The line
+# `gcloud services enable` of README.md and docs/first-deploy.md turns the same ones on before, and a test compares them.
 
 resource "google_project_service" "this" {
   for_each = toset([
     "artifactregistry.googleapis.com",
     "cloudbuild.googleapis.com",
+    "cloudresourcemanager.googleapis.com",
     "cloudscheduler.googleapis.com",
     "cloudtasks.googleapis.com",
     "iam.googleapis.com",
@@ -18,4 +20,10 @@ resource "google_project_service" "this" {
   project            = var.project_id
   service            = each.key
   disable_on_destroy = false
+}
+
+locals {
+  # The project, once its APIs are on. Whatever says local.project waits for them: nothing else names var.project_id to
+  # make something (test/unit/terraform-graph.test.ts).
+  project = one(toset([for api in google_project_service.this : api.project]))
 }

@@ -6,27 +6,27 @@ locals {
   build_substitutions = {
     _REGION                   = var.region
     _IMAGE                    = local.image
-    _INGEST                   = google_cloud_run_v2_service.ingest.name
-    _SUPERVISOR               = google_cloud_run_v2_service.supervisor.name
+    _INGEST                   = module.ingest.service.name
+    _SUPERVISOR               = module.supervisor.service.name
     _DATABASE_URL_SECRET      = google_secret_manager_secret.this["database-url"].secret_id
     _OPERATOR_SERVICE_ACCOUNT = google_service_account.operator.email
   }
 }
 
 resource "google_service_account" "build" {
-  project      = var.project_id
+  project      = local.project
   account_id   = "${var.name}-build"
   display_name = "Spillway build: pushes the image, migrates, deploys the two services"
 }
 
 resource "google_project_iam_member" "build_logs" {
-  project = var.project_id
+  project = local.project
   role    = "roles/logging.logWriter"
   member  = google_service_account.build.member
 }
 
 resource "google_artifact_registry_repository_iam_member" "build_pushes" {
-  project    = var.project_id
+  project    = local.project
   location   = var.region
   repository = google_artifact_registry_repository.this.name
   role       = "roles/artifactregistry.writer"
@@ -35,11 +35,11 @@ resource "google_artifact_registry_repository_iam_member" "build_pushes" {
 
 resource "google_cloud_run_v2_service_iam_member" "build_deploys" {
   for_each = {
-    ingest     = google_cloud_run_v2_service.ingest.name
-    supervisor = google_cloud_run_v2_service.supervisor.name
+    ingest     = module.ingest.service.name
+    supervisor = module.supervisor.service.name
   }
 
-  project  = var.project_id
+  project  = local.project
   location = var.region
   name     = each.value
   role     = "roles/run.developer"
@@ -67,12 +67,16 @@ resource "google_service_account_iam_member" "build_smokes_as_operator" {
 
 # Where `gcloud builds submit` leaves the sources.
 resource "google_storage_bucket" "sources" {
-  project                     = var.project_id
+  project                     = local.project
   name                        = "${var.project_id}-${var.name}-sources"
-  location                    = var.region
+  location                    = var.build_region
   uniform_bucket_level_access = true
   public_access_prevention    = "enforced"
   force_destroy               = true
+
+  soft_delete_policy {
+    retention_duration_seconds = 0 # deleted sources are not kept and billed for another week
+  }
 
   lifecycle_rule {
     condition {
@@ -82,8 +86,6 @@ resource "google_storage_bucket" "sources" {
       type = "Delete"
     }
   }
-
-  depends_on = [google_project_service.this]
 }
 
 resource "google_storage_bucket_iam_member" "build_reads_sources" {
@@ -95,8 +97,8 @@ resource "google_storage_bucket_iam_member" "build_reads_sources" {
 resource "google_cloudbuild_trigger" "push" {
   count = var.build_repository == null ? 0 : 1
 
-  project         = var.project_id
-  location        = var.region
+  project         = local.project
+  location        = var.build_region
   name            = "${var.name}-push"
   description     = "Checks, builds, migrates and deploys ${var.build_branch}"
   filename        = "cloudbuild.yaml"

@@ -1,5 +1,5 @@
 # What each service finds in its environment: exactly the names of lib/config.ts, and a test compares them
-# (test/unit/terraform-environment.test.ts). Values that are empty are not set, which the code reads as its default.
+# (test/unit/terraform-environment.test.ts). A value that is not set is the code's default.
 
 locals {
   # Both services must agree on these.
@@ -17,7 +17,7 @@ locals {
     PARTITIONS                = tostring(var.partitions)
     FLUSH_TRIGGER             = var.flush_trigger
     FLUSH_THRESHOLD           = tostring(var.flush_threshold)
-    SUPERVISOR_URL            = google_cloud_run_v2_service.supervisor.uri
+    SUPERVISOR_URL            = module.supervisor.service.uri
     TASKS_QUEUE               = google_cloud_tasks_queue.flush.id # projects/P/locations/L/queues/Q
     WRITE_THROUGH_CONCURRENCY = tostring(var.write_through_concurrency)
     BODY_MAX_BYTES            = tostring(var.body_max_bytes)
@@ -33,6 +33,13 @@ locals {
     KEEP_LETTERS_DAYS = tostring(var.keep_letters_days)
     KEEP_USAGE_DAYS   = tostring(var.keep_usage_days)
   }
+
+  # Not set, because they are empty. They are told by name, because a first plan does not know every value: it could not tell
+  # which of them are empty, and so not which names there are.
+  unset = concat(
+    length(var.cors_origins) == 0 ? ["CORS_ORIGINS"] : [],
+    length(var.drain_paused) == 0 ? ["DRAIN_PAUSED"] : [],
+  )
 
   # Name in the environment => secret in secrets.tf. Each service can read these and no others.
   ingest_secrets = {

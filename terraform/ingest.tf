@@ -1,98 +1,45 @@
 # Ingest: the public service. Anyone may reach it; it asks for an API key itself.
 
 resource "google_service_account" "ingest" {
-  project      = var.project_id
+  project      = local.project
   account_id   = "${var.name}-ingest"
   display_name = "Spillway ingest: reads its secrets, creates flush tasks"
 }
 
-resource "google_cloud_run_v2_service" "ingest" {
-  project             = var.project_id
+module "ingest" {
+  source = "./service"
+
+  project             = local.project
+  region              = var.region
   name                = "${var.name}-ingest"
-  location            = var.region
-  ingress             = "INGRESS_TRAFFIC_ALL"
+  target              = "ingest"
+  service_account     = google_service_account.ingest.email
+  is_open_to_anyone   = !var.ingest_public_by_iam
   deletion_protection = var.deletion_protection
-
-  template {
-    service_account                  = google_service_account.ingest.email
-    max_instance_request_concurrency = var.ingest_concurrency
-    timeout                          = "60s"
-
-    scaling {
-      min_instance_count = var.ingest_min_instances
-      max_instance_count = var.ingest_max_instances
-    }
-
-    containers {
-      image = var.initial_image
-      args  = ["--target=ingest"] # after the image's entry point, the functions framework
-
-      resources {
-        limits            = { cpu = "1", memory = "512Mi" }
-        cpu_idle          = true # billed by request: nothing runs on after an answer
-        startup_cpu_boost = true
-      }
-
-      dynamic "env" {
-        for_each = { for name, value in merge(local.common_env, local.ingest_env) : name => value if value != "" }
-        content {
-          name  = env.key
-          value = env.value
-        }
-      }
-
-      dynamic "env" {
-        for_each = merge(local.webhook_secrets, local.ingest_secrets)
-        content {
-          name = env.key
-          value_source {
-            secret_key_ref {
-              secret  = google_secret_manager_secret.this[env.value].secret_id
-              version = google_secret_manager_secret_version.this[env.value].version
-            }
-          }
-        }
-      }
-
-      startup_probe {
-        period_seconds    = 1
-        timeout_seconds   = 1
-        failure_threshold = 30
-        http_get {
-          path = "/health"
-        }
-      }
-
-      liveness_probe {
-        period_seconds    = 30
-        timeout_seconds   = 5
-        failure_threshold = 3
-        http_get {
-          path = "/health"
-        }
-      }
-    }
-  }
-
-  lifecycle {
-    # Cloud Build deploys revisions and moves traffic; gcloud leaves its name and labels on them.
-    ignore_changes = [
-      client,
-      client_version,
-      traffic,
-      template[0].annotations,
-      template[0].labels,
-      template[0].containers[0].image,
-    ]
-  }
+  initial_image       = var.initial_image
+  concurrency         = var.ingest_concurrency
+  timeout_seconds     = 60
+  min_instances       = var.ingest_min_instances
+  max_instances       = var.ingest_max_instances
+  environment         = { for name, value in merge(local.common_env, local.ingest_env) : name => value if !contains(local.unset, name) }
+  secrets             = { for name, secret in merge(local.webhook_secrets, local.ingest_secrets) : name => local.secret_versions[secret] }
 
   depends_on = [google_secret_manager_secret_iam_member.reader]
 }
 
+moved {
+  from = google_cloud_run_v2_service.ingest
+  to   = module.ingest.google_cloud_run_v2_service.this
+}
+
+# An organisation that restricts members to its own domains (iam.allowedPolicyMemberDomains) refuses allUsers, so this is
+# not the usual way to be public.
 resource "google_cloud_run_v2_service_iam_member" "ingest_public" {
-  project  = var.project_id
+  count = var.ingest_public_by_iam ? 1 : 0
+
+  project  = local.project
   location = var.region
-  name     = google_cloud_run_v2_service.ingest.name
+  name     = module.ingest.service.name
   role     = "roles/run.invoker"
   member   = "allUsers"
 }

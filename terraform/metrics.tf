@@ -2,9 +2,9 @@
 # point of a distribution (its value) or of a counter (its occurrence).
 
 locals {
-  from_ingest     = "resource.type=\"cloud_run_revision\" AND resource.labels.service_name=\"${google_cloud_run_v2_service.ingest.name}\""
-  from_supervisor = "resource.type=\"cloud_run_revision\" AND resource.labels.service_name=\"${google_cloud_run_v2_service.supervisor.name}\""
-  from_both       = "resource.type=\"cloud_run_revision\" AND resource.labels.service_name=(\"${google_cloud_run_v2_service.ingest.name}\" OR \"${google_cloud_run_v2_service.supervisor.name}\")"
+  from_ingest     = "resource.type=\"cloud_run_revision\" AND resource.labels.service_name=\"${module.ingest.service.name}\""
+  from_supervisor = "resource.type=\"cloud_run_revision\" AND resource.labels.service_name=\"${module.supervisor.service.name}\""
+  from_both       = "resource.type=\"cloud_run_revision\" AND resource.labels.service_name=(\"${module.ingest.service.name}\" OR \"${module.supervisor.service.name}\")"
 
   counted = "${local.from_ingest} AND jsonPayload.event=\"ingest.counted\""
   drained = "${local.from_supervisor} AND jsonPayload.event=\"drain.finished\""
@@ -14,6 +14,7 @@ locals {
     accepted       = { filter = local.counted, field = "accepted", unit = "{event}", labels = ["stream"], description = "Events that ingest accepted" }
     rejected       = { filter = local.counted, field = "rejected", unit = "{event}", labels = ["stream"], description = "Events that ingest rejected as invalid" }
     shed           = { filter = local.counted, field = "shed", unit = "{event}", labels = ["stream"], description = "Events that ingest shed: the buffer is full, nothing answers (503), or the key is over its rate (429)" }
+    throttled      = { filter = "${local.from_ingest} AND jsonPayload.event=\"key.throttled\"", field = "requests", unit = "{request}", labels = ["key"], description = "Requests of a key that were answered 429" }
     stored_through = { filter = local.counted, field = "storedThrough", unit = "{event}", labels = ["stream"], description = "Events of buffered streams that ingest stored itself" }
     stored         = { filter = local.drained, field = "stored", unit = "{event}", labels = [], description = "Events that drains stored" }
     dead           = { filter = local.drained, field = "dead", unit = "{event}", labels = [], description = "Events that drains buried" }
@@ -27,12 +28,14 @@ locals {
   event_metrics = {
     drains          = { filter = local.drained, labels = ["outcome"], description = "Drain calls, by outcome" }
     busy_drains     = { filter = "${local.drained} AND (jsonPayload.stored>0 OR jsonPayload.dead>0 OR jsonPayload.held>0)", labels = [], description = "Drain calls that found something" }
-    buried          = { filter = "${local.from_supervisor} AND jsonPayload.event=\"event.buried\"", labels = ["stream", "sqlstate"], description = "Dead letters" }
+    burials         = { filter = "${local.from_supervisor} AND jsonPayload.event=\"event.buried\"", labels = ["stream", "sqlstate"], description = "Burials: events that became dead letters" }
+    crashes         = { filter = "${local.from_supervisor} AND jsonPayload.event=\"claim.recovered\"", labels = ["stream"], description = "Batches and envelopes that were taken up again after a crash" }
+    misconfigured   = { filter = "${local.from_both} AND jsonPayload.event=\"store.misconfigured\"", labels = ["stream", "sqlstate"], description = "Refusals of Postgres that the table or the settings are to blame for" }
     breaker         = { filter = "${local.from_ingest} AND jsonPayload.event=(\"breaker.opened\" OR \"breaker.probed\" OR \"breaker.closed\")", labels = ["event"], description = "The breaker's changes of state" }
     buffer_deep     = { filter = "${local.from_ingest} AND jsonPayload.event=\"buffer.deep\"", labels = ["stream"], description = "Partitions that passed half of the high-water mark" }
     quota_exhausted = { filter = "${local.from_both} AND jsonPayload.event=\"quota.exhausted\"", labels = [], description = "Upstash refused because the quota or the budget is used up" }
     flush_failed    = { filter = "${local.from_ingest} AND jsonPayload.event=\"flush.failed\"", labels = [], description = "Eager flushes that were not sent" }
-    errors          = { filter = "${local.from_both} AND severity>=ERROR", labels = [], description = "Log entries of severity ERROR and above" }
+    errors          = { filter = "${local.from_both} AND severity>=ERROR AND NOT logName:\"run.googleapis.com%2Frequests\"", labels = [], description = "Log entries of severity ERROR and above, without Cloud Run's own log of requests" }
   }
 
   label_descriptions = {
@@ -40,6 +43,7 @@ locals {
     outcome  = "The worst outcome of the call's streams"
     event    = "The log event's name"
     sqlstate = "What Postgres said; absent where the event killed its drainer"
+    key      = "The API key's name"
   }
 
   # How PromQL calls them.
@@ -51,7 +55,7 @@ locals {
 resource "google_logging_metric" "value" {
   for_each = local.value_metrics
 
-  project         = var.project_id
+  project         = local.project
   name            = "${var.name}/${each.key}"
   description     = each.value.description
   filter          = each.value.filter
@@ -81,14 +85,12 @@ resource "google_logging_metric" "value" {
       scale              = 1
     }
   }
-
-  depends_on = [google_project_service.this]
 }
 
 resource "google_logging_metric" "event" {
   for_each = local.event_metrics
 
-  project     = var.project_id
+  project     = local.project
   name        = "${var.name}/${each.key}"
   description = each.value.description
   filter      = each.value.filter
@@ -109,6 +111,4 @@ resource "google_logging_metric" "event" {
       }
     }
   }
-
-  depends_on = [google_project_service.this]
 }

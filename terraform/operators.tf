@@ -3,15 +3,15 @@
 # (DRAIN_CALLERS) and lets these two drain, and do nothing else.
 
 resource "google_service_account" "operator" {
-  project      = var.project_id
+  project      = local.project
   account_id   = "${var.name}-operator"
   display_name = "Spillway operators: may ask the supervisor for everything, and nothing else"
 }
 
 resource "google_cloud_run_v2_service_iam_member" "operator_invokes" {
-  project  = var.project_id
+  project  = local.project
   location = var.region
-  name     = google_cloud_run_v2_service.supervisor.name
+  name     = module.supervisor.service.name
   role     = "roles/run.invoker"
   member   = google_service_account.operator.member
 }

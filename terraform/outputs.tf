@@ -2,12 +2,12 @@
 
 output "ingest_url" {
   description = "Where clients post."
-  value       = google_cloud_run_v2_service.ingest.uri
+  value       = module.ingest.service.uri
 }
 
 output "supervisor_url" {
   description = "The private service. It answers 403 to everyone but the scheduler, the queue and the operators' account."
-  value       = google_cloud_run_v2_service.supervisor.uri
+  value       = module.supervisor.service.uri
 }
 
 output "deploy_command" {
@@ -15,7 +15,7 @@ output "deploy_command" {
   value = join(" ", [
     "gcloud builds submit .",
     "--project=${var.project_id}",
-    "--region=${var.region}",
+    "--region=${var.build_region}",
     "--config=cloudbuild.yaml",
     "--service-account=${google_service_account.build.id}",
     "--gcs-source-staging-dir=gs://${google_storage_bucket.sources.name}/source",
@@ -26,9 +26,9 @@ output "deploy_command" {
 output "curl" {
   description = "Posts the event of curl_example; without one, asks whether ingest answers. $KEY is the key whose SHA-256 is in api_keys."
   value = join(" \\\n  ", var.curl_example == null ? [
-    "# To post an event instead, set curl_example in terraform.tfvars.\ncurl -i ${google_cloud_run_v2_service.ingest.uri}/health",
+    "# To post an event instead, set curl_example in terraform.tfvars.\ncurl -i ${module.ingest.service.uri}/health",
     ] : [
-    "curl -i ${google_cloud_run_v2_service.ingest.uri}/v1/${var.curl_example.stream}",
+    "curl -i ${module.ingest.service.uri}/v1/${var.curl_example.stream}",
     "-H \"authorization: Bearer $KEY\" -H \"content-type: application/json\"",
     "-d '${replace(jsonencode(var.curl_example.event), "'", "'\\''")}'",
   ])

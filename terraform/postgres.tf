@@ -1,4 +1,5 @@
-# Postgres: a Neon project, or the database that database_url names.
+# Postgres: a Neon project, or the database that database_url names. As with Redis, a provisioned project is kept while
+# the services use another database.
 
 locals {
   # Neon has no Google Cloud regions: the nearest of AWS, measured in miles.
@@ -15,7 +16,7 @@ locals {
 }
 
 resource "neon_project" "this" {
-  count = nonsensitive(var.database_url == null) ? 1 : 0
+  count = var.database_provisioned ? 1 : 0
 
   name       = var.name
   org_id     = var.neon_org_id
@@ -36,7 +37,8 @@ resource "neon_project" "this" {
   }
 
   lifecycle {
-    prevent_destroy = true # it holds everything
+    prevent_destroy = true     # it holds everything
+    ignore_changes  = [branch] # after a restore another branch may be the default one: no reason to make another project
 
     precondition {
       condition     = var.neon_region != null || contains(keys(local.neon_regions), var.region)

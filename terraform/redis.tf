@@ -1,4 +1,5 @@
-# Redis: an Upstash database beside Cloud Run, or the one that redis_rest_url names.
+# Redis: an Upstash database beside Cloud Run, or the one that redis_rest_url names. Whether there is a database of
+# Terraform's own is a setting apart: a provisioned one is kept while the services use another, and nothing destroys it.
 
 locals {
   # The parentheses of a conditional on a count: [0] exists only where it was provisioned.
@@ -10,10 +11,10 @@ locals {
 }
 
 resource "upstash_redis_database" "this" {
-  count = var.redis_rest_url == null ? 1 : 0
+  count = var.redis_provisioned ? 1 : 0
 
-  database_name  = var.name
-  region         = "global" # Upstash makes no regional databases any more; this one has no read regions
+  database_name  = "${var.name}${var.name_suffix}"
+  region         = "gcp-global" # Upstash's word for Google Cloud; this one has no read regions
   primary_region = var.region
 
   tls      = true  # the provider's default is false
@@ -26,5 +27,8 @@ resource "upstash_redis_database" "this" {
 
   lifecycle {
     prevent_destroy = true # it may hold events that were acknowledged and are not in Postgres yet
+
+    # Upstash answers with its own words for the first two, and a database can be renamed. None is a reason to make another.
+    ignore_changes = [region, multizone, database_name]
   }
 }

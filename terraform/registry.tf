@@ -1,7 +1,7 @@
 # Artifact Registry: the one image that both services run.
 
 resource "google_artifact_registry_repository" "this" {
-  project       = var.project_id
+  project       = local.project
   location      = var.region
   repository_id = var.name
   format        = "DOCKER"
@@ -26,6 +26,4 @@ resource "google_artifact_registry_repository" "this" {
       older_than = "2592000s"
     }
   }
-
-  depends_on = [google_project_service.this]
 }

@@ -7,21 +7,21 @@ locals {
 }
 
 resource "google_service_account" "scheduler" {
-  project      = var.project_id
+  project      = local.project
   account_id   = "${var.name}-scheduler"
   display_name = "Spillway scheduler: may invoke the supervisor, and nothing else"
 }
 
 resource "google_cloud_run_v2_service_iam_member" "scheduler_invokes" {
-  project  = var.project_id
+  project  = local.project
   location = var.region
-  name     = google_cloud_run_v2_service.supervisor.name
+  name     = module.supervisor.service.name
   role     = "roles/run.invoker"
   member   = google_service_account.scheduler.member
 }
 
 resource "google_cloud_scheduler_job" "drain" {
-  project          = var.project_id
+  project          = local.project
   region           = var.region
   name             = "${var.name}-drain"
   description      = "Drains every stream"
@@ -35,11 +35,11 @@ resource "google_cloud_scheduler_job" "drain" {
 
   http_target {
     http_method = "POST"
-    uri         = "${google_cloud_run_v2_service.supervisor.uri}/drain"
+    uri         = "${module.supervisor.service.uri}/drain"
 
     oidc_token {
       service_account_email = google_service_account.scheduler.email
-      audience              = google_cloud_run_v2_service.supervisor.uri
+      audience              = module.supervisor.service.uri
     }
   }
 
@@ -49,8 +49,6 @@ resource "google_cloud_scheduler_job" "drain" {
       error_message = "drain_deadline_ms is too long: Cloud Scheduler waits 1800 s at most, and would wait ${local.scheduler_deadline_seconds} s."
     }
   }
-
-  depends_on = [google_project_service.this]
 }
 
 check "ticks_do_not_overlap" {

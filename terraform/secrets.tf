@@ -12,6 +12,12 @@ locals {
     ])
   })
 
+  # What a service's environment refers to.
+  secret_versions = {
+    for name, secret in google_secret_manager_secret.this :
+    name => { secret = secret.secret_id, version = google_secret_manager_secret_version.this[name].version }
+  }
+
   # Who reads what: "reader/secret" => both. The build reads the database's, to migrate.
   secret_readers = merge([
     for reader, secrets in {
@@ -25,14 +31,12 @@ locals {
 resource "google_secret_manager_secret" "this" {
   for_each = toset(concat(["redis-rest-token", "database-url", "api-keys"], values(local.webhook_secrets)))
 
-  project   = var.project_id
+  project   = local.project
   secret_id = "${var.name}-${each.key}"
 
   replication {
     auto {}
   }
-
-  depends_on = [google_project_service.this]
 }
 
 resource "google_secret_manager_secret_version" "this" {
@@ -52,7 +56,7 @@ resource "google_secret_manager_secret_version" "this" {
 resource "google_secret_manager_secret_iam_member" "reader" {
   for_each = local.secret_readers
 
-  project   = var.project_id
+  project   = local.project
   secret_id = google_secret_manager_secret.this[each.value.secret].secret_id
   role      = "roles/secretmanager.secretAccessor"
   member = {
@@ -60,4 +64,12 @@ resource "google_secret_manager_secret_iam_member" "reader" {
     supervisor = google_service_account.supervisor.member
     build      = google_service_account.build.member
   }[each.value.reader]
+
+  # A new right takes some minutes to be known everywhere. A service that is made earlier can't read its secrets: its
+  # creation fails, and Terraform takes it for spoilt. So a right counts as given only after a while. Each new one waits,
+  # also that of a secret that comes later; a right that exists does not.
+  provisioner "local-exec" {
+    command    = "sleep ${var.grant_wait_seconds}"
+    on_failure = continue
+  }
 }

@@ -8,90 +8,33 @@ locals {
 }
 
 resource "google_service_account" "supervisor" {
-  project      = var.project_id
+  project      = local.project
   account_id   = "${var.name}-supervisor"
   display_name = "Spillway supervisor: reads its two secrets"
 }
 
-resource "google_cloud_run_v2_service" "supervisor" {
-  project              = var.project_id
-  name                 = "${var.name}-supervisor"
-  location             = var.region
-  ingress              = "INGRESS_TRAFFIC_ALL"
-  invoker_iam_disabled = false
-  deletion_protection  = var.deletion_protection
+module "supervisor" {
+  source = "./service"
 
-  template {
-    service_account                  = google_service_account.supervisor.email
-    max_instance_request_concurrency = var.supervisor_concurrency
-    timeout                          = "${local.drain_timeout_seconds}s"
-
-    scaling {
-      min_instance_count = 0
-      max_instance_count = 1 # one process, so DRAIN_CONCURRENCY bounds the inserts of the whole installation
-    }
-
-    containers {
-      image = var.initial_image
-      args  = ["--target=supervisor"] # after the image's entry point, the functions framework
-
-      resources {
-        limits            = { cpu = "1", memory = "512Mi" }
-        cpu_idle          = true
-        startup_cpu_boost = true
-      }
-
-      dynamic "env" {
-        for_each = { for name, value in merge(local.common_env, local.supervisor_env) : name => value if value != "" }
-        content {
-          name  = env.key
-          value = env.value
-        }
-      }
-
-      dynamic "env" {
-        for_each = local.supervisor_secrets
-        content {
-          name = env.key
-          value_source {
-            secret_key_ref {
-              secret  = google_secret_manager_secret.this[env.value].secret_id
-              version = google_secret_manager_secret_version.this[env.value].version
-            }
-          }
-        }
-      }
-
-      startup_probe {
-        period_seconds    = 1
-        timeout_seconds   = 1
-        failure_threshold = 30
-        http_get {
-          path = "/health"
-        }
-      }
-
-      liveness_probe {
-        period_seconds    = 30
-        timeout_seconds   = 5
-        failure_threshold = 3
-        http_get {
-          path = "/health"
-        }
-      }
-    }
-  }
-
-  lifecycle {
-    ignore_changes = [
-      client,
-      client_version,
-      traffic,
-      template[0].annotations,
-      template[0].labels,
-      template[0].containers[0].image,
-    ]
-  }
+  project             = local.project
+  region              = var.region
+  name                = "${var.name}-supervisor"
+  target              = "supervisor"
+  service_account     = google_service_account.supervisor.email
+  is_open_to_anyone   = false
+  deletion_protection = var.deletion_protection
+  initial_image       = var.initial_image
+  concurrency         = var.supervisor_concurrency
+  timeout_seconds     = local.drain_timeout_seconds
+  min_instances       = 0
+  max_instances       = 1 # one process, so DRAIN_CONCURRENCY bounds the inserts of the whole installation
+  environment         = { for name, value in merge(local.common_env, local.supervisor_env) : name => value if !contains(local.unset, name) }
+  secrets             = { for name, secret in local.supervisor_secrets : name => local.secret_versions[secret] }
 
   depends_on = [google_secret_manager_secret_iam_member.reader]
+}
+
+moved {
+  from = google_cloud_run_v2_service.supervisor
+  to   = module.supervisor.google_cloud_run_v2_service.this
 }

@@ -1,22 +1,22 @@
 # Cloud Tasks: the eager flush. Ingest creates a task that only says where to POST; the queue adds the token.
 
 resource "google_service_account" "tasks" {
-  project      = var.project_id
+  project      = local.project
   account_id   = "${var.name}-tasks"
   display_name = "Spillway flush queue: may invoke the supervisor, and nothing else"
 }
 
 resource "google_cloud_run_v2_service_iam_member" "tasks_invokes" {
-  project  = var.project_id
+  project  = local.project
   location = var.region
-  name     = google_cloud_run_v2_service.supervisor.name
+  name     = module.supervisor.service.name
   role     = "roles/run.invoker"
   member   = google_service_account.tasks.member
 }
 
 resource "google_cloud_tasks_queue" "flush" {
-  project  = var.project_id
-  name     = "${var.name}-flush"
+  project  = local.project
+  name     = "${var.name}-flush${var.name_suffix}"
   location = var.region
 
   http_target {
@@ -25,7 +25,7 @@ resource "google_cloud_tasks_queue" "flush" {
     # At the queue, so that the code needs no service account's name: it overrides whatever a task says.
     oidc_token {
       service_account_email = google_service_account.tasks.email
-      audience              = google_cloud_run_v2_service.supervisor.uri
+      audience              = module.supervisor.service.uri
     }
   }
 
@@ -41,12 +41,10 @@ resource "google_cloud_tasks_queue" "flush" {
   stackdriver_logging_config {
     sampling_ratio = 0.01
   }
-
-  depends_on = [google_project_service.this]
 }
 
 resource "google_cloud_tasks_queue_iam_member" "ingest_enqueues" {
-  project  = var.project_id
+  project  = local.project
   location = var.region
   name     = google_cloud_tasks_queue.flush.name
   role     = "roles/cloudtasks.enqueuer"

@@ -14,7 +14,7 @@ variable "project_id" {
 }
 
 variable "region" {
-  description = "The Cloud Run region. Redis stands beside it, so it is one of Upstash's Google Cloud regions unless redis_rest_url is set. us-east4 is nearest to both Upstash and Neon."
+  description = "The Cloud Run region. A provisioned Redis stands beside it, so it is one of Upstash's Google Cloud regions unless redis_provisioned is false. us-east4 is nearest to both Upstash and Neon."
   type        = string
   default     = "us-east4"
 
@@ -24,8 +24,8 @@ variable "region" {
   }
 
   validation {
-    condition     = var.redis_rest_url != null || contains(["us-central1", "us-east4", "europe-west1", "asia-northeast1"], var.region)
-    error_message = "region: Upstash offers us-central1, us-east4, europe-west1 and asia-northeast1 on Google Cloud. Choose one of them, or bring a Redis along with redis_rest_url and redis_rest_token."
+    condition     = !var.redis_provisioned || contains(["us-central1", "us-east4", "europe-west1", "asia-northeast1"], var.region)
+    error_message = "region: Upstash offers us-central1, us-east4, europe-west1 and asia-northeast1 on Google Cloud. Choose one of them, or bring a Redis along: redis_provisioned = false, redis_rest_url and redis_rest_token."
   }
 }
 
@@ -37,6 +37,18 @@ variable "name" {
   validation {
     condition     = can(regex("^[a-z][a-z0-9-]{1,16}[a-z0-9]$", var.name))
     error_message = "name: expected 3 to 18 of a-z, 0-9 and -, beginning with a letter (a service account's id has 30 characters at most)."
+  }
+}
+
+variable "name_suffix" {
+  description = "What is appended to the names that stay taken for a while after terraform destroy: the queue's (Cloud Tasks may refuse it for 3 days) and the Redis database's. Another one for each installation that takes the place of a destroyed one."
+  type        = string
+  default     = ""
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^(-[a-z0-9]{1,16})?$", var.name_suffix))
+    error_message = "name_suffix: expected nothing, or - and 1 to 16 of a-z and 0-9, such as -2."
   }
 }
 
@@ -121,6 +133,13 @@ variable "curl_example" {
   }
 }
 
+variable "ingest_public_by_iam" {
+  description = "How ingest is public. false: Cloud Run looks for no token. true: allUsers is an invoker, for an organisation that enforces run.managed.requireInvokerIam and lets allUsers be a member."
+  type        = bool
+  default     = false
+  nullable    = false
+}
+
 variable "operators" {
   description = "Members (user:…, group:…) who may operate the deployed system (spillway --prod): keys, dead letters, status, drain. They get tokens of the operators' service account; the supervisor's own list of callers does not grow."
   type        = list(string)
@@ -154,44 +173,56 @@ variable "notification_channels" {
 }
 
 variable "operations_url" {
-  description = "Where docs/operations.md can be read by whoever is on call; alerts link to its playbooks."
+  description = "Where docs/operations.md can be read by whoever is on call; alerts link to its playbooks. null: alerts name the file and the playbook, without a link."
   type        = string
-  default     = "docs/operations.md"
+  default     = null
 
   validation {
-    condition     = !strcontains(var.operations_url, "#")
-    error_message = "operations_url: expected the address of the page, without #fragment."
+    condition     = var.operations_url == null || can(regex("^https?://[^# ]+$", var.operations_url))
+    error_message = "operations_url: expected the address of the page, https://…, without #fragment."
   }
 }
 
 # ── Redis ────────────────────────────────────────────────────────────────────────────────────────────────────
 
+variable "redis_provisioned" {
+  description = "Whether Terraform makes a Redis at Upstash, and keeps it. false: only a Redis of your own is used. With true and redis_rest_url set, the services use yours, and the provisioned one is kept: a way out of a disaster."
+  type        = bool
+  default     = true
+  nullable    = false
+}
+
 variable "upstash_email" {
-  description = "The e-mail address of the Upstash account. Not needed with redis_rest_url."
+  description = "The e-mail address of the Upstash account. Not needed with redis_provisioned = false."
   type        = string
   default     = null
 }
 
 variable "upstash_api_key" {
-  description = "A management API key of the Upstash account (TF_VAR_upstash_api_key). Not needed with redis_rest_url."
+  description = "A management API key of the Upstash account (TF_VAR_upstash_api_key). Not needed with redis_provisioned = false."
   type        = string
   default     = null
   sensitive   = true
 
   validation {
-    condition     = var.redis_rest_url != null || (var.upstash_api_key != null && var.upstash_email != null)
-    error_message = "upstash_api_key: expected it and upstash_email, or a Redis of your own in redis_rest_url and redis_rest_token."
+    condition     = !var.redis_provisioned || (var.upstash_api_key != null && var.upstash_email != null)
+    error_message = "upstash_api_key: expected it and upstash_email, or a Redis of your own: redis_provisioned = false, redis_rest_url and redis_rest_token."
   }
 }
 
 variable "redis_rest_url" {
-  description = "The REST URL of an Upstash database that exists. null: one is provisioned."
+  description = "The REST URL of an Upstash database of your own, which the services use. null: they use the provisioned one."
   type        = string
   default     = null
 
   validation {
     condition     = var.redis_rest_url == null || can(regex("^https://[^ /]+$", var.redis_rest_url))
     error_message = "redis_rest_url: expected https://HOST without a path; Spillway does not send events in the clear."
+  }
+
+  validation {
+    condition     = var.redis_provisioned || var.redis_rest_url != null
+    error_message = "redis_rest_url: expected it and redis_rest_token, because redis_provisioned is false."
   }
 }
 
@@ -231,22 +262,39 @@ variable "redis_monthly_commands" {
 
 # ── Postgres ─────────────────────────────────────────────────────────────────────────────────────────────────
 
+variable "database_provisioned" {
+  description = "Whether Terraform makes a Neon project, and keeps it. false: only a database of your own is used. With true and database_url set, the services use yours, and the provisioned one is kept: a way out of a disaster."
+  type        = bool
+  default     = true
+  nullable    = false
+}
+
 variable "neon_api_key" {
-  description = "An API key of the Neon account (TF_VAR_neon_api_key). Not needed with database_url."
+  description = "An API key of the Neon account (TF_VAR_neon_api_key). Not needed with database_provisioned = false."
   type        = string
   default     = null
   sensitive   = true
 
   validation {
-    condition     = var.database_url != null || var.neon_api_key != null
-    error_message = "neon_api_key: expected it, or a database of your own in database_url."
+    condition     = !var.database_provisioned || var.neon_api_key != null
+    error_message = "neon_api_key: expected it, or a database of your own: database_provisioned = false, and database_url."
   }
 }
 
 variable "neon_org_id" {
-  description = "The Neon organisation that the project is created in. null: the key's own."
+  description = "The Neon organisation that the project is created in: org-…, from Neon's console (the organisation's settings). Not needed with database_provisioned = false."
   type        = string
   default     = null
+
+  validation {
+    condition     = !var.database_provisioned || var.neon_org_id != null
+    error_message = "neon_org_id: expected the organisation that the project belongs to (org-…, in Neon's console under the organisation's settings): Neon refuses to make one without it if the API key is a person's. Or bring a database along: database_provisioned = false, and database_url."
+  }
+
+  validation {
+    condition     = var.neon_org_id == null || can(regex("^org-[a-z0-9-]+$", var.neon_org_id))
+    error_message = "neon_org_id: expected an organisation's id such as org-quiet-river-12345678, not its name."
+  }
 }
 
 variable "neon_region" {
@@ -261,7 +309,7 @@ variable "neon_region" {
 }
 
 variable "neon_max_cu" {
-  description = "The most compute units that Neon may scale to."
+  description = "The most compute units that Neon may scale to. It counts when the project is made; later change the compute in Neon's console, too."
   type        = number
   default     = 2
 
@@ -283,7 +331,7 @@ variable "neon_history_retention_seconds" {
 }
 
 variable "database_url" {
-  description = "postgres://user:password@host/database of a Neon database that exists (TF_VAR_database_url). null: a project is provisioned."
+  description = "postgres://user:password@host/database of a Neon database of your own, which the services use (TF_VAR_database_url). null: they use the provisioned one."
   type        = string
   default     = null
   sensitive   = true
@@ -291,6 +339,11 @@ variable "database_url" {
   validation {
     condition     = var.database_url == null || can(regex("^postgres(ql)?://[^:]+:[^@]+@[^/]+/.+", var.database_url))
     error_message = "database_url: expected postgres://user:password@host/database."
+  }
+
+  validation {
+    condition     = var.database_provisioned || var.database_url != null
+    error_message = "database_url: expected it, because database_provisioned is false."
   }
 
   validation {
@@ -305,6 +358,17 @@ variable "initial_image" {
   description = "What both services run until the first build has deployed Spillway: any image that answers /health with 200 and ignores its arguments."
   type        = string
   default     = "us-docker.pkg.dev/cloudrun/container/hello"
+}
+
+variable "grant_wait_seconds" {
+  description = "How long terraform apply waits after a new right to read a secret was given, so that it is known everywhere when a service starts. Google says 2 minutes, and at times 7 or more."
+  type        = number
+  default     = 120
+
+  validation {
+    condition     = var.grant_wait_seconds >= 0 && var.grant_wait_seconds <= 900 && floor(var.grant_wait_seconds) == var.grant_wait_seconds
+    error_message = "grant_wait_seconds: expected a whole number from 0 to 900."
+  }
 }
 
 variable "ingest_min_instances" {
@@ -581,14 +645,25 @@ variable "cors_origins" {
 
 # ── The build ────────────────────────────────────────────────────────────────────────────────────────────────
 
+variable "build_region" {
+  description = "The Cloud Build region. Google lets a new project build in few regions, whatever region the services are in; this is one of them."
+  type        = string
+  default     = "us-central1"
+
+  validation {
+    condition     = can(regex("^[a-z]+-[a-z]+[0-9]+$", var.build_region))
+    error_message = "build_region: expected a region such as us-central1, got something else (a zone, or global, perhaps?)."
+  }
+}
+
 variable "build_repository" {
-  description = "A repository that is connected to Cloud Build (projects/P/locations/REGION/connections/C/repositories/R), to deploy every push. null: builds are started by hand."
+  description = "A repository that is connected to Cloud Build (projects/P/locations/BUILD_REGION/connections/C/repositories/R), to deploy every push. null: builds are started by hand."
   type        = string
   default     = null
 
   validation {
-    condition     = var.build_repository == null || can(regex("^projects/[^/]+/locations/${var.region}/connections/[^/]+/repositories/[^/]+$", var.build_repository))
-    error_message = "build_repository: expected projects/P/locations/REGION/connections/C/repositories/R, in the region that var.region names."
+    condition     = var.build_repository == null || can(regex("^projects/[^/]+/locations/${var.build_region}/connections/[^/]+/repositories/[^/]+$", var.build_repository))
+    error_message = "build_repository: expected projects/P/locations/BUILD_REGION/connections/C/repositories/R, in the region that build_region names."
   }
 }
 

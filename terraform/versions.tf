@@ -9,15 +9,15 @@ terraform {
   required_providers {
     google = {
       source  = "hashicorp/google"
-      version = "~> 6.50"
+      version = "~> 6.50.0"
     }
     upstash = {
       source  = "upstash/upstash"
-      version = "~> 2.0"
+      version = "~> 2.0.1"
     }
     neon = {
       source  = "kislerdm/neon"
-      version = "~> 0.15"
+      version = "~> 0.15.0"
     }
   }
 }

@@ -15,28 +15,50 @@ run "ingest_is_public_and_the_supervisor_is_not" {
   command = plan
 
   assert {
-    condition     = google_cloud_run_v2_service_iam_member.ingest_public.member == "allUsers" && google_cloud_run_v2_service_iam_member.ingest_public.name == google_cloud_run_v2_service.ingest.name
-    error_message = "Clients cannot reach ingest: allUsers may not invoke it."
+    condition     = module.ingest.service.invoker_iam_disabled == true
+    error_message = "Clients cannot reach ingest: Cloud Run wants a token of them."
   }
 
   assert {
-    condition     = google_cloud_run_v2_service.ingest.ingress == "INGRESS_TRAFFIC_ALL" && google_cloud_run_v2_service.supervisor.ingress == "INGRESS_TRAFFIC_ALL"
+    condition     = length(google_cloud_run_v2_service_iam_member.ingest_public) == 0
+    error_message = "allUsers is a member, which many organisations refuse."
+  }
+
+  assert {
+    condition     = module.ingest.service.ingress == "INGRESS_TRAFFIC_ALL" && module.supervisor.service.ingress == "INGRESS_TRAFFIC_ALL"
     error_message = "A service is not reachable at its run.app address; clients, the scheduler and the queue call it there."
   }
 
   assert {
     condition = alltrue([for binding in [
-      google_cloud_run_v2_service_iam_member.ingest_public,
       google_cloud_run_v2_service_iam_member.scheduler_invokes,
       google_cloud_run_v2_service_iam_member.tasks_invokes,
       google_cloud_run_v2_service_iam_member.operator_invokes,
       google_cloud_run_v2_service_iam_member.build_deploys["supervisor"],
-    ] : !contains(["allUsers", "allAuthenticatedUsers"], binding.member) || binding.name != google_cloud_run_v2_service.supervisor.name])
+    ] : !contains(["allUsers", "allAuthenticatedUsers"], binding.member) || binding.name != module.supervisor.service.name])
     error_message = "The supervisor is public."
   }
 
   assert {
-    condition     = google_cloud_run_v2_service.supervisor.invoker_iam_disabled == false
+    condition     = module.supervisor.service.invoker_iam_disabled == false
+    error_message = "Cloud Run does not check who calls the supervisor."
+  }
+}
+
+run "ingest_is_public_by_a_binding_where_the_check_must_stay_on" {
+  command = plan
+
+  variables {
+    ingest_public_by_iam = true
+  }
+
+  assert {
+    condition     = module.ingest.service.invoker_iam_disabled == false && google_cloud_run_v2_service_iam_member.ingest_public[0].member == "allUsers" && google_cloud_run_v2_service_iam_member.ingest_public[0].role == "roles/run.invoker" && google_cloud_run_v2_service_iam_member.ingest_public[0].name == module.ingest.service.name
+    error_message = "Clients cannot reach ingest: neither is the check off, nor may allUsers invoke it."
+  }
+
+  assert {
+    condition     = module.supervisor.service.invoker_iam_disabled == false
     error_message = "Cloud Run does not check who calls the supervisor."
   }
 }
@@ -45,22 +67,22 @@ run "the_supervisor_is_invoked_by_the_scheduler_and_the_queue" {
   command = plan
 
   assert {
-    condition     = google_cloud_run_v2_service_iam_member.scheduler_invokes.role == "roles/run.invoker" && google_cloud_run_v2_service_iam_member.scheduler_invokes.member == google_service_account.scheduler.member && google_cloud_run_v2_service_iam_member.scheduler_invokes.name == google_cloud_run_v2_service.supervisor.name
+    condition     = google_cloud_run_v2_service_iam_member.scheduler_invokes.role == "roles/run.invoker" && google_cloud_run_v2_service_iam_member.scheduler_invokes.member == google_service_account.scheduler.member && google_cloud_run_v2_service_iam_member.scheduler_invokes.name == module.supervisor.service.name
     error_message = "The scheduler may not invoke the supervisor."
   }
 
   assert {
-    condition     = google_cloud_run_v2_service_iam_member.tasks_invokes.role == "roles/run.invoker" && google_cloud_run_v2_service_iam_member.tasks_invokes.member == google_service_account.tasks.member && google_cloud_run_v2_service_iam_member.tasks_invokes.name == google_cloud_run_v2_service.supervisor.name
+    condition     = google_cloud_run_v2_service_iam_member.tasks_invokes.role == "roles/run.invoker" && google_cloud_run_v2_service_iam_member.tasks_invokes.member == google_service_account.tasks.member && google_cloud_run_v2_service_iam_member.tasks_invokes.name == module.supervisor.service.name
     error_message = "The queue may not invoke the supervisor."
   }
 
   assert {
-    condition     = google_cloud_scheduler_job.drain.http_target[0].oidc_token[0].service_account_email == google_service_account.scheduler.email && google_cloud_scheduler_job.drain.http_target[0].oidc_token[0].audience == google_cloud_run_v2_service.supervisor.uri
+    condition     = google_cloud_scheduler_job.drain.http_target[0].oidc_token[0].service_account_email == google_service_account.scheduler.email && google_cloud_scheduler_job.drain.http_target[0].oidc_token[0].audience == module.supervisor.service.uri
     error_message = "The scheduler does not show the supervisor a token of its own account."
   }
 
   assert {
-    condition     = google_cloud_tasks_queue.flush.http_target[0].oidc_token[0].service_account_email == google_service_account.tasks.email && google_cloud_tasks_queue.flush.http_target[0].oidc_token[0].audience == google_cloud_run_v2_service.supervisor.uri
+    condition     = google_cloud_tasks_queue.flush.http_target[0].oidc_token[0].service_account_email == google_service_account.tasks.email && google_cloud_tasks_queue.flush.http_target[0].oidc_token[0].audience == module.supervisor.service.uri
     error_message = "The queue does not show the supervisor a token of its own account."
   }
 }
@@ -69,7 +91,7 @@ run "each_service_runs_as_itself" {
   command = plan
 
   assert {
-    condition     = google_cloud_run_v2_service.ingest.template[0].service_account == google_service_account.ingest.email && google_cloud_run_v2_service.supervisor.template[0].service_account == google_service_account.supervisor.email
+    condition     = module.ingest.service.template[0].service_account == google_service_account.ingest.email && module.supervisor.service.template[0].service_account == google_service_account.supervisor.email
     error_message = "A service does not run as its own service account."
   }
 
@@ -83,14 +105,14 @@ run "every_secret_is_a_reference" {
   command = plan
 
   assert {
-    condition = toset([for env in google_cloud_run_v2_service.ingest.template[0].containers[0].env : env.name if length(env.value_source) > 0]) == toset([
+    condition = toset([for env in module.ingest.service.template[0].containers[0].env : env.name if length(env.value_source) > 0]) == toset([
       "UPSTASH_REDIS_REST_TOKEN", "DATABASE_URL", "INGEST_API_KEYS",
     ])
     error_message = "Ingest's secrets are not exactly the Redis token, the database and the API keys, each by reference."
   }
 
   assert {
-    condition = toset([for env in google_cloud_run_v2_service.supervisor.template[0].containers[0].env : env.name if length(env.value_source) > 0]) == toset([
+    condition = toset([for env in module.supervisor.service.template[0].containers[0].env : env.name if length(env.value_source) > 0]) == toset([
       "UPSTASH_REDIS_REST_TOKEN", "DATABASE_URL",
     ])
     error_message = "The supervisor's secrets are not exactly the Redis token and the database, each by reference."
@@ -98,16 +120,16 @@ run "every_secret_is_a_reference" {
 
   assert {
     condition = alltrue([for env in concat(
-      tolist(google_cloud_run_v2_service.ingest.template[0].containers[0].env),
-      tolist(google_cloud_run_v2_service.supervisor.template[0].containers[0].env),
+      tolist(module.ingest.service.template[0].containers[0].env),
+      tolist(module.supervisor.service.template[0].containers[0].env),
     ) : length(env.value_source) == 1 if can(regex("TOKEN|DATABASE|KEYS|SECRET|PASSWORD", env.name))])
     error_message = "A value that sounds like a secret stands in the environment in the clear."
   }
 
   assert {
     condition = alltrue([for env in concat(
-      tolist(google_cloud_run_v2_service.ingest.template[0].containers[0].env),
-      tolist(google_cloud_run_v2_service.supervisor.template[0].containers[0].env),
+      tolist(module.ingest.service.template[0].containers[0].env),
+      tolist(module.supervisor.service.template[0].containers[0].env),
     ) : length(env.value_source) == 0 || try(env.value_source[0].secret_key_ref[0].version, "latest") != "latest"])
     error_message = "A secret's version is not pinned: an old revision would start with a new value."
   }
@@ -121,14 +143,14 @@ run "the_secrets_of_webhooks_reach_ingest_alone" {
   }
 
   assert {
-    condition = toset([for env in google_cloud_run_v2_service.ingest.template[0].containers[0].env : env.name if length(env.value_source) > 0]) == toset([
+    condition = toset([for env in module.ingest.service.template[0].containers[0].env : env.name if length(env.value_source) > 0]) == toset([
       "UPSTASH_REDIS_REST_TOKEN", "DATABASE_URL", "INGEST_API_KEYS", "STRIPE_WEBHOOK_SECRET", "GITHUB_SECRET",
     ])
     error_message = "Ingest does not find the secrets of webhooks, each by reference."
   }
 
   assert {
-    condition     = alltrue([for env in google_cloud_run_v2_service.supervisor.template[0].containers[0].env : !contains(["STRIPE_WEBHOOK_SECRET", "GITHUB_SECRET"], env.name)])
+    condition     = alltrue([for env in module.supervisor.service.template[0].containers[0].env : !contains(["STRIPE_WEBHOOK_SECRET", "GITHUB_SECRET"], env.name)])
     error_message = "The supervisor has a webhook's secret."
   }
 
@@ -230,7 +252,7 @@ run "operators_have_an_account_of_their_own" {
   }
 
   assert {
-    condition     = google_cloud_run_v2_service_iam_member.operator_invokes.role == "roles/run.invoker" && google_cloud_run_v2_service_iam_member.operator_invokes.member == google_service_account.operator.member && google_cloud_run_v2_service_iam_member.operator_invokes.name == google_cloud_run_v2_service.supervisor.name
+    condition     = google_cloud_run_v2_service_iam_member.operator_invokes.role == "roles/run.invoker" && google_cloud_run_v2_service_iam_member.operator_invokes.member == google_service_account.operator.member && google_cloud_run_v2_service_iam_member.operator_invokes.name == module.supervisor.service.name
     error_message = "Operators may not invoke the supervisor."
   }
 
@@ -267,7 +289,7 @@ run "a_connected_repository_has_a_trigger" {
   command = plan
 
   variables {
-    build_repository = "projects/my-project/locations/us-east4/connections/github/repositories/me-spillway"
+    build_repository = "projects/my-project/locations/us-central1/connections/github/repositories/me-spillway"
   }
 
   assert {
@@ -276,7 +298,44 @@ run "a_connected_repository_has_a_trigger" {
   }
 
   assert {
+    condition     = google_cloudbuild_trigger.push[0].location == "us-central1"
+    error_message = "The trigger is in another region than its builds."
+  }
+
+  assert {
     condition     = google_cloudbuild_trigger.push[0].substitutions == tomap(local.build_substitutions)
     error_message = "The trigger and the deploy command do not pass the same substitutions."
+  }
+}
+
+run "builds_run_where_a_new_project_may_build" {
+  command = plan
+
+  variables {
+    region = "us-east4" # in which a new project may not build
+  }
+
+  assert {
+    condition     = strcontains(output.deploy_command, " --region=us-central1 ") && google_storage_bucket.sources.location == "us-central1"
+    error_message = "A build is started in a region that Google keeps from new projects."
+  }
+
+  assert {
+    condition     = strcontains(output.deploy_command, "_REGION=us-east4") && module.ingest.service.location == "us-east4" && google_artifact_registry_repository.this.location == "us-east4"
+    error_message = "The build's region has become that of the services."
+  }
+}
+
+run "builds_run_where_they_are_told_to" {
+  command = plan
+
+  variables {
+    build_region     = "europe-west1"
+    build_repository = "projects/my-project/locations/europe-west1/connections/github/repositories/me-spillway"
+  }
+
+  assert {
+    condition     = strcontains(output.deploy_command, " --region=europe-west1 ") && google_cloudbuild_trigger.push[0].location == "europe-west1"
+    error_message = "build_region does not say where builds run."
   }
 }

@@ -23,7 +23,7 @@ run "the_buffer_loses_nothing" {
   }
 
   assert {
-    condition     = upstash_redis_database.this[0].region == "global" && upstash_redis_database.this[0].primary_region == google_cloud_run_v2_service.ingest.location
+    condition     = upstash_redis_database.this[0].region == "gcp-global" && upstash_redis_database.this[0].primary_region == module.ingest.service.location
     error_message = "Redis does not stand beside Cloud Run."
   }
 }
@@ -51,6 +51,11 @@ run "postgres_stands_near" {
   }
 
   assert {
+    condition     = neon_project.this[0].org_id == "org-quiet-river-12345678"
+    error_message = "The Neon project has no organisation, which Neon refuses of a person's key."
+  }
+
+  assert {
     condition     = toset(keys(local.neon_regions)) == toset(["us-central1", "us-east4", "europe-west1", "asia-northeast1"])
     error_message = "A region that Upstash offers has no Neon region near it."
   }
@@ -60,10 +65,15 @@ run "both_can_be_brought_along" {
   command = plan
 
   variables {
-    region           = "europe-west4"
-    upstash_email    = null
-    upstash_api_key  = null
-    neon_api_key     = null
+    region          = "europe-west4"
+    upstash_email   = null
+    upstash_api_key = null
+    neon_api_key    = null
+    neon_org_id     = null
+
+    redis_provisioned    = false
+    database_provisioned = false
+
     redis_rest_url   = "https://mine.upstash.io"
     redis_rest_token = "my-token"
     database_url     = "postgres://me:secret@ep-mine.eu-central-1.aws.neon.tech/app"

@@ -8,7 +8,7 @@ run "the_tick" {
   command = plan
 
   assert {
-    condition     = google_cloud_scheduler_job.drain.schedule == "* * * * *" && google_cloud_scheduler_job.drain.http_target[0].http_method == "POST" && google_cloud_scheduler_job.drain.http_target[0].uri == "${google_cloud_run_v2_service.supervisor.uri}/drain"
+    condition     = google_cloud_scheduler_job.drain.schedule == "* * * * *" && google_cloud_scheduler_job.drain.http_target[0].http_method == "POST" && google_cloud_scheduler_job.drain.http_target[0].uri == "${module.supervisor.service.uri}/drain"
     error_message = "The scheduler does not POST /drain every minute."
   }
 
@@ -22,7 +22,7 @@ run "deadlines_nest" {
   command = plan
 
   assert {
-    condition     = tonumber(trimsuffix(google_cloud_run_v2_service.supervisor.template[0].timeout, "s")) * 1000 >= var.drain_deadline_ms + 10000
+    condition     = tonumber(trimsuffix(module.supervisor.service.template[0].timeout, "s")) * 1000 >= var.drain_deadline_ms + 10000
     error_message = "Cloud Run would cut a drain off before its deadline and the last insert."
   }
 
@@ -32,7 +32,7 @@ run "deadlines_nest" {
   }
 
   assert {
-    condition     = tonumber(trimsuffix(google_cloud_scheduler_job.drain.attempt_deadline, "s")) > tonumber(trimsuffix(google_cloud_run_v2_service.supervisor.template[0].timeout, "s"))
+    condition     = tonumber(trimsuffix(google_cloud_scheduler_job.drain.attempt_deadline, "s")) > tonumber(trimsuffix(module.supervisor.service.template[0].timeout, "s"))
     error_message = "The scheduler would give up before Cloud Run does, and could call again while the first call still runs."
   }
 }
@@ -45,7 +45,7 @@ run "deadlines_follow_the_drains" {
   }
 
   assert {
-    condition     = google_cloud_run_v2_service.supervisor.template[0].timeout == "51s" && google_cloud_scheduler_job.drain.attempt_deadline == "61s"
+    condition     = module.supervisor.service.template[0].timeout == "51s" && google_cloud_scheduler_job.drain.attempt_deadline == "61s"
     error_message = "The supervisor's timeout and the scheduler's deadline do not follow from drain_deadline_ms."
   }
 }
@@ -64,12 +64,12 @@ run "one_supervisor" {
   command = plan
 
   assert {
-    condition     = google_cloud_run_v2_service.supervisor.template[0].scaling[0].max_instance_count == 1
+    condition     = module.supervisor.service.template[0].scaling[0].max_instance_count == 1
     error_message = "DRAIN_CONCURRENCY bounds the database's connections only where there is one supervisor."
   }
 
   assert {
-    condition     = google_cloud_run_v2_service.supervisor.template[0].max_instance_request_concurrency > google_cloud_tasks_queue.flush.rate_limits[0].max_concurrent_dispatches
+    condition     = module.supervisor.service.template[0].max_instance_request_concurrency > google_cloud_tasks_queue.flush.rate_limits[0].max_concurrent_dispatches
     error_message = "Flushes can fill the supervisor, so that the tick waits."
   }
 }
@@ -92,12 +92,12 @@ run "idle_costs_nearly_nothing" {
   command = plan
 
   assert {
-    condition     = google_cloud_run_v2_service.ingest.template[0].scaling[0].min_instance_count == 0 && google_cloud_run_v2_service.supervisor.template[0].scaling[0].min_instance_count == 0
+    condition     = module.ingest.service.template[0].scaling[0].min_instance_count == 0 && module.supervisor.service.template[0].scaling[0].min_instance_count == 0
     error_message = "An idle system keeps instances."
   }
 
   assert {
-    condition     = google_cloud_run_v2_service.ingest.template[0].containers[0].resources[0].cpu_idle && google_cloud_run_v2_service.supervisor.template[0].containers[0].resources[0].cpu_idle
+    condition     = module.ingest.service.template[0].containers[0].resources[0].cpu_idle && module.supervisor.service.template[0].containers[0].resources[0].cpu_idle
     error_message = "A service is billed by instance, not by request."
   }
 }
@@ -106,12 +106,12 @@ run "one_image_two_targets" {
   command = plan
 
   assert {
-    condition     = google_cloud_run_v2_service.ingest.template[0].containers[0].args == tolist(["--target=ingest"]) && google_cloud_run_v2_service.supervisor.template[0].containers[0].args == tolist(["--target=supervisor"])
+    condition     = module.ingest.service.template[0].containers[0].args == tolist(["--target=ingest"]) && module.supervisor.service.template[0].containers[0].args == tolist(["--target=supervisor"])
     error_message = "A service does not start the function that it is named for."
   }
 
   assert {
-    condition = alltrue([for service in [google_cloud_run_v2_service.ingest, google_cloud_run_v2_service.supervisor] :
+    condition = alltrue([for service in [module.ingest.service, module.supervisor.service] :
       service.template[0].containers[0].startup_probe[0].http_get[0].path == "/health" &&
       service.template[0].containers[0].liveness_probe[0].http_get[0].path == "/health"
     ])

@@ -14,12 +14,12 @@ run "the_services_get_what_environment_tf_says" {
   command = plan
 
   assert {
-    condition     = toset([for env in google_cloud_run_v2_service.ingest.template[0].containers[0].env : env.name]) == toset(concat(keys(local.common_env), keys(local.ingest_env), keys(local.ingest_secrets)))
+    condition     = toset([for env in module.ingest.service.template[0].containers[0].env : env.name]) == toset(concat(keys(local.common_env), keys(local.ingest_env), keys(local.ingest_secrets)))
     error_message = "Ingest's environment is not what environment.tf says."
   }
 
   assert {
-    condition     = toset([for env in google_cloud_run_v2_service.supervisor.template[0].containers[0].env : env.name]) == toset(concat(keys(local.common_env), keys(local.supervisor_env), keys(local.supervisor_secrets)))
+    condition     = toset([for env in module.supervisor.service.template[0].containers[0].env : env.name]) == toset(concat(keys(local.common_env), keys(local.supervisor_env), keys(local.supervisor_secrets)))
     error_message = "The supervisor's environment is not what environment.tf says."
   }
 
@@ -33,7 +33,7 @@ run "an_eager_flush_knows_its_queue_and_its_supervisor" {
   command = plan
 
   assert {
-    condition     = local.ingest_env.FLUSH_TRIGGER == "tasks" && local.ingest_env.TASKS_QUEUE == google_cloud_tasks_queue.flush.id && local.ingest_env.SUPERVISOR_URL == google_cloud_run_v2_service.supervisor.uri
+    condition     = local.ingest_env.FLUSH_TRIGGER == "tasks" && local.ingest_env.TASKS_QUEUE == google_cloud_tasks_queue.flush.id && local.ingest_env.SUPERVISOR_URL == module.supervisor.service.uri
     error_message = "Ingest does not know where to send its flushes."
   }
 }
@@ -56,7 +56,7 @@ run "empty_values_are_not_set" {
   }
 
   assert {
-    condition     = length([for env in concat(tolist(google_cloud_run_v2_service.ingest.template[0].containers[0].env), tolist(google_cloud_run_v2_service.supervisor.template[0].containers[0].env)) : env if length(env.value_source) == 0 && env.value == ""]) == 0
+    condition     = length([for env in concat(tolist(module.ingest.service.template[0].containers[0].env), tolist(module.supervisor.service.template[0].containers[0].env)) : env if length(env.value_source) == 0 && env.value == ""]) == 0
     error_message = "An empty value is set."
   }
 }

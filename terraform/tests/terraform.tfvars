@@ -6,6 +6,9 @@ alert_email     = "oncall@example.com"
 upstash_email   = "me@example.com"
 upstash_api_key = "an-upstash-key"
 neon_api_key    = "a-neon-key"
+neon_org_id     = "org-quiet-river-12345678"
+
+grant_wait_seconds = 0 # no right is given, so nothing has to become known
 
 api_keys = {
   app = { sha256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855" }

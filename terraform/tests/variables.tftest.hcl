@@ -29,6 +29,7 @@ run "numbers_below_their_bounds_are_refused" {
     events_max                     = 0
     buffer_max_bytes               = 999
     key_events_per_second          = 0
+    grant_wait_seconds             = -1
   }
 
   expect_failures = [
@@ -53,6 +54,7 @@ run "numbers_below_their_bounds_are_refused" {
     var.events_max,
     var.buffer_max_bytes,
     var.key_events_per_second,
+    var.grant_wait_seconds,
   ]
 }
 
@@ -77,6 +79,7 @@ run "numbers_above_their_bounds_are_refused" {
     events_max                = 100001
     buffer_max_bytes          = 90000001
     key_events_per_second     = 10000001
+    grant_wait_seconds        = 901
   }
 
   expect_failures = [
@@ -97,6 +100,7 @@ run "numbers_above_their_bounds_are_refused" {
     var.events_max,
     var.buffer_max_bytes,
     var.key_events_per_second,
+    var.grant_wait_seconds,
   ]
 }
 
@@ -106,8 +110,12 @@ run "texts_of_another_form_are_refused" {
   variables {
     project_id            = "123456789012"
     region                = "us-east4-a"
+    redis_provisioned     = false
     redis_rest_url        = "https://mine.upstash.io"
     redis_rest_token      = "my-token"
+    name_suffix           = "2"
+    neon_org_id           = "My organisation"
+    build_region          = "global"
     name                  = "a-name-that-is-far-too-long"
     alert_email           = "oncall"
     notification_channels = ["slack"]
@@ -124,6 +132,9 @@ run "texts_of_another_form_are_refused" {
     var.project_id,
     var.region,
     var.name,
+    var.name_suffix,
+    var.neon_org_id,
+    var.build_region,
     var.alert_email,
     var.notification_channels,
     var.operations_url,
@@ -243,6 +254,32 @@ run "a_redis_url_without_its_token_is_refused" {
   ]
 }
 
+run "a_database_of_ones_own_that_is_not_named_is_refused" {
+  command = plan
+
+  variables {
+    redis_provisioned    = false
+    database_provisioned = false
+  }
+
+  expect_failures = [
+    var.redis_rest_url,
+    var.database_url,
+  ]
+}
+
+run "the_address_of_the_playbooks_is_no_path" {
+  command = plan
+
+  variables {
+    operations_url = "docs/operations.md"
+  }
+
+  expect_failures = [
+    var.operations_url,
+  ]
+}
+
 run "a_pooled_connection_and_a_repository_elsewhere_are_refused" {
   command = plan
 
@@ -263,11 +300,13 @@ run "provisioning_without_accounts_is_refused" {
   variables {
     upstash_api_key = null
     neon_api_key    = null
+    neon_org_id     = null
   }
 
   expect_failures = [
     var.upstash_api_key,
     var.neon_api_key,
+    var.neon_org_id,
   ]
 }
 
@@ -275,9 +314,10 @@ run "a_region_far_from_neon_is_pointed_out" {
   command = plan
 
   variables {
-    region           = "europe-west4"
-    redis_rest_url   = "https://mine.upstash.io"
-    redis_rest_token = "my-token"
+    region            = "europe-west4"
+    redis_provisioned = false
+    redis_rest_url    = "https://mine.upstash.io"
+    redis_rest_token  = "my-token"
   }
 
   expect_failures = [neon_project.this]

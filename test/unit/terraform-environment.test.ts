@@ -64,8 +64,30 @@ test("every alert's playbook is a heading of docs/operations.md", () => {
   const alerts = [...read("terraform/alerts.tf").matchAll(/^ {4}([a-z]+(?:-[a-z]+)*)\s*= \{/gm)].map(
     (match) => match[1] ?? "",
   );
-  expect(alerts).toHaveLength(8);
+  expect(alerts).toHaveLength(10);
   expect(alerts.filter((alert) => !anchors.includes(alert))).toEqual([]);
+});
+
+/** The text of docs/operations.md from a heading to the next one. */
+function sectionOf(anchor: string): string {
+  const parts = read("docs/operations.md").split(/^#+ /m);
+  const anchorOf = (part: string) => (part.split("\n")[0] ?? "").toLowerCase().replaceAll(" ", "-");
+  return parts.find((part) => anchorOf(part) === anchor) ?? "";
+}
+
+test("every alert's playbook says which check of the doctor shows the same, and what the console says", () => {
+  const checks = [...sectionOf("the-doctor").matchAll(/^\| `([a-z-]+)`/gm)].map(([, check]) => check);
+  expect(checks.length).toBeGreaterThan(30);
+  for (const [, alert = ""] of read("terraform/alerts.tf").matchAll(/^ {4}([a-z]+(?:-[a-z]+)*)\s*= \{/gm)) {
+    const said = /The doctor: ([\s\S]*?)The\s+console:\s\S/.exec(sectionOf(alert))?.[1];
+    expect(said, alert).toBeDefined();
+    const named = [...(said ?? "").matchAll(/`([^`]+)`/g)].map(([, name]) => name);
+    if (!said?.includes("no check")) expect(named.length, alert).toBeGreaterThan(0);
+    expect(
+      named.filter((name) => !checks.includes(name)),
+      alert,
+    ).toEqual([]);
+  }
 });
 
 test("every log event that a metric or an alert reads is said by the code and explained in docs/operations.md", () => {
@@ -85,4 +107,29 @@ test("every log event that a metric or an alert reads is said by the code and ex
     expect(code, event).toContain(`"${event}"`);
     expect(docs, event).toContain(`\`${event}\``);
   }
+});
+
+/** What Terraform turns on, by its own list. */
+const apis = [...read("terraform/apis.tf").matchAll(/"([a-z]+)\.googleapis\.com"/g)].map(
+  ([, api]) => `${api}.googleapis.com`,
+);
+
+test.each(["README.md", "docs/first-deploy.md"])(
+  "the gcloud line of %s turns on every API that Terraform needs",
+  (page) => {
+    const line = /gcloud services enable ((?:.*\\\n)*.*)/.exec(read(page))?.[1] ?? "";
+    const enabled = line
+      .split(/[\s\\]+/)
+      .map((name) => (name.includes(".") ? name : `${name}.googleapis.com`));
+    expect(apis.length).toBeGreaterThanOrEqual(12);
+    expect([...apis, "serviceusage.googleapis.com"].filter((api) => !enabled.includes(api))).toEqual([]);
+  },
+);
+
+test("no provider changes under a deployment: of each, only corrections are taken", () => {
+  const versions = [...read("terraform/versions.tf").matchAll(/^ {6}version = "(.*)"$/gm)].map(
+    ([, version]) => version,
+  );
+  expect(versions).toHaveLength(3);
+  for (const version of versions) expect(version).toMatch(/^~> \d+\.\d+\.\d+$/);
 });

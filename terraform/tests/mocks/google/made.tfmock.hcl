@@ -10,7 +10,7 @@ mock_resource "google_cloud_run_v2_service" {
 }
 
 override_resource {
-  target          = google_cloud_run_v2_service.supervisor
+  target          = module.supervisor.google_cloud_run_v2_service.this
   override_during = plan
   values = {
     id  = "projects/my-project/locations/us-east4/services/spillway-supervisor"

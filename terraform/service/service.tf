@@ -1,0 +1,89 @@
+# A Cloud Run service of Spillway: ingest and the supervisor are the same image, and differ in what stands in variables.tf.
+# Cloud Build deploys its revisions; Terraform makes the service and its settings.
+
+resource "google_cloud_run_v2_service" "this" {
+  project              = var.project
+  name                 = var.name
+  location             = var.region
+  ingress              = "INGRESS_TRAFFIC_ALL"
+  invoker_iam_disabled = var.is_open_to_anyone
+  deletion_protection  = var.deletion_protection
+
+  template {
+    service_account                  = var.service_account
+    max_instance_request_concurrency = var.concurrency
+    timeout                          = "${var.timeout_seconds}s"
+
+    scaling {
+      min_instance_count = var.min_instances
+      max_instance_count = var.max_instances
+    }
+
+    containers {
+      image = var.initial_image
+      args  = ["--target=${var.target}"] # after the image's entry point, the functions framework
+
+      resources {
+        limits            = { cpu = "1", memory = "512Mi" }
+        cpu_idle          = true # billed by request: nothing runs on after an answer
+        startup_cpu_boost = true
+      }
+
+      dynamic "env" {
+        for_each = var.environment
+        content {
+          name  = env.key
+          value = env.value
+        }
+      }
+
+      dynamic "env" {
+        for_each = var.secrets
+        content {
+          name = env.key
+          value_source {
+            secret_key_ref {
+              secret  = env.value.secret
+              version = env.value.version
+            }
+          }
+        }
+      }
+
+      startup_probe {
+        period_seconds    = 1
+        timeout_seconds   = 1
+        failure_threshold = 30
+        http_get {
+          path = "/health"
+        }
+      }
+
+      liveness_probe {
+        period_seconds    = 30
+        timeout_seconds   = 5
+        failure_threshold = 3
+        http_get {
+          path = "/health"
+        }
+      }
+    }
+  }
+
+  lifecycle {
+    # Cloud Build deploys revisions and moves traffic; gcloud leaves its name and labels on them.
+    ignore_changes = [
+      client,
+      client_version,
+      traffic,
+      template[0].annotations,
+      template[0].labels,
+      template[0].containers[0].image,
+    ]
+  }
+}
+
+output "service" {
+  description = "The service: its name, its uri, and all else that it has."
+  value       = google_cloud_run_v2_service.this
+}
