@@ -71,10 +71,12 @@ resource "google_cloud_run_v2_service" "this" {
   }
 
   lifecycle {
-    # Cloud Build deploys revisions and moves traffic; gcloud leaves its name and labels on them.
+    # Cloud Build deploys revisions and moves traffic; gcloud leaves its name and labels on them. Cloud Run answers with a
+    # scaling of the whole service, zeros, beside the revision's that is set above.
     ignore_changes = [
       client,
       client_version,
+      scaling,
       traffic,
       template[0].annotations,
       template[0].labels,

@@ -62,6 +62,25 @@ test("nothing of Google's is made before the APIs are on", () => {
   expect(made.filter((address) => !waitsFor(address, "google_project_service.this"))).toEqual([]);
 });
 
+test("no plan takes back what Cloud Build deploys, and what Cloud Run says of itself", () => {
+  const service = readFileSync(new URL("service/service.tf", folder), "utf8");
+  const ignored = /ignore_changes = \[([^\]]*(?:\[0\][^\]]*)*)\]\n/.exec(service)?.[1] ?? "";
+  expect(
+    ignored
+      .split(",")
+      .map((field) => field.trim())
+      .filter(Boolean),
+  ).toEqual([
+    "client",
+    "client_version",
+    "scaling",
+    "traffic",
+    "template[0].annotations",
+    "template[0].labels",
+    "template[0].containers[0].image",
+  ]);
+});
+
 test("a service is made when its right to read its secrets has become known", () => {
   const grant = "google_secret_manager_secret_iam_member.reader";
   expect(blocks.get(grant)).toMatch(
