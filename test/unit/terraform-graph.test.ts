@@ -81,6 +81,13 @@ test("no plan takes back what Cloud Build deploys, and what Cloud Run says of it
   ]);
 });
 
+test("a database is not made anew because its vendor answers in other words, it was renamed, or a restored branch leads", () => {
+  expect(blocks.get("upstash_redis_database.this")).toMatch(
+    /ignore_changes\s+= \[region, multizone, database_name\]/,
+  );
+  expect(blocks.get("neon_project.this")).toMatch(/ignore_changes\s+= \[branch\]/);
+});
+
 test("a service is made when its right to read its secrets has become known", () => {
   const grant = "google_secret_manager_secret_iam_member.reader";
   expect(blocks.get(grant)).toMatch(
