@@ -37,7 +37,7 @@ run "provisioned_databases_are_wired" {
   }
 
   assert {
-    condition     = nonsensitive(google_secret_manager_secret_version.this["database-url"].secret_data) == "postgres://spillway:made@ep-made-up.us-east-1.aws.neon.tech/spillway"
+    condition     = nonsensitive(google_secret_manager_secret_version.this["database-url"].secret_data) == "postgres://spillway:made@ep-made-up.us-east-1.aws.neon.tech/spillway?sslmode=require"
     error_message = "The services do not get the provisioned Postgres by its direct connection."
   }
 }
