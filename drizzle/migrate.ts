@@ -115,6 +115,7 @@ const OUR_TABLES = [
   { table: "dead_letters", tag: "0000_dead_letters" },
   { table: "api_keys", tag: "0003_api_keys" },
   { table: "spillway_usage", tag: "0004_usage" },
+  { table: "spillway_rollouts", tag: "0005_rollouts" },
 ];
 
 /** Throws where a table stands in the way that our migrations did not make: Drizzle would fail half-way with "already exists". */

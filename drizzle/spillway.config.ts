@@ -6,6 +6,7 @@ export default defineConfig({
   schema: [
     "./lib/store/api-keys-table.ts",
     "./lib/store/dead-letters-table.ts",
+    "./lib/store/rollout-stream.ts",
     "./lib/store/usage-stream.ts",
   ],
   out: "./drizzle/spillway",

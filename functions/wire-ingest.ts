@@ -31,8 +31,9 @@ import { createSayRefused } from "../lib/ingest/say-refused.ts";
 import { createSetAside } from "../lib/ingest/set-aside.ts";
 import { createWriteThrough } from "../lib/ingest/write-through.ts";
 import { createLog, type Log } from "../lib/log.ts";
-import type { Registry } from "../lib/schema/registry.ts";
+import { type Registry, withInternal } from "../lib/schema/registry.ts";
 import { connect } from "../lib/store/database.ts";
+import rolloutStream from "../lib/store/rollout-stream.ts";
 import { createStore } from "../lib/store/store.ts";
 import { Cors } from "./cors.ts";
 import type { Served } from "./front-door.ts";
@@ -142,7 +143,8 @@ function openWebhooks(
 }
 
 /** Makes the ingest function. */
-export async function wireIngest(streams: Registry): Promise<Served> {
+export async function wireIngest(ofRelease: Registry): Promise<Served> {
+  const streams = withInternal(ofRelease, [rolloutStream]);
   const config = configure();
   const log = createLog({ function: "ingest" });
   sayDoubts(config, streams, log);

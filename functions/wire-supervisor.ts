@@ -25,6 +25,7 @@ import { type Registry, withInternal } from "../lib/schema/registry.ts";
 import { connect } from "../lib/store/database.ts";
 import { createDeadLetterStore } from "../lib/store/dead-letter-store.ts";
 import { createOldLetters } from "../lib/store/old-letters.ts";
+import rolloutStream from "../lib/store/rollout-stream.ts";
 import { createUsageStore } from "../lib/store/usage-store.ts";
 import usageStream from "../lib/store/usage-stream.ts";
 import type { Served } from "./front-door.ts";
@@ -70,7 +71,7 @@ export async function wireSupervisor(
   config = configure(),
   log: Log = createLog({ function: "supervisor" }),
 ): Promise<Served> {
-  const streams = withInternal(ofRelease, [usageStream]);
+  const streams = withInternal(ofRelease, [usageStream, rolloutStream]);
   const doubts = sayDoubts(config, streams, log);
   const stopping = new AbortController();
   const trace = await openTrace();

@@ -31,6 +31,7 @@ export async function prepareTables(databaseUrl: string): Promise<void> {
     `grant select, insert on ${STREAMS.join(", ")} to ${user}`,
     `grant select, insert, update, delete on dead_letters to ${user}`,
     `grant select, insert, delete on spillway_usage to ${user}`,
+    `grant select, insert on spillway_rollouts to ${user}`,
     `grant select, insert, update on api_keys to ${user}`,
   ]);
 }

@@ -13,10 +13,10 @@ export type Registry = ReadonlyMap<string, Stream>;
 /** Names that are reserved for Spillway's own tables and indexes, now and later, in the schema in which they are. */
 const OUR_NAMES = /^(?:(?:api_keys|dead_letters|spillway)(?:_|$)|pg_)/;
 
-/** The names of Spillway's own streams (lib/store/usage-stream.ts). */
-const INTERNAL = new Set(["spillway_usage"]);
+/** The names of Spillway's own streams (lib/store/usage-stream.ts and rollout-stream.ts). */
+const INTERNAL = new Set(["spillway_usage", "spillway_rollouts"]);
 
-/** Whether a stream of this name is Spillway's own: no sender may name it, and operators see it only if something of it waits or failed. */
+/** Whether a stream of this name is Spillway's own: senders don't know it, and operators see it only if something of it waits or failed. */
 export const isInternal = (name: string): boolean => INTERNAL.has(name);
 
 /** The streams of a release together with Spillway's own, which are drained like any other. */

@@ -5,6 +5,7 @@ import type { Stream } from "../schema/stream.ts";
 import { apiKeys } from "./api-keys-table.ts";
 import { type Database, statementBound } from "./database.ts";
 import { deadLetters } from "./dead-letters-table.ts";
+import { rolloutTable } from "./rollout-stream.ts";
 import { usageTable } from "./usage-stream.ts";
 
 /** A table, with all its partitions. */
@@ -17,7 +18,7 @@ export interface TableHealth {
   vacuumedSecondsAgo: number | null;
 }
 
-const OURS = [deadLetters, apiKeys, usageTable];
+const OURS = [deadLetters, apiKeys, usageTable, rolloutTable];
 
 /** Returns our tables and the streams', as far as they exist. One without a schema is looked for along the search path. */
 export async function readTableHealth(

@@ -90,7 +90,7 @@ async function expectApplied(tables: string[], table: string, columns: string[])
   await sql.connect();
   const names = async (query: string) => (await sql.query(query)).rows.map(({ name }) => name);
   const found = await names(
-    "select table_name::text as name from information_schema.tables where table_schema not in ('pg_catalog', 'information_schema', 'drizzle') and table_name not in ('api_keys', 'dead_letters', 'spillway_usage') order by 1",
+    "select table_name::text as name from information_schema.tables where table_schema not in ('pg_catalog', 'information_schema', 'drizzle') and table_name not in ('api_keys', 'dead_letters', 'spillway_rollouts', 'spillway_usage') order by 1",
   );
   const own = await names(
     `select column_name::text as name from information_schema.columns where table_name = '${table}' order by 1`,

@@ -72,6 +72,7 @@ const OURS = {
   "drizzle.spillway_migrations": readJournal(join(folder, "drizzle/spillway")).entries.length,
   "public.api_keys": 0,
   "public.dead_letters": 0,
+  "public.spillway_rollouts": 0,
   "public.spillway_usage": 0,
 };
 
