@@ -10,6 +10,7 @@ locals {
     _SUPERVISOR               = module.supervisor.service.name
     _DATABASE_URL_SECRET      = google_secret_manager_secret.this["database-url"].secret_id
     _OPERATOR_SERVICE_ACCOUNT = google_service_account.operator.email
+    _LOGS_BUCKET              = google_storage_bucket.sources.name
   }
 }
 
@@ -65,7 +66,7 @@ resource "google_service_account_iam_member" "build_smokes_as_operator" {
   member             = google_service_account.build.member
 }
 
-# Where `gcloud builds submit` leaves the sources.
+# Where `gcloud builds submit` leaves the sources, and the build its log.
 resource "google_storage_bucket" "sources" {
   project                     = local.project
   name                        = "${var.project_id}-${var.name}-sources"
@@ -91,6 +92,13 @@ resource "google_storage_bucket" "sources" {
 resource "google_storage_bucket_iam_member" "build_reads_sources" {
   bucket = google_storage_bucket.sources.name
   role   = "roles/storage.objectViewer"
+  member = google_service_account.build.member
+}
+
+# The build writes its log there, too, and gcloud reads it while the build runs. Cloud Build wants this role for a bucket of one's own.
+resource "google_storage_bucket_iam_member" "build_writes_logs" {
+  bucket = google_storage_bucket.sources.name
+  role   = "roles/storage.admin"
   member = google_service_account.build.member
 }
 

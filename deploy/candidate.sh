@@ -1,0 +1,25 @@
+# Sourced by the other scripts of this folder, which run in steps of cloudbuild.yaml. They need PROJECT, REGION and IMAGE.
+
+# Reads one thing of a service: field SERVICE EXPRESSION, a Python expression of `service`, which is the service as JSON.
+field() {
+  gcloud run services describe "$1" --project="$PROJECT" --region="$REGION" --format=json |
+    python3 -c 'import json, sys; service = json.load(sys.stdin); print(eval(sys.argv[1]))' "$2"
+}
+
+# The revision that this build has deployed. Another build, or terraform apply, may have made a newer one meanwhile: then this build has
+# proven nothing about the latest revision, and must not give it traffic.
+candidate() {
+  local image
+  image=$(field "$1" 'service["spec"]["template"]["spec"]["containers"][0]["image"]')
+  if [ "$image" != "$IMAGE" ]; then
+    echo "FAILED $1 was deployed by another build meanwhile: its image is $image. Build again." >&2
+    return 1
+  fi
+  field "$1" 'service["status"]["latestCreatedRevisionName"]'
+}
+
+change_traffic() {
+  local service=$1
+  shift
+  gcloud run services update-traffic "$service" --project="$PROJECT" --region="$REGION" --quiet "$@"
+}

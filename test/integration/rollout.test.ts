@@ -1,0 +1,170 @@
+/**
+ * cloudbuild.yaml, run step by step against a cloud of this machine: what a build proves before it moves traffic, and what it leaves.
+ * Types, tests and the image are left out; the functions are those of dist/.
+ */
+import pg from "pg";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { type BuildResult, readBuildFile } from "../../dev/rehearse/builds.ts";
+import type { Service } from "../../dev/rehearse/cloud-run.ts";
+import { openWorld, type World } from "../../dev/rehearse/world.ts";
+
+const PROJECT = "my-project";
+const REGION = "us-east4";
+const PLACE = `projects/${PROJECT}/locations/${REGION}`;
+const emailOf = (name: string) => `spillway-${name}@${PROJECT}.iam.gserviceaccount.com`;
+const accountOf = (name: string) => `projects/${PROJECT}/serviceAccounts/${emailOf(name)}`;
+
+let world: World;
+let sql: pg.Pool;
+beforeAll(async () => {
+  world = await openWorld();
+  sql = new pg.Pool({ connectionString: world.databaseUrl });
+  await install();
+});
+afterAll(async () => {
+  await sql?.end();
+  await world?.close();
+});
+beforeEach(() => {
+  world.vendors.isPostgresAway = false;
+});
+
+const serviceOf = (name: string) =>
+  world.cloud.resources.get(`${PLACE}/services/spillway-${name}`) as Service;
+
+/** Makes by hand what terraform apply makes. */
+async function install(): Promise<void> {
+  const { cloud } = world;
+  const { resources } = cloud;
+  const allow = (name: string, role: string, ...accounts: string[]) =>
+    resources.setPolicy(name, [
+      ...resources.policyOf(name),
+      { role, members: accounts.map((one) => `serviceAccount:${emailOf(one)}`) },
+    ]);
+  for (const api of ["run", "secretmanager", "iamcredentials", "cloudbuild", "cloudtasks"])
+    resources.create({ name: `projects/${PROJECT}/services/${api}.googleapis.com` });
+  const redis = await cloud.vendors.makeRedis({ region: "gcp-global", primary_region: REGION });
+  const { connection_uris: uris } = cloud.vendors.makeProject({ project: { org_id: "org-1" } });
+  const secrets = { "redis-rest-token": redis.rest_token, "database-url": uris[0]?.connection_uri ?? "" };
+  for (const [id, value] of Object.entries(secrets)) {
+    const name = `projects/${PROJECT}/secrets/spillway-${id}`;
+    resources.create({ name });
+    resources.create({
+      name: `${name}/versions/1`,
+      payload: { data: Buffer.from(value).toString("base64") },
+    });
+    allow(name, "roles/secretmanager.secretAccessor", "ingest", "supervisor", "build");
+  }
+  allow(accountOf("operator"), "roles/iam.serviceAccountOpenIdTokenCreator", "build");
+  allow(`${PLACE}/repositories/spillway`, "roles/artifactregistry.writer", "build");
+  allow(`storage/v1/b/${PROJECT}-spillway-sources`, "roles/storage.admin", "build");
+  const secretEnv = (name: string, id: string) => ({
+    name,
+    valueSource: { secretKeyRef: { secret: `spillway-${id}`, version: "1" } },
+  });
+  for (const target of ["ingest", "supervisor"]) {
+    const env = [
+      { name: "UPSTASH_REDIS_REST_URL", value: `https://${redis.endpoint}` },
+      secretEnv("UPSTASH_REDIS_REST_TOKEN", "redis-rest-token"),
+      secretEnv("DATABASE_URL", "database-url"),
+    ];
+    const image = "us-docker.pkg.dev/cloudrun/container/hello";
+    await cloud.run.createService(`${PLACE}/services/spillway-${target}`, {
+      invokerIamDisabled: target === "ingest",
+      template: {
+        serviceAccount: emailOf(target),
+        timeout: "60s",
+        containers: [{ image, args: [`--target=${target}`], env }],
+      },
+    });
+    allow(`${PLACE}/services/spillway-${target}`, "roles/run.developer", "build");
+    allow(accountOf(target), "roles/iam.serviceAccountUser", "build");
+  }
+  allow(`${PLACE}/services/spillway-supervisor`, "roles/run.invoker", "operator");
+}
+
+const asked = { project: PROJECT, substitutions: {}, serviceAccount: accountOf("build") };
+const rollouts = async () =>
+  (await sql.query("select build from spillway_rollouts")).rows.map((row) => row.build);
+const tables = async (): Promise<string[]> =>
+  (
+    await sql.query(
+      "select table_name as name from information_schema.tables where table_schema = 'public' and table_name not like 'spillway%' and table_name <> 'api_keys'",
+    )
+  ).rows.map(({ name }) => name);
+
+/** A build that succeeds, with what gcloud shows of it while it runs. */
+let first: BuildResult & { shown: string };
+
+test("a build stores one event of its own end to end, moves traffic, and leaves no tag and no live key", async () => {
+  let shown = "";
+  const onLog = (text: string) => {
+    shown += text;
+  };
+  first = { ...(await world.cloud.builds.run({ ...asked, onLog })), shown };
+  const { id, failed, log } = first;
+  expect([failed, log]).toEqual([
+    undefined,
+    expect.stringContaining("ok    ingest finds the event in Postgres: 200"),
+  ]);
+  expect(await rollouts()).toEqual([id]);
+  for (const name of ["ingest", "supervisor"])
+    expect(serviceOf(name).traffic).toEqual([
+      { type: "TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST", percent: 100 },
+    ]);
+  const { rows } = await sql.query("select name, streams, revoked_at is null as live from api_keys");
+  expect(rows).toEqual([{ name: "smoke-test", streams: ["spillway_rollouts"], live: false }]);
+});
+
+test("no table of the deployer has a row of it", async () => {
+  const names = await tables();
+  expect(names).toContain("dead_letters");
+  for (const name of names)
+    expect([name, (await sql.query(`select count(*)::int as n from "${name}"`)).rows[0]]).toEqual([
+      name,
+      { n: 0 },
+    ]);
+});
+
+test("gcloud names no revision, so a plan afterwards has nothing to take away", () => {
+  for (const name of ["ingest", "supervisor"]) expect(serviceOf(name).template.revision).toBeUndefined();
+});
+
+test("its log can be read while it runs", () => {
+  const { logsBucket } = readBuildFile();
+  expect([logsBucket, first.shown]).toEqual([
+    expect.stringContaining("_LOGS_BUCKET"),
+    expect.stringContaining("── smoke-test"),
+  ]);
+});
+
+describe("a build fails, and the revisions that serve go on serving:", () => {
+  const servingBefore = () =>
+    ["ingest", "supervisor"].map((name) => {
+      const service = serviceOf(name);
+      const [first] = service.traffic;
+      return first && world.cloud.run.revisionOf(service, first);
+    });
+  const expectFailed = async (log: RegExp) => {
+    const before = servingBefore();
+    const stored = await rollouts();
+    const result = await world.cloud.builds.run({ ...asked, env: { TRIES: "1" } });
+    expect([result.failed, result.log]).toEqual(["smoke-test", expect.stringMatching(log)]);
+    expect(servingBefore()).toEqual(before);
+    expect(await rollouts()).toEqual(stored);
+    for (const name of ["ingest", "supervisor"])
+      expect(serviceOf(name).traffic.filter(({ tag }) => tag !== undefined)).toEqual([]);
+  };
+
+  test("Postgres does not answer", async () => {
+    world.vendors.isPostgresAway = true;
+    await expectFailed(/FAILED the supervisor (reaches|makes a key in) Postgres/);
+  });
+
+  test("the supervisor is open to strangers", async () => {
+    const service = serviceOf("supervisor");
+    service.invokerIamDisabled = true;
+    await expectFailed(/FAILED the supervisor refuses strangers: expected 403, got/);
+    service.invokerIamDisabled = false;
+  });
+});
