@@ -76,6 +76,20 @@ test("a key is made, listed, rotated and revoked, and what it posted is stored o
   expect(rows.map(({ id }: { id: string }) => id).sort()).toEqual(ids.sort());
 }, 120_000);
 
+test("a stream of Spillway's own is for a key that names it, which is not listed once it is revoked", async () => {
+  const { key: all } = JSON.parse((await keys("create", "all", "--json")).out) as { key: string };
+  await untilStatus(all, 202);
+  expect((await post(all, "spillway_rollouts")).body.code).toBe("stream-not-allowed");
+  const made = await keys("create", "smoke-test", "--streams", "spillway_rollouts", "--json");
+  const { key } = JSON.parse(made.out) as { key: string };
+  await untilStatus(key, 422, "spillway_rollouts");
+  expect((await keys("list")).out).toMatch(/^smoke-test .* live/m);
+  for (const name of ["smoke-test", "all"]) await keys("revoke", name);
+  expect((await keys("list")).out).not.toContain("smoke-test");
+  expect((await keys("list")).out).toMatch(/^all .* revoked/m);
+  await whole.drainAll();
+});
+
 test("a public key has its streams and origins", async () => {
   const made = await keys(
     ...[

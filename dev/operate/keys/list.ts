@@ -1,5 +1,6 @@
 /** `spillway keys list`: every key that there ever was, without the keys themselves. */
 import { keyList, type ListedKey } from "../../../lib/contract/keys.ts";
+import { isInternal } from "../../../lib/schema/registry.ts";
 import { bodyOf } from "../ask-supervisor.ts";
 import { action } from "../command.ts";
 import { jsonOption, printTable } from "../command-line.ts";
@@ -17,7 +18,12 @@ export const list = action({
   },
 });
 
-function print(keys: readonly ListedKey[]): void {
+/** Each build has one for some seconds (deploy/smoke-test.sh), and there are many builds. */
+const isOldSmokeTest = ({ state, streams }: ListedKey): boolean =>
+  state !== "live" && streams !== null && streams.every(isInternal);
+
+function print(all: readonly ListedKey[]): void {
+  const keys = all.filter((one) => !isOldSmokeTest(one));
   if (keys.length === 0) {
     console.log(
       "No keys were made (those of INGEST_API_KEYS are not listed): npx spillway keys create NAME.",
