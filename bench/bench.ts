@@ -11,6 +11,7 @@ import { type Check, checkAll, checkLine } from "./checks.ts";
 import { describeMachine, type Machine, machineLine } from "./machine.ts";
 import { Results } from "./results.ts";
 import { alternatives } from "./scenarios/alternatives.ts";
+import { costs } from "./scenarios/costs.ts";
 import { drain } from "./scenarios/drain.ts";
 import { floor } from "./scenarios/floor.ts";
 import { hostile } from "./scenarios/hostile.ts";
@@ -52,6 +53,7 @@ const scenarios: Record<ScenarioName, { run: Scenario; title: string; figure: st
     title: "Steady: Redis commands per event, draining",
     figure: "drainCommandsPerEvent",
   },
+  costs: { run: costs, title: "A month: dollars", figure: "monthDollars" },
   surge: { run: surge, title: "A surge: p99 by the second in which a request was due", figure: "p99Ms" },
 };
 

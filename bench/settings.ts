@@ -13,6 +13,7 @@ export const SCENARIOS = [
   "noisy",
   "steady",
   "surge",
+  "costs",
 ] as const;
 export type ScenarioName = (typeof SCENARIOS)[number];
 

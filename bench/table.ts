@@ -37,6 +37,13 @@ const columns: [string, string, number][] = [
   ["peakMemoryMb", "MB", 0],
   ["extraMemoryMb", "MB more", 0],
   ["idleCommandsPerMonth", "idle cmd/month", 0],
+  ["commandsPerMonth", "cmd/month", 0],
+  ["cpuSecondsPerMonth", "CPU s/month", 0],
+  ["cloudRunDollars", "Cloud Run $", 2],
+  ["tasksDollars", "Tasks $", 2],
+  ["redisDollars", "Upstash $", 2],
+  ["postgresDollars", "Neon $", 2],
+  ["monthDollars", "$ a month", 2],
   ["lost", "lost", 0],
 ];
 

@@ -31,6 +31,12 @@ export async function steady(bench: Bench): Promise<void> {
 }
 
 async function tickIdly(bench: Bench): Promise<void> {
+  const { commands, peakConnections } = await measureIdleTicks(bench);
+  report(bench, "steady", "idle", { idleCommandsPerMonth: commands * TICKS_A_MONTH, peakConnections });
+}
+
+/** What one tick costs that finds nothing. */
+export async function measureIdleTicks(bench: Bench) {
   await reset(bench.stack);
   const supervisor = await bench.stack.startSupervisor();
   try {
@@ -39,10 +45,11 @@ async function tickIdly(bench: Bench): Promise<void> {
       await (await fetch(`http://127.0.0.1:${supervisor.port}/drain`, { method: "POST" })).arrayBuffer();
     const costs = await meters.read();
     await meters.stop();
-    report(bench, "steady", "idle", {
-      idleCommandsPerMonth: (costs.redisCommands / TICKS) * TICKS_A_MONTH,
+    return {
+      commands: costs.redisCommands / TICKS,
+      cpuSeconds: costs.processCpuSeconds / TICKS,
       peakConnections: costs.peakConnections,
-    });
+    };
   } finally {
     await supervisor.stop();
   }
