@@ -55,6 +55,7 @@ class Rehearsal {
       neon_api_key: "neon",
       neon_org_id: "org-rehearsal",
       operations_url: "https://example.com/operations.md",
+      grant_wait_seconds: 0, // rights are known at once here
       ...(example ? { curl_example: example } : {}),
     });
     const own = await world.cloud.environmentOf(OWNER);
