@@ -138,6 +138,11 @@ test("its log can be read while it runs", () => {
   ]);
 });
 
+test("no step's image comes from Docker Hub itself, which limits who pulls without a name", () => {
+  for (const { name } of readBuildFile().steps)
+    expect(name).toMatch(/^(mirror\.gcr\.io\/|gcr\.io\/|\$\{_IMAGE\})/);
+});
+
 describe("a build fails, and the revisions that serve go on serving:", () => {
   const servingBefore = () =>
     ["ingest", "supervisor"].map((name) => {
