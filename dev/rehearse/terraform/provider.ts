@@ -178,15 +178,23 @@ const service = {
   Stop: answer(() => ({})),
 };
 
-const proto = loader.loadSync(fileURLToPath(new URL("./plugin.proto", import.meta.url)), {
-  keepCase: true,
-  longs: Number,
-});
-const loaded = grpc.loadPackageDefinition(proto) as unknown as {
+interface Loaded {
   tfplugin5: { Provider: { service: grpc.ServiceDefinition } };
+  plugin: { GRPCController: { service: grpc.ServiceDefinition } };
+}
+const files = ["plugin.proto", "controller.proto"].map((name) =>
+  fileURLToPath(new URL(name, import.meta.url)),
+);
+const proto = loader.loadSync(files, { keepCase: true, longs: Number });
+const { tfplugin5, plugin } = grpc.loadPackageDefinition(proto) as unknown as Loaded;
+/** Ends this process once it has said so. */
+const Shutdown = (_: unknown, reply: Reply) => {
+  reply(null, {});
+  setTimeout(() => process.exit(0), 10);
 };
 const server = new grpc.Server({ "grpc.max_receive_message_length": -1 });
-server.addService(loaded.tfplugin5.Provider.service, service as unknown as grpc.UntypedServiceImplementation);
+server.addService(tfplugin5.Provider.service, service as unknown as grpc.UntypedServiceImplementation);
+server.addService(plugin.GRPCController.service, { Shutdown });
 server.bindAsync("127.0.0.1:0", grpc.ServerCredentials.createInsecure(), (error, port) => {
   if (error) throw error;
   process.stdout.write(`1|5|tcp|127.0.0.1:${port}|grpc|\n`);
