@@ -16,7 +16,8 @@ import { answerGoogle } from "./google.ts";
 import { Refused } from "./resources.ts";
 
 export const PROJECT_ROOT = fileURLToPath(new URL("../..", import.meta.url));
-const BIN = fileURLToPath(new URL("./bin", import.meta.url));
+/** The programs in place of the images' own. */
+export const BIN = fileURLToPath(new URL("./bin", import.meta.url));
 /** What `npm run check` and the machine have done already. */
 const LEFT_OUT = new Set(["install", "check"]);
 

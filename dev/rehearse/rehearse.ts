@@ -7,10 +7,10 @@
  * also 1 if terraform is missing.
  */
 import { createHash, randomBytes } from "node:crypto";
-import { fileURLToPath } from "node:url";
 import { exampleOf } from "../../lib/schema/example.ts";
 import { loadStreams } from "../../lib/schema/registry.ts";
 import { OWNER } from "./asked.ts";
+import { BIN } from "./builds.ts";
 import type { Service } from "./cloud-run.ts";
 import { isInstalled, run, Terraform } from "./terraform/terraform.ts";
 import { openWorld, type World } from "./world.ts";
@@ -59,8 +59,7 @@ class Rehearsal {
       ...(example ? { curl_example: example } : {}),
     });
     const own = await world.cloud.environmentOf(OWNER);
-    const bin = fileURLToPath(new URL("./bin", import.meta.url));
-    return new Rehearsal(world, terraform, example, { ...own, KEY, PATH: `${bin}:${own.PATH}` });
+    return new Rehearsal(world, terraform, example, { ...own, KEY, PATH: `${BIN}:${own.PATH}` });
   }
 
   private constructor(world: World, terraform: Terraform, example: FirstEvent, env: NodeJS.ProcessEnv) {

@@ -4,8 +4,9 @@
  */
 import pg from "pg";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { type BuildResult, readBuildFile } from "../../dev/rehearse/builds.ts";
+import { BIN, type BuildResult, readBuildFile } from "../../dev/rehearse/builds.ts";
 import type { Service } from "../../dev/rehearse/cloud-run.ts";
+import { run } from "../../dev/rehearse/terraform/terraform.ts";
 import { openWorld, type World } from "../../dev/rehearse/world.ts";
 
 const PROJECT = "my-project";
@@ -141,6 +142,26 @@ test("its log can be read while it runs", () => {
 test("no step's image comes from Docker Hub itself, which limits who pulls without a name", () => {
   for (const { name } of readBuildFile().steps)
     expect(name).toMatch(/^(mirror\.gcr\.io\/|gcr\.io\/|\$\{_IMAGE\})/);
+});
+
+test("a build whose revision is not the latest any more moves no traffic", async () => {
+  const service = serviceOf("ingest");
+  const [target] = service.traffic;
+  service.traffic = [{ type: "TRAFFIC_TARGET_ALLOCATION_TYPE_REVISION", revision: "older", percent: 100 }];
+  const own = await world.cloud.environmentOf(emailOf("build"));
+  const move = (build: string) =>
+    run("bash", ["deploy/move-traffic.sh", "spillway-ingest"], {
+      ...{ ...own, PATH: `${BIN}:${own.PATH}`, PROJECT, REGION },
+      IMAGE: `us-east4-docker.pkg.dev/${PROJECT}/spillway/spillway:${build}`,
+    });
+  const late = await move("an-earlier-build");
+  expect([late.code, late.err, serviceOf("ingest").traffic[0]?.revision]).toEqual([
+    1,
+    expect.stringContaining("spillway-ingest was deployed by another build meanwhile"),
+    "older",
+  ]);
+  expect(await move(first.id)).toMatchObject({ code: 0 });
+  expect(serviceOf("ingest").traffic).toEqual([target]);
 });
 
 describe("a build fails, and the revisions that serve go on serving:", () => {
