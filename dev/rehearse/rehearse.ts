@@ -7,11 +7,10 @@
  * also 1 if terraform is missing.
  */
 import { createHash, randomBytes } from "node:crypto";
-import { exampleOf } from "../../lib/schema/example.ts";
-import { loadStreams } from "../../lib/schema/registry.ts";
 import { OWNER } from "./asked.ts";
 import { BIN } from "./builds.ts";
 import type { Service } from "./cloud-run.ts";
+import { firstEvent } from "./first-event.ts";
 import { isInstalled, run, Terraform } from "./terraform/terraform.ts";
 import { openWorld, type World } from "./world.ts";
 
@@ -23,15 +22,6 @@ class StepFailed extends Error {}
 
 function demand(isSo: boolean, otherwise: string): void {
   if (!isSo) throw new StepFailed(otherwise);
-}
-
-/** A stream of the deployer's whose events may be buffered, and an event of it; undefined: there is none. */
-async function firstEvent() {
-  for (const stream of (await loadStreams()).values()) {
-    const event = exampleOf(stream);
-    if (!stream.retired && stream.ack === "buffered" && event) return { stream: stream.name, event };
-  }
-  return undefined;
 }
 
 type FirstEvent = Awaited<ReturnType<typeof firstEvent>>;
