@@ -144,11 +144,49 @@ describe("drains", () => {
     read({ event: "stream.paused", stream: "orders", seconds: 60, by: "ann", why: "a migration" });
     read(tick({ stream: "orders" }));
     read(tick({ stream: "orders", outcome: "held" }));
+    expect(printed).toEqual(["drain    orders: paused by ann: a migration"]);
     read({ event: "stream.resumed", stream: "orders" });
     read(tick({ stream: "orders" }));
+    expect(printed.slice(1)).toEqual(["drain    orders: the drain goes on"]);
+  });
+
+  test("a stop after a pause ends with an idle tick, as any other", () => {
+    const { read, printed } = telling();
+    read({ event: "stream.paused", stream: "orders", seconds: 60 });
+    read({ event: "stream.resumed", stream: "orders" });
+    read({ event: "store.unavailable", severity: "WARNING", stream: "orders", reason: "no answer" });
+    read(tick({ stream: "orders" }));
     expect(printed).toEqual([
-      "drain    orders: paused by ann: a migration",
+      "drain    orders: paused",
       "drain    orders: the drain goes on",
+      "drain    orders: events wait: no answer",
+      "drain    orders: the drain goes on",
+    ]);
+  });
+
+  test("a stream whose partitions are held in part is drained, so nothing waits", () => {
+    const { read, printed } = telling();
+    for (let ticks = 0; ticks < 5; ticks++)
+      read(tick({ stream: "orders", outcome: "held", batches: 1, stored: 1 }));
+    expect(printed).toEqual(Array(5).fill("drain    orders: 1 stored in 1 batch  (7 ms)"));
+  });
+
+  test("a stop for which no line gave a reason is told by its outcome", () => {
+    const { read, printed } = telling();
+    for (let ticks = 0; ticks < 3; ticks++) read(tick({ stream: "orders", outcome: "unavailable" }));
+    expect(printed).toEqual(["drain    orders: events wait: the drain says unavailable"]);
+  });
+
+  test("a flush is told as one, and everything that became of events is in the line", () => {
+    const { read, printed } = telling();
+    const counts = { batches: 1, stored: 1, duplicates: 3, differing: 2, superseded: 4, held: 5, dead: 6 };
+    read({ ...tick({ stream: "orders", ...counts }), flush: true });
+    for (const one of ["superseded", "held", "dead"]) read(tick({ stream: "orders", batches: 1, [one]: 1 }));
+    expect(printed).toEqual([
+      "flush    orders: 1 stored in 1 batch, 3 there already (2 with other content), 4 superseded, 5 held, 6 to dead letters  (7 ms)",
+      "drain    orders: 0 stored in 1 batch, 1 superseded  (7 ms)",
+      "drain    orders: 0 stored in 1 batch, 1 held  (7 ms)",
+      "drain    orders: 0 stored in 1 batch, 1 to dead letters  (7 ms)",
     ]);
   });
 });
@@ -163,6 +201,19 @@ describe("the rest", () => {
       "warning  supervisor keys.away hasCopy=true",
       ...[0, 1, 2, 3, 4].map((id) => `warning  supervisor event.buried id=${id}`),
     ]);
+  });
+
+  test("an error is called one, and a stop of ingest's write-through stops no drain", () => {
+    const { read, printed } = telling();
+    read({ severity: "ERROR", event: "store.unavailable", stream: "orders", reason: "no answer" }, "ingest");
+    read(tick({ stream: "orders" }));
+    expect(printed).toEqual(["warning  ingest error: store.unavailable stream=orders reason=no answer"]);
+  });
+
+  test("of a change of streams the last line has the time, and those before are as tsc wrote them", () => {
+    const { teller, printed } = telling();
+    teller.sayStreams("a.ts(1,2): error\n  more\na.ts changed: type errors");
+    expect(printed).toEqual(["a.ts(1,2): error", "  more", "streams  a.ts changed: type errors"]);
   });
 
   test("a table that differs is told with the next commands", () => {
