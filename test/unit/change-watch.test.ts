@@ -2,6 +2,7 @@
 import { expect, test } from "vitest";
 import { ChangeWatch } from "../../dev/watch/change-watch.ts";
 import { reasonIn } from "../../dev/watch/reason.ts";
+import { describeChanges } from "../../dev/watch/watched-files.ts";
 
 /** Files by hand, a watch on them, and what it acted on. */
 function watching() {
@@ -88,4 +89,35 @@ test("why a build does not load is the error and the streams' files, without the
   ];
   expect(reasonIn(lines, "/p/.local/functions/3")).toBe("Error: boom\n    at lib/streams/orders.ts");
   expect(reasonIn([], "/p")).toBe("it ended without a word");
+});
+
+test("of an error's trace the streams' lines are told, and four lines at most", () => {
+  const at = (line: number) => `    at file:///p/3/lib/streams/orders.js:${line}:7`;
+  const lines = ["a note before", "TypeError: no", ...[1, 2, 3, 4].map(at)];
+  expect(reasonIn(lines, "/p/3").split("\n")).toEqual([
+    "TypeError: no",
+    ...Array(3).fill("    at lib/streams/orders.ts"),
+  ]);
+});
+
+test("of many changes three are told, and how many more there are", () => {
+  const after = new Map(["a", "b", "c", "d", "e"].map((name) => [`${name}.ts`, "1"]));
+  expect(describeChanges(new Map(), after)).toBe("a.ts added, b.ts added, c.ts added, and 2 more");
+});
+
+test("what the streams import from the change on is no change after it was acted on", async () => {
+  const files = new Map([["a.ts", "1"]]);
+  const acted: string[] = [];
+  const look = () => new Map(files);
+  const follow = async () => void files.set("imported.ts", "1");
+  const watch = new ChangeWatch({ look, follow }, look(), async (changes, isStale) => {
+    acted.push(`${changes}${isStale() ? ", stale" : ""}`);
+    return "taken";
+  });
+  files.set("a.ts", "2");
+  for (let ticks = 0; ticks < 6; ticks++) {
+    watch.tick();
+    await watch.settled();
+  }
+  expect(acted).toEqual(["a.ts changed"]);
 });

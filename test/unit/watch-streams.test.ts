@@ -1,13 +1,21 @@
 /**
- * A stream that is saved again while it is being taken up: the state that is past is neither told nor run. The files are real, the clock
- * is turned by hand, and the check of types is a script in tsc's place, so the second save comes in the middle of it.
+ * How streams that change are taken up: which files are watched, and that a state which was saved over, or does not load, is not run. The
+ * files are real, the clock is turned by hand, and the check of types is a script in tsc's place, so a second save comes in the middle of it.
  */
-import { appendFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
 import { setImmediate as turn } from "node:timers/promises";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import type { FunctionProcess } from "../../dev/stack/function-process.ts";
+import { type FunctionProcess, NotLoaded } from "../../dev/stack/function-process.ts";
 import { type StreamWatch, watchStreams } from "../../dev/watch/watch-streams.ts";
 
 let root: string;
@@ -18,17 +26,21 @@ let done: string[];
 /** Happens while a function loads. */
 let whileLoading: (build: string) => void;
 
+/** Whether a second function does not load. */
+let refuses: boolean;
+
 const stream = () => join(root, "lib/streams/one.ts");
 
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] });
   root = mkdtempSync(join(tmpdir(), "spillway-watch-"));
-  for (const folder of ["dist", "lib/streams", "node_modules/.bin"])
+  for (const folder of ["builds/of-an-earlier-run", "dist", "lib/streams", "node_modules/.bin"])
     mkdirSync(join(root, folder), { recursive: true });
   writeFileSync(stream(), "export default 1;\n");
   said = [];
   done = [];
   whileLoading = () => {};
+  refuses = false;
 });
 
 afterEach(async () => {
@@ -45,8 +57,8 @@ function check(script: string): void {
 
 const checks = () => readFileSync(join(root, "checks"), "utf8").length;
 
-/** Watches from a state in which no file is taken up yet, and turns the clock until something is said. */
-async function untilSaid(): Promise<void> {
+/** Watches from a state in which no file is taken up yet, and turns the clock until that is said. */
+async function watchOn(): Promise<void> {
   const prepare = async (source: string) => {
     const build = relative(join(root, "builds"), source).split("/")[0] ?? "";
     done.push(`prepare ${build}`);
@@ -56,11 +68,17 @@ async function untilSaid(): Promise<void> {
       discard: async () => void done.push(`discard ${build}`),
     };
   };
+  const refuse = () => Promise.reject(new NotLoaded("ended at once", ["Error: boom"]));
   watch = await watchStreams({
     ...{ root, folder: join(root, "builds"), builtAtMs: 0, say: (text) => said.push(text) },
-    functions: [{ prepare } as Partial<FunctionProcess> as FunctionProcess],
+    functions: [{ prepare }, ...(refuses ? [{ prepare: refuse }] : [])] as FunctionProcess[],
   });
-  while (said.length === 0) {
+  await untilSaid(1);
+}
+
+/** Turns the clock until so many things are said. */
+async function untilSaid(count: number): Promise<void> {
+  while (said.length < count) {
     vi.advanceTimersByTime(250);
     await turn();
   }
@@ -68,7 +86,7 @@ async function untilSaid(): Promise<void> {
 
 test("errors of a state that was saved over during its check are not told", async () => {
   check('[ $1 = 1 ] && echo "// again" >>lib/streams/one.ts; echo "error of check $1"; exit 2');
-  await untilSaid();
+  await watchOn();
   expect(said).toEqual([
     "error of check 2\nlib/streams/one.ts changed: type errors; the functions go on as they were",
   ]);
@@ -77,7 +95,7 @@ test("errors of a state that was saved over during its check are not told", asyn
 
 test("a state that was saved over during its check is not loaded", async () => {
   check('[ $1 = 1 ] && echo "// again" >>lib/streams/one.ts; exit 0');
-  await untilSaid();
+  await watchOn();
   expect(said).toEqual([expect.stringMatching(/^lib\/streams\/one\.ts changed: both functions run it now/)]);
   expect([checks(), done]).toEqual([2, ["prepare 2", "take over 2"]]);
 });
@@ -85,7 +103,40 @@ test("a state that was saved over during its check is not loaded", async () => {
 test("a state that was saved over while it was loaded does not take over", async () => {
   check("exit 0");
   whileLoading = (build) => build === "1" && appendFileSync(stream(), "// again\n");
-  await untilSaid();
+  await watchOn();
   expect(said).toEqual([expect.stringMatching(/^lib\/streams\/one\.ts changed: both functions run it now/)]);
   expect([checks(), done]).toEqual([2, ["prepare 1", "discard 1", "prepare 2", "take over 2"]]);
+});
+
+test("files that a stream imports from elsewhere in the project are watched, too", async () => {
+  check("exit 0");
+  mkdirSync(join(root, "shared"));
+  const importFrom = (file: string) => {
+    writeFileSync(join(root, "shared", file), 'export const word = "one";\n');
+    writeFileSync(stream(), `export { word as default } from "../../shared/${file}";\n`);
+  };
+  const change = (file: string) => appendFileSync(join(root, "shared", file), "// again\n");
+  importFrom("word.ts");
+  await watchOn();
+  change("word.ts");
+  await untilSaid(2);
+  importFrom("other-word.ts");
+  await untilSaid(3);
+  change("other-word.ts");
+  await untilSaid(4);
+  expect(said[1]).toMatch(/^shared\/word\.ts changed: both functions run it now/);
+  expect(said[3]).toMatch(/^shared\/other-word\.ts changed: both functions run it now/);
+  await watch?.stop();
+  expect(readdirSync(join(root, "builds"))).toEqual(["4"]); // the builds before it are gone
+});
+
+test("a build that does not load is told and removed, and what did load of it is ended", async () => {
+  check("exit 0");
+  refuses = true;
+  await watchOn();
+  await watch?.stop();
+  expect(said).toEqual([
+    "Error: boom\nlib/streams/one.ts changed: it does not load; the functions go on as they were",
+  ]);
+  expect([done, readdirSync(join(root, "builds"))]).toEqual([["prepare 1", "discard 1"], []]);
 });
