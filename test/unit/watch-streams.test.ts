@@ -59,6 +59,11 @@ const checks = () => readFileSync(join(root, "checks"), "utf8").length;
 
 /** Watches from a state in which no file is taken up yet, and turns the clock until that is said. */
 async function watchOn(): Promise<void> {
+  await beginToWatch(0);
+  await untilSaid(1);
+}
+
+async function beginToWatch(builtAtMs: number): Promise<void> {
   const prepare = async (source: string) => {
     const build = relative(join(root, "builds"), source).split("/")[0] ?? "";
     done.push(`prepare ${build}`);
@@ -70,10 +75,9 @@ async function watchOn(): Promise<void> {
   };
   const refuse = () => Promise.reject(new NotLoaded("ended at once", ["Error: boom"]));
   watch = await watchStreams({
-    ...{ root, folder: join(root, "builds"), builtAtMs: 0, say: (text) => said.push(text) },
+    ...{ root, folder: join(root, "builds"), builtAtMs, say: (text) => said.push(text) },
     functions: [{ prepare }, ...(refuses ? [{ prepare: refuse }] : [])] as FunctionProcess[],
   });
-  await untilSaid(1);
 }
 
 /** Turns the clock until so many things are said. */
@@ -117,17 +121,17 @@ test("files that a stream imports from elsewhere in the project are watched, too
   };
   const change = (file: string) => appendFileSync(join(root, "shared", file), "// again\n");
   importFrom("word.ts");
-  await watchOn();
+  await beginToWatch(Number.POSITIVE_INFINITY); // everything is as it was built
   change("word.ts");
-  await untilSaid(2);
+  await untilSaid(1);
   importFrom("other-word.ts");
-  await untilSaid(3);
+  await untilSaid(2);
   change("other-word.ts");
-  await untilSaid(4);
-  expect(said[1]).toMatch(/^shared\/word\.ts changed: both functions run it now/);
-  expect(said[3]).toMatch(/^shared\/other-word\.ts changed: both functions run it now/);
+  await untilSaid(3);
+  expect(said[0]).toMatch(/^shared\/word\.ts changed: both functions run it now/);
+  expect(said[2]).toMatch(/^shared\/other-word\.ts changed: both functions run it now/);
   await watch?.stop();
-  expect(readdirSync(join(root, "builds"))).toEqual(["4"]); // the builds before it are gone
+  expect(readdirSync(join(root, "builds"))).toEqual(["3"]); // the builds before it are gone
 });
 
 test("a build that does not load is told and removed, and what did load of it is ended", async () => {
