@@ -1,5 +1,4 @@
 /** The page: the verdict, the panels below it, and at the bottom of the window how the last press of a button went. */
-import { Fragment } from "preact";
 import { PANELS } from "./panels/all.ts";
 import { Verdict } from "./panels/verdict.tsx";
 import { about, said } from "./state.ts";
@@ -19,9 +18,7 @@ export function App() {
         <Verdict />
         {about.value !== null &&
           PANELS.filter(({ isLocalOnly }) => !(isLocalOnly && isProd)).map(({ id, Component }) => (
-            <Fragment key={id}>
-              <Component />
-            </Fragment>
+            <Component key={id} />
           ))}
         <Said />
       </main>

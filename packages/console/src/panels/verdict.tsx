@@ -1,5 +1,4 @@
 /** The first thing to read: one sentence and its button, and below it whatever else is wrong. */
-
 import { drainNow, resume } from "../act.ts";
 import type { Finding, Remedy } from "../model/verdict.ts";
 import { clockOf } from "../phrases.ts";
@@ -13,16 +12,16 @@ export function Verdict() {
   const [first, ...others] = findings.value;
   const stale = sayStale();
   return (
-    <section class={`verdict ${first?.level}`} aria-label="Verdict">
+    <section class={`verdict ${first.level}`} aria-label="Verdict">
       <div class="first">
-        <p class="level">{LEVELS[first?.level ?? "unknown"]}</p>
+        <p class="level">{LEVELS[first.level]}</p>
         <p id="verdict" tabIndex={-1}>
-          {first?.sentence}
+          {first.sentence}
         </p>
         <p role="status" class="unseen-text">
           {announced.value}
         </p>
-        {first && <RemedyButton key={JSON.stringify(first.remedy)} finding={first} isFirst />}
+        <RemedyButton key={JSON.stringify(first.remedy)} finding={first} isFirst />
       </div>
       {others.length > 0 && (
         <ul class="others">
