@@ -8,9 +8,8 @@ import type { LiveEnd, LiveLine } from "../../../lib/contract/live.ts";
 import { LIVE_SILENCE_MS } from "../../../lib/contract/live-bounds.ts";
 import { withLiveLines } from "./model/live-state.ts";
 import type { Connection } from "./model/verdict.ts";
-import { readLines } from "./read-lines.ts";
 import { nextEvent, untilSeen, whenHidden } from "./seen.ts";
-import { Refused, refusalOf, request } from "./server.ts";
+import { openLines, Refused } from "./server.ts";
 import { connection, heardMs, live, nowMs, said, wantedLines } from "./state.ts";
 
 /** How long it waits after each failure in a row, in milliseconds. */
@@ -61,9 +60,8 @@ async function readOnce(): Promise<Ending> {
   };
   try {
     hear();
-    const response = await request("GET", `${CONSOLE_SUPERVISOR}${pathOf()}`, { signal: leaving.signal });
-    if (!response.ok) throw refusalOf(response.status, await response.json().catch(() => undefined));
-    for await (const lines of readLines<LiveLine>(response)) {
+    const come = await openLines<LiveLine>(`${CONSOLE_SUPERVISOR}${pathOf()}`, leaving.signal);
+    for await (const lines of come) {
       hear();
       take(lines);
       const last = lines.at(-1);

@@ -8,6 +8,7 @@ import {
   CONSOLE_TOKEN_HEADER,
   type ConsoleAbout,
 } from "../../../lib/contract/console.ts";
+import { readLines } from "./read-lines.ts";
 import { takeToken } from "./token.ts";
 
 const token = takeToken();
@@ -57,6 +58,13 @@ export async function ask<Body>(method: "GET" | "POST", path: string, asked: Ask
   throw refusalOf(response.status, body);
 }
 
+/** Opens an answer of lines, and resolves when it is there, with its lines as they come together. Throws a Refused for anything else. */
+export async function openLines<Line>(path: string, signal: AbortSignal): Promise<AsyncGenerator<Line[]>> {
+  const response = await request("GET", path, { signal });
+  if (!response.ok) throw refusalOf(response.status, await response.json().catch(() => undefined));
+  return readLines<Line>(response);
+}
+
 /** The supervisor's answer to one of its paths. */
 export const askSupervisor = <Body>(method: "GET" | "POST", path: string, asked: Asked = {}) =>
   ask<Body>(method, `${CONSOLE_SUPERVISOR}${path}`, asked);
@@ -69,7 +77,7 @@ export const askIngest = <Body>(method: "GET" | "POST", path: string, asked: Ask
 export const readAbout = (): Promise<ConsoleAbout> => ask<ConsoleAbout>("GET", "/api/about");
 
 /** A sentence for an answer that is no success. */
-export function refusalOf(status: number, body: unknown): Refused {
+function refusalOf(status: number, body: unknown): Refused {
   const { detail, title } = (body ?? {}) as { detail?: unknown; title?: unknown };
   const said = [detail, title].find((text): text is string => typeof text === "string" && text !== "");
   return new Refused(said ?? `The answer was ${status}.`, status, body);

@@ -2,9 +2,8 @@
 import { signal } from "@preact/signals";
 import type { SurgeLine, SurgeRequest } from "../../../../lib/contract/surge.ts";
 import { act } from "../act.ts";
-import { readLines } from "../read-lines.ts";
 import { untilSeen, whenHidden } from "../seen.ts";
-import { ask, Refused, refusalOf, request } from "../server.ts";
+import { ask, openLines, Refused } from "../server.ts";
 import { NO_SURGE, withSurgeLines } from "./surge-state.ts";
 
 const PATH = "/api/surge";
@@ -38,10 +37,9 @@ async function follow(signal: AbortSignal): Promise<void> {
 }
 
 async function readOnce(signal: AbortSignal): Promise<void> {
-  const response = await request("GET", PATH, { signal });
-  if (!response.ok) throw refusalOf(response.status, await response.json().catch(() => undefined));
+  const come = await openLines<SurgeLine>(PATH, signal);
   trouble.value = "";
-  for await (const lines of readLines<SurgeLine>(response)) surge.value = withSurgeLines(surge.value, lines);
+  for await (const lines of come) surge.value = withSurgeLines(surge.value, lines);
 }
 
 /** Begins a surge. */
