@@ -5,7 +5,7 @@
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { ConsoleAbout } from "../../lib/contract/console.ts";
-import { answerProblem, SAFE_HEADERS } from "./answer.ts";
+import { answerProblem, makeSafe } from "./answer.ts";
 import { bundlePage, type PageFile } from "./bundle.ts";
 import { type ConsoleTarget, forward } from "./forward.ts";
 import { Guard } from "./guard.ts";
@@ -35,6 +35,7 @@ export async function startConsole(options: ConsoleOptions): Promise<Console> {
   const { port } = server.address() as { port: number };
   const guard = new Guard(port);
   server.on("request", (req, res) => {
+    makeSafe(res);
     answer({ ...options, page, guard }, req, res).catch(() => {
       if (res.headersSent) res.destroy();
       else answerProblem(res, 500, "The console's server failed", "this should not have happened");
@@ -80,7 +81,7 @@ async function answer(
 }
 
 function serve(res: ServerResponse, { type, bytes }: PageFile): void {
-  res.writeHead(200, { ...SAFE_HEADERS, "content-type": type, "content-length": bytes.byteLength });
+  res.writeHead(200, { "content-type": type, "content-length": bytes.byteLength });
   res.end(bytes);
 }
 
@@ -90,5 +91,5 @@ function sendAbout(res: ServerResponse, { supervisor, ingest, isProd, canWrite }
     ingestUrl: ingest?.url ?? null,
     canSend: canWrite && ingest?.apiKey !== undefined,
   };
-  res.writeHead(200, { ...SAFE_HEADERS, "content-type": "application/json" }).end(JSON.stringify(about));
+  res.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(about));
 }

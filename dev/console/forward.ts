@@ -4,7 +4,7 @@ import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { type Answer, type Supervisor, Unanswered } from "../operate/ask-supervisor.ts";
 import { CommandFailed } from "../operate/command-line.ts";
-import { answerProblem, SAFE_HEADERS } from "./answer.ts";
+import { answerProblem } from "./answer.ts";
 import type { Route } from "./routes.ts";
 
 /** The system that the console shows. */
@@ -81,8 +81,7 @@ async function askIngest({ ingest }: ConsoleTarget, path: string, text: string):
 
 function sendAnswer(res: ServerResponse, { status, body }: Answer): void {
   if (body === undefined) answerOther(res, status);
-  else
-    res.writeHead(status, { ...SAFE_HEADERS, "content-type": "application/json" }).end(JSON.stringify(body));
+  else res.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(body));
 }
 
 /** Something before the supervisor answered: Cloud Run, if the caller's identity is not enough, or a proxy. */
@@ -104,7 +103,7 @@ async function handOn(supervisor: Supervisor, path: string, res: ServerResponse)
   if (!response.ok)
     return sendAnswer(res, { status: response.status, body: await response.json().catch(() => undefined) });
   const type = response.headers.get("content-type") ?? "application/octet-stream";
-  res.writeHead(response.status, { ...SAFE_HEADERS, "content-type": type });
+  res.writeHead(response.status, { "content-type": type });
   res.flushHeaders();
   if (response.body === null) return void res.end();
   await pipeline(Readable.fromWeb(response.body), res).catch(() => res.destroy());

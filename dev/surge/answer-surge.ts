@@ -1,5 +1,5 @@
 /**
- * The surge over HTTP, for a server that has checked Host, Origin and token before:
+ * The surge over HTTP, for a server that has checked Host, Origin and token before, and given the answer its safe headers:
  *
  *     GET  /api/surge            the lines as NDJSON (lib/contract/surge.ts): what was told, then what is told, until the reader goes
  *     POST /api/surge            begins one: {"rate": 2000, "seconds": 20, "mode": "both"}; 202 when it has begun
@@ -18,8 +18,6 @@ import { SurgeRefused } from "./surge-request.ts";
 const BODY_MAX_BYTES = 1024;
 /** A reader that takes nothing for a whole surge has so much waiting, and is let go. */
 const UNREAD_MAX_BYTES = 1_000_000;
-
-const HEADERS = { "cache-control": "no-store", "x-content-type-options": "nosniff" };
 
 type Handler = (req: IncomingMessage, res: ServerResponse) => Promise<void>;
 
@@ -48,7 +46,7 @@ function stop(surge: Surge, res: ServerResponse): void {
 }
 
 function sendLines(surge: Surge, res: ServerResponse): void {
-  res.writeHead(200, { ...HEADERS, "content-type": LIVE_MEDIA_TYPE });
+  res.writeHead(200, { "content-type": LIVE_MEDIA_TYPE });
   const close = surge.open((line) => {
     res.write(`${JSON.stringify(line)}\n`);
     if (res.writableLength > UNREAD_MAX_BYTES) res.destroy();
@@ -75,7 +73,6 @@ function refuse(res: ServerResponse, error: unknown): void {
 
 function send(res: ServerResponse, status: number, body: object): void {
   res.writeHead(status, {
-    ...HEADERS,
     "content-type": status < 400 ? "application/json" : "application/problem+json",
   });
   res.end(JSON.stringify(status < 400 ? body : { status, ...body }));

@@ -319,6 +319,32 @@ describe.skipIf(!canLook)("the page", () => {
   });
 });
 
+test("each answer is bound to its own server and kept by nobody: files, errors, what is forwarded, and a route of the server's own", async () => {
+  const headers = { "x-spillway-console": new URL(served.url).hash.slice(1) };
+  const leaving = new AbortController();
+  for (const path of [
+    "/",
+    "/api/about",
+    "/api/supervisor/status",
+    "/api/supervisor/live",
+    "/api/surge",
+    "/x",
+  ]) {
+    const answered = await fetch(`http://127.0.0.1:${served.port}${path}`, {
+      headers,
+      signal: leaving.signal,
+    });
+    expect([path, answered.headers.get("content-security-policy")]).toEqual([
+      path,
+      expect.stringContaining("default-src 'none'; script-src 'self'"),
+    ]);
+    expect([path, answered.headers.get("x-content-type-options")]).toEqual([path, "nosniff"]);
+    expect([path, answered.headers.get("cross-origin-resource-policy")]).toEqual([path, "same-origin"]);
+    expect([path, answered.headers.get("cache-control")]).toEqual([path, "no-store"]);
+  }
+  leaving.abort();
+});
+
 test("a body that is too large is refused with a sentence, which arrives", async () => {
   const headers = { "x-spillway-console": new URL(served.url).hash.slice(1) };
   const response = await fetch(`http://127.0.0.1:${served.port}/api/ingest/v1/orders`, {
