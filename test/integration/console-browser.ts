@@ -35,6 +35,11 @@ export async function openPage(browser: Browser, url: string, width = 1200): Pro
   return { page, complaints, lookedOn };
 }
 
+/** Hides the page's tab, or shows it again, as the browser tells it to the page. */
+export const hideTab = (page: Page, isHidden: boolean): Promise<unknown> =>
+  page.evaluate(`Object.defineProperty(document, "hidden", { value: ${isHidden}, configurable: true });
+    document.dispatchEvent(new Event("visibilitychange"))`);
+
 /** The serious and critical faults that axe-core finds, each with where it is. */
 export async function seriousFaults(page: Page): Promise<string[]> {
   await page.evaluate(axe.source);

@@ -10,7 +10,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { type Console, startConsole } from "../../dev/console/console-server.ts";
 import { supervisorAt } from "../../dev/operate/ask-supervisor.ts";
 import { hasBrowser } from "./browser.ts";
-import { launchChromium, type OpenedPage, openPage, seriousFaults } from "./console-browser.ts";
+import { hideTab, launchChromium, type OpenedPage, openPage, seriousFaults } from "./console-browser.ts";
 
 const canLook = await hasBrowser();
 const AT = "2026-11-28T10:00:00.000Z";
@@ -142,9 +142,6 @@ const noteWhatIsSaid = () =>
       .observe(document.getElementById("said"), { childList: true, subtree: true, characterData: true })`);
 const whatWasSaid = () => opened.page.evaluate<string[]>("heard");
 const focused = () => opened.page.evaluate<string>("document.activeElement.textContent");
-const hide = (isHidden: boolean) =>
-  opened.page.evaluate(`Object.defineProperty(document, "hidden", { value: ${isHidden}, configurable: true });
-    document.dispatchEvent(new Event("visibilitychange"))`);
 
 describe.skipIf(!canLook)("dead letters", () => {
   const look = async () => {
@@ -197,9 +194,9 @@ describe.skipIf(!canLook)("the page", () => {
     opened = await openPage(browser, served.url);
     await opened.page.locator("#surge > summary").click();
     await expect.poll(() => surgeReaders).toBe(1);
-    await hide(true);
+    await hideTab(opened.page, true);
     await expect.poll(() => surgeReaders).toBe(0);
-    await hide(false);
+    await hideTab(opened.page, false);
     await expect.poll(() => surgeReaders).toBe(1);
   });
 

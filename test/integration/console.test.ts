@@ -11,7 +11,7 @@ import { createPauses } from "../../lib/buffer/pauses.ts";
 import { connectRedis } from "../../lib/buffer/redis-client.ts";
 import { askConsole, tokenOf } from "./ask-console.ts";
 import { hasBrowser } from "./browser.ts";
-import { launchChromium, type OpenedPage, openPage, seriousFaults } from "./console-browser.ts";
+import { hideTab, launchChromium, type OpenedPage, openPage, seriousFaults } from "./console-browser.ts";
 import { whereabouts } from "./test-stack.ts";
 import { openWholeStack, type WholeStack } from "./whole-stack.ts";
 
@@ -22,7 +22,7 @@ let served: Console;
 /** A console that may only read. */
 let reading: Console;
 let opened: OpenedPage;
-/** The ids that were answered, by stream, without those that were purged. */
+/** The ids that were answered, by stream, without those that were deleted. */
 const accepted = new Map<string, string[]>();
 
 /** From now on the table refuses a row whose type is poison (23514). */
@@ -64,6 +64,13 @@ async function post(stream: string, events: object): Promise<string[]> {
   accepted.set(stream, [...(accepted.get(stream) ?? []), ...ids]);
   return ids;
 }
+
+/** An event that the test itself has deleted is not looked for. */
+const forget = (stream: string, id: string) =>
+  accepted.set(
+    stream,
+    (accepted.get(stream) ?? []).filter((one) => one !== id),
+  );
 
 const button = (name: string | RegExp) =>
   opened.page.getByRole("button", { name, ...(typeof name === "string" ? { exact: true } : {}) });
@@ -159,10 +166,7 @@ describe.skipIf(!canLook)("a person looks at the page and", () => {
     await button(`Show the event ${first}`).click();
     await opened.page.locator("#shown-event").getByText('"secret": "when asked"').waitFor();
     await whole.servers.sql.query("delete from events where id = $1", [second]);
-    accepted.set(
-      "events",
-      (accepted.get("events") ?? []).filter((id) => id !== second),
-    );
+    forget("events", second);
     await button(`Show the event ${second}`).click();
     await opened.page.locator("#shown-event").getByText(`has no row ${second}`).waitFor();
     expect(opened.complaints.filter((one) => !one.includes("404"))).toEqual([]);
@@ -204,10 +208,7 @@ describe.skipIf(!canLook)("a person looks at the page and", () => {
     await group.getByLabel(/^Their events will be lost/).fill("1");
     await purge.click();
     await opened.page.locator("#letters").getByText("There are no dead letters.").waitFor();
-    accepted.set(
-      "activities",
-      (accepted.get("activities") ?? []).filter((id) => id !== poison),
-    );
+    forget("activities", poison);
     expect(opened.complaints).toEqual([]);
     await expectConserved();
   });
@@ -274,10 +275,7 @@ describe.skipIf(!canLook)("a person looks at the page and", () => {
   test("hides the tab: nobody is asked any more; when it is seen again, it goes on where it was", async () => {
     opened = await openPage(browser, served.url);
     await untilVerdict(/^All is well/);
-    const hide = (isHidden: boolean) =>
-      opened.page.evaluate(`Object.defineProperty(document, "hidden", { value: ${isHidden}, configurable: true });
-        document.dispatchEvent(new Event("visibilitychange"))`);
-    await hide(true);
+    await hideTab(opened.page, true);
     await opened.page
       .getByText(/^This tab is hidden\. Nothing new is shown: .* was so at \d\d:\d\d:\d\d\.$/)
       .waitFor();
@@ -285,7 +283,7 @@ describe.skipIf(!canLook)("a person looks at the page and", () => {
     const [id = ""] = await post("events", { type: "unseen", payload: 1 });
     await untilStored("events", id);
     expect(opened.lookedOn).toHaveLength(before);
-    await hide(false);
+    await hideTab(opened.page, false);
     await opened.page.locator("#batches").getByText(id).waitFor();
     expect(opened.lookedOn.at(-1)).toMatch(/after=/);
     expect(opened.complaints).toEqual([]);
@@ -342,10 +340,7 @@ describe("with --prod and without --write", () => {
         await askConsole(reading, "GET", `/api/supervisor/streams/activities/events/${id}`, headers),
       ).toMatchObject([200, { stream: "activities", id }]);
       await whole.servers.sql.query("delete from dead_letters where id = $1", [poison]);
-      accepted.set(
-        "activities",
-        (accepted.get("activities") ?? []).filter((one) => one !== poison),
-      );
+      forget("activities", poison);
       expect(opened.complaints).toEqual([]);
       await expectConserved();
     },
