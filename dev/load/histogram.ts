@@ -38,6 +38,12 @@ export class Histogram {
     }
     return Number.NaN;
   }
+
+  /** The same as JSON can have it: null where there is none. */
+  percentileOrNull(fraction: number): number | null {
+    const ms = this.percentileMs(fraction);
+    return Number.isNaN(ms) ? null : ms;
+  }
 }
 
 function bucketOf(us: number): number {

@@ -44,16 +44,11 @@ export class LoadTicks {
       sinceMs: performance.now() - this.#startedAtMs,
       ...{ offered: this.#offered, answered: this.#now.total, errors: this.#errors },
       ...{ waiting: this.#waiting(), lateMs: this.#lateMs },
-      ...{ p50Ms: percentile(this.#now, 0.5), p99Ms: percentile(this.#now, 0.99) },
-      ...{ allP50Ms: percentile(this.#all, 0.5), allP99Ms: percentile(this.#all, 0.99) },
+      ...{ p50Ms: this.#now.percentileOrNull(0.5), p99Ms: this.#now.percentileOrNull(0.99) },
+      ...{ allP50Ms: this.#all.percentileOrNull(0.5), allP99Ms: this.#all.percentileOrNull(0.99) },
     };
     process.send?.({ tick });
     this.#now = new Histogram();
     this.#offered = this.#errors = this.#lateMs = 0;
   }
-}
-
-function percentile(of: Histogram, fraction: number): number | null {
-  const ms = of.percentileMs(fraction);
-  return Number.isNaN(ms) ? null : ms;
 }

@@ -30,7 +30,7 @@ export async function findAccepted(
   const conserved = {
     ...({ kind: "conserved", target, offered, errors: load.errors, unanswered: load.unanswered } as const),
     ...{ ...counts, lost, isKept },
-    ...{ p50Ms: percentile(load, 0.5), p99Ms: percentile(load, 0.99) },
+    ...{ p50Ms: load.latencies.percentileOrNull(0.5), p99Ms: load.latencies.percentileOrNull(0.99) },
   };
   return { ...conserved, text: say(conserved) };
 }
@@ -61,11 +61,6 @@ async function idsThatWait({ redis }: Place, stream: string): Promise<string[]> 
   for (const key of allPartitions([stream]).flatMap(listKeys))
     for (const text of await redis.lrange(key, 0, -1)) ids.push((JSON.parse(text) as { id: string }).id);
   return ids;
-}
-
-function percentile({ latencies }: Load, fraction: number): number | null {
-  const ms = latencies.percentileMs(fraction);
-  return Number.isNaN(ms) ? null : ms;
 }
 
 function say(of: Omit<SurgeConserved, "text">): string {
