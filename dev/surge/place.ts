@@ -64,9 +64,8 @@ async function build(
 ): Promise<Place> {
   const admin = await lock(stack);
   ends.push(() => admin.end());
-  const redisUrl = `${stack.redisUrl}/${REDIS_DATABASE}`;
-  const redis = new Redis(redisUrl, { protocol: 2 });
-  redis.on("error", () => {});
+  const redisUrl = redisUrlOf(stack);
+  const redis = openRedis(redisUrl);
   ends.push(async () => redis.disconnect());
   await clear(stack, admin, redis);
   ends.push(() => clear(stack, admin, redis));
@@ -91,8 +90,7 @@ async function build(
 export async function clearLeftovers(stack: SurgeStack): Promise<void> {
   const admin = await lock(stack).catch(() => undefined);
   if (admin === undefined) return;
-  const redis = new Redis(`${stack.redisUrl}/${REDIS_DATABASE}`, { protocol: 2 });
-  redis.on("error", () => {});
+  const redis = openRedis(redisUrlOf(stack));
   await clear(stack, admin, redis).finally(() => {
     redis.disconnect();
     return admin.end();
@@ -116,6 +114,14 @@ async function connect(connectionString: string): Promise<pg.Client> {
   client.on("error", () => {}); // the next query says it
   await client.connect();
   return client;
+}
+
+const redisUrlOf = ({ redisUrl }: SurgeStack): string => `${redisUrl}/${REDIS_DATABASE}`;
+
+function openRedis(url: string): Redis {
+  const redis = new Redis(url, { protocol: 2 });
+  redis.on("error", () => {}); // the next command says it
+  return redis;
 }
 
 /** Throws a SurgeRefused if there are keys that are no surge's. */
