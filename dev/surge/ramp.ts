@@ -6,9 +6,10 @@
 import type { SurgeCalibrated, SurgeLine } from "../../lib/contract/surge.ts";
 import { runLoad } from "../load/load.ts";
 import type { LoadTick } from "../load/load-job.ts";
+import { CONNECTIONS, offerTo } from "./offer.ts";
 import type { Place } from "./place.ts";
 import { startDirect, startEmpty } from "./targets.ts";
-import { CONNECTIONS, Teller, TIMEOUT_MS } from "./teller.ts";
+import { Teller } from "./teller.ts";
 
 export interface RampSettings {
   /** Requests a second, rising. */
@@ -71,11 +72,10 @@ async function findBreak(
   const broken = new AbortController();
   const teller = new Teller(place, direct, { target: "direct", part: "ramp" }, say);
   const judge = new Judge(rates, stepSeconds);
-  const load = { port: direct.port, stream: direct.name, kind: "gps", connections: CONNECTIONS } as const;
   const steps = rates.map((perSecond) => ({ seconds: stepSeconds, perSecond }));
   const phases = [{ seconds: WARMUP_SECONDS, perSecond: WARMUP_PER_SECOND }, ...steps];
   await runLoad(
-    { ...load, phases, warmupSeconds: 0, timeoutMs: TIMEOUT_MS },
+    { ...offerTo(direct), phases, connections: CONNECTIONS },
     {
       signal: AbortSignal.any([signal, broken.signal]),
       onTick: (tick) => {

@@ -1,15 +1,9 @@
 /** Makes a line of each second of a load: what the generator says, with what Postgres and Redis show. The lines come in order. */
-
 import type { SurgeLine, SurgeSecond } from "../../lib/contract/surge.ts";
 import type { LoadTick } from "../load/load-job.ts";
 import type { Place } from "./place.ts";
 import type { Target } from "./targets.ts";
 import { Watch } from "./watch.ts";
-
-/** Sockets of the load generator. */
-export const CONNECTIONS = 400;
-/** A request that waited this long for its answer counts as an error. */
-export const TIMEOUT_MS = 10_000;
 
 type Of = Pick<SurgeSecond, "target" | "part">;
 

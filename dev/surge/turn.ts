@@ -3,9 +3,10 @@
 import type { SurgeLine, SurgeRequest, SurgeTarget } from "../../lib/contract/surge.ts";
 import { type Load, runLoad } from "../load/load.ts";
 import { findAccepted } from "./conservation.ts";
+import { CONNECTIONS, offerTo } from "./offer.ts";
 import type { Place } from "./place.ts";
 import { startBuffer, startDirect, type Target } from "./targets.ts";
-import { CONNECTIONS, Teller, TIMEOUT_MS } from "./teller.ts";
+import { Teller } from "./teller.ts";
 import { Watch } from "./watch.ts";
 
 /** How long the buffer is drained afterwards, in milliseconds; less if the surge was stopped. What waits then is told. */
@@ -32,13 +33,9 @@ export async function runTurn(
     kind: "step",
     text: `Offering ${rate.toLocaleString("en-US")} requests a second to ${NAMES[target]} …`,
   });
-  const load = loadOf(running);
   const teller = new Teller(place, running, { target, part: "load" }, say);
   const measured = await runLoad(
-    {
-      ...load,
-      ...{ phases: [{ seconds, perSecond: rate }], connections: CONNECTIONS },
-    },
+    { ...offerTo(running), phases: [{ seconds, perSecond: rate }], connections: CONNECTIONS },
     { signal, onTick: (tick) => teller.tell(tick, rate) },
   );
   await teller.end();
@@ -49,12 +46,9 @@ export async function runTurn(
   return measured;
 }
 
-const loadOf = ({ port, apiKey, name }: Target) =>
-  ({ port, apiKey, stream: name, kind: "gps", warmupSeconds: 0, timeoutMs: TIMEOUT_MS }) as const;
-
 /** Its events count nowhere: they are drained, and the table is emptied. Throws if they can't be drained. */
 async function warmUp(place: Place, running: Target, signal: AbortSignal): Promise<void> {
-  await runLoad({ ...loadOf(running), phases: [WARMUP] }, { signal });
+  await runLoad({ ...offerTo(running), phases: [WARMUP] }, { signal });
   const watch = new Watch(place, running.name);
   const endAtMs = performance.now() + SETTLE_MS;
   while ((await watch.look()).waiting > 0) {
