@@ -11,14 +11,31 @@ cd "$(dirname "$0")"
 
 stream=spillway_rollouts
 answer=$(mktemp)
+# Of this build alone: another one may run at the same time.
+name="smoke-test-$BUILD"
 key=
+# The revision that was given the tag, by service.
+declare -A given=()
+tag='[one for one in service["status"]["traffic"] if one.get("tag") == "candidate"]'
 
 finish() {
   local result=$?
   set +e
   [ -z "$key" ] || revoke_key
-  for service in "$INGEST" "$SUPERVISOR"; do change_traffic "$service" --remove-tags=candidate >/dev/null; done
+  for service in "${!given[@]}"; do take_tag "$service"; done
   exit "$result"
+}
+
+# Gives the tag to the revision that this build has deployed.
+give_tag() {
+  given[$1]=$(candidate "$1")
+  change_traffic "$1" --update-tags="candidate=${given[$1]}" >/dev/null
+}
+
+# Takes the tag away, unless a later build has moved it to its own revision meanwhile.
+take_tag() {
+  [ "$(field "$1" "[one[\"revisionName\"] for one in $tag]")" != "['${given[$1]}']" ] ||
+    change_traffic "$1" --remove-tags=candidate >/dev/null
 }
 
 as_operator() { curl -s --max-time 90 -H "authorization: Bearer $token" "$@"; }
@@ -26,7 +43,7 @@ with_key() { curl -s --max-time 20 -H "authorization: Bearer $key" "$@"; }
 
 revoke_key() {
   as_operator -o /dev/null -X POST -H 'content-type: application/json' \
-    -d '{"action":"revoke","name":"smoke-test"}' "$supervisor/keys" || true
+    -d "{\"action\":\"revoke\",\"name\":\"$name\"}" "$supervisor/keys" || true
 }
 
 fail() {
@@ -40,6 +57,7 @@ expect() {
   local wanted=$1 what=$2 got=000
   shift 2
   for _ in $(seq "${TRIES:-15}"); do
+    : >"$answer" # curl leaves it as it was if it can't connect, and the last answer may hold the key
     got=$("$@" -o "$answer" -w '%{http_code}' || true)
     if [ "$got" = "$wanted" ]; then
       echo "ok    $what: $got"
@@ -63,13 +81,10 @@ store_one() {
 }
 
 trap finish EXIT
-for service in "$INGEST" "$SUPERVISOR"; do
-  revision=$(candidate "$service")
-  change_traffic "$service" --update-tags="candidate=$revision" >/dev/null
-done
-tagged='[one["url"] for one in service["status"]["traffic"] if one.get("tag") == "candidate"][0]'
-ingest=$(field "$INGEST" "$tagged")
-supervisor=$(field "$SUPERVISOR" "$tagged")
+give_tag "$INGEST"
+give_tag "$SUPERVISOR"
+ingest=$(field "$INGEST" "$tag[0][\"url\"]")
+supervisor=$(field "$SUPERVISOR" "$tag[0][\"url\"]")
 
 # An operator's token, for the service's own address: that is the audience of a tagged revision, too.
 token=$(curl -sS --fail -X POST \
@@ -86,10 +101,8 @@ expect 200 "the supervisor reaches Redis" as_operator "$supervisor/status"
 blind=$(said '", ".join(one["stream"] for one in answer["streams"] if one["deadLetters"] is None)')
 [ -z "$blind" ] || fail "the supervisor reaches Postgres: it can't count the letters of $blind"
 
-# A build that was killed may have left its key.
-revoke_key
 expect 201 "the supervisor makes a key in Postgres" as_operator -X POST -H 'content-type: application/json' \
-  -d "{\"action\":\"create\",\"name\":\"smoke-test\",\"streams\":[\"$stream\"],\"expires\":\"10min\"}" "$supervisor/keys"
+  -d "{\"action\":\"create\",\"name\":\"$name\",\"streams\":[\"$stream\"],\"expires\":\"10min\"}" "$supervisor/keys"
 key=$(said 'answer["key"]')
 
 store_one || store_one || store_one || fail "the supervisor stores the event in Postgres: three times another one was faster"

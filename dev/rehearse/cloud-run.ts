@@ -59,6 +59,8 @@ export class CloudRun {
   readonly #cloud: Cloud;
   readonly #onLine: (line: string) => void;
   readonly #running = new Map<string, Promise<Running>>();
+  /** Whether the network fails: such a request is ended without an answer. */
+  isCut: (req: IncomingMessage, url: URL) => boolean = () => false;
 
   constructor(cloud: Cloud, onLine: (line: string) => void) {
     this.#cloud = cloud;
@@ -160,6 +162,7 @@ export class CloudRun {
 
   /** The front end: https://SERVICE-…run.app and https://TAG---SERVICE-…run.app. */
   async serve(req: IncomingMessage, res: ServerResponse, url: URL): Promise<void> {
+    if (this.isCut(req, url)) return void res.destroy();
     const [, tag, host] = /^(?:([\w-]+)---)?(.*)$/.exec(url.host) ?? [];
     const all = this.#cloud.resources.names.filter((name) => /\/services\/[^/]+$/.test(name));
     const service = all

@@ -3,9 +3,9 @@
  * Types, tests and the image are left out; the functions are those of dist/.
  */
 import pg from "pg";
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { BIN, type BuildResult, readBuildFile } from "../../dev/rehearse/builds.ts";
-import type { Service } from "../../dev/rehearse/cloud-run.ts";
+import type { Service, TrafficTarget } from "../../dev/rehearse/cloud-run.ts";
 import { run } from "../../dev/rehearse/terraform/terraform.ts";
 import { openWorld, type World } from "../../dev/rehearse/world.ts";
 
@@ -28,6 +28,7 @@ afterAll(async () => {
 });
 beforeEach(() => {
   world.vendors.isPostgresAway = false;
+  world.cloud.run.isCut = () => false;
 });
 
 const serviceOf = (name: string) =>
@@ -114,7 +115,7 @@ test("a build stores one event of its own end to end, moves traffic, and leaves 
       { type: "TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST", percent: 100 },
     ]);
   const { rows } = await sql.query("select name, streams, revoked_at is null as live from api_keys");
-  expect(rows).toEqual([{ name: "smoke-test", streams: ["spillway_rollouts"], live: false }]);
+  expect(rows).toEqual([{ name: `smoke-test-${id}`, streams: ["spillway_rollouts"], live: false }]);
 });
 
 test("no table of the deployer has a row of it", async () => {
@@ -144,16 +145,21 @@ test("no step's image comes from Docker Hub itself, which limits who pulls witho
     expect(name).toMatch(/^(mirror\.gcr\.io\/|gcr\.io\/|\$\{_IMAGE\})/);
 });
 
+/** Runs a script of deploy/ as a step of this build does. */
+async function runStep(build: string, ...script: string[]) {
+  const own = await world.cloud.environmentOf(emailOf("build"));
+  return run("bash", script, {
+    ...{ ...own, PATH: `${BIN}:${own.PATH}`, PROJECT, REGION, BUILD: build },
+    ...{ INGEST: "spillway-ingest", SUPERVISOR: "spillway-supervisor", OPERATOR: emailOf("operator") },
+    IMAGE: `us-east4-docker.pkg.dev/${PROJECT}/spillway/spillway:${build}`,
+  });
+}
+
 test("a build whose revision is not the latest any more moves no traffic", async () => {
   const service = serviceOf("ingest");
   const [target] = service.traffic;
   service.traffic = [{ type: "TRAFFIC_TARGET_ALLOCATION_TYPE_REVISION", revision: "older", percent: 100 }];
-  const own = await world.cloud.environmentOf(emailOf("build"));
-  const move = (build: string) =>
-    run("bash", ["deploy/move-traffic.sh", "spillway-ingest"], {
-      ...{ ...own, PATH: `${BIN}:${own.PATH}`, PROJECT, REGION },
-      IMAGE: `us-east4-docker.pkg.dev/${PROJECT}/spillway/spillway:${build}`,
-    });
+  const move = (build: string) => runStep(build, "deploy/move-traffic.sh", "spillway-ingest");
   const late = await move("an-earlier-build");
   expect([late.code, late.err, serviceOf("ingest").traffic[0]?.revision]).toEqual([
     1,
@@ -162,6 +168,45 @@ test("a build whose revision is not the latest any more moves no traffic", async
   ]);
   expect(await move(first.id)).toMatchObject({ code: 0 });
   expect(serviceOf("ingest").traffic).toEqual([target]);
+});
+
+describe("the tag of a build that came later stays", () => {
+  const tags = () => serviceOf("ingest").traffic.filter(({ tag }) => tag !== undefined);
+  const later: TrafficTarget = {
+    type: "TRAFFIC_TARGET_ALLOCATION_TYPE_REVISION",
+    revision: "later",
+    tag: "candidate",
+  };
+  const giveTag = (traffic: TrafficTarget[]) => [...traffic.filter(({ tag }) => tag === undefined), later];
+  afterEach(() => {
+    const service = serviceOf("ingest");
+    service.traffic = service.traffic.filter(({ tag }) => tag === undefined);
+  });
+
+  test("with a build that was overtaken before its smoke test", async () => {
+    const service = serviceOf("ingest");
+    service.traffic = giveTag(service.traffic);
+    const late = await runStep("an-earlier-build", "deploy/smoke-test.sh");
+    expect([late.code, late.err]).toEqual([
+      1,
+      expect.stringContaining("spillway-ingest was deployed by another build meanwhile"),
+    ]);
+    expect(tags()).toEqual([later]);
+  });
+
+  test("with a build that was overtaken during its smoke test", async () => {
+    world.cloud.run.isCut = (_, { pathname }) => {
+      if (pathname !== "/keys") return false;
+      const service = serviceOf("ingest");
+      service.traffic = giveTag(service.traffic);
+      return true;
+    };
+    expect(await world.cloud.builds.run({ ...asked, env: { TRIES: "1" } })).toMatchObject({
+      failed: "smoke-test",
+    });
+    expect(tags()).toEqual([later]);
+    expect(serviceOf("supervisor").traffic.filter(({ tag }) => tag !== undefined)).toEqual([]);
+  });
 });
 
 describe("a build fails, and the revisions that serve go on serving:", () => {
@@ -180,6 +225,7 @@ describe("a build fails, and the revisions that serve go on serving:", () => {
     expect(await rollouts()).toEqual(stored);
     for (const name of ["ingest", "supervisor"])
       expect(serviceOf(name).traffic.filter(({ tag }) => tag !== undefined)).toEqual([]);
+    return result;
   };
 
   test("Postgres does not answer", async () => {
@@ -192,5 +238,17 @@ describe("a build fails, and the revisions that serve go on serving:", () => {
     service.invokerIamDisabled = true;
     await expectFailed(/FAILED the supervisor refuses strangers: expected 403, got/);
     service.invokerIamDisabled = false;
+  });
+
+  test("ingest can't be reached with the key that was made, and the log does not tell the key", async () => {
+    let key = "";
+    world.cloud.run.isCut = ({ headers }, { pathname }) => {
+      const isCut = pathname === "/v1/spillway_rollouts" && headers.authorization !== undefined;
+      if (isCut) key = `${headers.authorization}`.replace("Bearer ", "");
+      return isCut;
+    };
+    const { log } = await expectFailed(/FAILED ingest buffers an event in Redis: expected 202, got 000/);
+    expect(key).toMatch(/^\S{32,}$/);
+    expect(log).not.toContain(key);
   });
 });
