@@ -6,8 +6,9 @@ field() {
     python3 -c 'import json, sys; service = json.load(sys.stdin); print(eval(sys.argv[1]))' "$2"
 }
 
-# The revision that this build has deployed. Another build, or terraform apply, may have made a newer one meanwhile: then this build has
-# proven nothing about the latest revision, and must not give it traffic.
+# The revision that this build has deployed. Another build may have made a newer one meanwhile: then this build has proven nothing about the
+# latest revision, and must not give it traffic. A revision is known by its image, so one that terraform apply has made meanwhile counts as
+# this build's: apply keeps the image.
 candidate() {
   local image
   image=$(field "$1" 'service["spec"]["template"]["spec"]["containers"][0]["image"]')
