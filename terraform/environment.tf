@@ -58,6 +58,36 @@ locals {
     DATABASE_URL             = "database-url"
   }
 
+  # Every name of lib/config.ts. A webhook's secret can't have one of them. It is a list of its own, because a variable's check can't
+  # look at the maps above: they wait for the services.
+  own_names = [
+    "BATCH_MAX_ROWS",
+    "BODY_MAX_BYTES",
+    "BUFFER_MAX_BYTES",
+    "CORS_ORIGINS",
+    "DATABASE_URL",
+    "DRAIN_CALLERS",
+    "DRAIN_CONCURRENCY",
+    "DRAIN_DEADLINE_MS",
+    "DRAIN_PAUSED",
+    "EVENTS_MAX",
+    "EVENT_MAX_BYTES",
+    "FLUSH_THRESHOLD",
+    "FLUSH_TRIGGER",
+    "INGEST_API_KEYS",
+    "KEEP_LETTERS_DAYS",
+    "KEEP_USAGE_DAYS",
+    "KEY_EVENTS_PER_SECOND",
+    "LEASE_MS",
+    "NEON_HTTP_URL",
+    "PARTITIONS",
+    "SUPERVISOR_URL",
+    "TASKS_QUEUE",
+    "UPSTASH_REDIS_REST_TOKEN",
+    "UPSTASH_REDIS_REST_URL",
+    "WRITE_THROUGH_CONCURRENCY",
+  ]
+
   # Known to the code, and left to it on purpose.
   deliberately_default = [
     "NEON_HTTP_URL", # follows from DATABASE_URL wherever that is Neon's; only a laptop needs it

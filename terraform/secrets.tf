@@ -8,7 +8,7 @@ locals {
     # name:sha256-hex[:stream|stream], comma-separated
     "api-keys" = join(",", [
       for name, key in var.api_keys :
-      join(":", concat([name, key.sha256], key.streams == null ? [] : [join("|", coalesce(key.streams, []))]))
+      join(":", concat([name, key.sha256], try(key.streams, null) == null ? [] : [join("|", try(key.streams, []))]))
     ])
   })
 

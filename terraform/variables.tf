@@ -1,11 +1,15 @@
 # What may be turned. Every default is a working one; without a default are only the project, who is called at
 # night, and who may post. Values that the code knows too have the code's bounds (lib/config.ts).
+#
+# Terraform prints the value of the variable whose own check fails, also if the variable is sensitive. So a text that is secret has no
+# check of its own: the setting beside it has one.
 
 # ── Where ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 variable "project_id" {
   description = "The Google Cloud project that everything is created in. It must exist and have billing."
   type        = string
+  nullable    = false
 
   validation {
     condition     = can(regex("^[a-z][a-z0-9-]{4,28}[a-z0-9]$", var.project_id))
@@ -17,15 +21,16 @@ variable "region" {
   description = "The Cloud Run region. A provisioned Redis stands beside it, so it is one of Upstash's Google Cloud regions unless redis_provisioned is false. us-east4 is nearest to both Upstash and Neon."
   type        = string
   default     = "us-east4"
+  nullable    = false
 
   validation {
-    condition     = can(regex("^[a-z]+-[a-z]+[0-9]+$", var.region))
-    error_message = "region: expected a region such as us-east4, got something else (a zone, perhaps?)."
+    condition     = contains(local.service_regions, var.region)
+    error_message = "region: expected a Google Cloud region in which Cloud Tasks has queues, such as us-east4, and not a zone. If yours is in what `gcloud tasks locations list` prints, add it to terraform/regions.tf."
   }
 
   validation {
-    condition     = !var.redis_provisioned || contains(["us-central1", "us-east4", "europe-west1", "asia-northeast1"], var.region)
-    error_message = "region: Upstash offers us-central1, us-east4, europe-west1 and asia-northeast1 on Google Cloud. Choose one of them, or bring a Redis along: redis_provisioned = false, redis_rest_url and redis_rest_token."
+    condition     = !var.redis_provisioned || contains(local.upstash_regions, var.region)
+    error_message = "region: Upstash offers ${join(", ", local.upstash_regions)} on Google Cloud. Choose one of them, or bring a Redis along: redis_provisioned = false, redis_rest_url and redis_rest_token."
   }
 }
 
@@ -33,6 +38,12 @@ variable "name" {
   description = "What every resource's name begins with. A second installation in one project needs another."
   type        = string
   default     = "spillway"
+  nullable    = false
+
+  validation {
+    condition     = !can(regex("google|^goog", var.name))
+    error_message = "name: expected a name without google, because Cloud Storage refuses it in a bucket's name."
+  }
 
   validation {
     condition     = can(regex("^[a-z][a-z0-9-]{1,16}[a-z0-9]$", var.name))
@@ -56,45 +67,56 @@ variable "deletion_protection" {
   description = "Whether Terraform refuses to delete the two Cloud Run services."
   type        = bool
   default     = true
+  nullable    = false
 }
 
 # ── Who ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 variable "api_keys" {
-  description = "Who may post: name => the key's SHA-256 in hex, and the streams it may use (left out: all). Never the key itself."
-  type = map(object({
-    sha256  = string
-    streams = optional(list(string))
-  }))
-  sensitive = true
+  description = "Who may post: name => { sha256 = the key's SHA-256 in hex, streams = those it may use (left out: all) }. Never the key itself."
+  sensitive   = true
+  nullable    = false
+
+  # Not map(object({…})): that leaves a misspelt attribute out without a word, and a key with `stream` would open every stream.
+  type = any
 
   validation {
-    condition     = length(var.api_keys) > 0
-    error_message = "api_keys: expected at least one key, or nobody can post."
+    condition     = try(length(keys(var.api_keys)) > 0, false)
+    error_message = "api_keys: expected at least one key, as { NAME = { sha256 = \"…\" } }, or nobody can post."
   }
 
   validation {
-    condition     = alltrue([for name in keys(var.api_keys) : can(regex("^[A-Za-z0-9_.-]{1,64}$", name))])
+    condition     = try(alltrue([for name in keys(var.api_keys) : can(regex("^[A-Za-z0-9_.-]{1,64}$", name))]), true)
     error_message = "api_keys: expected names of letters, digits, _, - and ., 64 characters at most."
   }
 
   validation {
-    condition     = alltrue([for key in values(var.api_keys) : can(regex("^[0-9a-f]{64}$", key.sha256))])
-    error_message = "api_keys: expected each sha256 to be 64 lower-case hex digits: printf %s \"$KEY\" | sha256sum. Never the key itself."
+    condition     = try(alltrue([for key in values(var.api_keys) : length(setsubtract(keys(key), ["sha256", "streams"])) == 0]), false)
+    error_message = "api_keys: expected { sha256 = \"…\" } or { sha256 = \"…\", streams = [\"…\"] } after each name, and nothing else in it."
   }
 
   validation {
-    condition     = length(distinct([for key in values(var.api_keys) : key.sha256])) == length(var.api_keys)
+    condition     = try(alltrue([for key in values(var.api_keys) : can(regex("^[0-9a-f]{64}$", key.sha256))]), false)
+    error_message = "api_keys: expected each sha256 to be 64 lower-case hex digits, as printf %s \"$KEY\" | shasum -a 256 prints them, without the - behind them. Never the key itself."
+  }
+
+  validation {
+    condition     = try(alltrue([for key in values(var.api_keys) : key.sha256 != sha256("")]), true)
+    error_message = "api_keys: expected the SHA-256 of a key, got that of nothing: KEY was not set in that shell."
+  }
+
+  validation {
+    condition     = try(length(distinct([for key in values(var.api_keys) : key.sha256])) == length(var.api_keys), true)
     error_message = "api_keys: expected another sha256 under each name, or it is unclear whose key it is."
   }
 
   validation {
-    condition     = alltrue([for key in values(var.api_keys) : key.streams == null || try(length(key.streams), 0) > 0])
-    error_message = "api_keys: expected at least one stream in each list of streams. Leave streams out if the key may use all."
+    condition     = try(alltrue([for key in values(var.api_keys) : length(tolist(key.streams)) > 0 if try(key.streams, null) != null]), false)
+    error_message = "api_keys: expected a list of at least one stream in streams. Leave streams out if the key may use all."
   }
 
   validation {
-    condition     = alltrue(flatten([for key in values(var.api_keys) : [for stream in coalesce(key.streams, []) : can(regex("^[a-z][a-z0-9_]{0,62}$", stream))]]))
+    condition     = try(alltrue(flatten([for key in values(var.api_keys) : [for stream in tolist(key.streams) : can(regex("^[a-z][a-z0-9_]{0,62}$", stream))] if try(key.streams, null) != null])), true)
     error_message = "api_keys: expected streams named as their files under lib/streams are: a-z, 0-9 and _."
   }
 }
@@ -117,8 +139,13 @@ variable "webhook_secrets" {
   }
 
   validation {
-    condition     = length(setintersection(keys(var.webhook_secrets), keys(local.ingest_secrets))) == 0
-    error_message = "webhook_secrets: expected names other than those of Spillway's own secrets."
+    condition     = length(setintersection(keys(var.webhook_secrets), local.own_names)) == 0
+    error_message = "webhook_secrets: expected names other than those of Spillway's own settings: ${join(", ", local.own_names)}."
+  }
+
+  validation {
+    condition     = alltrue([for name in keys(var.webhook_secrets) : !can(regex("^(PORT$|PATH$|HOME$|K_|X_GOOGLE_|GOOGLE_|CLOUD_RUN_|FUNCTION_|NODE_)", name))])
+    error_message = "webhook_secrets: expected names other than PORT, PATH and HOME, and other than those that begin with K_, X_GOOGLE_, GOOGLE_, CLOUD_RUN_, FUNCTION_ or NODE_: Cloud Run or Node uses them."
   }
 }
 
@@ -144,20 +171,22 @@ variable "operators" {
   description = "Members (user:…, group:…) who may operate the deployed system (spillway --prod): keys, dead letters, status, drain. They get tokens of the operators' service account; the supervisor's own list of callers does not grow."
   type        = list(string)
   default     = []
+  nullable    = false
 
   validation {
-    condition     = alltrue([for member in var.operators : can(regex("^(user|group|serviceAccount):[^ ]+@[^ ]+$", member))])
-    error_message = "operators: expected members such as user:ann@example.com or group:oncall@example.com."
+    condition     = alltrue([for member in var.operators : can(regex("^(user|group|serviceAccount):[^\\s@,:;<>…]+@[^\\s@,:;<>…]+\\.[^\\s@,:;<>…]+$", member))])
+    error_message = "operators: expected one member in each text, such as user:ann@example.com or group:oncall@example.com."
   }
 }
 
 variable "alert_email" {
   description = "The address that alerts are sent to."
   type        = string
+  nullable    = false
 
   validation {
-    condition     = can(regex("^[^@ ]+@[^@ ]+\\.[^@ ]+$", var.alert_email))
-    error_message = "alert_email: expected an e-mail address."
+    condition     = can(regex("^[^\\s@,:;<>…]+@[^\\s@,:;<>…]+\\.[^\\s@,:;<>…]+$", var.alert_email))
+    error_message = "alert_email: expected one e-mail address, such as oncall@example.com. Further ones are notification_channels."
   }
 }
 
@@ -165,6 +194,7 @@ variable "notification_channels" {
   description = "Further Cloud Monitoring notification channels (projects/P/notificationChannels/N), for a pager or a chat."
   type        = list(string)
   default     = []
+  nullable    = false
 
   validation {
     condition     = alltrue([for channel in var.notification_channels : can(regex("^projects/[^/]+/notificationChannels/[0-9]+$", channel))])
@@ -178,7 +208,7 @@ variable "operations_url" {
   default     = null
 
   validation {
-    condition     = var.operations_url == null || can(regex("^https?://[^# ]+$", var.operations_url))
+    condition     = var.operations_url == null || can(regex("^https?://[^#\\s…]+$", var.operations_url))
     error_message = "operations_url: expected the address of the page, https://…, without #fragment."
   }
 }
@@ -196,6 +226,16 @@ variable "upstash_email" {
   description = "The e-mail address of the Upstash account. Not needed with redis_provisioned = false."
   type        = string
   default     = null
+
+  validation {
+    condition     = var.upstash_email == null ? !var.redis_provisioned : can(regex("^[^\\s@,:;<>…]+@[^\\s@,:;<>…]+\\.[^\\s@,:;<>…]+$", var.upstash_email))
+    error_message = "upstash_email: expected the e-mail address of the Upstash account, and upstash_api_key with it. Or bring a Redis along: redis_provisioned = false, redis_rest_url and redis_rest_token."
+  }
+
+  validation {
+    condition     = !var.redis_provisioned || var.upstash_email == null || can(regex("^[!#-&(-~]+$", var.upstash_api_key))
+    error_message = "upstash_api_key: expected a management API key (TF_VAR_upstash_api_key), without quotes, spaces or a line's end around it. Or bring a Redis along: redis_provisioned = false, redis_rest_url and redis_rest_token."
+  }
 }
 
 variable "upstash_api_key" {
@@ -203,11 +243,6 @@ variable "upstash_api_key" {
   type        = string
   default     = null
   sensitive   = true
-
-  validation {
-    condition     = !var.redis_provisioned || (var.upstash_api_key != null && var.upstash_email != null)
-    error_message = "upstash_api_key: expected it and upstash_email, or a Redis of your own: redis_provisioned = false, redis_rest_url and redis_rest_token."
-  }
 }
 
 variable "redis_rest_url" {
@@ -216,13 +251,23 @@ variable "redis_rest_url" {
   default     = null
 
   validation {
-    condition     = var.redis_rest_url == null || can(regex("^https://[^ /]+$", var.redis_rest_url))
-    error_message = "redis_rest_url: expected https://HOST without a path; Spillway does not send events in the clear."
+    condition     = var.redis_rest_url == null || can(regex("^https://[a-zA-Z0-9.-]+(:[0-9]+)?$", var.redis_rest_url))
+    error_message = "redis_rest_url: expected https://HOST, without a path, a slash at the end or a password. It is the REST URL of Upstash's console, and not the redis:// address, which Spillway does not speak."
   }
 
   validation {
     condition     = var.redis_provisioned || var.redis_rest_url != null
     error_message = "redis_rest_url: expected it and redis_rest_token, because redis_provisioned is false."
+  }
+
+  validation {
+    condition     = (var.redis_rest_token == null) == (var.redis_rest_url == null)
+    error_message = "redis_rest_token: expected redis_rest_url and redis_rest_token (TF_VAR_redis_rest_token) together, or neither."
+  }
+
+  validation {
+    condition     = var.redis_rest_url == null || var.redis_rest_token == null || can(regex("^[!#-&(-~]+$", var.redis_rest_token))
+    error_message = "redis_rest_token: expected the REST token, without quotes, spaces or a line's end around it."
   }
 }
 
@@ -231,17 +276,13 @@ variable "redis_rest_token" {
   type        = string
   default     = null
   sensitive   = true
-
-  validation {
-    condition     = (var.redis_rest_token == null) == (var.redis_rest_url == null)
-    error_message = "redis_rest_token: expected redis_rest_url and redis_rest_token together, or neither."
-  }
 }
 
 variable "redis_budget_usd" {
   description = "Upstash's monthly budget. Past it Upstash throttles, so it is a ceiling to stay far below; an alert compares the pace with it. $0.20 buys 100,000 commands."
   type        = number
   default     = 500
+  nullable    = false
 
   validation {
     condition     = var.redis_budget_usd > 20 && floor(var.redis_budget_usd) == var.redis_budget_usd
@@ -255,8 +296,8 @@ variable "redis_monthly_commands" {
   default     = null
 
   validation {
-    condition     = var.redis_monthly_commands == null || try(var.redis_monthly_commands >= 50000, false)
-    error_message = "redis_monthly_commands: expected at least 50000, which is what an idle month needs."
+    condition     = var.redis_monthly_commands == null || try(var.redis_monthly_commands >= 50000 && floor(var.redis_monthly_commands) == var.redis_monthly_commands, false)
+    error_message = "redis_monthly_commands: expected a whole number of at least 50000, which is what an idle month needs."
   }
 }
 
@@ -267,6 +308,26 @@ variable "database_provisioned" {
   type        = bool
   default     = true
   nullable    = false
+
+  validation {
+    condition     = !var.database_provisioned || can(regex("^[!#-&(-~]+$", var.neon_api_key))
+    error_message = "neon_api_key: expected an API key of Neon (TF_VAR_neon_api_key), without quotes, spaces or a line's end around it. Or bring a database along: database_provisioned = false, and database_url."
+  }
+
+  validation {
+    condition     = var.database_provisioned || var.database_url != null
+    error_message = "database_url: expected it (TF_VAR_database_url), because database_provisioned is false."
+  }
+
+  validation {
+    condition     = var.database_provisioned == null || var.database_url == null || can(regex("^postgres(ql)?://[^:@/\\s]+:[^:@/\\s]+@[a-zA-Z0-9.-]+(:[0-9]+)?/[^'\"\\s…]+$", var.database_url))
+    error_message = "database_url: expected postgres://user:password@host/database without quotes around it. In the password, @ is written as %40, : as %3A and / as %2F."
+  }
+
+  validation {
+    condition     = var.database_provisioned == null || var.database_url == null || !can(regex("-pooler\\.", var.database_url))
+    error_message = "database_url: expected the direct host, without -pooler: migrations hold a session's advisory lock."
+  }
 }
 
 variable "neon_api_key" {
@@ -274,11 +335,6 @@ variable "neon_api_key" {
   type        = string
   default     = null
   sensitive   = true
-
-  validation {
-    condition     = !var.database_provisioned || var.neon_api_key != null
-    error_message = "neon_api_key: expected it, or a database of your own: database_provisioned = false, and database_url."
-  }
 }
 
 variable "neon_org_id" {
@@ -293,7 +349,7 @@ variable "neon_org_id" {
 
   validation {
     condition     = var.neon_org_id == null || can(regex("^org-[a-z0-9-]+$", var.neon_org_id))
-    error_message = "neon_org_id: expected an organisation's id such as org-quiet-river-12345678, not its name."
+    error_message = "neon_org_id: expected an organisation's id such as org-quiet-river-12345678, not its name. With database_provisioned = false leave it out."
   }
 }
 
@@ -303,8 +359,8 @@ variable "neon_region" {
   default     = null
 
   validation {
-    condition     = var.neon_region == null || can(regex("^(aws|azure)-[a-z0-9-]+$", var.neon_region))
-    error_message = "neon_region: expected a Neon region such as aws-us-east-1 or azure-eastus2."
+    condition     = var.neon_region == null || contains(local.neon_own_regions, coalesce(var.neon_region, "-"))
+    error_message = "neon_region: expected one of ${join(", ", local.neon_own_regions)}. If Neon has added yours since, add it to terraform/regions.tf."
   }
 }
 
@@ -312,10 +368,11 @@ variable "neon_max_cu" {
   description = "The most compute units that Neon may scale to. It counts when the project is made; later change the compute in Neon's console, too."
   type        = number
   default     = 2
+  nullable    = false
 
   validation {
-    condition     = var.neon_max_cu >= 0.25
-    error_message = "neon_max_cu: expected at least 0.25."
+    condition     = contains([0.25, 0.5, 1, 2, 3, 4, 5, 6, 7, 8], var.neon_max_cu)
+    error_message = "neon_max_cu: expected 0.25, 0.5 or a whole number from 1 to 8: Neon lets most be 8 above least, which is 0.25 here."
   }
 }
 
@@ -323,10 +380,11 @@ variable "neon_history_retention_seconds" {
   description = "How far back Neon can restore. The default is the most that its free plan allows."
   type        = number
   default     = 21600
+  nullable    = false
 
   validation {
-    condition     = var.neon_history_retention_seconds >= 0
-    error_message = "neon_history_retention_seconds: expected 0 or more."
+    condition     = var.neon_history_retention_seconds >= 0 && var.neon_history_retention_seconds <= 2592000 && floor(var.neon_history_retention_seconds) == var.neon_history_retention_seconds
+    error_message = "neon_history_retention_seconds: expected a whole number from 0 to 2592000, which is 30 days."
   }
 }
 
@@ -335,21 +393,6 @@ variable "database_url" {
   type        = string
   default     = null
   sensitive   = true
-
-  validation {
-    condition     = var.database_url == null || can(regex("^postgres(ql)?://[^:]+:[^@]+@[^/]+/.+", var.database_url))
-    error_message = "database_url: expected postgres://user:password@host/database."
-  }
-
-  validation {
-    condition     = var.database_provisioned || var.database_url != null
-    error_message = "database_url: expected it, because database_provisioned is false."
-  }
-
-  validation {
-    condition     = var.database_url == null || !can(regex("-pooler\\.", var.database_url))
-    error_message = "database_url: expected the direct host, not the -pooler one: migrations hold a session's advisory lock."
-  }
 }
 
 # ── Cloud Run ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -358,12 +401,19 @@ variable "initial_image" {
   description = "What both services run until the first build has deployed Spillway: any image that answers /health with 200 and ignores its arguments."
   type        = string
   default     = "us-docker.pkg.dev/cloudrun/container/hello"
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^[a-z0-9.-]+(:[0-9]+)?(/[a-z0-9._-]+)+([:@][A-Za-z0-9_.:-]+)?$", var.initial_image))
+    error_message = "initial_image: expected an image such as us-docker.pkg.dev/cloudrun/container/hello, without https://."
+  }
 }
 
 variable "grant_wait_seconds" {
   description = "How long terraform apply waits after a new right to read a secret was given, so that it is known everywhere when a service starts. Google says 2 minutes, and at times 7 or more."
   type        = number
   default     = 120
+  nullable    = false
 
   validation {
     condition     = var.grant_wait_seconds >= 0 && var.grant_wait_seconds <= 900 && floor(var.grant_wait_seconds) == var.grant_wait_seconds
@@ -375,10 +425,11 @@ variable "ingest_min_instances" {
   description = "Ingest instances that are kept warm. 0: an idle system costs nearly nothing, and the first request after a pause waits for a start."
   type        = number
   default     = 0
+  nullable    = false
 
   validation {
-    condition     = var.ingest_min_instances >= 0 && var.ingest_min_instances <= var.ingest_max_instances
-    error_message = "ingest_min_instances: expected 0 to ingest_max_instances."
+    condition     = var.ingest_min_instances >= 0 && var.ingest_min_instances <= var.ingest_max_instances && floor(var.ingest_min_instances) == var.ingest_min_instances
+    error_message = "ingest_min_instances: expected a whole number from 0 to ingest_max_instances."
   }
 }
 
@@ -386,10 +437,11 @@ variable "ingest_max_instances" {
   description = "The most ingest instances. Each may add write_through_concurrency inserts at Postgres."
   type        = number
   default     = 10
+  nullable    = false
 
   validation {
-    condition     = var.ingest_max_instances >= 1
-    error_message = "ingest_max_instances: expected at least 1."
+    condition     = var.ingest_max_instances >= 1 && var.ingest_max_instances <= 1000 && floor(var.ingest_max_instances) == var.ingest_max_instances
+    error_message = "ingest_max_instances: expected a whole number from 1 to 1000."
   }
 }
 
@@ -397,10 +449,11 @@ variable "ingest_concurrency" {
   description = "Requests at once in one ingest instance. They share pushes, so more is cheaper until the CPU is full."
   type        = number
   default     = 80
+  nullable    = false
 
   validation {
-    condition     = var.ingest_concurrency >= 1 && var.ingest_concurrency <= 1000
-    error_message = "ingest_concurrency: expected 1 to 1000."
+    condition     = var.ingest_concurrency >= 1 && var.ingest_concurrency <= 1000 && floor(var.ingest_concurrency) == var.ingest_concurrency
+    error_message = "ingest_concurrency: expected a whole number from 1 to 1000."
   }
 }
 
@@ -408,10 +461,11 @@ variable "supervisor_concurrency" {
   description = "Requests at once in the one supervisor instance: the tick, the queue's flushes, and you."
   type        = number
   default     = 80
+  nullable    = false
 
   validation {
-    condition     = var.supervisor_concurrency > var.flush_max_concurrent && var.supervisor_concurrency <= 1000
-    error_message = "supervisor_concurrency: expected more than flush_max_concurrent, so that the tick always gets in, and at most 1000."
+    condition     = var.supervisor_concurrency > var.flush_max_concurrent && var.supervisor_concurrency <= 1000 && floor(var.supervisor_concurrency) == var.supervisor_concurrency
+    error_message = "supervisor_concurrency: expected a whole number of more than flush_max_concurrent, so that the tick always gets in, and of at most 1000."
   }
 }
 
@@ -421,6 +475,7 @@ variable "flush_trigger" {
   description = "tasks: a push that crosses the threshold has its partition drained at once. off: only the tick drains."
   type        = string
   default     = "tasks"
+  nullable    = false
 
   validation {
     condition     = contains(["tasks", "off"], var.flush_trigger)
@@ -432,10 +487,11 @@ variable "flush_threshold" {
   description = "The depth whose crossing, times 2^k, triggers an eager flush (FLUSH_THRESHOLD)."
   type        = number
   default     = 100
+  nullable    = false
 
   validation {
-    condition     = var.flush_threshold >= 1 && var.flush_threshold <= 1000000
-    error_message = "flush_threshold: expected 1 to 1000000."
+    condition     = var.flush_threshold >= 1 && var.flush_threshold <= 1000000 && floor(var.flush_threshold) == var.flush_threshold
+    error_message = "flush_threshold: expected a whole number from 1 to 1000000."
   }
 }
 
@@ -443,6 +499,7 @@ variable "flush_max_per_second" {
   description = "The most flushes a second that the queue sends to the supervisor."
   type        = number
   default     = 50
+  nullable    = false
 
   validation {
     condition     = var.flush_max_per_second > 0 && var.flush_max_per_second <= 500
@@ -454,10 +511,11 @@ variable "flush_max_concurrent" {
   description = "The most flushes at once. A partition is drained by one call at a time, so more than partitions × streams is waste."
   type        = number
   default     = 32
+  nullable    = false
 
   validation {
-    condition     = var.flush_max_concurrent >= 1
-    error_message = "flush_max_concurrent: expected at least 1."
+    condition     = var.flush_max_concurrent >= 1 && floor(var.flush_max_concurrent) == var.flush_max_concurrent
+    error_message = "flush_max_concurrent: expected a whole number of at least 1."
   }
 }
 
@@ -467,6 +525,7 @@ variable "partitions" {
   description = "Partitions that ingest pushes to (PARTITIONS). The supervisor always looks at all 16."
   type        = number
   default     = 8
+  nullable    = false
 
   validation {
     condition     = var.partitions >= 1 && var.partitions <= 16 && floor(var.partitions) == var.partitions
@@ -478,10 +537,11 @@ variable "batch_max_rows" {
   description = "Rows in one insert (BATCH_MAX_ROWS)."
   type        = number
   default     = 100
+  nullable    = false
 
   validation {
-    condition     = var.batch_max_rows >= 1 && var.batch_max_rows <= 5000
-    error_message = "batch_max_rows: expected 1 to 5000."
+    condition     = var.batch_max_rows >= 1 && var.batch_max_rows <= 5000 && floor(var.batch_max_rows) == var.batch_max_rows
+    error_message = "batch_max_rows: expected a whole number from 1 to 5000."
   }
 }
 
@@ -489,10 +549,11 @@ variable "lease_ms" {
   description = "How long a claim holds its partition (LEASE_MS); an insert's timeout is min(10 s, half of it)."
   type        = number
   default     = 20000
+  nullable    = false
 
   validation {
-    condition     = var.lease_ms >= 1000 && var.lease_ms <= 600000
-    error_message = "lease_ms: expected 1000 to 600000."
+    condition     = var.lease_ms >= 1000 && var.lease_ms <= 600000 && floor(var.lease_ms) == var.lease_ms
+    error_message = "lease_ms: expected a whole number from 1000 to 600000."
   }
 }
 
@@ -500,10 +561,11 @@ variable "drain_deadline_ms" {
   description = "When a drain call stops claiming (DRAIN_DEADLINE_MS). The supervisor's timeout and the scheduler's attempt deadline follow from it."
   type        = number
   default     = 50000
+  nullable    = false
 
   validation {
-    condition     = var.drain_deadline_ms >= 1000 && var.drain_deadline_ms <= 1700000
-    error_message = "drain_deadline_ms: expected 1000 to 1700000: Cloud Scheduler waits half an hour at most, and the last batch in hand needs some of it."
+    condition     = var.drain_deadline_ms >= 1000 && var.drain_deadline_ms <= 1700000 && floor(var.drain_deadline_ms) == var.drain_deadline_ms
+    error_message = "drain_deadline_ms: expected a whole number from 1000 to 1700000: Cloud Scheduler waits half an hour at most, and the last batch in hand needs some of it."
   }
 }
 
@@ -511,10 +573,11 @@ variable "drain_concurrency" {
   description = "Inserts at once, over all streams (DRAIN_CONCURRENCY)."
   type        = number
   default     = 8
+  nullable    = false
 
   validation {
-    condition     = var.drain_concurrency >= 1 && var.drain_concurrency <= 64
-    error_message = "drain_concurrency: expected 1 to 64."
+    condition     = var.drain_concurrency >= 1 && var.drain_concurrency <= 64 && floor(var.drain_concurrency) == var.drain_concurrency
+    error_message = "drain_concurrency: expected a whole number from 1 to 64."
   }
 }
 
@@ -522,6 +585,7 @@ variable "drain_paused" {
   description = "Streams that are buffered but not drained (DRAIN_PAUSED), for a migration."
   type        = list(string)
   default     = []
+  nullable    = false
 
   validation {
     condition     = alltrue([for stream in var.drain_paused : can(regex("^[a-z][a-z0-9_]{0,62}$", stream))])
@@ -533,10 +597,11 @@ variable "keep_letters_days" {
   description = "Days after which letters that were redriven or stored are deleted (KEEP_LETTERS_DAYS); 0 keeps them for ever."
   type        = number
   default     = 0
+  nullable    = false
 
   validation {
     condition     = var.keep_letters_days >= 0 && var.keep_letters_days <= 36500 && floor(var.keep_letters_days) == var.keep_letters_days
-    error_message = "keep_letters_days: expected 0 to 36500."
+    error_message = "keep_letters_days: expected a whole number from 0 to 36500."
   }
 }
 
@@ -544,10 +609,11 @@ variable "keep_usage_days" {
   description = "Days after which the use of an hour is deleted from spillway_usage (KEEP_USAGE_DAYS); 0 keeps it for ever."
   type        = number
   default     = 90
+  nullable    = false
 
   validation {
     condition     = var.keep_usage_days >= 0 && var.keep_usage_days <= 36500 && floor(var.keep_usage_days) == var.keep_usage_days
-    error_message = "keep_usage_days: expected 0 to 36500."
+    error_message = "keep_usage_days: expected a whole number from 0 to 36500."
   }
 }
 
@@ -555,10 +621,11 @@ variable "write_through_concurrency" {
   description = "Write-through inserts at once in one ingest instance (WRITE_THROUGH_CONCURRENCY)."
   type        = number
   default     = 2
+  nullable    = false
 
   validation {
-    condition     = var.write_through_concurrency >= 1 && var.write_through_concurrency <= 64
-    error_message = "write_through_concurrency: expected 1 to 64."
+    condition     = var.write_through_concurrency >= 1 && var.write_through_concurrency <= 64 && floor(var.write_through_concurrency) == var.write_through_concurrency
+    error_message = "write_through_concurrency: expected a whole number from 1 to 64."
   }
 }
 
@@ -566,10 +633,11 @@ variable "body_max_bytes" {
   description = "A request's body, after inflating (BODY_MAX_BYTES)."
   type        = number
   default     = 8388608
+  nullable    = false
 
   validation {
-    condition     = var.body_max_bytes >= 1024 && var.body_max_bytes <= 32000000
-    error_message = "body_max_bytes: expected 1024 to 32000000: Cloud Run takes 32 MB."
+    condition     = var.body_max_bytes >= 1024 && var.body_max_bytes <= 32000000 && floor(var.body_max_bytes) == var.body_max_bytes
+    error_message = "body_max_bytes: expected a whole number from 1024 to 32000000: Cloud Run takes 32 MB."
   }
 }
 
@@ -577,10 +645,16 @@ variable "event_max_bytes" {
   description = "One event, as JSON (EVENT_MAX_BYTES)."
   type        = number
   default     = 32768
+  nullable    = false
 
   validation {
-    condition     = var.event_max_bytes >= 256 && var.event_max_bytes * var.batch_max_rows <= 8388608
-    error_message = "event_max_bytes: expected at least 256, and event_max_bytes × batch_max_rows of at most 8388608: a claim has to fit into one answer of Upstash."
+    condition     = var.event_max_bytes >= 256 && var.event_max_bytes <= 8000000 && floor(var.event_max_bytes) == var.event_max_bytes
+    error_message = "event_max_bytes: expected a whole number from 256 to 8000000."
+  }
+
+  validation {
+    condition     = var.event_max_bytes * var.batch_max_rows <= 8388608
+    error_message = "event_max_bytes: expected event_max_bytes × batch_max_rows of at most 8388608, because a claim has to fit into one answer of Upstash."
   }
 
   validation {
@@ -593,10 +667,11 @@ variable "events_max" {
   description = "Events in one request (EVENTS_MAX)."
   type        = number
   default     = 1000
+  nullable    = false
 
   validation {
-    condition     = var.events_max >= 1 && var.events_max <= 100000
-    error_message = "events_max: expected 1 to 100000."
+    condition     = var.events_max >= 1 && var.events_max <= 100000 && floor(var.events_max) == var.events_max
+    error_message = "events_max: expected a whole number from 1 to 100000."
   }
 }
 
@@ -604,10 +679,11 @@ variable "buffer_max_bytes" {
   description = "The high-water mark of one partition (BUFFER_MAX_BYTES). Upstash refuses a list past 100 MB."
   type        = number
   default     = 40000000
+  nullable    = false
 
   validation {
-    condition     = var.buffer_max_bytes >= 1000 && var.buffer_max_bytes <= 90000000
-    error_message = "buffer_max_bytes: expected 1000 to 90000000: past 100 MB Upstash refuses pushes while pops still work."
+    condition     = var.buffer_max_bytes >= 1000 && var.buffer_max_bytes <= 90000000 && floor(var.buffer_max_bytes) == var.buffer_max_bytes
+    error_message = "buffer_max_bytes: expected a whole number from 1000 to 90000000: past 100 MB Upstash refuses pushes while pops still work."
   }
 }
 
@@ -615,10 +691,11 @@ variable "key_events_per_second" {
   description = "Events a second that one API key may send to one ingest instance (KEY_EVENTS_PER_SECOND)."
   type        = number
   default     = 100000
+  nullable    = false
 
   validation {
-    condition     = var.key_events_per_second >= 1 && var.key_events_per_second <= 10000000
-    error_message = "key_events_per_second: expected 1 to 10000000."
+    condition     = var.key_events_per_second >= 1 && var.key_events_per_second <= 10000000 && floor(var.key_events_per_second) == var.key_events_per_second
+    error_message = "key_events_per_second: expected a whole number from 1 to 10000000."
   }
 }
 
@@ -626,6 +703,7 @@ variable "cors_origins" {
   description = "Origins whose pages may use secret keys (CORS_ORIGINS), or [\"*\"]."
   type        = list(string)
   default     = []
+  nullable    = false
 
   validation {
     condition     = alltrue([for origin in var.cors_origins : origin == "*" || can(regex("^[a-z][a-z0-9+.-]*://[^/?#@*, A-Z]+$", origin))])
@@ -649,10 +727,11 @@ variable "build_region" {
   description = "The Cloud Build region. Google lets a new project build in few regions, whatever region the services are in; this is one of them."
   type        = string
   default     = "us-central1"
+  nullable    = false
 
   validation {
-    condition     = can(regex("^[a-z]+-[a-z]+[0-9]+$", var.build_region))
-    error_message = "build_region: expected a region such as us-central1, got something else (a zone, or global, perhaps?)."
+    condition     = contains(local.build_regions, var.build_region)
+    error_message = "build_region: expected a Google Cloud region such as us-central1, and neither a zone nor global. If Cloud Build is in yours, add it to terraform/regions.tf."
   }
 }
 
@@ -671,4 +750,10 @@ variable "build_branch" {
   description = "The branch whose pushes are deployed, as a regular expression."
   type        = string
   default     = "^main$"
+  nullable    = false
+
+  validation {
+    condition     = var.build_branch != "" && can(regexall(var.build_branch, ""))
+    error_message = "build_branch: expected a regular expression, such as ^main$."
+  }
 }

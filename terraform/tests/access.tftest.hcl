@@ -6,7 +6,7 @@ mock_provider "neon" { source = "./tests/mocks/neon" }
 
 variables {
   api_keys = {
-    app   = { sha256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855" }
+    app   = { sha256 = "2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae" }
     phone = { sha256 = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08", streams = ["visits", "calls"] }
   }
 }
@@ -191,7 +191,7 @@ run "the_api_keys_secret_is_in_the_codes_format" {
   command = plan
 
   assert {
-    condition     = nonsensitive(google_secret_manager_secret_version.this["api-keys"].secret_data) == "app:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855,phone:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08:visits|calls"
+    condition     = nonsensitive(google_secret_manager_secret_version.this["api-keys"].secret_data) == "app:2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae,phone:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08:visits|calls"
     error_message = "INGEST_API_KEYS is not name:sha256-hex[:stream|stream], comma-separated."
   }
 

@@ -65,7 +65,7 @@ run "both_can_be_brought_along" {
   command = plan
 
   variables {
-    region          = "europe-west4"
+    region          = "europe-west3"
     upstash_email   = null
     upstash_api_key = null
     neon_api_key    = null

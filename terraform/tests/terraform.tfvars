@@ -11,5 +11,5 @@ neon_org_id     = "org-quiet-river-12345678"
 grant_wait_seconds = 0 # no right is given, so nothing has to become known
 
 api_keys = {
-  app = { sha256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855" }
+  app = { sha256 = "2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae" }
 }

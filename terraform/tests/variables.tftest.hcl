@@ -125,7 +125,6 @@ run "texts_of_another_form_are_refused" {
     drain_paused          = ["a|b"]
     cors_origins          = ["https://app.example.com/path"]
     flush_trigger         = "http"
-    database_url          = "mysql://me:secret@host/app"
   }
 
   expect_failures = [
@@ -143,7 +142,6 @@ run "texts_of_another_form_are_refused" {
     var.drain_paused,
     var.cors_origins,
     var.flush_trigger,
-    var.database_url,
   ]
 }
 
@@ -175,7 +173,7 @@ run "a_keys_name_with_a_colon_is_refused" {
   command = plan
 
   variables {
-    api_keys = { "a:b" = { sha256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855" } }
+    api_keys = { "a:b" = { sha256 = "2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae" } }
   }
 
   expect_failures = [
@@ -187,7 +185,7 @@ run "a_keys_stream_with_a_separator_is_refused" {
   command = plan
 
   variables {
-    api_keys = { app = { sha256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", streams = ["visits|calls"] } }
+    api_keys = { app = { sha256 = "2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae", streams = ["visits|calls"] } }
   }
 
   expect_failures = [
@@ -211,7 +209,7 @@ run "values_that_contradict_each_other_are_refused" {
   command = plan
 
   variables {
-    region               = "europe-west4" # without a Redis of one's own
+    region               = "europe-west3" # without a Redis of one's own
     flush_max_concurrent = 80             # as many as the supervisor takes
     batch_max_rows       = 500            # of 32 KB: more than one answer of Upstash
     ingest_min_instances = 11
@@ -225,11 +223,12 @@ run "values_that_contradict_each_other_are_refused" {
   ]
 }
 
-run "redis_in_the_clear_is_refused" {
+run "redis_in_the_clear_and_another_database_than_postgres_are_refused" {
   command = plan
 
   variables {
     redis_rest_url       = "http://mine.upstash.io"
+    database_url         = "mysql://me:secret@host/app"
     redis_rest_token     = "my-token"
     event_max_bytes      = 255
     ingest_min_instances = -1
@@ -237,6 +236,7 @@ run "redis_in_the_clear_is_refused" {
 
   expect_failures = [
     var.redis_rest_url,
+    var.database_provisioned,
     var.event_max_bytes,
     var.ingest_min_instances,
   ]
@@ -250,7 +250,7 @@ run "a_redis_url_without_its_token_is_refused" {
   }
 
   expect_failures = [
-    var.redis_rest_token,
+    var.redis_rest_url,
   ]
 }
 
@@ -264,7 +264,7 @@ run "a_database_of_ones_own_that_is_not_named_is_refused" {
 
   expect_failures = [
     var.redis_rest_url,
-    var.database_url,
+    var.database_provisioned,
   ]
 }
 
@@ -289,7 +289,7 @@ run "a_pooled_connection_and_a_repository_elsewhere_are_refused" {
   }
 
   expect_failures = [
-    var.database_url,
+    var.database_provisioned,
     var.build_repository,
   ]
 }
@@ -300,12 +300,24 @@ run "provisioning_without_accounts_is_refused" {
   variables {
     upstash_api_key = null
     neon_api_key    = null
-    neon_org_id     = null
   }
 
   expect_failures = [
-    var.upstash_api_key,
-    var.neon_api_key,
+    var.upstash_email,
+    var.database_provisioned,
+  ]
+}
+
+run "provisioning_without_an_address_and_an_organisation_is_refused" {
+  command = plan
+
+  variables {
+    upstash_email = null
+    neon_org_id   = null
+  }
+
+  expect_failures = [
+    var.upstash_email,
     var.neon_org_id,
   ]
 }
@@ -314,7 +326,7 @@ run "a_region_far_from_neon_is_pointed_out" {
   command = plan
 
   variables {
-    region            = "europe-west4"
+    region            = "europe-west3"
     redis_provisioned = false
     redis_rest_url    = "https://mine.upstash.io"
     redis_rest_token  = "my-token"
@@ -327,7 +339,7 @@ run "a_key_with_an_empty_list_of_streams_is_refused" {
   command = plan
 
   variables {
-    api_keys = { app = { sha256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", streams = [] } }
+    api_keys = { app = { sha256 = "2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae", streams = [] } }
   }
 
   expect_failures = [
@@ -340,8 +352,8 @@ run "one_key_under_two_names_is_refused" {
 
   variables {
     api_keys = {
-      app   = { sha256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855" }
-      phone = { sha256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855" }
+      app   = { sha256 = "2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae" }
+      phone = { sha256 = "2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae" }
     }
   }
 

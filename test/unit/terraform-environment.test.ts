@@ -30,6 +30,9 @@ test("every name of the configuration is set by Terraform or left to its default
   expect([...known].sort()).toEqual([...environmentNames].sort());
 });
 
+test("a webhook's secret can have none of the configuration's names", () =>
+  expect(namesIn("own_names").sort()).toEqual([...environmentNames].sort()));
+
 test("no name is set twice for one service, or both set and left to its default", () => {
   for (const names of Object.values(setFor)) expect(names).toHaveLength(new Set(names).size);
   expect(
@@ -130,4 +133,18 @@ test("no provider changes under a deployment: of each, only corrections are take
   );
   expect(versions).toHaveLength(3);
   for (const version of versions) expect(version).toMatch(/^~> \d+\.\d+\.\d+$/);
+});
+
+test("no secret text has a check of its own, because Terraform prints the value of the variable whose check fails", () => {
+  const variables = [...read("terraform/variables.tf").matchAll(/^variable "(\w+)" \{\n([\s\S]*?)^\}/gm)];
+  const secrets = variables.filter(
+    ([, , block = ""]) => /type += string/.test(block) && /sensitive += true/.test(block),
+  );
+  expect(secrets.map(([, name]) => name).sort()).toEqual([
+    "database_url",
+    "neon_api_key",
+    "redis_rest_token",
+    "upstash_api_key",
+  ]);
+  expect(secrets.filter(([, , block]) => block?.includes("validation {"))).toEqual([]);
 });
