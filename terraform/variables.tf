@@ -97,7 +97,7 @@ variable "api_keys" {
 
   validation {
     condition     = try(alltrue([for key in values(var.api_keys) : can(regex("^[0-9a-f]{64}$", key.sha256))]), false)
-    error_message = "api_keys: expected each sha256 to be 64 lower-case hex digits, as printf %s \"$KEY\" | shasum -a 256 prints them, without the - behind them. Never the key itself."
+    error_message = "api_keys: expected each sha256 to be 64 lower-case hex digits, from printf %s \"$KEY\" | openssl dgst -sha256 -r | cut -d' ' -f1. Never the key itself."
   }
 
   validation {

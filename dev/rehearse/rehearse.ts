@@ -16,7 +16,7 @@ import { openWorld, type World } from "./world.ts";
 
 const PROJECT = "my-project";
 const REGION = "us-east4";
-const KEY = randomBytes(32).toString("hex");
+const KEY = `key_${randomBytes(32).toString("hex")}`;
 
 class StepFailed extends Error {}
 

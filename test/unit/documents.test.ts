@@ -2,6 +2,8 @@
  * The documents hold together: each link leads to a file and a heading that exist, each setting is in README and in `.env.example`, and
  * each log event of the code is explained. Web addresses are not asked.
  */
+import { execFileSync } from "node:child_process";
+import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -74,4 +76,37 @@ test("docs/operations.md explains each log event", () => {
   expect(said.length).toBeGreaterThan(30);
   const page = read("docs/operations.md");
   expect(said.filter((event) => !page.includes(`\`${event}\``))).toEqual([]);
+});
+
+/** The commands in a page's blocks; of README only those of "Deploy". */
+function commandsOf(page: string): string[] {
+  const text =
+    page === "README.md"
+      ? (read(page)
+          .split(/^## /m)
+          .find((part) => part.startsWith("Deploy\n")) ?? "")
+      : read(page);
+  const blocks = [...text.matchAll(/^ *```sh\n([\s\S]*?)^ *```$/gm)].map(([, block = ""]) => block);
+  return blocks
+    .flatMap((block) => block.replaceAll("\\\n", " ").split("\n"))
+    .filter((line) => line.trim() !== "");
+}
+
+test.each(["README.md", "docs/first-deploy.md"])("zsh takes each command of %s that deploys", (page) => {
+  const commands = commandsOf(page);
+  expect(commands.length).toBeGreaterThan(8);
+  // An interactive zsh takes a # for a word: a comment after a command becomes its arguments.
+  expect(commands.filter((command) => /(^|\s)#/.test(command))).toEqual([]);
+  // macOS before 15 has no sha256sum.
+  expect(commands.filter((command) => command.includes("sha256sum"))).toEqual([]);
+});
+
+test("a key that README makes can't be taken for its digest, and its commands print the digest alone", () => {
+  const made = commandsOf("README.md")
+    .filter((command) => /\bKEY\b/.test(command))
+    .slice(0, 3);
+  const out = execFileSync("bash", ["-c", made.join("\n")], { encoding: "utf8" });
+  const [, key = "", digest] = /^keep this: (\S+)\n([0-9a-f]{64})\n$/.exec(out) ?? [];
+  expect(key).toMatch(/^key_[0-9a-f]{64}$/);
+  expect(digest).toBe(createHash("sha256").update(key).digest("hex"));
 });
