@@ -11,6 +11,7 @@ import { OWNER } from "./asked.ts";
 import { BIN } from "./builds.ts";
 import type { Service } from "./cloud-run.ts";
 import { firstEvent } from "./first-event.ts";
+import { demand, demandKept, demandLive } from "./proofs.ts";
 import { isInstalled, run, Terraform } from "./terraform/terraform.ts";
 import { openWorld, type World } from "./world.ts";
 
@@ -18,12 +19,9 @@ const PROJECT = "my-project";
 const REGION = "us-east4";
 const KEY = `key_${randomBytes(32).toString("hex")}`;
 
-class StepFailed extends Error {}
-
-function demand(isSo: boolean, otherwise: string): void {
-  if (!isSo) throw new StepFailed(otherwise);
-}
-
+const NAMES = ["spillway-ingest", "spillway-supervisor"];
+const SERVICES = NAMES.map((name) => `projects/${PROJECT}/locations/${REGION}/services/${name}`);
+const isForbidden = ({ status }: { status: number }) => status === 403;
 type FirstEvent = Awaited<ReturnType<typeof firstEvent>>;
 
 class Rehearsal {
@@ -49,7 +47,12 @@ class Rehearsal {
       ...(example ? { curl_example: example } : {}),
     });
     const own = await world.cloud.environmentOf(OWNER);
-    return new Rehearsal(world, terraform, example, { ...own, KEY, PATH: `${BIN}:${own.PATH}` });
+    return new Rehearsal(world, terraform, example, {
+      ...own,
+      KEY,
+      PATH: `${BIN}:${own.PATH}`,
+      SPILLWAY_TERRAFORM: terraform.folder,
+    });
   }
 
   private constructor(world: World, terraform: Terraform, example: FirstEvent, env: NodeJS.ProcessEnv) {
@@ -83,16 +86,13 @@ class Rehearsal {
     const { code, out, err } = await run("sh", ["-c", command], this.#env);
     demand(code === 0, `the build failed:\n${out}${err}`);
     demand(out.includes("── smoke-test"), "gcloud showed no log while the build ran");
+    demandLive(this.#world.cloud.resources, SERVICES);
     return `${out.match(/^ok {4}/gm)?.length} proofs of the smoke test`;
   }
 
   async #curl(url: string, headers: Record<string, string> = {}, body?: unknown) {
-    const args = [
-      "-s",
-      "-w",
-      "\n%{http_code}",
-      ...Object.entries(headers).flatMap(([name, value]) => ["-H", `${name}: ${value}`]),
-    ];
+    const given = Object.entries(headers).flatMap(([name, value]) => ["-H", `${name}: ${value}`]);
+    const args = ["-s", "-w", "\n%{http_code}", ...given];
     const sent =
       body === undefined ? [] : ["-H", "content-type: application/json", "-d", JSON.stringify(body)];
     const { out } = await run("curl", [...args, ...sent, url], this.#env);
@@ -107,10 +107,14 @@ class Rehearsal {
     return (JSON.parse(/^\{.*$/m.exec(out)?.[0] ?? "{}") as { ids: string[] }).ids[0] ?? "";
   }
 
-  async #isStored(id: string): Promise<boolean> {
-    const url = `${await this.#terraform.output("ingest_url")}/v1/${this.#example?.stream}/${id}`;
+  /** How many of these are in Postgres; of up to 100 ids. */
+  async #storedOf(ids: readonly string[]): Promise<number> {
+    const asked = new URLSearchParams(ids.map((id): [string, string] => ["id", id]));
+    const url = `${await this.#terraform.output("ingest_url")}/v1/${this.#example?.stream}?${asked}`;
     const { status, text } = await this.#curl(url, { authorization: `Bearer ${KEY}` });
-    return status === 200 && (JSON.parse(text) as { status: string }).status === "stored";
+    demand(status === 200, `the look-up was answered ${status} ${text}`);
+    const { events } = JSON.parse(text) as { events: { status: string }[] };
+    return events.filter((one) => one.status === "stored").length;
   }
 
   /** A minute passes: each job of Cloud Scheduler calls. */
@@ -126,9 +130,9 @@ class Rehearsal {
   async #sendOne(): Promise<string> {
     if (this.#example === undefined) return "left out: lib/streams/ has no stream whose events are buffered";
     const id = await this.#postExample();
-    demand(!(await this.#isStored(id)), "it was stored before the tick");
+    demand((await this.#storedOf([id])) === 0, "it was stored before the tick");
     await this.#tick();
-    demand(await this.#isStored(id), "it is not stored after the tick");
+    demand((await this.#storedOf([id])) === 1, "it is not stored after the tick");
     return `${this.#example.stream}/${id}`;
   }
 
@@ -145,39 +149,33 @@ class Rehearsal {
       `the queue's calls: ${JSON.stringify(flushes())}`,
     );
     const { ids } = JSON.parse(posted.text) as { ids: string[] };
-    demand(await this.#isStored(ids.at(-1) ?? ""), "it is not stored after the flush");
+    const stored = await this.#storedOf(ids);
+    demand(
+      new Set(ids).size === 100 && stored === 100,
+      `after the flush ${stored} of ${ids.length} are stored`,
+    );
     return flushes()[0]?.url ?? "";
   }
 
-  /** The command line with --prod finds everything by terraform output and gcloud. */
+  /** An operator asks as README says: the command line finds everything by terraform output and gcloud. */
   async #askAround(): Promise<string> {
     const supervisor = await this.#terraform.output("supervisor_url");
-    demand((await this.#curl(`${supervisor}/status`)).status === 403, "a stranger may ask the supervisor");
-    const { cloud } = this.#world;
-    const scheduler = cloud.credentials.idToken(
-      `spillway-scheduler@${PROJECT}.iam.gserviceaccount.com`,
-      supervisor,
-    );
-    const asScheduler = await this.#curl(`${supervisor}/status`, { authorization: `Bearer ${scheduler}` });
-    demand(
-      asScheduler.status === 403 && asScheduler.text.includes("caller-not-allowed"),
-      "the scheduler may do more than drain",
-    );
-    const account = await this.#terraform.output("operator_service_account");
-    const { out, err } = await run(
-      "gcloud",
-      [
-        "auth",
-        "print-identity-token",
-        `--audiences=${supervisor}`,
-        "--include-email",
-        `--impersonate-service-account=${account}`,
-      ],
-      this.#env,
-    );
-    const doctor = await this.#curl(`${supervisor}/doctor`, { authorization: `Bearer ${out.trim()}` });
-    demand(doctor.status === 200, `the doctor answered an operator ${doctor.status} ${doctor.text}${err}`);
-    return "403, 403, 200";
+    const strangers = [
+      await this.#curl(`${supervisor}/status`),
+      await this.#curl(`${supervisor}/drain`, {}, {}),
+    ];
+    demand(strangers.every(isForbidden), "a stranger may ask the supervisor, or drain");
+    const name = `spillway-scheduler@${PROJECT}.iam.gserviceaccount.com`;
+    const scheduler = this.#world.cloud.credentials.idToken(name, supervisor);
+    const asked = await this.#curl(`${supervisor}/status`, { authorization: `Bearer ${scheduler}` });
+    const isRefused = isForbidden(asked) && asked.text.includes("caller-not-allowed");
+    demand(isRefused, "the scheduler may do more than drain");
+    for (const command of ["status", "doctor"]) {
+      const args = ["bin/spillway.mjs", command, "--prod"];
+      const { code, out, err } = await run(process.execPath, args, this.#env);
+      demand(code === 0, `spillway ${command} --prod ended with ${code}\n${out}${err}`);
+    }
+    return "403, 403, 403; spillway status and doctor --prod";
   }
 
   async #planAgain(): Promise<string> {
@@ -189,16 +187,16 @@ class Rehearsal {
   /** As docs/operations.md says: ingest, drain, supervisor. */
   async #rollBack(): Promise<string> {
     const { cloud } = this.#world;
-    const place = `projects/${PROJECT}/locations/${REGION}/services`;
     const older: string[] = [];
-    for (const name of ["spillway-ingest", "spillway-supervisor"]) {
-      const revisions = cloud.resources.list(`${place}/${name}/revisions`);
+    for (const service of SERVICES) {
+      const name = service.replace(/.*\//, "");
+      const revisions = cloud.resources.list(`${service}/revisions`);
       const revision = revisions.at(-2)?.name.replace(/.*\//, "") ?? "";
       const args = ["run", "services", "update-traffic", name, `--project=${PROJECT}`, `--region=${REGION}`];
       await this.#tick();
       const { code, err } = await run("gcloud", [...args, `--to-revisions=${revision}=100`], this.#env);
       demand(code === 0, err);
-      const [serving] = (cloud.resources.get(`${place}/${name}`) as Service).traffic;
+      const [serving] = (cloud.resources.get(service) as Service).traffic;
       demand(serving?.revision === revision, `${name} serves ${serving?.revision}`);
       older.push(revision);
     }
@@ -212,8 +210,7 @@ class Rehearsal {
     await this.#terraform.run("apply", ["-auto-approve", "-var=deletion_protection=false"]);
     await this.#terraform.run("state", ["rm", "upstash_redis_database.this", "neon_project.this"]);
     await this.#terraform.run("destroy", ["-auto-approve", "-var=deletion_protection=false"]);
-    const left = this.#world.cloud.resources.names.filter((name) => !/\.googleapis\.com$/.test(name));
-    demand(left.length === 0, `left: ${left.join(", ")}`);
+    demandKept(this.#world.cloud.resources.names, this.#world.vendors.databases);
     return "the APIs stay on, and both databases exist";
   }
 }

@@ -44,6 +44,14 @@ export class Vendors {
     this.#front = front;
   }
 
+  /** What was made and is still there: "redis" and "project", each once for each. */
+  get databases(): string[] {
+    return [
+      ...[...this.#redis.keys()].map(() => "redis"),
+      ...[...this.#projects.keys()].map(() => "project"),
+    ];
+  }
+
   get postgresPort(): number {
     return (this.#front.address() as AddressInfo).port;
   }
