@@ -93,7 +93,10 @@ const createAccount: Answer = (cloud, asked, [project = ""]) => {
 const giveIdToken: Answer = (cloud, asked, [email = ""]) => {
   const [project] = /(?<=@)[^.]+/.exec(email) ?? [];
   const roles = ["roles/iam.serviceAccountOpenIdTokenCreator", "roles/iam.serviceAccountTokenCreator"];
-  demand(cloud, asked, accountName(project ?? "", email), ...roles);
+  const account = accountName(project ?? "", email);
+  // The right to become an account is not among a project owner's.
+  if (!cloud.resources.has(account, asked.caller, ...roles))
+    throw new Refused(403, `Permission 'iam.serviceAccounts.getOpenIdToken' denied on ${account}`);
   return { token: cloud.credentials.idToken(email, `${asked.body.audience}`) };
 };
 
