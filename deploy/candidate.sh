@@ -6,9 +6,9 @@ field() {
     python3 -c 'import json, sys; service = json.load(sys.stdin); print(eval(sys.argv[1]))' "$2"
 }
 
-# The revision that this build has deployed. Another build may have made a newer one meanwhile: then this build has proven nothing about the
-# latest revision, and must not give it traffic. A revision is known by its image, so one that terraform apply has made meanwhile counts as
-# this build's: apply keeps the image.
+# The latest revision, if it has this build's image. Another build may have made a newer one meanwhile: then this build has proven nothing
+# about the latest revision, and must not give it traffic. terraform apply keeps the image, so a revision that it has made meanwhile counts
+# as this build's: the smoke test proves it like any other, and whichever comes after the smoke test is told by its name (move-traffic.sh).
 candidate() {
   local image
   image=$(field "$1" 'service["spec"]["template"]["spec"]["containers"][0]["image"]')

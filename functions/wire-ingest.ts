@@ -84,7 +84,13 @@ const openLookUp = ({ databaseUrl, neonHttpUrl }: Config) =>
     LOOK_UP_TIMEOUT_MS,
   );
 
+/** The rollout of a build asks for no flush: the supervisor that serves would drain the event by which the build proves another one. */
 function openFlush(config: Config, log: Log): Flush {
+  const flush = openTrigger(config, log);
+  return (partition) => (partition.stream === rolloutStream.name ? noFlush(partition) : flush(partition));
+}
+
+function openTrigger(config: Config, log: Log): Flush {
   const { flushTrigger, supervisorUrl, tasksQueue } = config;
   if (flushTrigger === "http" && supervisorUrl) return httpFlush(supervisorUrl, log);
   if (flushTrigger === "tasks" && supervisorUrl && tasksQueue)

@@ -5,8 +5,9 @@
  */
 import { spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
-import { readFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import type { ServerResponse } from "node:http";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parse } from "yaml";
@@ -58,6 +59,15 @@ export interface BuildResult {
   log: string;
 }
 
+/** What all steps of a build have in common. */
+interface Machine {
+  secrets: Record<string, string>;
+  /** In place of /workspace, in which a step leaves files for later ones. The sources are where they are. */
+  workspace: string;
+  /** Over the environment of each step. */
+  more: NodeJS.ProcessEnv;
+}
+
 export class Builds {
   readonly #cloud: Cloud;
 
@@ -100,13 +110,18 @@ export class Builds {
       log += text;
       if (isStreamed) asked.onLog?.(text);
     };
-    for (const step of build.steps) {
-      onLog(`\n── ${step.id}${LEFT_OUT.has(step.id) ? ": left out of the rehearsal" : ""}\n`);
-      if (LEFT_OUT.has(step.id)) continue;
-      if ((await this.#runStep(step, account, { secrets, more: asked.env ?? {} }, onLog)) !== 0)
-        return { id, failed: step.id, log };
+    const workspace = mkdtempSync(join(tmpdir(), "spillway-build-"));
+    const machine = { secrets, workspace, more: asked.env ?? {} };
+    try {
+      for (const step of build.steps) {
+        onLog(`\n── ${step.id}${LEFT_OUT.has(step.id) ? ": left out of the rehearsal" : ""}\n`);
+        if (LEFT_OUT.has(step.id)) continue;
+        if ((await this.#runStep(step, account, machine, onLog)) !== 0) return { id, failed: step.id, log };
+      }
+      return { id, failed: undefined, log };
+    } finally {
+      rmSync(workspace, { recursive: true, force: true });
     }
-    return { id, failed: undefined, log };
   }
 
   /** Whether gcloud can show the log while the build runs: only from a bucket, which the build has to be able to write. */
@@ -134,11 +149,13 @@ export class Builds {
   async #runStep(
     step: Step,
     account: string,
-    { secrets, more }: { secrets: Record<string, string>; more: NodeJS.ProcessEnv },
+    { secrets, workspace, more }: Machine,
     onLog: (text: string) => void,
   ): Promise<number> {
     const own = await this.#cloud.environmentOf(account);
-    const given = Object.fromEntries((step.env ?? []).map((one) => one.split(/=(.*)/s, 2)));
+    const given = Object.fromEntries(
+      (step.env ?? []).map((one) => one.replace("=/workspace/", `=${workspace}/`).split(/=(.*)/s, 2)),
+    );
     const env = {
       ...own,
       ...given,

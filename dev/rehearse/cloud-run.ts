@@ -60,7 +60,9 @@ export class CloudRun {
   readonly #onLine: (line: string) => void;
   readonly #running = new Map<string, Promise<Running>>();
   /** Whether the network fails: such a request is ended without an answer. */
-  isCut: (req: IncomingMessage, url: URL) => boolean = () => false;
+  isCut: (req: IncomingMessage, url: URL) => boolean | Promise<boolean> = () => false;
+  /** Whether the network fails on the way back: such a request is served, and its answer does not arrive. */
+  isAnswerLost: (req: IncomingMessage, url: URL) => boolean = () => false;
 
   constructor(cloud: Cloud, onLine: (line: string) => void) {
     this.#cloud = cloud;
@@ -162,7 +164,7 @@ export class CloudRun {
 
   /** The front end: https://SERVICE-…run.app and https://TAG---SERVICE-…run.app. */
   async serve(req: IncomingMessage, res: ServerResponse, url: URL): Promise<void> {
-    if (this.isCut(req, url)) return void res.destroy();
+    if (await this.isCut(req, url)) return void res.destroy();
     const [, tag, host] = /^(?:([\w-]+)---)?(.*)$/.exec(url.host) ?? [];
     const all = this.#cloud.resources.names.filter((name) => /\/services\/[^/]+$/.test(name));
     const service = all
@@ -188,6 +190,7 @@ export class CloudRun {
     const sent = request(
       { host: "127.0.0.1", port, path, method: req.method, headers, timeout },
       (answer) => {
+        if (this.isAnswerLost(req, url)) return void answer.resume().on("end", () => res.destroy());
         res.writeHead(answer.statusCode ?? 502, answer.headers);
         answer.pipe(res);
       },
