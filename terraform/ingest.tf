@@ -34,7 +34,7 @@ moved {
 
 # An organisation that restricts members to its own domains (iam.allowedPolicyMemberDomains) refuses allUsers, so this is
 # not the usual way to be public.
-resource "google_cloud_run_v2_service_iam_member" "ingest_public" {
+resource "google_cloud_run_v2_service_iam_member" "anyone_invokes_ingest" {
   count = var.ingest_public_by_iam ? 1 : 0
 
   project  = local.project
@@ -42,4 +42,14 @@ resource "google_cloud_run_v2_service_iam_member" "ingest_public" {
   name     = module.ingest.service.name
   role     = "roles/run.invoker"
   member   = "allUsers"
+}
+
+# Earlier releases had allUsers always. Terraform knows no order between taking that away and switching the check off, and in between ingest
+# would answer 403. So it forgets the binding, which lets nobody in who is not let in anyway.
+removed {
+  from = google_cloud_run_v2_service_iam_member.ingest_public
+
+  lifecycle {
+    destroy = false
+  }
 }

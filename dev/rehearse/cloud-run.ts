@@ -82,7 +82,7 @@ export class CloudRun {
   async updateService(name: string, given: Partial<Service>): Promise<Service> {
     const service = this.#cloud.resources.get(name) as Service;
     const before = structuredClone(service.template);
-    Object.assign(service, given);
+    Object.assign(service, given, { name }); // Terraform says only the last part of it
     if (!isDeepStrictEqual(before, service.template)) await this.#makeRevision(service);
     this.#stopUnreachable(service);
     return service;

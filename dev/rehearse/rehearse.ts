@@ -13,6 +13,7 @@ import type { Service } from "./cloud-run.ts";
 import { firstEvent } from "./first-event.ts";
 import { demand, demandKept, demandLive } from "./proofs.ts";
 import { isInstalled, run, Terraform } from "./terraform/terraform.ts";
+import { upgrade } from "./upgrade.ts";
 import { openWorld, type World } from "./world.ts";
 
 const PROJECT = "my-project";
@@ -64,6 +65,7 @@ class Rehearsal {
 
   readonly steps: [string, () => Promise<string>][] = [
     ["apply from nothing", () => this.#apply()],
+    ["an upgrade from a release whose ingest is public by allUsers", () => this.#upgrade()],
     ["build, migrate, deploy, smoke test, traffic", () => this.#deploy()],
     ["an event end to end, drained by the scheduler's tick", () => this.#sendOne()],
     ["a hundred events, drained by the queue's eager flush", () => this.#sendMany()],
@@ -79,6 +81,13 @@ class Rehearsal {
     const health = await this.#curl(`${await this.#terraform.output("ingest_url")}/health`);
     demand(health.status === 200, `the placeholder answered ${health.status}`);
     return `${this.#world.cloud.resources.names.length} resources`;
+  }
+
+  async #upgrade(): Promise<string> {
+    const ingest = `projects/${PROJECT}/locations/${REGION}/services/spillway-ingest`;
+    const { isBound, isOpen } = await upgrade(this.#world, this.#terraform, ingest);
+    demand(isBound && isOpen === true, "for a moment ingest lets nobody in");
+    return "ingest is public all the time";
   }
 
   async #deploy(): Promise<string> {

@@ -20,7 +20,7 @@ run "ingest_is_public_and_the_supervisor_is_not" {
   }
 
   assert {
-    condition     = length(google_cloud_run_v2_service_iam_member.ingest_public) == 0
+    condition     = length(google_cloud_run_v2_service_iam_member.anyone_invokes_ingest) == 0
     error_message = "allUsers is a member, which many organisations refuse."
   }
 
@@ -53,7 +53,7 @@ run "ingest_is_public_by_a_binding_where_the_check_must_stay_on" {
   }
 
   assert {
-    condition     = module.ingest.service.invoker_iam_disabled == false && google_cloud_run_v2_service_iam_member.ingest_public[0].member == "allUsers" && google_cloud_run_v2_service_iam_member.ingest_public[0].role == "roles/run.invoker" && google_cloud_run_v2_service_iam_member.ingest_public[0].name == module.ingest.service.name
+    condition     = module.ingest.service.invoker_iam_disabled == false && google_cloud_run_v2_service_iam_member.anyone_invokes_ingest[0].member == "allUsers" && google_cloud_run_v2_service_iam_member.anyone_invokes_ingest[0].role == "roles/run.invoker" && google_cloud_run_v2_service_iam_member.anyone_invokes_ingest[0].name == module.ingest.service.name
     error_message = "Clients cannot reach ingest: neither is the check off, nor may allUsers invoke it."
   }
 
