@@ -161,7 +161,7 @@ variable "curl_example" {
 }
 
 variable "ingest_public_by_iam" {
-  description = "How ingest is public. false: Cloud Run looks for no token. true: allUsers is an invoker, for an organisation that enforces run.managed.requireInvokerIam and lets allUsers be a member."
+  description = "How ingest is public. false: Cloud Run looks for no token. true: allUsers is an invoker, for an organisation that enforces run.managed.requireInvokerIam and lets allUsers be a member. Before you change it: docs/operations.md, \"How ingest is public\"."
   type        = bool
   default     = false
   nullable    = false
