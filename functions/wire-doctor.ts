@@ -1,27 +1,27 @@
 /**
- * The doctor's part of the composition root. It has clients of its own that give up soon, because it must tell the rest while one server
- * hangs, and nothing may be left running after an answer.
+ * The doctor's part of the composition root. Its clients give up soon, because it must tell the rest while one server hangs, and nothing may
+ * be left running after an answer.
  */
 import { fileURLToPath } from "node:url";
 import { createBuffer } from "../lib/buffer/buffer.ts";
 import { createKeyCopy } from "../lib/buffer/key-copy.ts";
 import { measureLists } from "../lib/buffer/measure.ts";
 import { createPauses } from "../lib/buffer/pauses.ts";
-import { connectRedis } from "../lib/buffer/redis-client.ts";
 import { createRedisFacts } from "../lib/buffer/redis-facts.ts";
 import type { Config } from "../lib/config.ts";
 import type { Doubt } from "../lib/config-doubts.ts";
 import type { DoctorDeps } from "../lib/operate/doctor.ts";
 import type { Migrations } from "../lib/operate/table-checks.ts";
+import { addressOf } from "../lib/postgres-url.ts";
 import type { Registry } from "../lib/schema/registry.ts";
 import { readAppliedMigrations } from "../lib/store/applied-migrations.ts";
-import { connect } from "../lib/store/database.ts";
 import { createKeyStore } from "../lib/store/key-store.ts";
 import { readJournal } from "../lib/store/migration-journal.ts";
 import { createPostgresFacts } from "../lib/store/postgres-facts.ts";
 import { createStore } from "../lib/store/store.ts";
 import { createTableCheck } from "../lib/store/table-check.ts";
 import { readTableHealth } from "../lib/store/table-health.ts";
+import type { Servers } from "./wire-process.ts";
 
 /** How long one command and one query may take, in milliseconds. */
 const REDIS_TIMEOUT_MS = 2000;
@@ -33,13 +33,14 @@ const LOCK_WAIT_SECONDS = 1;
 
 interface Given extends Pick<DoctorDeps, "now" | "monotonicMs"> {
   config: Config;
+  servers: Servers;
   streams: Registry;
   doubts: readonly Doubt[];
 }
 
-export function openDoctor({ config, streams, doubts, now, monotonicMs }: Given): DoctorDeps {
-  const redis = connectRedis(config, REDIS_TIMEOUT_MS);
-  const db = connect(config.databaseUrl, POSTGRES_TIMEOUT_MS, config.neonHttpUrl);
+export function openDoctor({ config, servers, streams, doubts, now, monotonicMs }: Given): DoctorDeps {
+  const redis = servers.redis.within(REDIS_TIMEOUT_MS);
+  const db = servers.postgres.within(POSTGRES_TIMEOUT_MS);
   const { leaseMs, insertTimeoutMs, drainDeadlineMs, bufferMaxBytes, corsOrigins } = config;
   return {
     redis: createRedisFacts(redis, now, monotonicMs),
@@ -60,7 +61,7 @@ export function openDoctor({ config, streams, doubts, now, monotonicMs }: Given)
       ...{ leaseMs, insertTimeoutMs, drainDeadlineMs, bufferMaxBytes, corsOrigins, doubts },
       paused: new Set(config.drainPaused),
       environmentNames: new Set(config.apiKeys.map(({ name }) => name)),
-      databaseHost: new URL(config.databaseUrl).hostname,
+      databaseHost: addressOf(config.databaseUrl).host,
       transactions: TRANSACTIONS,
       lockWaitSeconds: LOCK_WAIT_SECONDS,
     },

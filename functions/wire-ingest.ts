@@ -14,7 +14,7 @@ import { openVerifiers } from "../lib/access/webhook-verifiers.ts";
 import { type Buffer, createBuffer } from "../lib/buffer/buffer.ts";
 import { createHeldNotes } from "../lib/buffer/held-note.ts";
 import { createLimitShares } from "../lib/buffer/limit-shares.ts";
-import { connectRedis } from "../lib/buffer/redis-client.ts";
+import type { OpenRedis } from "../lib/buffer/redis-client.ts";
 import { createRefusalLists } from "../lib/buffer/refusal-lists.ts";
 import { createWebhookCounts } from "../lib/buffer/webhook-counts.ts";
 import { metadataToken } from "../lib/cloud-run/metadata-token.ts";
@@ -32,21 +32,23 @@ import { createSetAside } from "../lib/ingest/set-aside.ts";
 import { createWriteThrough } from "../lib/ingest/write-through.ts";
 import { createLog, type Log } from "../lib/log.ts";
 import { type Registry, withInternal } from "../lib/schema/registry.ts";
-import { connect } from "../lib/store/database.ts";
+import type { Postgres } from "../lib/store/database.ts";
 import rolloutStream from "../lib/store/rollout-stream.ts";
-import { createStore } from "../lib/store/store.ts";
 import { Cors } from "./cors.ts";
 import type { Served } from "./front-door.ts";
 import { createIngest } from "./ingest.ts";
 import { openKeyring } from "./wire-keys.ts";
 import {
+  closeServers,
   configure,
   environment,
   monotonicMs,
   now,
+  openServers,
   openStore,
   openTableCheck,
   openTrace,
+  type Servers,
   sayDoubts,
 } from "./wire-process.ts";
 
@@ -77,12 +79,9 @@ const LOOK_UP_TIMEOUT_MS = 5000;
 /** The depth at which an instance moves to its next partition, as a multiple of the flush threshold. */
 const DEEP_THRESHOLDS = 16;
 
-/** Look-ups have a client of their own, because they give up sooner. */
-const openLookUp = ({ databaseUrl, neonHttpUrl }: Config) =>
-  createLookUp(
-    createStore(connect(databaseUrl, LOOK_UP_TIMEOUT_MS, neonHttpUrl), LOOK_UP_TIMEOUT_MS),
-    LOOK_UP_TIMEOUT_MS,
-  );
+/** Look-ups have a store of their own, because they give up sooner. */
+const openLookUp = (postgres: Postgres) =>
+  createLookUp(openStore(postgres, LOOK_UP_TIMEOUT_MS), LOOK_UP_TIMEOUT_MS);
 
 /** The rollout of a build asks for no flush: the supervisor that serves would drain the event by which the build proves another one. */
 function openFlush(config: Config, log: Log): Flush {
@@ -118,8 +117,8 @@ function openPusher(config: Config, buffer: Buffer, log: Log) {
 }
 
 /** Opens what puts the answers of an instance on record. It has a client of its own, because it gives up sooner. */
-function openRecords(config: Config, log: Log) {
-  const redis = connectRedis(config, RECORD_TIMEOUT_MS);
+function openRecords(servers: Servers, log: Log) {
+  const redis = servers.redis.within(RECORD_TIMEOUT_MS);
   return {
     usage: new Usage({ push: createBuffer(redis).push, now, monotonicMs, log }),
     refusals: new Refusals({ lists: createRefusalLists(redis), now, monotonicMs, log }),
@@ -127,9 +126,9 @@ function openRecords(config: Config, log: Log) {
   };
 }
 
-const openRates = (config: Config, log: Log) =>
+const openRates = (redis: OpenRedis, config: Config, log: Log) =>
   new RateShares({
-    askForShares: createLimitShares(connectRedis(config, SHARES_TIMEOUT_MS), randomUUID()),
+    askForShares: createLimitShares(redis.within(SHARES_TIMEOUT_MS), randomUUID()),
     buckets: new TokenBuckets(config.keyEventsPerSecond, monotonicMs),
     monotonicMs,
     log,
@@ -138,7 +137,7 @@ const openRates = (config: Config, log: Log) =>
 /** Makes what webhooks need. Secrets are read here, once; doubts about them are logged. */
 function openWebhooks(
   streams: Registry,
-  redis: ReturnType<typeof connectRedis>,
+  redis: ReturnType<OpenRedis["within"]>,
   store: ReturnType<typeof openStore>,
   log: Log,
 ) {
@@ -154,8 +153,10 @@ export async function wireIngest(ofRelease: Registry): Promise<Served> {
   const config = configure();
   const log = createLog({ function: "ingest" });
   sayDoubts(config, streams, log);
-  const store = openStore(config);
-  const redis = connectRedis(config, PUSH_TIMEOUT_MS);
+  // Over TCP: those of write-through, and one for look-ups, keys and letters.
+  const servers = openServers(config, config.writeThroughConcurrency + 1);
+  const store = openStore(servers.postgres, config.insertTimeoutMs);
+  const redis = servers.redis.within(PUSH_TIMEOUT_MS);
   const buffer = createBuffer(redis);
   const heldNotes = createHeldNotes(redis);
   const counts = new AnswerCounts(log, monotonicMs);
@@ -163,21 +164,21 @@ export async function wireIngest(ofRelease: Registry): Promise<Served> {
   const cors = new Cors(config.corsOrigins);
   const handler = createIngest({
     streams,
-    ...openKeyring(config, log),
+    ...openKeyring(servers, config, log),
     isShedding,
-    ...openRecords(config, log),
+    ...openRecords(servers, log),
     accepting: {
       push,
       writeThrough: createWriteThrough(
         store,
         config.writeThroughConcurrency,
         monotonicMs,
-        createSayRefused({ tables: openTableCheck(config), log, monotonicMs }),
+        createSayRefused({ tables: openTableCheck(servers.postgres), log, monotonicMs }),
       ),
       setAside: createSetAside({ store, buffer, heldNotes, streams, log }),
     },
-    lookUp: openLookUp(config),
-    rates: openRates(config, log),
+    lookUp: openLookUp(servers.postgres),
+    rates: openRates(servers.redis, config, log),
     addresses: new AddressRates(monotonicMs),
     counts,
     webhooks: openWebhooks(streams, redis, store, log),
@@ -197,6 +198,9 @@ export async function wireIngest(ofRelease: Registry): Promise<Served> {
     log,
     traceOf: await openTrace(),
     onStopping: () => {},
-    onStopped: () => counts.logCounts(),
+    onStopped: () => {
+      counts.logCounts();
+      closeServers(servers);
+    },
   };
 }

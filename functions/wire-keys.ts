@@ -5,27 +5,27 @@ import { createKeySource } from "../lib/access/key-source.ts";
 import { Keyring } from "../lib/access/keyring.ts";
 import { renewCopy } from "../lib/access/renew-copy.ts";
 import { createKeyCopy } from "../lib/buffer/key-copy.ts";
-import { connectRedis } from "../lib/buffer/redis-client.ts";
+import type { OpenRedis } from "../lib/buffer/redis-client.ts";
 import type { Config } from "../lib/config.ts";
 import type { Log } from "../lib/log.ts";
 import { createKeyMender } from "../lib/operate/mend-keys.ts";
 import type { Registry } from "../lib/schema/registry.ts";
-import { connect } from "../lib/store/database.ts";
+import type { Postgres } from "../lib/store/database.ts";
 import { createKeyStore } from "../lib/store/key-store.ts";
-import { monotonicMs, now } from "./wire-process.ts";
+import { monotonicMs, now, type Servers } from "./wire-process.ts";
 
 /** How long ingest waits for Redis, and for Postgres, if it has to ask for the keys, in milliseconds. A sender waits as long. */
 const REDIS_TIMEOUT_MS = 1000;
 const POSTGRES_TIMEOUT_MS = 4000;
 
-const openStore = ({ databaseUrl, neonHttpUrl }: Config, timeoutMs: number) =>
-  createKeyStore(connect(databaseUrl, timeoutMs, neonHttpUrl), timeoutMs);
+const openStore = (postgres: Postgres, timeoutMs: number) =>
+  createKeyStore(postgres.within(timeoutMs), timeoutMs);
 
 /** Opens what ingest knows of keys. It has a client of Redis of its own, because a request that waits for a key must not wait for long. */
-export function openKeyring(config: Config, log: Log) {
+export function openKeyring({ redis, postgres }: Servers, config: Config, log: Log) {
   const source = createKeySource({
-    copy: createKeyCopy(connectRedis(config, REDIS_TIMEOUT_MS)),
-    table: openStore(config, POSTGRES_TIMEOUT_MS),
+    copy: createKeyCopy(redis.within(REDIS_TIMEOUT_MS)),
+    table: openStore(postgres, POSTGRES_TIMEOUT_MS),
   });
   return {
     keyring: new Keyring({ environment: config.apiKeys, source, monotonicMs, log }),
@@ -35,14 +35,15 @@ export function openKeyring(config: Config, log: Log) {
 
 interface Given {
   config: Config;
-  redis: ReturnType<typeof connectRedis>;
+  redis: ReturnType<OpenRedis["within"]>;
+  postgres: Postgres;
   streams: Registry;
   log: Log;
 }
 
 /** Opens the supervisor's commands on keys, and what mends the copy after a drain call. */
-export function openKeyCommands({ config, redis, streams, log }: Given) {
-  const keys = openStore(config, config.insertTimeoutMs);
+export function openKeyCommands({ config, redis, postgres, streams, log }: Given) {
+  const keys = openStore(postgres, config.insertTimeoutMs);
   const keyCopy = createKeyCopy(redis);
   const renewKeyCopy = () => renewCopy({ copy: keyCopy, table: keys });
   const environmentNames = new Set(config.apiKeys.map(({ name }) => name));

@@ -3,12 +3,13 @@
  * functions, only this file reads `process.env`.
  */
 import type { IncomingHttpHeaders } from "node:http";
+import { type OpenRedis, openRedis } from "../lib/buffer/redis-client.ts";
 import { findProject, traceOf } from "../lib/cloud-run/trace.ts";
 import { type Config, ConfigError, readConfig } from "../lib/config.ts";
 import { type Doubt, doubtsOf } from "../lib/config-doubts.ts";
 import type { Log } from "../lib/log.ts";
 import type { Registry } from "../lib/schema/registry.ts";
-import { connect } from "../lib/store/database.ts";
+import { openPostgres, type Postgres } from "../lib/store/database.ts";
 import { createStore } from "../lib/store/store.ts";
 import { createTableCheck } from "../lib/store/table-check.ts";
 
@@ -35,21 +36,32 @@ export function configure(): Config {
   }
 }
 
+/** Redis and Postgres, opened once for a process: over TCP its parts share the connections. */
+export interface Servers {
+  redis: OpenRedis;
+  postgres: Postgres;
+}
+
+/** Opens them, with at most so many connections to Postgres. Neither is asked before the first request. */
+export const openServers = (config: Config, connections: number): Servers => ({
+  redis: openRedis(config, monotonicMs),
+  postgres: openPostgres(config, { connections, monotonicMs }),
+});
+
+/** Closes what is open, without waiting: the process is about to end. */
+export function closeServers({ redis, postgres }: Servers): void {
+  redis.close();
+  void postgres.close();
+}
+
 /** How long whoever was refused waits for the catalog, in milliseconds: a drain holds a lease meanwhile, and senders wait. */
 const TABLE_CHECK_TIMEOUT_MS = 2000;
 
-export const openStore = (config: Config) =>
-  createStore(
-    connect(config.databaseUrl, config.insertTimeoutMs, config.neonHttpUrl),
-    config.insertTimeoutMs,
-  );
+export const openStore = (postgres: Postgres, timeoutMs: number) =>
+  createStore(postgres.within(timeoutMs), timeoutMs);
 
-export const openTableCheck = ({ databaseUrl, neonHttpUrl }: Config) =>
-  createTableCheck(
-    connect(databaseUrl, TABLE_CHECK_TIMEOUT_MS, neonHttpUrl),
-    TABLE_CHECK_TIMEOUT_MS,
-    monotonicMs,
-  );
+export const openTableCheck = (postgres: Postgres) =>
+  createTableCheck(postgres.within(TABLE_CHECK_TIMEOUT_MS), TABLE_CHECK_TIMEOUT_MS, monotonicMs);
 
 /** Makes `traceOf`. Only on Cloud Run, which sets K_SERVICE, is there a project to ask for. */
 export async function openTrace() {

@@ -8,7 +8,6 @@ import { createBuffer } from "../lib/buffer/buffer.ts";
 import { createHeldNotes } from "../lib/buffer/held-note.ts";
 import { createPauses } from "../lib/buffer/pauses.ts";
 import { createPruneTurn } from "../lib/buffer/prune-turn.ts";
-import { connectRedis } from "../lib/buffer/redis-client.ts";
 import { createRefusalLists } from "../lib/buffer/refusal-lists.ts";
 import { createWaitingLook } from "../lib/buffer/waiting.ts";
 import { createWebhookCounts } from "../lib/buffer/webhook-counts.ts";
@@ -22,7 +21,7 @@ import { createDailyPrune } from "../lib/operate/daily-prune.ts";
 import { LastTick } from "../lib/operate/last-tick.ts";
 import { Live } from "../lib/operate/live.ts";
 import { type Registry, withInternal } from "../lib/schema/registry.ts";
-import { connect } from "../lib/store/database.ts";
+import type { Postgres } from "../lib/store/database.ts";
 import { createDeadLetterStore } from "../lib/store/dead-letter-store.ts";
 import { createOldLetters } from "../lib/store/old-letters.ts";
 import rolloutStream from "../lib/store/rollout-stream.ts";
@@ -33,10 +32,12 @@ import { createSupervisor } from "./supervisor.ts";
 import { openDoctor } from "./wire-doctor.ts";
 import { openKeyCommands } from "./wire-keys.ts";
 import {
+  closeServers,
   configure,
   environment,
   monotonicMs,
   now,
+  openServers,
   openStore,
   openTableCheck,
   openTrace,
@@ -55,8 +56,8 @@ const LETTERS_TIMEOUT_MS = 30_000;
  */
 const LIVE_EVERY_MS = environment.K_SERVICE ? 5000 : 1000;
 
-const openLetters = ({ databaseUrl, neonHttpUrl }: Config, streams: Registry) =>
-  createDeadLetterStore(connect(databaseUrl, LETTERS_TIMEOUT_MS, neonHttpUrl), streams, LETTERS_TIMEOUT_MS);
+const openLetters = (postgres: Postgres, streams: Registry) =>
+  createDeadLetterStore(postgres.within(LETTERS_TIMEOUT_MS), streams, LETTERS_TIMEOUT_MS);
 
 /** Makes `mayOperate`. Only Cloud Run, which sets K_SERVICE, has verified the tokens of callers. */
 function openCallers({ drainCallers }: Config): (req: IncomingMessage) => boolean {
@@ -75,9 +76,11 @@ export async function wireSupervisor(
   const doubts = sayDoubts(config, streams, log);
   const stopping = new AbortController();
   const trace = await openTrace();
-  const redis = connectRedis(config, CLAIM_TIMEOUT_MS);
+  const servers = openServers(config, config.drainConcurrency);
+  const { postgres } = servers;
+  const redis = servers.redis.within(CLAIM_TIMEOUT_MS);
   const instance = randomUUID();
-  const database = connect(config.databaseUrl, config.insertTimeoutMs, config.neonHttpUrl);
+  const database = postgres.within(config.insertTimeoutMs);
   const usage = createUsageStore(database, config.insertTimeoutMs);
   const pruning = {
     letters: createOldLetters(database, streams, config.insertTimeoutMs),
@@ -85,13 +88,13 @@ export async function wireSupervisor(
     monotonicMs,
     ages: { lettersDays: config.keepLettersDays, usageDays: config.keepUsageDays },
   };
-  const store = openStore(config);
+  const store = openStore(postgres, config.insertTimeoutMs);
   const paused = new Set(config.drainPaused);
   const pauses = createPauses(redis);
   const handler = createSupervisor({
-    doctor: openDoctor({ config, streams, doubts, now, monotonicMs }),
+    doctor: openDoctor({ config, servers, streams, doubts, now, monotonicMs }),
     lastTick: new LastTick(monotonicMs),
-    ...openKeyCommands({ config, redis, streams, log }),
+    ...openKeyCommands({ config, redis, postgres, streams, log }),
     usage,
     pruning,
     pruneDaily: createDailyPrune({ ...pruning, turn: createPruneTurn(redis), log }),
@@ -100,8 +103,8 @@ export async function wireSupervisor(
     heldNotes: createHeldNotes(redis),
     webhookCounts: createWebhookCounts(redis),
     store,
-    tables: openTableCheck(config),
-    letters: openLetters(config, streams),
+    tables: openTableCheck(postgres),
+    letters: openLetters(postgres, streams),
     partitions: config.partitions,
     mayOperate: openCallers(config),
     // As above, only Cloud Run has verified the token.
@@ -129,5 +132,11 @@ export async function wireSupervisor(
       capacityBytes: config.bufferMaxBytes * config.partitions,
     }),
   });
-  return { handler, log, traceOf: trace, onStopping: () => stopping.abort(), onStopped: () => {} };
+  return {
+    handler,
+    log,
+    traceOf: trace,
+    onStopping: () => stopping.abort(),
+    onStopped: () => closeServers(servers),
+  };
 }

@@ -6,6 +6,8 @@
  */
 import { z } from "zod";
 import { problemOfOrigin } from "./cors-origin.ts";
+import { problemOfPostgresUrl } from "./postgres-url.ts";
+import { problemOfRedisUrl } from "./redis-url.ts";
 
 /** Who may post, to which streams, and how much. Only the key's SHA-256 is known here. */
 export interface ApiKey {
@@ -49,6 +51,16 @@ const url = z
   .url({ protocol: /^https?$/, error: "expected an http or https URL" })
   .refine((text) => !/[?#@]/.test(text), "expected a URL without a query, a fragment or a password");
 
+/** A URL of another kind, of which `problemOf` says what is wrong. */
+const urlOf = (missing: string, problemOf: (text: string) => string | undefined) =>
+  z
+    .string({ error: missing })
+    .trim()
+    .superRefine((text, context) => {
+      const message = problemOf(text);
+      if (message !== undefined) context.addIssue({ code: "custom", message });
+    });
+
 const list = (separator: string) =>
   z
     .string()
@@ -79,11 +91,17 @@ const apiKeys = z
   });
 
 const shape = {
+  /** Redis over TCP, as `redis://user:password@host:6379/0`, or `rediss://` for TLS; in place of the two for Upstash. */
+  REDIS_URL: urlOf("expected a redis:// URL", problemOfRedisUrl).optional(),
   /** Upstash's REST endpoint. */
-  UPSTASH_REDIS_REST_URL: url,
-  UPSTASH_REDIS_REST_TOKEN: z.string({ error: "expected a token" }).trim().min(1, "expected a token"),
-  /** Postgres, as `postgres://user:password@host/database`. */
-  DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/, error: "expected a postgres:// URL" }),
+  UPSTASH_REDIS_REST_URL: url.optional(),
+  UPSTASH_REDIS_REST_TOKEN: z
+    .string({ error: "expected a token" })
+    .trim()
+    .min(1, "expected a token")
+    .optional(),
+  /** Postgres, as `postgres://user:password@host/database`. A host of Neon's is reached over HTTP, any other over TCP. */
+  DATABASE_URL: urlOf("expected a postgres:// URL", problemOfPostgresUrl),
   /** Neon's HTTP endpoint, where it does not follow from DATABASE_URL (locally). */
   NEON_HTTP_URL: url.optional(),
   /** `name:sha256-hex[:stream|stream]`, comma-separated. */
@@ -190,8 +208,10 @@ function parseApiKey(entry: string, before: readonly ApiKey[]): ApiKey | string 
 }
 
 export interface Config {
-  restUrl: string;
-  restToken: string;
+  /** Undefined: Redis is reached over Upstash's REST. */
+  redisUrl: string | undefined;
+  restUrl: string | undefined;
+  restToken: string | undefined;
   databaseUrl: string;
   neonHttpUrl: string | undefined;
   apiKeys: ApiKey[];
@@ -225,18 +245,31 @@ export class ConfigError extends Error {
   override name = "ConfigError";
 }
 
+/** Says whether there is one Redis: zod asks what needs several settings only if each of them is right by itself. */
+function problemsOfRedis(env: Record<string, string | undefined>): string[] {
+  const hasUrl = env.REDIS_URL !== undefined;
+  return ["UPSTASH_REDIS_REST_URL", "UPSTASH_REDIS_REST_TOKEN"]
+    .filter((name) => hasUrl === (env[name] !== undefined))
+    .map((name) =>
+      hasUrl
+        ? `  ${name}: expected it unset where REDIS_URL is set, because there is one Redis`
+        : `  ${name}: expected it to be set, or REDIS_URL in its place`,
+    );
+}
+
 /** Reads the configuration from `env`, or throws one ConfigError that names every problem. */
 export function readConfig(env: Record<string, string | undefined>): Config {
   const known = Object.fromEntries(
     environmentNames.map((name) => [name, env[name]?.trim() === "" ? undefined : env[name]]),
   );
   const parsed = schema.safeParse(known);
-  if (!parsed.success) {
-    const lines = parsed.error.issues.map((issue) => `  ${issue.path.join(".")}: ${issue.message}`);
+  const issues = parsed.error?.issues.map((issue) => `  ${issue.path.join(".")}: ${issue.message}`) ?? [];
+  const lines = [...problemsOfRedis(known), ...issues];
+  if (!parsed.success || lines.length > 0)
     throw new ConfigError(`The environment is not usable:\n${lines.join("\n")}`);
-  }
   const e = parsed.data;
   return {
+    redisUrl: e.REDIS_URL,
     restUrl: e.UPSTASH_REDIS_REST_URL,
     restToken: e.UPSTASH_REDIS_REST_TOKEN,
     databaseUrl: e.DATABASE_URL,

@@ -7,6 +7,8 @@ import { openDoor } from "../../functions/front-door.ts";
 import { wireSupervisor } from "../../functions/wire-supervisor.ts";
 import { ConfigError, readConfig } from "../../lib/config.ts";
 import type { Log } from "../../lib/log.ts";
+import { placeOfPostgres } from "../../lib/postgres-url.ts";
+import { placeOfRedis } from "../../lib/redis-url.ts";
 import { loadStreams } from "../../lib/schema/registry.ts";
 import { type Supervisor, supervisorAt } from "./ask-supervisor.ts";
 import { CommandFailed } from "./command-line.ts";
@@ -23,8 +25,8 @@ export async function openOwnSupervisor(): Promise<Supervisor> {
   // The command ends when it is done, whatever connection is kept.
   server.unref().on("connection", (socket) => socket.unref());
   const { port } = server.address() as AddressInfo;
-  const [redis, postgres] = [new URL(config.restUrl), new URL(config.databaseUrl)];
-  const place = `${redis.host} and ${postgres.host}${postgres.pathname}`;
+  const redis = config.redisUrl ? placeOfRedis(config.redisUrl) : new URL(config.restUrl ?? "").host;
+  const place = `${redis} and ${placeOfPostgres(config.databaseUrl)}`;
   return { ...supervisorAt(`http://127.0.0.1:${port}`, async () => undefined), place };
 }
 

@@ -1,51 +1,21 @@
 /**
- * The Upstash client, without the features that would repeat, mix or reinterpret commands. One command is one POST, which is
- * sent once, and strings come back unchanged.
+ * The client of Redis, on one of two ways to it: Upstash's client, without the features that would repeat, mix or reinterpret commands. It
+ * makes the commands; they are sent once, and strings come back unchanged. The rest of the buffer does not know which way it is.
  */
-import { errors, Redis, type Requester, type UpstashRequest, type UpstashResponse } from "@upstash/redis";
-import { sendPost } from "../http-post.ts";
+import { Redis, type Requester } from "@upstash/redis";
+import { overRest, type RestEndpoint } from "./over-rest.ts";
+import { overTcp } from "./over-tcp.ts";
+import { RedisLink } from "./redis-link.ts";
 
-const { UpstashError, UpstashJSONParseError } = errors;
+/** Where Redis is: `redisUrl` if it is given, else Upstash's REST. */
+export type RedisPlace = { [name in keyof RestEndpoint | "redisUrl"]?: string | undefined };
 
-interface Endpoint {
-  restUrl: string;
-  restToken: string;
-}
-
-/** The header that tells an Upstash replica which writes it must have seen. */
-const SYNC_TOKEN = "upstash-sync-token";
-
-/**
- * Speaks Upstash's REST protocol (upstash.com/docs/redis/features/restapi) through `sendPost`. Throws UpstashError with Redis's
- * error message, UpstashJSONParseError if the answer is not JSON, and the errors of `sendPost`.
- */
-function requesterTo({ restUrl, restToken }: Endpoint, timeoutMs: number): Requester {
-  const url = restUrl.replace(/\/$/, "");
-  let syncToken = "";
-  return {
-    async request<Result>({ path = [], body }: UpstashRequest): Promise<UpstashResponse<Result>> {
-      const reply = await sendPost([url, ...path].join("/"), {
-        headers: {
-          authorization: `Bearer ${restToken}`,
-          [SYNC_TOKEN]: syncToken,
-        },
-        body: JSON.stringify(body),
-        timeoutMs,
-      });
-      const answer = parse<UpstashResponse<Result>>(reply.text);
-      if (!reply.ok) throw new UpstashError(String(answer?.error));
-      syncToken = String(reply.headers[SYNC_TOKEN] ?? "");
-      return answer;
-    },
-  };
-}
-
-function parse<Answer>(text: string): Answer {
-  try {
-    return JSON.parse(text) as Answer;
-  } catch (cause) {
-    throw new UpstashJSONParseError(text, { cause });
-  }
+/** One Redis, opened once for a process. */
+export interface OpenRedis {
+  /** The client, for callers who wait `timeoutMs` at most for each command. redis-errors.ts explains the errors. */
+  within(timeoutMs: number): Redis;
+  /** Closes its connection. */
+  close(): void;
 }
 
 /** A client that is made with a requester takes no options, so this class sets the one that is needed. */
@@ -53,6 +23,17 @@ class PlainRedis extends Redis {
   protected override opts = { automaticDeserialization: false };
 }
 
-/** Makes a client of Upstash. Every command gives up after `timeoutMs`. redis-errors.ts explains the errors. */
-export const connectRedis = (endpoint: Endpoint, timeoutMs: number): Redis =>
-  new PlainRedis(requesterTo(endpoint, timeoutMs));
+const clientOn = (requester: Requester): Redis => new PlainRedis(requester);
+
+/** Opens a Redis; it is not asked before the first command. */
+export function openRedis(place: RedisPlace, monotonicMs = () => performance.now()): OpenRedis {
+  const { redisUrl, restUrl = "", restToken = "" } = place;
+  if (redisUrl === undefined)
+    return { within: (timeoutMs) => clientOn(overRest({ restUrl, restToken }, timeoutMs)), close: () => {} };
+  const link = new RedisLink(redisUrl, monotonicMs);
+  return { within: (timeoutMs) => clientOn(overTcp(link, timeoutMs)), close: () => link.close() };
+}
+
+/** Opens a Redis for one caller: for what is no process of Spillway's. Every command gives up after `timeoutMs`. */
+export const connectRedis = (place: RedisPlace, timeoutMs: number): Redis =>
+  openRedis(place).within(timeoutMs);

@@ -1,6 +1,6 @@
 /**
- * The meaning of a failed Redis command. Upstash has no codes: its refusals are told apart by the words with which
- * its messages begin (upstash.com/docs/redis/troubleshooting), everything else counts as no answer.
+ * The meaning of a failed Redis command, over REST and over TCP. Redis and Upstash have no codes: refusals are told apart by the words with
+ * which their messages begin (upstash.com/docs/redis/troubleshooting), everything else counts as no answer.
  */
 import { ConnectionFailed, TimedOut } from "../http-post.ts";
 
@@ -15,13 +15,21 @@ export type RedisFailure =
   | "list-full"
   /** OOM, or the database's size limit: everything is full. */
   | "full"
-  /** The token or a right is refused, or a key of ours holds another type: somebody has to mend it. */
+  /**
+   * The login or a right is refused, a key of ours holds another type, TLS fails, or another node of a Redis Cluster has our keys: somebody
+   * has to mend it.
+   */
   | "misconfigured"
   /** Redis answered with another error; it is there. */
   | "answered";
 
 /** The names of the client's own errors: a refusal, an unreadable answer, an LPUSH without a number. */
-const OF_THE_CLIENT = ["UpstashError", "UpstashJSONParseError", "PushUnconfirmed"];
+const OF_THE_CLIENT = ["UpstashError", "UpstashJSONParseError", "PushUnconfirmed", "RedisMisconfigured"];
+
+/** Redis lets nobody in with this login, this database or this certificate. */
+export class RedisMisconfigured extends Error {
+  override name = "RedisMisconfigured";
+}
 
 /** Whether Redis, its client or the network threw it; any other error is a fault of ours. */
 export const isOfRedis = (error: unknown): boolean =>
@@ -33,11 +41,14 @@ export const isOfRedis = (error: unknown): boolean =>
 export function redisFailureOf(error: unknown): RedisFailure {
   if (!(error instanceof Error)) return "silent";
   if (error instanceof ConnectionFailed) return "connection";
+  if (error instanceof RedisMisconfigured) return "misconfigured";
   if (error.name !== "UpstashError") return "silent"; // time-out, unreadable body
   const said = error.message;
   if (/max (daily |monthly )?requests? limit exceeded/i.test(said)) return "quota";
   if (/max single record size exceeded/i.test(said)) return "list-full";
   if (/^(ERR )?(OOM|max (database|data|total data) size|DB capacity)/i.test(said)) return "full";
-  if (/^(ERR )?(WRONGPASS|NOAUTH|NOPERM|WRONGTYPE|Unauthorized)/i.test(said)) return "misconfigured";
+  if (/^(ERR )?(WRONGPASS|NOAUTH|NOPERM|WRONGTYPE|Unauthorized|MOVED|ASK |CROSSSLOT)/i.test(said))
+    return "misconfigured";
+  if (/^ERR max number of clients/i.test(said)) return "silent";
   return /^[A-Z]{2,}\b/.test(said) ? "answered" : "silent";
 }

@@ -51,7 +51,8 @@ const REDIS_REASONS: Record<ReturnType<typeof redisFailureOf>, string> = {
   quota: "Upstash refuses commands, because the quota of requests is used up",
   "list-full": "Redis refuses the command: a list is full",
   full: "Redis refuses the command: it is full",
-  misconfigured: "Redis refuses the token, or a key of ours holds another type",
+  misconfigured:
+    "Redis refuses the login, its certificate is not trusted, a key of ours holds another type, or another node of a Cluster has the keys",
   answered: "Redis refuses the command",
 };
 

@@ -204,7 +204,7 @@ function hostOf(host: string): Finding {
     );
   if (/\.neon\.(tech|build)$/.test(host))
     return right(`DATABASE_URL names ${host}, which is direct`, "migrations may hold their lock");
-  if (/^(localhost|127\.0\.0\.1|\[::1\])$/.test(host))
+  if (/^(localhost|127\.0\.0\.1|\[?::1\]?|\/.*)$/.test(host))
     return right(`DATABASE_URL names ${host}`, "it is on this machine");
   return unseen(
     `DATABASE_URL names ${host}, and its name does not say whether a pooler stands before it`,

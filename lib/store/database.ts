@@ -1,63 +1,56 @@
 /**
- * The database: Drizzle on Neon's HTTP driver, and the bounds of every statement.
+ * The database: Drizzle on one of two ways to Postgres, and the bounds of every statement. The store does not know which way it is.
  *
  * Postgres ends a statement (statement_timeout), and its wait for a lock (lock_timeout), before the client gives up on
  * it, so that retries never pile up behind a lock.
  */
-import { neon, neonConfig } from "@neondatabase/serverless";
+import type { NeonQueryFunction } from "@neondatabase/serverless";
 import { sql } from "drizzle-orm";
 import { drizzle } from "drizzle-orm/neon-http";
-import { type Post, sendPost } from "../http-post.ts";
+import { isOverHttp } from "../postgres-url.ts";
+import { overHttp } from "./over-http.ts";
+import { overTcp } from "./over-tcp.ts";
+import { type PoolOptions, PostgresPool } from "./postgres-pool.ts";
 
-export type Database = ReturnType<typeof connect>;
+/** What a way to Postgres does for Drizzle: `query` makes a statement, `transaction` runs some as one transaction in one round trip. */
+type Client = NeonQueryFunction<false, false>;
 
-/** The proxy in front of Postgres answered, not Postgres: a wrong password, no such database, a quota, no compute. */
-export class ProxyRefused extends Error {
-  override name = "ProxyRefused";
-  readonly status: number;
-  /** A SQLSTATE, if the proxy gave one. */
-  readonly sqlstate: string | undefined;
+const databaseOn = (client: Client) => drizzle(client);
 
-  constructor(status: number, sqlstate: string | undefined, message: string) {
-    super(message);
-    this.status = status;
-    this.sqlstate = sqlstate;
-  }
+export type Database = ReturnType<typeof databaseOn>;
+
+/** Where Postgres is. */
+export interface PostgresPlace {
+  databaseUrl: string;
+  neonHttpUrl: string | undefined;
 }
 
-/** Opens the database. Every request gives up after `timeoutMs`. */
-export function connect(databaseUrl: string, timeoutMs: number, neonHttpUrl?: string) {
-  if (neonHttpUrl !== undefined) neonConfig.fetchEndpoint = neonHttpUrl;
-  neonConfig.fetchFunction = postAsFetch;
-  return drizzle(neon(databaseUrl, { fetchOptions: { timeoutMs } }));
+/** One Postgres, opened once for a process. */
+export interface Postgres {
+  /** The database, for callers who wait `timeoutMs` at most, for a connection and an answer together. */
+  within(timeoutMs: number): Database;
+  /** Closes its connections. */
+  close(): Promise<void>;
 }
 
-/**
- * As much of fetch as Neon's driver uses; it passes `fetchOptions` on. Throws ProxyRefused for an answer that is not
- * Postgres's, because the driver would drop its code and message.
- */
-async function postAsFetch(url: string, init: Post) {
-  const { ok, status, text } = await sendPost(url, init);
-  const body = parse(text);
-  const { code, message } = (body ?? {}) as { code?: unknown; message?: unknown };
-  const sqlstate = typeof code === "string" && /^[0-9A-Z]{5}$/.test(code) ? code : undefined;
-  if (body === undefined || (!ok && (status !== 400 || sqlstate === undefined)))
-    throw new ProxyRefused(ok ? 502 : status, sqlstate, wordsOf(status, message));
-  return { ok, status, text: async () => text, json: async () => body };
+/** Opens a Postgres; it is not asked before the first statement. Connections are bounded over TCP only. */
+export function openPostgres({ databaseUrl, neonHttpUrl }: PostgresPlace, options: PoolOptions): Postgres {
+  if (isOverHttp(databaseUrl, neonHttpUrl))
+    return {
+      within: (timeoutMs) => databaseOn(overHttp(databaseUrl, timeoutMs, neonHttpUrl)),
+      close: async () => {},
+    };
+  const pool = new PostgresPool(databaseUrl, options);
+  // Drizzle uses these two functions of Neon's client, and no other part of it.
+  const within = (timeoutMs: number) => databaseOn(overTcp(pool, timeoutMs) as unknown as Client);
+  return { within, close: () => pool.close() };
 }
 
-/** The proxy's own words, bounded; they hold no data of an event. */
-const wordsOf = (status: number, message: unknown): string =>
-  `HTTP ${status} from the database's proxy${typeof message === "string" ? `: ${message.slice(0, 200)}` : ""}`;
-
-function parse(text: string): object | undefined {
-  try {
-    const body: unknown = JSON.parse(text);
-    return typeof body === "object" && body !== null ? body : undefined;
-  } catch {
-    return undefined;
-  }
-}
+/** Opens a Postgres for one caller, with few connections of its own: for what is no process of Spillway's. */
+export const connect = (databaseUrl: string, timeoutMs: number, neonHttpUrl?: string): Database =>
+  openPostgres({ databaseUrl, neonHttpUrl }, { connections: 4, monotonicMs: () => performance.now() }).within(
+    timeoutMs,
+  );
 
 /** The part of the client's patience after which Postgres ends a statement, and its wait for a lock. */
 const STATEMENT_PART = 0.9;

@@ -9,14 +9,16 @@
  * | conflict      | 40                                        | the moment: try again                                 |
  * | timeout       | 57014, 25P04                                    | a lock, the size of the batch, or a row               |
  * | too-large     | HTTP 413                                  | the size of the batch, or of a row                    |
- * | misconfigured | 25006, 28, 3D, 3F, a proxy's refusal      | the database's owner                                  |
+ * | misconfigured | 25006, 28, 3D, 3F, a proxy's refusal, TLS | the database's owner                                  |
  * | refused       | each other one; each that a user's RAISE gives | a row or the table: a witness decides (judge.ts) |
  *
  * A RAISE in a trigger may use any SQLSTATE, so its routine (`exec_stmt_raise`) wins over the class.
  */
 import { NeonDbError } from "@neondatabase/serverless";
-import { ProxyRefused } from "./database.ts";
+import { DatabaseError } from "pg";
+import { ProxyRefused } from "./over-http.ts";
 import { conditionOf } from "./sqlstates.ts";
+import { ConnectFailure, NoAnswer } from "./tcp-failures.ts";
 
 export type FailureKind =
   | "no-answer"
@@ -37,6 +39,8 @@ export interface Failure {
   isRaised: boolean;
   /** Whether the proxy asked for fewer requests. */
   isThrottled?: boolean;
+  /** Whether it is certain that no statement was sent. */
+  isUnsent?: boolean;
   /** The names that Postgres gives beside its message. */
   names: Names;
 }
@@ -100,8 +104,9 @@ export function reasonOf(sqlstate: string, given: Names, ofTable?: string): stri
 export function failureOf(thrown: unknown, ofTable?: string): Failure {
   const error = causeOf(thrown);
   if (error instanceof ProxyRefused) return proxyFailure(error);
+  if (error instanceof ConnectFailure) return connectFailure(error);
   if (error instanceof OtherKeys) return failed("misconfigured", error.message);
-  if (error instanceof NeonDbError && error.code) {
+  if ((error instanceof NeonDbError || error instanceof DatabaseError) && error.code) {
     const { code: sqlstate, column, constraint, dataType, routine, severity } = error;
     const names = { table: relationOf(error, ofTable), column, constraint, dataType };
     const isRaised = routine === "exec_stmt_raise";
@@ -110,12 +115,15 @@ export function failureOf(thrown: unknown, ofTable?: string): Failure {
     const kind = isRaised || isBehind ? "refused" : kindOf(sqlstate);
     return { kind, sqlstate, reason: reasonOf(sqlstate, names, ofTable), isRaised, names };
   }
-  if (!(error instanceof NeonDbError)) throw thrown; // an error of our own: nobody's but ours
+  if (!(error instanceof NeonDbError || error instanceof NoAnswer)) throw thrown; // an error of our own: nobody's but ours
   return failed("no-answer", "no answer from Postgres");
 }
 
 /** See Names. A declaration without a schema leaves it to the search path, so a table of its name is taken for its own. */
-function relationOf({ schema, table }: NeonDbError, ofTable?: string): string | undefined {
+function relationOf(
+  { schema, table }: { schema?: string | undefined; table?: string | undefined },
+  ofTable?: string,
+): string | undefined {
   if (table === undefined || table === ofTable) return undefined;
   const whole = schema === undefined || schema === "public" ? table : `${schema}.${table}`;
   return whole === ofTable ? undefined : whole;
@@ -137,12 +145,19 @@ function proxyFailure({ status, sqlstate, message: reason }: ProxyRefused): Fail
   return { kind, sqlstate, reason, isRaised: false, isThrottled: status === 429, names: {} };
 }
 
+/** Over TCP nobody reaches Postgres meanwhile, unless somebody has to mend a login, a name or a certificate. */
+function connectFailure({ message, sqlstate, isToMend }: ConnectFailure): Failure {
+  const reason = sqlstate === undefined ? message : `${message}: ${reasonOf(sqlstate, {})}`;
+  const kind = isToMend ? "misconfigured" : "no-answer";
+  return { kind, sqlstate, reason, isRaised: false, isUnsent: true, names: {} };
+}
+
 /** The innermost error that the driver made: Drizzle wraps it, with the SQL and every parameter. */
 function causeOf(error: unknown): unknown {
   let inner = error;
   while (
     inner instanceof Error &&
-    !(inner instanceof ProxyRefused) &&
+    !(inner instanceof ProxyRefused || inner instanceof ConnectFailure || inner instanceof NoAnswer) &&
     (inner instanceof NeonDbError ? inner.sourceError instanceof ProxyRefused : inner.cause instanceof Error)
   )
     inner = inner instanceof NeonDbError ? inner.sourceError : inner.cause;

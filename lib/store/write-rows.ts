@@ -181,7 +181,7 @@ async function afterSilence<R extends Row>(
   });
   if (areThere) return { duplicates: rows.length }; // most are there since just now, and nobody knows which were before
   const { stopped } = outage ?? stop("busy", failure);
-  return { stopped: { ...stopped, isSuspicious: !failure.isThrottled } };
+  return { stopped: { ...stopped, isSuspicious: !failure.isThrottled && !failure.isUnsent } };
 }
 
 /** Runs a statement that no row can make fail; if it fails, no row is at fault in what failed before, either. */

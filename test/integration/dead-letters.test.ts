@@ -705,12 +705,10 @@ describe("the commands", () => {
   test("failures are a sentence and exit 1, never a stack trace", async () => {
     const missing = await run("dead-letters", ["show", newId()]);
     expect(missing).toMatchObject({ code: 1, err: expect.stringContaining("There is no dead letter") });
-    const { restUrl, restToken } = world.config;
-    const redisAlone = { UPSTASH_REDIS_REST_URL: restUrl, UPSTASH_REDIS_REST_TOKEN: restToken };
     const halfSet = await run("dead-letters", ["list"], {
       SUPERVISOR_URL: "",
       DATABASE_URL: "",
-      ...redisAlone,
+      ...world.redisEnv,
     });
     expect(halfSet).toMatchObject({ code: 1, err: expect.stringContaining("DATABASE_URL: expected") });
     world.neon.setFault(() => ({ kind: "refuse" }));

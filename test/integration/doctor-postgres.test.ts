@@ -219,9 +219,9 @@ test.each([
 
 test("a clock of this process that is a minute ahead of both servers'", async () => {
   const now = () => Date.now() + 60_000;
-  const { config, streams } = world;
+  const { config, servers, streams } = world;
   const shifted = await serveDoctor(world, {
-    doctor: openDoctor({ config, streams, doubts: [], now, monotonicMs: () => performance.now() }),
+    doctor: openDoctor({ config, servers, streams, doubts: [], now, monotonicMs: () => performance.now() }),
   });
   expect(await shifted.look("clocks")).toMatchObject({
     result: "wrong",

@@ -22,7 +22,7 @@ import { createBuffer } from "../../lib/buffer/buffer.ts";
 import { createHeldNotes } from "../../lib/buffer/held-note.ts";
 import { createKeyCopy } from "../../lib/buffer/key-copy.ts";
 import { createPauses } from "../../lib/buffer/pauses.ts";
-import { connectRedis } from "../../lib/buffer/redis-client.ts";
+import { openRedis } from "../../lib/buffer/redis-client.ts";
 import type { Partition } from "../../lib/buffer/redis-keys.ts";
 import { createRefusalLists } from "../../lib/buffer/refusal-lists.ts";
 import { createWebhookCounts } from "../../lib/buffer/webhook-counts.ts";
@@ -36,7 +36,7 @@ import { encodeEnvelope, packEnvelope } from "../../lib/schema/envelope.ts";
 import { newId } from "../../lib/schema/event-ids.ts";
 import { loadStreams, type Registry, registryOf } from "../../lib/schema/registry.ts";
 import type { Stream } from "../../lib/schema/stream.ts";
-import { connect } from "../../lib/store/database.ts";
+import { openPostgres } from "../../lib/store/database.ts";
 import { createDeadLetterStore } from "../../lib/store/dead-letter-store.ts";
 import { createKeyStore } from "../../lib/store/key-store.ts";
 import { createOldLetters } from "../../lib/store/old-letters.ts";
@@ -115,25 +115,39 @@ export async function openWorld(env: Record<string, string> = {}, given?: Regist
   const say = (event: string, fields: Record<string, unknown> = {}) => void said.push({ event, fields });
   const log: Log = { debug: say, info: say, warn: say, error: say };
   const streams = given ?? (await loadTestStreams());
-  const client = connectRedis(config, 2000);
+  const monotonicMs = () => performance.now();
+  const openedRedis = openRedis(config);
+  const client = openedRedis.within(2000);
+  const redisEnv: Record<string, string> = config.redisUrl
+    ? { REDIS_URL: config.redisUrl }
+    : { UPSTASH_REDIS_REST_URL: upstash.url, UPSTASH_REDIS_REST_TOKEN: "token" };
+  const opened = new Map<string, ReturnType<typeof openPostgres>>();
+  const postgresAt = (databaseUrl: string) => {
+    const known = opened.get(databaseUrl);
+    if (known) return known;
+    const place = { databaseUrl, neonHttpUrl: config.neonHttpUrl };
+    const postgres = openPostgres(place, { connections: 16, monotonicMs });
+    opened.set(databaseUrl, postgres);
+    return postgres;
+  };
+  const postgres = postgresAt(config.databaseUrl);
   const buffer = createBuffer(client);
   const heldNotes = createHeldNotes(client);
-  const storeWithin = (timeoutMs: number) =>
-    createStore(connect(config.databaseUrl, timeoutMs, config.neonHttpUrl), timeoutMs);
+  const storeWithin = (timeoutMs: number) => createStore(postgres.within(timeoutMs), timeoutMs);
   const store = storeWithin(config.insertTimeoutMs);
-  const keys = createKeyStore(connect(config.databaseUrl, 4000, config.neonHttpUrl), 4000);
+  const keys = createKeyStore(postgres.within(4000), 4000);
   const keyCopy = createKeyCopy(client);
   const keyCommands = {
     ...{ keys, keyCopy, newKey, streams, log },
     renewKeyCopy: () => renewCopy({ copy: keyCopy, table: keys }),
     environmentNames: new Set(config.apiKeys.map(({ name }) => name)),
   };
-  const database = connect(config.databaseUrl, config.insertTimeoutMs, config.neonHttpUrl);
+  const database = postgres.within(config.insertTimeoutMs);
   const usage = createUsageStore(database, config.insertTimeoutMs);
   const openDoctorOf = (databaseUrl: string) => {
     const opened = openDoctor({
-      ...{ config: { ...config, databaseUrl }, streams, doubts: [], now: Date.now },
-      monotonicMs: () => performance.now(),
+      ...{ config: { ...config, databaseUrl }, streams, doubts: [], now: Date.now, monotonicMs },
+      servers: { redis: openedRedis, postgres: postgresAt(databaseUrl) },
     });
     // The tests' streams have tables without the migrations of drizzle/migrations/.
     return { ...opened, migrations: () => ({ ours: [], ...opened.migrations(), yours: [] }) };
@@ -157,10 +171,8 @@ export async function openWorld(env: Record<string, string> = {}, given?: Regist
     heldNotes,
     webhookCounts: createWebhookCounts(client),
     store,
-    tables: createTableCheck(connect(config.databaseUrl, 2000, config.neonHttpUrl), 2000, () =>
-      performance.now(),
-    ),
-    letters: createDeadLetterStore(connect(config.databaseUrl, 5000, config.neonHttpUrl), streams, 5000),
+    tables: createTableCheck(postgres.within(2000), 2000, monotonicMs),
+    letters: createDeadLetterStore(postgres.within(5000), streams, 5000),
     partitions: config.partitions,
     mayOperate: () => true,
     streams,
@@ -214,12 +226,15 @@ export async function openWorld(env: Record<string, string> = {}, given?: Regist
   }
 
   async function close(): Promise<void> {
+    openedRedis.close();
+    await Promise.all([...opened.values()].map((one) => one.close()));
     await Promise.all([upstash.close(), neon.close(), redis.quit(), sql.end()]);
   }
 
   return {
     ...{ config, upstash, neon, redis, sql, said, log, streams, buffer, heldNotes, store },
     ...{ keys, keyCopy, keyCommands, doctor, openDoctorOf },
+    ...{ servers: { redis: openedRedis, postgres }, redisEnv },
     ...{ storeWithin, supervisor, reset, serve, close },
   };
 }

@@ -38,8 +38,10 @@ const PLACES = {
   examples: "examples/any/x.ts",
   "node:fs": "node:fs",
   "@upstash/redis": "@upstash/redis",
+  "@redis/client": "@redis/client",
   "drizzle-orm": "drizzle-orm/pg-core",
   "@neondatabase/serverless": "@neondatabase/serverless",
+  pg: "pg",
 } as const;
 type Place = keyof typeof PLACES;
 
@@ -58,7 +60,7 @@ const LIB = [
   "schema",
   "store",
 ] as const;
-const VENDORS = ["@upstash/redis", "drizzle-orm", "@neondatabase/serverless"] as const;
+const VENDORS = ["@upstash/redis", "@redis/client", "drizzle-orm", "@neondatabase/serverless"] as const;
 
 /** What a file of each place may import, beside its own room. */
 const MAY: [file: string, own: Place | undefined, may: readonly Place[]][] = [
@@ -68,21 +70,21 @@ const MAY: [file: string, own: Place | undefined, may: readonly Place[]][] = [
   ["lib/flow/any.ts", "flow", ["log"]],
   ["lib/contract/any.ts", "contract", []],
   ["lib/cloud-run/any.ts", "cloud-run", ROOT],
-  ["lib/buffer/any.ts", "buffer", [...ROOT, "schema", "@upstash/redis"]],
-  ["lib/store/any.ts", "store", [...ROOT, "schema", "drizzle-orm", "@neondatabase/serverless"]],
+  ["lib/buffer/any.ts", "buffer", [...ROOT, "schema", "@upstash/redis", "@redis/client"]],
+  ["lib/store/any.ts", "store", [...ROOT, "schema", "drizzle-orm", "@neondatabase/serverless", "pg"]],
   ["lib/openapi/any.ts", "openapi", [...ROOT, "contract", "schema"]],
   ["lib/access/any.ts", "access", USE_CASE],
   ["lib/ingest/any.ts", "ingest", USE_CASE],
   ["lib/drain/any.ts", "drain", USE_CASE],
   ["lib/operate/any.ts", "operate", USE_CASE],
   ["functions/any.ts", "functions", [...ROOT, ...LIB]],
-  ["drizzle/any.ts", "drizzle", [...ROOT, ...LIB, "drizzle-orm"]],
-  ["dev/any.ts", "dev", [...ROOT, ...LIB, "functions", "drizzle", "client", "test/streams"]],
-  ["dev/operate/any.ts", "dev", [...ROOT, ...LIB, "functions", "drizzle", "client", "test/streams"]],
+  ["drizzle/any.ts", "drizzle", [...ROOT, ...LIB, "drizzle-orm", "pg"]],
+  ["dev/any.ts", "dev", [...ROOT, ...LIB, "functions", "drizzle", "client", "test/streams", "pg"]],
+  ["dev/operate/any.ts", "dev", [...ROOT, ...LIB, "functions", "drizzle", "client", "test/streams", "pg"]],
   [
     "bench/any.ts",
     "bench",
-    [...ROOT, ...LIB, "functions", "drizzle", "dev", "client", "test/streams", ...VENDORS],
+    [...ROOT, ...LIB, "functions", "drizzle", "dev", "client", "test/streams", "pg", ...VENDORS],
   ],
   ["packages/client/src/any.ts", "client", []],
   ["packages/client/src/stores/any.ts", "client", []],
@@ -100,6 +102,7 @@ const MAY: [file: string, own: Place | undefined, may: readonly Place[]][] = [
       "test/streams",
       "test/integration",
       "examples",
+      "pg",
     ],
   ],
   ["examples/any/any.ts", "examples", ["schema", "drizzle-orm"]],
