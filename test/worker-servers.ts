@@ -8,3 +8,16 @@ export function workerServers(): TestServers {
   if (servers === undefined) throw new Error(`no servers for worker ${process.env.VITEST_POOL_ID}`);
   return servers;
 }
+
+/** Whether the tests reach the servers over TCP, and not over the bridges (`npm run test:tcp`). */
+export const isOverTcp = process.env.SPILLWAY_TEST_OVER === "tcp";
+
+/** The settings that lead a process to this worker's servers. */
+export function serverSettings(): Record<string, string> {
+  const { redisUrl, restUrl, restToken, databaseUrl, neonHttpUrl } = workerServers();
+  if (isOverTcp) return { REDIS_URL: redisUrl, DATABASE_URL: databaseUrl };
+  return {
+    ...{ UPSTASH_REDIS_REST_URL: restUrl, UPSTASH_REDIS_REST_TOKEN: restToken },
+    ...{ DATABASE_URL: databaseUrl, NEON_HTTP_URL: neonHttpUrl },
+  };
+}

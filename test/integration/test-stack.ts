@@ -9,6 +9,8 @@ import { Redis } from "ioredis";
 import pg from "pg";
 import { expect } from "vitest";
 import { startNeonBridge } from "../../dev/stack/neon-bridge.ts";
+import { startPostgresProxy } from "../../dev/stack/postgres-proxy.ts";
+import { startRedisProxy } from "../../dev/stack/redis-proxy.ts";
 import { startUpstashBridge } from "../../dev/stack/upstash-bridge.ts";
 import { migrateWithExisting } from "../../drizzle/existing.ts";
 import type { Cors } from "../../functions/cors.ts";
@@ -44,8 +46,9 @@ import { createStore } from "../../lib/store/store.ts";
 import { idOf } from "../../lib/store/stream-table.ts";
 import { createTableCheck } from "../../lib/store/table-check.ts";
 import { createUsageStore } from "../../lib/store/usage-store.ts";
+import type { TestServers } from "../servers.ts";
 import { loadTestStreams } from "../streams/run/test-streams.ts";
-import { workerServers } from "../worker-servers.ts";
+import { isOverTcp, workerServers } from "../worker-servers.ts";
 
 /** SHA-256 of "test-key". */
 export const KEY = "test-key";
@@ -94,22 +97,43 @@ export async function openWorldWith(stream: Stream, columns: string): Promise<Wo
   return { ...world, close };
 }
 
+/**
+ * Opens the ways to the servers, each of which can be told to break: bridges, which speak the HTTP of Neon and Upstash, or, where
+ * SPILLWAY_TEST_OVER is tcp, proxies. `ways` are the settings that lead there.
+ */
+async function openWays({ redisUrl, databaseUrl }: TestServers, wanted = databaseUrl) {
+  if (isOverTcp) {
+    const upstash = await startRedisProxy({ redisUrl });
+    const neon = await startPostgresProxy({ databaseUrl });
+    const ways: Record<string, string> = {
+      REDIS_URL: `redis://127.0.0.1:${upstash.port}`,
+      DATABASE_URL: neon.through(wanted),
+    };
+    return { upstash, neon, ways };
+  }
+  const upstash = await startUpstashBridge({ redisUrl, token: "token" });
+  const neon = await startNeonBridge({});
+  const ways: Record<string, string> = {
+    UPSTASH_REDIS_REST_URL: upstash.url,
+    UPSTASH_REDIS_REST_TOKEN: "token",
+    DATABASE_URL: wanted,
+    NEON_HTTP_URL: neon.httpUrl,
+  };
+  return { upstash, neon, ways };
+}
+
 /** Opens a world; `close` it after the file's last test. The streams absent: those of test/streams/. */
 export async function openWorld(env: Record<string, string> = {}, given?: Registry) {
   const servers = workerServers();
-  const upstash = await startUpstashBridge({ redisUrl: servers.redisUrl, token: "token" });
-  const neon = await startNeonBridge({});
+  const { upstash, neon, ways } = await openWays(servers, env.DATABASE_URL);
   const config: Config = readConfig({
-    UPSTASH_REDIS_REST_URL: upstash.url,
-    UPSTASH_REDIS_REST_TOKEN: "token",
-    DATABASE_URL: servers.databaseUrl,
-    NEON_HTTP_URL: `${neon.url}/sql`,
     INGEST_API_KEYS: `tester:${KEY_SHA256},leads-only:${"0".repeat(64)}:leads`,
     LEASE_MS: "4000",
     ...env,
+    ...ways,
   });
   const redis = new Redis(servers.redisUrl);
-  const sql = new pg.Pool({ connectionString: config.databaseUrl, max: 4 });
+  const sql = new pg.Pool({ connectionString: env.DATABASE_URL ?? servers.databaseUrl, max: 4 });
 
   const said: Said[] = [];
   const say = (event: string, fields: Record<string, unknown> = {}) => void said.push({ event, fields });
@@ -120,7 +144,7 @@ export async function openWorld(env: Record<string, string> = {}, given?: Regist
   const client = openedRedis.within(2000);
   const redisEnv: Record<string, string> = config.redisUrl
     ? { REDIS_URL: config.redisUrl }
-    : { UPSTASH_REDIS_REST_URL: upstash.url, UPSTASH_REDIS_REST_TOKEN: "token" };
+    : { UPSTASH_REDIS_REST_URL: upstash.url, UPSTASH_REDIS_REST_TOKEN: upstash.token };
   const opened = new Map<string, ReturnType<typeof openPostgres>>();
   const postgresAt = (databaseUrl: string) => {
     const known = opened.get(databaseUrl);
