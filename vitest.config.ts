@@ -18,6 +18,7 @@ export default defineConfig({
           name: "integration",
           include: ["test/integration/**/*.test.ts"],
           globalSetup: ["test/servers.ts"],
+          setupFiles: ["test/skip-http-only.ts"],
           testTimeout: 120_000,
           hookTimeout: 120_000,
         },

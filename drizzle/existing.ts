@@ -9,6 +9,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import pg from "pg";
+import { clientSettingsOf } from "../lib/postgres-url.ts";
 import { migrate } from "./migrate.ts";
 
 const FOLDER = fileURLToPath(new URL("existing", import.meta.url));
@@ -21,7 +22,7 @@ export async function migrateWithExisting(databaseUrl: string, folder = FOLDER):
 }
 
 async function makeExisting(databaseUrl: string, folder: string, files: readonly string[]): Promise<void> {
-  const client = new pg.Client({ connectionString: databaseUrl });
+  const client = new pg.Client(clientSettingsOf(databaseUrl));
   await client.connect();
   try {
     await client.query(

@@ -9,6 +9,7 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 import { drizzle } from "drizzle-orm/node-postgres";
 import { migrate as applyMigrations } from "drizzle-orm/node-postgres/migrator";
 import pg from "pg";
+import { clientSettingsOf } from "../lib/postgres-url.ts";
 import { JOURNALS } from "../lib/store/applied-migrations.ts";
 import { readJournal } from "../lib/store/migration-journal.ts";
 import { hasMigrations } from "./journal.ts";
@@ -41,7 +42,7 @@ export const migrate = (databaseUrl: string): Promise<void> => apply(databaseUrl
 export const migrateOurs = (databaseUrl: string): Promise<void> => apply(databaseUrl, false);
 
 async function apply(databaseUrl: string, withYours: boolean): Promise<void> {
-  const client = new pg.Client({ connectionString: databaseUrl, application_name: "spillway-migrate" });
+  const client = new pg.Client({ ...clientSettingsOf(databaseUrl), application_name: "spillway-migrate" });
   await client.connect().catch(tellNoConnection);
   try {
     await client.query("select pg_advisory_lock($1)", [LOCK]);

@@ -73,6 +73,12 @@ function read(text: string): PostgresAddress {
   };
 }
 
+/** The settings of pg's client for a URL: pg itself reads sslmode in another way than libpq. */
+export function clientSettingsOf(databaseUrl: string) {
+  const { others, port, ...address } = addressOf(databaseUrl);
+  return { ...address, ...others, ...(port === undefined ? {} : { port }) };
+}
+
 /** Where a database is, for people: host, port and name, never who logs in. */
 export function placeOfPostgres(databaseUrl: string): string {
   const { host, port, database } = addressOf(databaseUrl);

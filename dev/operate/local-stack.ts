@@ -1,11 +1,12 @@
 /** Reads where the servers of a running `spillway start` are, from `.local/stack.json`, and which variables name other ones. */
 import { readFileSync } from "node:fs";
+import { placeOfPostgres, problemOfPostgresUrl } from "../../lib/postgres-url.ts";
 import { CommandFailed } from "./command-line.ts";
 
 const stackFile = new URL("../../.local/stack.json", import.meta.url);
 
 /** The variables that say where Redis and Postgres are. */
-const PLACES = ["UPSTASH_REDIS_REST_URL", "UPSTASH_REDIS_REST_TOKEN", "DATABASE_URL"];
+const PLACES = ["REDIS_URL", "UPSTASH_REDIS_REST_URL", "UPSTASH_REDIS_REST_TOKEN", "DATABASE_URL"];
 
 /** A variable of the environment; empty counts as unset. */
 export const environmentOf = (name: string): string | undefined => process.env[name]?.trim() || undefined;
@@ -37,8 +38,8 @@ export function stackIfRunning(): Record<string, string | undefined> | undefined
 export function findDatabase(): { databaseUrl: string; place: string } {
   const databaseUrl = environmentOf("DATABASE_URL");
   if (databaseUrl) {
-    const place = URL.canParse(databaseUrl) ? new URL(databaseUrl) : undefined;
-    return { databaseUrl, place: place ? `${place.host}${place.pathname}` : "DATABASE_URL" };
+    const isUsable = problemOfPostgresUrl(databaseUrl) === undefined;
+    return { databaseUrl, place: isUsable ? placeOfPostgres(databaseUrl) : "DATABASE_URL" };
   }
   const other = PLACES.find((name) => environmentOf(name));
   if (other !== undefined)

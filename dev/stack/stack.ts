@@ -13,7 +13,9 @@ import { newKey } from "../../lib/access/key-format.ts";
 import { type FunctionProcess, startFunction } from "./function-process.ts";
 import { type NeonBridge, startNeonBridge } from "./neon-bridge.ts";
 import { findFreePorts, requireFreePort } from "./ports.ts";
+import { startPostgresProxy } from "./postgres-proxy.ts";
 import { type PostgresServer, startPostgres } from "./postgres-server.ts";
+import { startRedisProxy } from "./redis-proxy.ts";
 import { type RedisServer, startRedis } from "./redis-server.ts";
 import { startScheduler } from "./scheduler.ts";
 import { startUpstashBridge, type UpstashBridge } from "./upstash-bridge.ts";
@@ -38,6 +40,8 @@ export interface StackOptions {
   drainEveryMs?: number | undefined;
   /** Absent: the one kept in `dataDir`, made at the first start. */
   apiKey?: string | undefined;
+  /** How the functions reach each server: over the HTTP of its vendor, by a bridge, or over TCP, by a proxy. @default http for both */
+  over?: { redis: Way; postgres: Way } | undefined;
   /** The Redis bridge's token. Absent: a new one. */
   restToken?: string | undefined;
   /** Whether the functions write lines for `npm start` (beside-function.mjs). @default false */
@@ -51,6 +55,8 @@ export interface StackOptions {
   /** Gives up starting; what has been started is stopped. */
   signal?: AbortSignal | undefined;
 }
+
+export type Way = "http" | "tcp";
 
 /** The listening processes; 0 for one that is not running yet. */
 export interface StackPids {
@@ -69,6 +75,9 @@ export interface Stack {
   restUrl: string;
   restToken: string;
   neonHttpUrl: string;
+  /** The settings that lead a function to Redis and Postgres. */
+  serverSettings: Record<string, string>;
+  /** The way to Redis, which can be told to break: over TCP a proxy. The next is the same for Postgres. */
   upstashBridge: UpstashBridge;
   neonBridge: NeonBridge;
   ingest: FunctionProcess;
@@ -140,24 +149,22 @@ async function start(options: StackOptions, started: Started): Promise<Stack> {
   await (options.streams?.migrate ?? migrateWithExisting)(postgres!.url);
 
   const restToken = options.restToken ?? randomBytes(16).toString("hex");
-  const upstashBridge = await startUpstashBridge({
-    redisUrl: redis!.url,
-    token: restToken,
-    port: ports.upstash,
+  const { over = { redis: "http", postgres: "http" } } = options;
+  const { bridge: upstashBridge, settings: redisSettings } = await openWayToRedis(over.redis, {
+    ...{ redisUrl: redis!.url, token: restToken, port: ports.upstash },
   });
   started.add("bridge", upstashBridge.close);
-  const neonBridge = await startNeonBridge({ port: ports.neon });
+  const { bridge: neonBridge, settings: postgresSettings } = await openWayToPostgres(
+    over.postgres,
+    urlFor(postgres!.url, options.login),
+    ports.neon,
+  );
   started.add("bridge", neonBridge.close);
   check();
 
   const supervisorUrl = `http://127.0.0.1:${ports.supervisor}`;
-  const places = {
-    UPSTASH_REDIS_REST_URL: upstashBridge.url,
-    UPSTASH_REDIS_REST_TOKEN: restToken,
-    DATABASE_URL: urlFor(postgres!.url, options.login),
-    NEON_HTTP_URL: neonBridge.httpUrl,
-    SUPERVISOR_URL: supervisorUrl,
-  };
+  const serverSettings = { ...redisSettings, ...postgresSettings };
+  const places = { ...serverSettings, SUPERVISOR_URL: supervisorUrl };
   const launchFunction = async (target: "ingest" | "supervisor", ownEnv: NodeJS.ProcessEnv = {}) => {
     const given = { ...options.env, ...ownEnv };
     const running = await startFunction({
@@ -199,6 +206,7 @@ async function start(options: StackOptions, started: Started): Promise<Stack> {
     restUrl: upstashBridge.url,
     restToken,
     neonHttpUrl: neonBridge.httpUrl,
+    serverSettings,
     upstashBridge,
     neonBridge,
     ingest,
@@ -218,6 +226,31 @@ async function start(options: StackOptions, started: Started): Promise<Stack> {
     },
     stop: () => started.stop(),
   };
+}
+
+/** Opens a way to Redis that can be told to break. */
+async function openWayToRedis(
+  way: Way,
+  { redisUrl, token, port }: { redisUrl: string; token: string; port: number },
+) {
+  if (way === "tcp") {
+    const bridge = await startRedisProxy({ redisUrl, port });
+    const settings: Record<string, string> = { REDIS_URL: `redis://127.0.0.1:${bridge.port}` };
+    return { bridge, settings };
+  }
+  const bridge = await startUpstashBridge({ redisUrl, token, port });
+  return { bridge, settings: { UPSTASH_REDIS_REST_URL: bridge.url, UPSTASH_REDIS_REST_TOKEN: token } };
+}
+
+/** The same for Postgres. */
+async function openWayToPostgres(way: Way, databaseUrl: string, port: number) {
+  if (way === "tcp") {
+    const bridge = await startPostgresProxy({ databaseUrl, port });
+    const settings: Record<string, string> = { DATABASE_URL: bridge.through(databaseUrl) };
+    return { bridge, settings };
+  }
+  const bridge = await startNeonBridge({ port });
+  return { bridge, settings: { DATABASE_URL: databaseUrl, NEON_HTTP_URL: bridge.httpUrl } };
 }
 
 function urlFor(databaseUrl: string, login: StackOptions["login"]): string {

@@ -7,7 +7,7 @@
  */
 import type { Socket } from "node:net";
 import { Pool, type PoolClient } from "pg";
-import { addressOf } from "../postgres-url.ts";
+import { clientSettingsOf } from "../postgres-url.ts";
 import { connectFailureOf, NoAnswer } from "./tcp-failures.ts";
 
 /** A connection that lay idle for longer is not used again, in milliseconds. */
@@ -37,10 +37,9 @@ export class PostgresPool {
   readonly #idleSinceMs = new WeakMap<PoolClient, number>();
 
   constructor(databaseUrl: string, { connections, monotonicMs }: PoolOptions) {
-    const { others, port, ...address } = addressOf(databaseUrl);
     this.#monotonicMs = monotonicMs;
     this.#pool = new Pool({
-      ...{ ...address, ...others, ...(port === undefined ? {} : { port }) },
+      ...clientSettingsOf(databaseUrl),
       ...{ max: connections, allowExitOnIdle: true, keepAlive: true },
       connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
       pipeline: true,

@@ -16,12 +16,11 @@ import type { StreamReport } from "../../lib/drain/drain-report.ts";
 import { exampleOf } from "../../lib/schema/example.ts";
 import { loadStreams } from "../../lib/schema/registry.ts";
 import type { Stream } from "../../lib/schema/stream.ts";
-import { workerServers } from "../worker-servers.ts";
+import { serverSettings } from "../worker-servers.ts";
 import { createDatabase } from "./test-stack.ts";
 
 const project = fileURLToPath(new URL("../../", import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), "spillway-artefact-"));
-const servers = workerServers();
 const KEY = "artefact-key";
 const children: ChildProcess[] = [];
 let databaseUrl: string;
@@ -55,10 +54,8 @@ async function start(target: "ingest" | "supervisor", port: number): Promise<num
       PATH: process.env.PATH,
       NODE_ENV: "production",
       PORT: String(port),
-      UPSTASH_REDIS_REST_URL: servers.restUrl,
-      UPSTASH_REDIS_REST_TOKEN: servers.restToken,
+      ...serverSettings(),
       DATABASE_URL: databaseUrl,
-      NEON_HTTP_URL: servers.neonHttpUrl,
       INGEST_API_KEYS: `artefact:${createHash("sha256").update(KEY).digest("hex")}`,
     },
   });

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
 import { type FunctionProcess, startFunction } from "../../dev/stack/function-process.ts";
 import { findFreePorts } from "../../dev/stack/ports.ts";
 import { testStreams } from "../streams/run/test-streams.ts";
-import { workerServers } from "../worker-servers.ts";
+import { serverSettings } from "../worker-servers.ts";
 import { expectConserved, openWorld, pushEvents, type World } from "./test-stack.ts";
 
 /** A token as Cloud Run hands it on. */
@@ -22,10 +22,8 @@ let supervisor: FunctionProcess;
 let local: FunctionProcess;
 beforeAll(async () => {
   world = await openWorld();
-  const { restUrl, restToken, databaseUrl, neonHttpUrl } = workerServers();
   const env = {
-    ...{ PATH: process.env.PATH, UPSTASH_REDIS_REST_URL: restUrl, UPSTASH_REDIS_REST_TOKEN: restToken },
-    ...{ DATABASE_URL: databaseUrl, NEON_HTTP_URL: neonHttpUrl },
+    ...{ PATH: process.env.PATH, ...serverSettings() },
     DRAIN_CALLERS: "Scheduler@p.iam.gserviceaccount.com, tasks@p.iam.gserviceaccount.com",
   };
   const [one = 0, two = 0] = await findFreePorts(2);

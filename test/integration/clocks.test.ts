@@ -50,15 +50,12 @@ const letPass = (ms: number) => void vi.advanceTimersByTime(ms);
 /** Serves a function as the environment wires it. */
 async function serve(wire: typeof wireIngest, more: Record<string, string> = {}): Promise<string> {
   const settings = {
-    UPSTASH_REDIS_REST_URL: world.upstash.url,
-    UPSTASH_REDIS_REST_TOKEN: "token",
-    DATABASE_URL: world.config.databaseUrl,
-    NEON_HTTP_URL: world.config.neonHttpUrl ?? "",
+    ...world.ways,
     INGEST_API_KEYS: `clock:${createHash("sha256").update(KEY).digest("hex")}`,
     ...more,
   };
   for (const [name, value] of Object.entries(settings)) vi.stubEnv(name, value);
-  expect(environment.UPSTASH_REDIS_REST_URL).toBe(world.upstash.url);
+  expect(environment).toMatchObject(world.ways);
   const served: Served = await wire(world.streams);
   const { server } = openDoor(served);
   servers.push(server);

@@ -5,6 +5,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import type { Fault } from "../../dev/stack/breakable-server.ts";
 import type { Partition } from "../../lib/buffer/redis-keys.ts";
 import { drain } from "../../lib/drain/drain.ts";
+import { isOverTcp } from "../worker-servers.ts";
 import { type Ingest, type Overrides, serveIngest } from "./test-ingest.ts";
 import { expectConserved, isInsert, openWorld, type World, whereabouts } from "./test-stack.ts";
 
@@ -47,10 +48,18 @@ type Canned = { status: number; body: string };
 
 /**
  * An endpoint in front of the bridge that answers some commands itself, with what no plain Redis would say, and
- * counts them all.
+ * counts them all. Over TCP the proxy that is there does so.
  */
 async function startProxy(answerOf: (name: string, key: string) => Canned | undefined) {
   const seen = { commands: 0 };
+  if (isOverTcp) {
+    world.upstash.setFault(({ commands: [[name = "", key = ""] = []] }) => {
+      seen.commands += 1;
+      const canned = answerOf(name, key);
+      return canned && { kind: "answer", ...canned };
+    });
+    return { seen, place: {} };
+  }
   const server = createServer(async (req, res) => {
     seen.commands += 1;
     let text = "";
@@ -66,7 +75,7 @@ async function startProxy(answerOf: (name: string, key: string) => Canned | unde
       server.closeAllConnections();
     });
   open.push({ close });
-  return { seen, restUrl: `http://127.0.0.1:${(server.address() as AddressInfo).port}` };
+  return { seen, place: { restUrl: `http://127.0.0.1:${(server.address() as AddressInfo).port}` } };
 }
 
 async function forward({ headers }: IncomingMessage, body: string): Promise<Canned> {
@@ -311,8 +320,8 @@ describe("202 stands on Redis's number alone", () => {
     [403, `<html>`],
     [502, `<html>`],
   ])("%i %j in reply to LPUSH is never a 202, nor a 500", async (status, body) => {
-    const { restUrl, seen } = await startProxy(() => ({ status, body }));
-    const ingest = await start({ restUrl });
+    const { place, seen } = await startProxy(() => ({ status, body }));
+    const ingest = await start(place);
     const answer = await ingest.post("events", event());
     expect([answer.status, answer.body.ack]).toEqual([201, "stored"]);
     expect(seen.commands).toBeGreaterThan(0);
@@ -370,8 +379,8 @@ describe("Redis answers, but refuses", () => {
     "ERR max database size exceeded",
     "ERR DB capacity quota exceeded",
   ])("'%s' sheds at once, and asks again a second later", async (error) => {
-    const { restUrl, seen } = await startRefusing(error);
-    const ingest = await start({ restUrl });
+    const { place, seen } = await startRefusing(error);
+    const ingest = await start(place);
     for (let i = 0; i < 4; i++) {
       const { status, headers, body } = await ingest.post("events", event(i));
       expect([status, body.ids.length]).toEqual([503, 1]);
@@ -389,8 +398,8 @@ describe("Redis answers, but refuses", () => {
     "ERR max requests limit exceeded. Limit: 500000, Usage: 500000.",
     "ERR max daily request limit exceeded. Limit: 10000, Usage: 10000",
   ])("'%s' opens the breaker at once, says so loudly, and is written through", async (error) => {
-    const { restUrl, seen } = await startRefusing(error);
-    const ingest = await start({ restUrl });
+    const { place, seen } = await startRefusing(error);
+    const ingest = await start(place);
     const ids: string[] = [];
     for (let i = 0; i < 3; i++) {
       const { status, body } = await ingest.post("events", event(i));
@@ -405,12 +414,12 @@ describe("Redis answers, but refuses", () => {
   test("'max single record size exceeded' moves on to the next partition, and sheds when every list is full", async () => {
     const error = "ERR max single record size exceeded. Limit: 104857600 bytes, Actual: 104857800 bytes";
     const fullLists = new Set(["0"]);
-    const { restUrl, seen } = await startProxy((name, key) =>
+    const { place, seen } = await startProxy((name, key) =>
       name === "LPUSH" && fullLists.has(key.slice(-1))
         ? { status: 400, body: JSON.stringify({ error }) }
         : undefined,
     );
-    const ingest = await start({ partitions: 3, restUrl });
+    const ingest = await start({ partitions: 3, ...place });
     const first = await ingest.post("events", event(1));
     expect(first.status).toBe(202);
     expect(await world.redis.llen("{spillway}:events:pending:1")).toBe(1);
@@ -433,8 +442,8 @@ describe("Redis answers, but refuses", () => {
 test("a probe to which Redis says that the list is full closes the breaker: Redis answers", async () => {
   const error = "ERR max single record size exceeded. Limit: 104857600 bytes, Actual: 104857800 bytes";
   let answer: Canned = { status: 500, body: "<html>" };
-  const { restUrl } = await startProxy((name) => (name === "LPUSH" ? answer : undefined));
-  const ingest = await start({ partitions: 1, restUrl });
+  const { place } = await startProxy((name) => (name === "LPUSH" ? answer : undefined));
+  const ingest = await start({ partitions: 1, ...place });
   const ids: string[] = [];
   for (let i = 0; i < 3; i++) ids.push(...(await ingest.post("events", event(i))).body.ids);
   expect(said("breaker.opened")).toBe(1);

@@ -17,12 +17,7 @@ let frozen: FunctionProcess;
 beforeAll(async () => {
   whole = await openWholeStack(500);
   const { stack } = whole;
-  const env = {
-    UPSTASH_REDIS_REST_URL: stack.restUrl,
-    UPSTASH_REDIS_REST_TOKEN: stack.restToken,
-    DATABASE_URL: stack.databaseUrl,
-    NEON_HTTP_URL: stack.neonHttpUrl,
-  };
+  const env = stack.serverSettings;
   const ports = await findFreePorts(3);
   more = await Promise.all(
     ports.map((port) => startFunction({ target: "ingest", port, source: testStreams.source, env })),

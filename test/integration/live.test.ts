@@ -8,7 +8,7 @@ import { connectRedis } from "../../lib/buffer/redis-client.ts";
 import { createWaitingLook } from "../../lib/buffer/waiting.ts";
 import { Live } from "../../lib/operate/live.ts";
 import { testStreams } from "../streams/run/test-streams.ts";
-import { workerServers } from "../worker-servers.ts";
+import { serverSettings } from "../worker-servers.ts";
 import { expectSupervisorDocumented } from "./documented.ts";
 import { expectConserved, good, letPausesEnd, openWorld, pushEvents, type World } from "./test-stack.ts";
 
@@ -512,11 +512,7 @@ describe("how it ends", () => {
   });
 
   test("on SIGTERM of a process as Cloud Run runs it, which asks Redis five times less often", async () => {
-    const { restUrl, restToken, databaseUrl, neonHttpUrl } = workerServers();
-    const env = {
-      ...{ PATH: process.env.PATH, UPSTASH_REDIS_REST_URL: restUrl, UPSTASH_REDIS_REST_TOKEN: restToken },
-      ...{ DATABASE_URL: databaseUrl, NEON_HTTP_URL: neonHttpUrl },
-    };
+    const env = { PATH: process.env.PATH, ...serverSettings() };
     const [one = 0, two = 0] = await findFreePorts(2);
     const of = { target: "supervisor", source: testStreams.source } as const;
     const deployed = await startFunction({ ...of, port: one, env: { ...env, K_SERVICE: "x" } });

@@ -50,10 +50,7 @@ async function start(target: Target, stdio: StdioOptions, shell = "exec") {
     env: {
       PATH: process.env.PATH,
       NODE_ENV: "production",
-      UPSTASH_REDIS_REST_URL: world.upstash.url,
-      UPSTASH_REDIS_REST_TOKEN: "token",
-      DATABASE_URL: world.config.databaseUrl,
-      NEON_HTTP_URL: world.config.neonHttpUrl,
+      ...world.ways,
       INGEST_API_KEYS: `log:${createHash("sha256").update(KEY).digest("hex")}`,
     },
   });

@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createSupervisor } from "../../functions/supervisor.ts";
-import { workerServers } from "../worker-servers.ts";
+import { isOverTcp, serverSettings, workerServers } from "../worker-servers.ts";
 import { copyProject } from "./project-copy.ts";
 import { runSpillway } from "./run-spillway.ts";
 import { openWorld, type World } from "./test-stack.ts";
@@ -164,11 +164,8 @@ test("a reader that has seen enough is no error", async () => {
 });
 
 test("an environment with Redis and Postgres and no supervisor is enough: the command serves one for itself", async () => {
-  const { restUrl, restToken, databaseUrl, neonHttpUrl } = workerServers();
-  const env = {
-    ...{ UPSTASH_REDIS_REST_URL: restUrl, UPSTASH_REDIS_REST_TOKEN: restToken },
-    ...{ DATABASE_URL: databaseUrl, NEON_HTTP_URL: neonHttpUrl, SUPERVISOR_URL: "" },
-  };
+  const { restUrl, redisUrl, databaseUrl } = workerServers();
+  const env = { ...serverSettings(), SUPERVISOR_URL: "" };
   const status = await runSpillway(["status", "--json"], { env });
   expect([status.code, status.err]).toEqual([0, ""]);
   const streams = readdirSync(join(project, "lib/streams")).map((file) => file.replace(/\.ts$/, ""));
@@ -177,7 +174,7 @@ test("an environment with Redis and Postgres and no supervisor is enough: the co
   );
   expect(await runSpillway(["dead-letters", "list"], { env })).toMatchObject({
     ...{ code: 0, out: expect.stringContaining("No live dead letters") },
-    err: `Dead letters of ${new URL(restUrl).host} and ${new URL(databaseUrl).host}${new URL(databaseUrl).pathname}\n\n`,
+    err: `Dead letters of ${new URL(isOverTcp ? redisUrl : restUrl).host} and ${new URL(databaseUrl).host}${new URL(databaseUrl).pathname}\n\n`,
   });
 });
 

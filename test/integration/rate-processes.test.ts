@@ -22,12 +22,7 @@ let instances: FunctionProcess[] = [];
 beforeAll(async () => {
   whole = await openWholeStack(1000);
   const { stack } = whole;
-  const env = {
-    UPSTASH_REDIS_REST_URL: stack.restUrl,
-    UPSTASH_REDIS_REST_TOKEN: stack.restToken,
-    DATABASE_URL: stack.databaseUrl,
-    NEON_HTTP_URL: stack.neonHttpUrl,
-  };
+  const env = stack.serverSettings;
   for (const port of await findFreePorts(INSTANCES - 1))
     instances.push(await startFunction({ target: "ingest", port, source: testStreams.source, env }));
   instances = [stack.ingest, ...instances];

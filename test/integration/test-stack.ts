@@ -258,7 +258,7 @@ export async function openWorld(env: Record<string, string> = {}, given?: Regist
   return {
     ...{ config, upstash, neon, redis, sql, said, log, streams, buffer, heldNotes, store },
     ...{ keys, keyCopy, keyCommands, doctor, openDoctorOf },
-    ...{ servers: { redis: openedRedis, postgres }, redisEnv },
+    ...{ servers: { redis: openedRedis, postgres }, ways, redisEnv },
     ...{ storeWithin, supervisor, reset, serve, close },
   };
 }

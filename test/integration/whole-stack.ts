@@ -7,6 +7,7 @@ import { Redis } from "ioredis";
 import pg from "pg";
 import { type StackOptions, startStack } from "../../dev/stack/stack.ts";
 import { testStreams } from "../streams/run/test-streams.ts";
+import { isOverTcp } from "../worker-servers.ts";
 
 export type WholeStack = Awaited<ReturnType<typeof openWholeStack>>;
 
@@ -17,7 +18,8 @@ export async function openWholeStack(
 ) {
   const dataDir = mkdtempSync(join(tmpdir(), "spillway-whole-"));
   chmodSync(dataDir, 0o755); // Postgres's user has to get through
-  const stack = await startStack({ dataDir, streams, drainEveryMs, env: { LEASE_MS: "2000", ...env } });
+  const over = isOverTcp ? ({ redis: "tcp", postgres: "tcp" } as const) : undefined;
+  const stack = await startStack({ dataDir, streams, drainEveryMs, over, env: { LEASE_MS: "2000", ...env } });
   const servers = {
     redis: new Redis(stack.redisUrl),
     sql: new pg.Pool({ connectionString: stack.databaseUrl }),
