@@ -7,6 +7,8 @@
  *   --seed N      repeats a schedule                   (random, printed)
  *   --minutes N   sends no longer than this            (40)
  *   --log FILE    keeps the lines that the functions write
+ *   --redis WAY   http, by a bridge that speaks Upstash's REST, or tcp (http)
+ *   --postgres WAY  the same for Neon's HTTP (http)
  *
  * or, for one long outage under a steady load instead:
  *
@@ -22,7 +24,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { testStreams } from "../../test/streams/run/test-streams.ts";
-import { type Stack, startStack } from "../stack/stack.ts";
+import { type Stack, startStack, type Way } from "../stack/stack.ts";
 import { FAULTS, schedule } from "./faults.ts";
 import { settleHeld, WITNESSES_MAX } from "./held.ts";
 import { Ledger } from "./ledger.ts";
@@ -39,6 +41,7 @@ interface Options {
   minutes: number;
   only: string;
   log: string | undefined;
+  over: { redis: Way; postgres: Way };
   outage: OutageOptions | undefined;
 }
 
@@ -47,13 +50,19 @@ function readOptions(): Options {
   const { values } = parseArgs({
     options: {
       ...{ events: string, faults: string, seed: string, minutes: string, only: string, log: string },
-      ...{ outage: string, seconds: string, rate: string, size: string },
+      ...{ outage: string, seconds: string, rate: string, size: string, redis: string, postgres: string },
     },
   });
   const whole = (name: keyof typeof values, fallback: number) => {
     const value = Number(values[name] ?? fallback);
     if (!Number.isSafeInteger(value) || value < 0)
       throw new Error(`--${name}: expected a whole number, got "${values[name]}"`);
+    return value;
+  };
+  const way = (name: "redis" | "postgres"): Way => {
+    const value = values[name] ?? "http";
+    if (value !== "http" && value !== "tcp")
+      throw new Error(`--${name}: expected http or tcp, got "${value}"`);
     return value;
   };
   const { outage: server, only = "" } = values;
@@ -69,6 +78,7 @@ function readOptions(): Options {
     outage,
     only,
     log: values.log,
+    over: { redis: way("redis"), postgres: way("postgres") },
     events: outage ? eventsOf(outage) : whole("events", 20_000),
     faults: whole("faults", 15),
     seed: whole("seed", Math.floor(Math.random() * 2 ** 31)),
@@ -99,6 +109,7 @@ async function run(options: Options): Promise<Verdict> {
       },
     },
     login: LOGIN,
+    over: options.over,
     env: ENVIRONMENT,
     appendfsync: "always",
     drainEveryMs: DRAIN_EVERY_MS,

@@ -49,6 +49,10 @@ export interface PostgresOptions {
   /** Holds the data; made if it is missing. The log is `<dir>.log`. */
   dir: string;
   port: number;
+  /** The folder of initdb and postgres. @default those of the npm package */
+  programs?: string | undefined;
+  /** Settings beside the usual ones, or in their place. */
+  settings?: Record<string, string> | undefined;
 }
 
 /** Who the server runs as; nobody in particular when this process is not root. */
@@ -61,20 +65,27 @@ const sharedRoot = "/var/lib/spillway";
 const run = promisify(execFile);
 
 /** Starts Postgres and resolves when database `spillway` answers. Throws one sentence for people when it can't. */
-export async function startPostgres({ dir, port }: PostgresOptions): Promise<PostgresServer> {
+export async function startPostgres({
+  dir,
+  port,
+  programs,
+  settings,
+}: PostgresOptions): Promise<PostgresServer> {
   const wanted = resolve(dir);
   const logFile = `${wanted}.log`;
   mkdirSync(dirname(wanted), { recursive: true });
   if (existsSync(wanted) && !statSync(wanted).isDirectory()) throw corrupt(wanted, "it is not a folder");
   const identity = await chooseIdentity(wanted);
   const dataDir = await placeData(wanted, identity);
-  const binaries = await placeBinaries(identity);
+  const binaries = programs
+    ? { initdb: join(programs, "initdb"), postgres: join(programs, "postgres") }
+    : await placeBinaries(identity);
   if (!isInitialised(dataDir)) await initialise(dataDir, binaries.initdb, identity);
   removeStalePidFile(dataDir);
 
   const logStart = sizeOf(logFile);
   const start = () =>
-    spawnServer(binaries.postgres, postgresArguments(dataDir, port), {
+    spawnServer(binaries.postgres, postgresArguments(dataDir, port, settings), {
       cwd: dataDir,
       logFile,
       endSignal: "SIGINT",
@@ -105,7 +116,7 @@ function urlOf(port: number, database: string): string {
 }
 
 /** Durability is Postgres's default: fsync and synchronous_commit on. No socket file, so no folder outside `dataDir`. */
-function postgresArguments(dataDir: string, port: number): string[] {
+function postgresArguments(dataDir: string, port: number, more: Record<string, string> = {}): string[] {
   const settings = {
     port: String(port),
     listen_addresses: "127.0.0.1",
@@ -117,6 +128,7 @@ function postgresArguments(dataDir: string, port: number): string[] {
     // Refused rows are an everyday matter here, and their statements hold people's data.
     log_min_error_statement: "panic",
     log_error_verbosity: "terse",
+    ...more,
   };
   return ["-D", dataDir, ...Object.entries(settings).flatMap(([name, value]) => ["-c", `${name}=${value}`])];
 }
@@ -207,7 +219,10 @@ async function initialise(dataDir: string, initdb: string, identity: Identity): 
   const passwordFile = join(tmpdir(), `spillway-${randomUUID()}`);
   writeFileSync(passwordFile, `${password}\n`, { mode: 0o600 });
   if ("uid" in identity) chownSync(passwordFile, identity.uid, identity.gid);
-  const locale = ["--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"];
+  const version = await run(initdb, ["--version"]);
+  const isBuiltIn = Number(/\d+/.exec(version.stdout)?.[0]) >= 17;
+  const builtIn = ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"];
+  const locale = ["--encoding=UTF8", ...(isBuiltIn ? builtIn : ["--locale=C.UTF-8"])];
   try {
     await run(
       initdb,
