@@ -1,4 +1,4 @@
-/** Drains a backlog in one call, beside the bare client with as many rows over the same bridge. */
+/** Drains a backlog in one call, over the bridges and over TCP, beside the bare client with as many rows over the same bridge. */
 import { type Bench, report } from "../bench-context.ts";
 import { drainAll } from "../candidates.ts";
 import { checkConservation, reset } from "../conservation.ts";
@@ -22,7 +22,10 @@ export async function drain(bench: Bench): Promise<void> {
     await insertBare(bench.stack, { transport: "HTTP", kind: "gps", rows: bareRows }),
   );
   for (const count of backlogs)
-    if (count < MANY || bench.round % 2 === 0) await drainOnce(bench, "gps", count);
+    if (count < MANY || bench.round % 2 === 0) {
+      await drainOnce(bench, "gps", count);
+      if (count < MANY) await drainOnce(bench, "gps", count, " over TCP");
+    }
   report(
     bench,
     "drain",
@@ -30,11 +33,24 @@ export async function drain(bench: Bench): Promise<void> {
     await insertBare(bench.stack, { transport: "HTTP", kind: "webhooks", rows: 10_000 }),
   );
   await drainOnce(bench, "webhooks", 10_000);
+  await drainOnce(bench, "webhooks", 10_000, " over TCP");
 }
 
-async function drainOnce(bench: Bench, kind: OneKind, count: number): Promise<void> {
+async function drainOnce(
+  bench: Bench,
+  kind: OneKind,
+  count: number,
+  way: "" | " over TCP" = "",
+): Promise<void> {
   const { stack } = bench;
-  const supervisor = await stack.startSupervisor({ DRAIN_DEADLINE_MS: "600000" });
+  const overTcp = {
+    ...{ REDIS_URL: stack.redisUrl, DATABASE_URL: stack.databaseUrl },
+    ...{ NEON_HTTP_URL: "", UPSTASH_REDIS_REST_URL: "", UPSTASH_REDIS_REST_TOKEN: "" },
+  };
+  const supervisor = await stack.startSupervisor({
+    DRAIN_DEADLINE_MS: "600000",
+    ...(way === "" ? {} : overTcp),
+  });
   const drainNow = () => drainAll(`http://127.0.0.1:${supervisor.port}`);
   try {
     await reset(stack);
@@ -49,7 +65,7 @@ async function drainOnce(bench: Bench, kind: OneKind, count: number): Promise<vo
     const costs = await meters.read();
     await meters.stop();
     const figures = { ...costFigures(costs, count), storedPerSecond: count / seconds };
-    report(bench, "drain", `Spillway, ${count} ${kind}`, figures, await checkConservation(stack, ids));
+    report(bench, "drain", `Spillway${way}, ${count} ${kind}`, figures, await checkConservation(stack, ids));
   } finally {
     await supervisor.stop();
   }
