@@ -146,8 +146,7 @@ function proxyFailure({ status, sqlstate, message: reason }: ProxyRefused): Fail
 }
 
 /** Over TCP nobody reaches Postgres meanwhile, unless somebody has to mend a login, a name or a certificate. */
-function connectFailure({ message, sqlstate, isToMend }: ConnectFailure): Failure {
-  const reason = sqlstate === undefined ? message : `${message}: ${reasonOf(sqlstate, {})}`;
+function connectFailure({ message: reason, sqlstate, isToMend }: ConnectFailure): Failure {
   const kind = isToMend ? "misconfigured" : "no-answer";
   return { kind, sqlstate, reason, isRaised: false, isUnsent: true, names: {} };
 }

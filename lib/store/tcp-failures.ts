@@ -39,15 +39,17 @@ const SYSTEM_ERRORS: Record<string, string> = {
 /** Sorts an error of connecting. */
 export function connectFailureOf(cause: unknown): ConnectFailure {
   if (cause instanceof DatabaseError && cause.code)
-    return new ConnectFailure("Postgres refuses the connection", TO_MEND.test(cause.code), {
-      ...{ sqlstate: cause.code, cause },
-    });
+    return new ConnectFailure(wordsOf(cause), TO_MEND.test(cause.code), { sqlstate: cause.code, cause });
   const tls = tlsFailureOf(cause) ?? withoutTls(cause);
   if (tls !== undefined) return new ConnectFailure(tls, true, { cause });
   const { code = "" } = (cause ?? {}) as { code?: string };
   const why = SYSTEM_ERRORS[code];
   return new ConnectFailure(`no answer from Postgres${why ? `: ${why}` : ""}`, false, { cause });
 }
+
+/** The server's own words, bounded; they name a role or a database, and hold no data of an event. */
+const wordsOf = ({ message, code }: DatabaseError): string =>
+  `Postgres refuses the connection: ${message.slice(0, 200)} (SQLSTATE ${code})`;
 
 /** pg has no code for a server that answers that it has no TLS, nor for a login that its side can't make. */
 const withoutTls = (cause: unknown): string | undefined =>
