@@ -89,7 +89,7 @@ class Line<Seen> {
       if (this.#timers.size === 0) server.end();
     });
     server.on("data", (bytes) => this.#hear(bytes));
-    server.on("close", () => client.destroy());
+    server.on("close", () => this.#passLastWords());
   }
 
   /** Cuts both connections and forgets every delay. */
@@ -97,6 +97,13 @@ class Line<Seen> {
     for (const timer of this.#timers) clearTimeout(timer);
     this.#client.destroy();
     this.#server.destroy();
+  }
+
+  /** The server has ended the connection, maybe in the middle of a reply: the client hears why, and then the end. */
+  #passLastWords(): void {
+    this.#waiting?.take(this.#unread);
+    this.#waiting = undefined;
+    setImmediate(() => this.#client.end());
   }
 
   #hear(bytes: Buffer): void {
