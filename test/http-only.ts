@@ -18,6 +18,7 @@ export const HTTP_ONLY: Record<string, [tests: string, why: string][]> = {
     ["answers nonsense", "the same"],
     ["a probe that fails costs one command", "a status of 500; over TCP a broken connection is tried twice"],
   ],
+  "letters-http.test.ts": [['the password (SQLSTATE "")', "Neon's proxy refuses in place of Postgres"]],
   "supervisor.test.ts": [
     ["says why a partition does not drain", "the words of Neon's proxy"],
     ["503 if Redis refuses the commands themselves", "an answer to a whole pipeline of Upstash's"],

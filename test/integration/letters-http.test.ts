@@ -235,6 +235,19 @@ describe("is refused:", () => {
   });
 });
 
+// Neon's proxy refuses a wrong password without a SQLSTATE.
+test.each(["", "28P01"])(
+  'while Postgres refuses the password (SQLSTATE "%s") somebody has to do something: it is not away',
+  async (code) => {
+    const ids = await bury(2);
+    const wrongPassword = JSON.stringify({ message: "password authentication failed", code });
+    world.neon.setFault(() => ({ kind: "answer", status: 400, body: wrongPassword }));
+    expect(await ask("/dead-letters")).toMatchObject({ status: 503, body: { code: "database-refuses" } });
+    world.neon.setFault(undefined);
+    await expectConserved(world, "events", ids);
+  },
+);
+
 test("while Postgres is away it is a 503 that says so, and a redrive that Redis stops says how far it came", async () => {
   const ids = await bury(2);
   world.neon.setFault(() => ({ kind: "refuse" }));
@@ -244,10 +257,6 @@ test("while Postgres is away it is a 503 that says so, and a redrive that Redis 
     ["/dead-letters/purge", { allLetters: true }],
   ] as const)
     expect(await ask(path, body)).toMatchObject({ status: 503, body: { code: "database-away" } });
-  // Neon's proxy refuses a wrong password without a SQLSTATE: somebody has to do something, so it is not away.
-  const wrongPassword = JSON.stringify({ message: "password authentication failed", code: "" });
-  world.neon.setFault(() => ({ kind: "answer", status: 400, body: wrongPassword }));
-  expect(await ask("/dead-letters")).toMatchObject({ status: 503, body: { code: "database-refuses" } });
   world.neon.setFault(undefined);
   world.upstash.setFault(() => ({ kind: "refuse" }));
   expect((await ask("/dead-letters/redrive", {})).body).toMatchObject({
