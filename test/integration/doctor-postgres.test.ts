@@ -172,7 +172,8 @@ test("dead rows that autovacuum does not remove", async () => {
     await client.query("select pg_stat_force_next_flush()");
     expect(await doctor.look("postgres-vacuum")).toMatchObject({
       result: "wrong",
-      seen: "checked has 12000 dead rows beside 0, last vacuumed never",
+      // Postgres may count a row of an earlier test late.
+      seen: expect.stringMatching(/^checked has 12000 dead rows beside \d, last vacuumed never$/),
       do: expect.stringContaining("vacuum checked"),
     });
     await client.query("vacuum checked");
