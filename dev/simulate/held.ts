@@ -10,8 +10,11 @@ type Servers = Pick<Stack, "databaseUrl" | "redisUrl">;
 /** Where Redis notes when the next held letter is due. */
 const HELD_KEY = "{spillway}:held";
 
-/** Rounds at most, rounds without any change after which held letters are given up, and a round's witnesses of each stream. */
-const ROUNDS = 12;
+/**
+ * Rounds at most, rounds without any change after which held letters are given up, and a round's witnesses of each stream. A round may settle
+ * one letter alone: where a page broke its connection, each of its letters is tried alone, and the first that breaks it ends the call's tries.
+ */
+const ROUNDS = 60;
 const IDLE_ROUNDS = 5;
 const WITNESSES = 3;
 /** Numbers of events that witnesses may take; one in some is bad, and left out. */
