@@ -8,12 +8,12 @@
 import { mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { INTERVAL_FORM, intervalMsOf } from "../lib/interval.ts";
 import { loadStreams, type Registry } from "../lib/schema/registry.ts";
 import { type Console, startConsole } from "./console/console-server.ts";
 import { supervisorAt } from "./operate/ask-supervisor.ts";
 import { requireFreePort } from "./stack/ports.ts";
 import { clearLeftovers, forgetRunning, noteRunning } from "./stack/running-stack.ts";
-import { parseInterval } from "./stack/scheduler.ts";
 import { type Stack, type StackPids, startStack } from "./stack/stack.ts";
 import { surgeRoutes } from "./surge/answer-surge.ts";
 import { createSurge, type Surge } from "./surge/surge.ts";
@@ -122,6 +122,12 @@ async function openConsole(running: Stack, portBase: number): Promise<Console> {
   surge = createSurge(running);
   await surge.clear();
   return startConsole({ target, port: portBase + CONSOLE_PORT, routes: surgeRoutes(surge) });
+}
+
+function parseInterval(text: string): number {
+  const ms = intervalMsOf(text);
+  if (ms !== undefined) return ms;
+  throw new Error(`DRAIN_EVERY: expected ${INTERVAL_FORM}, got "${text}".`);
 }
 
 function parsePortBase(text: string): number {

@@ -9,6 +9,7 @@ import { createHash, randomBytes } from "node:crypto";
 import { chmodSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { migrateWithExisting } from "../../drizzle/existing.ts";
+import { startTicker } from "../../functions/ticker.ts";
 import { newKey } from "../../lib/access/key-format.ts";
 import { type FunctionProcess, startFunction } from "./function-process.ts";
 import { type NeonBridge, startNeonBridge } from "./neon-bridge.ts";
@@ -17,7 +18,6 @@ import { startPostgresProxy } from "./postgres-proxy.ts";
 import { type PostgresServer, startPostgres } from "./postgres-server.ts";
 import { startRedisProxy } from "./redis-proxy.ts";
 import { type RedisServer, startRedis } from "./redis-server.ts";
-import { startScheduler } from "./scheduler.ts";
 import { startUpstashBridge, type UpstashBridge } from "./upstash-bridge.ts";
 
 export interface StackOptions {
@@ -164,7 +164,13 @@ async function start(options: StackOptions, started: Started): Promise<Stack> {
 
   const supervisorUrl = `http://127.0.0.1:${ports.supervisor}`;
   const serverSettings = { ...redisSettings, ...postgresSettings };
-  const places = { ...serverSettings, SUPERVISOR_URL: supervisorUrl };
+  // What the environment names beside is another installation's.
+  const places = {
+    ...serverSettings,
+    SUPERVISOR_URL: supervisorUrl,
+    SUPERVISOR_HOST: "127.0.0.1",
+    OPERATOR_TOKEN: "",
+  };
   const launchFunction = async (target: "ingest" | "supervisor", ownEnv: NodeJS.ProcessEnv = {}) => {
     const given = { ...options.env, ...ownEnv };
     const running = await startFunction({
@@ -193,8 +199,8 @@ async function start(options: StackOptions, started: Started): Promise<Stack> {
   check();
   if (options.drainEveryMs !== undefined) {
     const onFailure = (reason: string) => options.onLine?.("scheduler", reason, "stderr");
-    const scheduler = startScheduler({ supervisorUrl, everyMs: options.drainEveryMs, onFailure });
-    started.add("scheduler", async () => scheduler.stop());
+    const ticker = startTicker({ supervisorUrl, everyMs: options.drainEveryMs, onFailure });
+    started.add("scheduler", async () => ticker.stop());
   }
 
   return {

@@ -1,8 +1,8 @@
 /** Starts what a surge is offered to: direct inserts, the buffer, or a server that does nothing. Each is a process of its own. */
 import { createHash, randomBytes } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
+import { startTicker } from "../../functions/ticker.ts";
 import { type Child, startFunction, startReady } from "../load/children.ts";
-import { startScheduler } from "../stack/scheduler.ts";
 import { bufferedStream } from "./own-stream.ts";
 import type { Place } from "./place.ts";
 
@@ -58,8 +58,8 @@ export async function startBuffer(place: Place): Promise<Target> {
   const supervisorUrl = `http://127.0.0.1:${supervisor.port}`;
   const flush = { FLUSH_TRIGGER: "http", SUPERVISOR_URL: supervisorUrl };
   const ingest = await start("ingest", { ...environment, ...flush });
-  const scheduler = startScheduler({ supervisorUrl, everyMs: TICK_MS });
-  started.push({ stop: async () => scheduler.stop() });
+  const ticker = startTicker({ supervisorUrl, everyMs: TICK_MS });
+  started.push({ stop: async () => ticker.stop() });
   return {
     ...{ port: ingest.port, apiKey, name: bufferedStream.name },
     drain: async () => {
