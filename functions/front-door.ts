@@ -3,8 +3,8 @@
  *
  * The framework answers malformed JSON in HTML before a function runs. It inflates bodies to a gigabyte, runs each request in
  * a node:domain, and exits at once on SIGTERM. It makes its server with `http.createServer` after it has loaded this module,
- * so this module wraps that call. The server then gives every request directly to the handler. On SIGTERM it takes no new
- * connection, waits up to nine seconds for the requests in flight, and then the process exits.
+ * so this module wraps that call. The server then gives every request directly to the handler, and the signals that end the process
+ * are ours (shutdown.ts).
  */
 import http, {
   type IncomingHttpHeaders,
@@ -17,31 +17,21 @@ import type { Socket } from "node:net";
 import { parseArgs } from "node:util";
 import { HEADERS_MAX_BYTES } from "../lib/contract/limits.ts";
 import type { ProblemCode } from "../lib/contract/problems.ts";
-import { describeError, type Log } from "../lib/log.ts";
+import { describeError } from "../lib/log.ts";
 import { Problem, sendProblem } from "./answer.ts";
 import { Connection } from "./connection.ts";
 import { answerOptions, type Cors, FOR_EVERY_PAGE, isPreflight } from "./cors.ts";
 import { giveRequestId, requestIdOf } from "./request-id.ts";
 import type { Handler } from "./request-url.ts";
-
-/** How long requests in flight may take after SIGTERM. Cloud Run kills the process ten seconds after SIGTERM. */
-const SHUTDOWN_MS = 9000;
-
-/** How long the end of the process waits for a slow reader of the log, in milliseconds. */
-const LOG_WRITTEN_MS = 500;
+import { type Ending, endOnSignals } from "./shutdown.ts";
 
 /** A function behind the front door. */
-export interface Served {
+export interface Served extends Omit<Ending, "close"> {
   handler: Handler;
   /** Lets web pages read answers; absent: they may not. */
   cors?: Cors;
-  log: Log;
   /** Returns the log field that ties an entry to its request. */
   traceOf(headers: IncomingHttpHeaders): Record<string, string>;
-  /** Called on SIGTERM or SIGINT, before the server waits for the requests in flight. */
-  onStopping(): void;
-  /** Called after the last request or after nine seconds, before the process ends. */
-  onStopped(): void;
 }
 
 /** Finds the target with which the framework was started. As in the framework, the flag wins over the environment. */
@@ -50,21 +40,36 @@ export function targetName(env: Record<string, string | undefined>): string | un
   return typeof values.target === "string" ? values.target : env.FUNCTION_TARGET;
 }
 
+export interface FrontDoorOptions {
+  /** The address on which it listens. Absent: all of this machine's. */
+  host?: string | undefined;
+  /** What ends with it, after it. */
+  beside?: readonly Ending[];
+}
+
 /** Makes every server that is created from now on serve this function. */
-export function installFrontDoor(served: Served): void {
+export function installFrontDoor(served: Served, { host, beside = [] }: FrontDoorOptions = {}): void {
   const createServer = http.createServer.bind(http) as typeof makeServer;
   http.createServer = (() => {
-    const { server, guard } = openDoor(served, createServer);
-    server.once("listening", () => setImmediate(guard)); // after the framework has set its own listeners
+    const { server, ending } = openDoor(served, createServer);
+    if (host !== undefined) listenOn(server, host);
+    // After the framework has set its own listeners.
+    server.once("listening", () => setImmediate(endOnSignals, [ending, ...beside]));
     return server;
   }) as unknown as typeof http.createServer;
+}
+
+/** Makes a server listen on this address alone: the framework names a port only. */
+function listenOn(server: Server, host: string): void {
+  const listen = server.listen.bind(server);
+  server.listen = ((port: number, ready: () => void) => listen({ port, host }, ready)) as typeof listen;
 }
 
 const makeServer = (options: ServerOptions, listener: http.RequestListener): Server =>
   http.createServer(options, listener);
 
-/** Makes a server that serves this function. `guard` makes SIGTERM and SIGINT stop the server before the process ends. */
-export function openDoor(served: Served, create = makeServer): { server: Server; guard: () => void } {
+/** Makes a server that serves this function, and what ends it (shutdown.ts). */
+export function openDoor(served: Served, create = makeServer): { server: Server; ending: Ending } {
   const door = new Door(served);
   // Without Host, Node would answer a 400 without a body.
   const server = create({ requireHostHeader: false }, (req, res) => void door.enter(req, res));
@@ -83,7 +88,8 @@ export function openDoor(served: Served, create = makeServer): { server: Server;
   // Node's parser does not miss the rest of a body after `Connection: upgrade`.
   server.on("connection", (socket) => socket.on("end", () => door.refuseHalf(socket)));
   server.on("connect", (_req, socket) => door.refuseTunnel(socket as Socket));
-  return { server, guard: () => door.guard(server) };
+  const { log, onStopping, onStopped } = served;
+  return { server, ending: { log, onStopping, onStopped, close: () => door.close(server) } };
 }
 
 /** What Node's parser says if something comes after a request that said `Connection: close`. Nobody waits for an answer to it. */
@@ -192,33 +198,12 @@ class Door {
     return new Problem("internal-error", "something unexpected went wrong; it was logged");
   }
 
-  /** Replaces the framework's signal listeners, which end the process at once. */
-  guard(server: Server): void {
-    for (const signal of ["SIGTERM", "SIGINT"] as const) {
-      process.removeAllListeners(signal);
-      process.on(signal, () => this.#stop(server));
-    }
-  }
-
-  #stop(server: Server): void {
-    if (this.#isStopping) return;
+  /** Refuses what comes from now on, and resolves when the requests in flight are answered. May be repeated. */
+  close(server: Server): Promise<void> {
     this.#isStopping = true;
-    this.#served.log.info("function.stopping");
-    this.#served.onStopping();
-    const end = () => {
-      clearTimeout(timer);
-      this.#served.onStopped();
-      exitOnceLogged();
-    };
-    const timer = setTimeout(end, SHUTDOWN_MS);
-    server.close(end);
-    server.closeIdleConnections();
+    return new Promise((resolve) => {
+      server.close(() => resolve());
+      server.closeIdleConnections();
+    });
   }
-}
-
-/** Ends the process when the log is written, or can't be. */
-function exitOnceLogged(): void {
-  const exit = () => process.exit(0);
-  process.stdout.write("", exit);
-  setTimeout(exit, LOG_WRITTEN_MS);
 }
