@@ -1,7 +1,7 @@
 /**
  * The HTTP edge of the supervisor: the table of its routes, and `POST /drain`, `POST /drain/{stream}`, `GET /status` and `GET /doctor`. The
- * others are in answer-*.ts. It is private and checks no key itself: Cloud Run checks the caller's token before a request comes here, and
- * who may only drain is known by the e-mail in that token.
+ * others are in answer-*.ts. It is private: who is known, and who may only drain, is for wire-callers.ts to say. A caller that is not known
+ * learns whether the process runs, and nothing else.
  */
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from "node:http";
 import { PARTITION_COUNT } from "../lib/buffer/redis-keys.ts";
@@ -43,6 +43,8 @@ export type SupervisorDeps = DrainDeps &
     mendKeys(): Promise<void>;
     /** Deletes what is old, if that is due. Never rejects. */
     pruneDaily: () => Promise<void>;
+    /** Whether the caller is known; absent: each is. */
+    isKnown?: (req: IncomingMessage) => boolean;
     /** Whether the caller may do more than `POST /drain`. */
     mayOperate: (req: IncomingMessage) => boolean;
     traceOf: (headers: IncomingHttpHeaders) => Record<string, string>;
@@ -75,15 +77,26 @@ export function createSupervisor(deps: SupervisorDeps): Handler {
   return async (req, res) => {
     const { path, query } = requestUrlOf(req);
     const found = findRoute(supervisorRoutes, path);
-    const isForAll =
-      found?.route.path === supervisorPaths.health || (req.method === "POST" && path[0] === "drain");
-    if (!isForAll && !deps.mayOperate(req))
-      throw new Problem("caller-not-allowed", "this caller may only POST /drain");
+    if (found?.route.path !== supervisorPaths.health) checkCaller(deps, req, path);
     if (found === undefined)
       throw new Problem("unknown-path", `expected ${Object.values(supervisorPaths).join(", ")}`);
     allow(req, ...found.route.methods);
     await found.route.answer(served, req, res, { query, words: found.words });
   };
+}
+
+/** Throws a 401 if the caller is not known, and a 403 if it may not do this. */
+function checkCaller({ isKnown, mayOperate }: SupervisorDeps, req: IncomingMessage, path: string[]): void {
+  if (isKnown?.(req) === false)
+    throw new Problem(
+      "unknown-operator",
+      "expected the operator token, in Authorization: Bearer TOKEN",
+      {},
+      { "www-authenticate": 'Bearer realm="spillway supervisor"' },
+    );
+  const isDrain = req.method === "POST" && path[0] === "drain";
+  if (!isDrain && !mayOperate(req))
+    throw new Problem("caller-not-allowed", "this caller may only POST /drain");
 }
 
 /** The answer waits for the check at start, but no event does: nothing may be left running after an answer. */

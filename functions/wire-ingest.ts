@@ -90,8 +90,8 @@ function openFlush(config: Config, log: Log): Flush {
 }
 
 function openTrigger(config: Config, log: Log): Flush {
-  const { flushTrigger, supervisorUrl, tasksQueue } = config;
-  if (flushTrigger === "http" && supervisorUrl) return httpFlush(supervisorUrl, log);
+  const { flushTrigger, supervisorUrl, tasksQueue, operatorToken } = config;
+  if (flushTrigger === "http" && supervisorUrl) return httpFlush(supervisorUrl, log, operatorToken);
   if (flushTrigger === "tasks" && supervisorUrl && tasksQueue)
     return tasksFlush({ supervisorUrl, queue: tasksQueue, accessToken: metadataToken(monotonicMs), log });
   return noFlush;
@@ -147,10 +147,9 @@ function openWebhooks(
   return { findVerify, tally, bury: createBury({ store, log }) };
 }
 
-/** Makes the ingest function. */
-export async function wireIngest(ofRelease: Registry): Promise<Served> {
+/** Makes the ingest function. A process that serves both functions gives it a configuration. */
+export async function wireIngest(ofRelease: Registry, config = configure()): Promise<Served> {
   const streams = withInternal(ofRelease, [rolloutStream]);
-  const config = configure();
   const log = createLog({ function: "ingest" });
   sayDoubts(config, streams, log);
   // Over TCP: those of write-through, and one for look-ups, keys and letters.

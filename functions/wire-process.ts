@@ -26,9 +26,12 @@ export const monotonicMs = () => performance.now();
 export const environment = process.env;
 
 /** Reads the configuration. If it has errors, writes all of them to standard error and ends the process with status 1. */
-export function configure(): Config {
+export const configure = (): Config => orEnd(() => readConfig(environment));
+
+/** Reads something of the environment. If that throws a ConfigError, writes it to standard error and ends the process with status 1. */
+export function orEnd<Read>(read: () => Read): Read {
   try {
-    return readConfig(environment);
+    return read();
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     console.error(error.message);

@@ -3,7 +3,6 @@
  * are not asked before the first request.
  */
 import { randomUUID } from "node:crypto";
-import type { IncomingMessage } from "node:http";
 import { createBuffer } from "../lib/buffer/buffer.ts";
 import { createHeldNotes } from "../lib/buffer/held-note.ts";
 import { createPauses } from "../lib/buffer/pauses.ts";
@@ -11,8 +10,6 @@ import { createPruneTurn } from "../lib/buffer/prune-turn.ts";
 import { createRefusalLists } from "../lib/buffer/refusal-lists.ts";
 import { createWaitingLook } from "../lib/buffer/waiting.ts";
 import { createWebhookCounts } from "../lib/buffer/webhook-counts.ts";
-import { callerOf, mayOperate } from "../lib/cloud-run/caller.ts";
-import type { Config } from "../lib/config.ts";
 import { HeldLookout } from "../lib/drain/held-lookout.ts";
 import { Witnesses } from "../lib/drain/witnesses.ts";
 import { FairSlots } from "../lib/flow/fair-slots.ts";
@@ -29,6 +26,7 @@ import { createUsageStore } from "../lib/store/usage-store.ts";
 import usageStream from "../lib/store/usage-stream.ts";
 import type { Served } from "./front-door.ts";
 import { createSupervisor } from "./supervisor.ts";
+import { openCallers } from "./wire-callers.ts";
 import { openDoctor } from "./wire-doctor.ts";
 import { openKeyCommands } from "./wire-keys.ts";
 import {
@@ -58,13 +56,6 @@ const LIVE_EVERY_MS = environment.K_SERVICE ? 5000 : 1000;
 
 const openLetters = (postgres: Postgres, streams: Registry) =>
   createDeadLetterStore(postgres.within(LETTERS_TIMEOUT_MS), streams, LETTERS_TIMEOUT_MS);
-
-/** Makes `mayOperate`. Only Cloud Run, which sets K_SERVICE, has verified the tokens of callers. */
-function openCallers({ drainCallers }: Config): (req: IncomingMessage) => boolean {
-  if (!environment.K_SERVICE || drainCallers.length === 0) return () => true;
-  const only = new Set(drainCallers);
-  return (req) => mayOperate(req, only);
-}
 
 /** Makes the supervisor function. A command that serves one for itself gives it a configuration, and a log that says nothing. */
 export async function wireSupervisor(
@@ -106,9 +97,7 @@ export async function wireSupervisor(
     tables: openTableCheck(postgres),
     letters: openLetters(postgres, streams),
     partitions: config.partitions,
-    mayOperate: openCallers(config),
-    // As above, only Cloud Run has verified the token.
-    callerOf: environment.K_SERVICE ? callerOf : () => undefined,
+    ...openCallers(config),
     streams,
     log,
     traceOf: trace,

@@ -4,8 +4,10 @@
  * The environment is an argument, so that tests and tools pass their own; `functions/wire-process.ts` alone reads
  * `process.env`. An empty value counts as unset. Terraform sets exactly these names (a test compares them).
  */
+import { isIP } from "node:net";
 import { z } from "zod";
 import { problemOfOrigin } from "./cors-origin.ts";
+import { INTERVAL_FORM, intervalMsOf } from "./interval.ts";
 import { problemOfPostgresUrl } from "./postgres-url.ts";
 import { problemOfRedisUrl } from "./redis-url.ts";
 
@@ -72,6 +74,23 @@ const list = (separator: string) =>
         .filter((part) => part !== ""),
     );
 
+const interval = (fallback: string) =>
+  z
+    .string()
+    .default(fallback)
+    .transform((text, context): number => {
+      const ms = intervalMsOf(text);
+      if (ms === undefined) context.addIssue({ code: "custom", message: `expected ${INTERVAL_FORM}` });
+      return ms ?? z.NEVER;
+    });
+
+/** It stands in a header, after `Bearer`. */
+const operatorToken = z
+  .string()
+  .trim()
+  .min(32, "expected at least 32 characters, as openssl rand -hex 32 makes them")
+  .regex(/^[\w.~+/=-]*$/, "expected letters, digits and . _ ~ + / = - alone");
+
 const origins = list(",").superRefine((found, context) => {
   const problem = (message: string) => context.addIssue({ code: "custom", message });
   for (const origin of found) {
@@ -120,6 +139,18 @@ const shape = {
     .string()
     .regex(/^projects\/[^/]+\/locations\/[^/]+\/queues\/[^/]+$/, "expected projects/P/locations/L/queues/Q")
     .optional(),
+  /** Outside Cloud Run, who asks the supervisor has to show it, as `Authorization: Bearer TOKEN`. */
+  OPERATOR_TOKEN: operatorToken.optional(),
+  /** The address on which the supervisor listens, outside Cloud Run. @default all; without OPERATOR_TOKEN the target supervisor: 127.0.0.1 */
+  SUPERVISOR_HOST: z
+    .string()
+    .trim()
+    .refine((host) => host === "localhost" || isIP(host) > 0, "expected an IP address of this machine")
+    .optional(),
+  /** The supervisor's port in a process that serves both functions; ingest's is PORT. @default 8081 */
+  SUPERVISOR_PORT: whole(8081, 1, 65_535),
+  /** How often such a process makes a tick. @default 60s */
+  DRAIN_EVERY: interval("60s"),
   /** How long a claim holds its partition. An insert's timeout is min(10 s, half of it). @default 20000 */
   LEASE_MS: whole(20_000, 1000, 600_000),
   /** A drain call stops claiming after this. @default 50000 */
@@ -221,6 +252,11 @@ export interface Config {
   flushTrigger: "off" | "http" | "tasks";
   supervisorUrl: string | undefined;
   tasksQueue: string | undefined;
+  operatorToken: string | undefined;
+  /** Undefined: it is not said. */
+  supervisorHost: string | undefined;
+  supervisorPort: number;
+  drainEveryMs: number;
   leaseMs: number;
   /** How long one insert may take, in milliseconds: min(10 s, half the lease). */
   insertTimeoutMs: number;
@@ -281,6 +317,10 @@ export function readConfig(env: Record<string, string | undefined>): Config {
     flushTrigger: e.FLUSH_TRIGGER,
     supervisorUrl: e.SUPERVISOR_URL?.replace(/\/+$/, ""),
     tasksQueue: e.TASKS_QUEUE,
+    operatorToken: e.OPERATOR_TOKEN,
+    supervisorHost: e.SUPERVISOR_HOST,
+    supervisorPort: e.SUPERVISOR_PORT,
+    drainEveryMs: e.DRAIN_EVERY,
     leaseMs: e.LEASE_MS,
     insertTimeoutMs: Math.min(10_000, Math.floor(e.LEASE_MS / 2)),
     drainDeadlineMs: e.DRAIN_DEADLINE_MS,

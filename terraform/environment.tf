@@ -91,5 +91,7 @@ locals {
   # Known to the code, and left to it on purpose.
   deliberately_default = [
     "NEON_HTTP_URL", # follows from DATABASE_URL wherever that is Neon's; only a laptop needs it
+    # Outside Cloud Run: here the platform checks who asks the supervisor, and Cloud Scheduler makes the ticks.
+    "OPERATOR_TOKEN", "SUPERVISOR_HOST", "SUPERVISOR_PORT", "DRAIN_EVERY",
   ]
 }

@@ -38,7 +38,7 @@ export class NotLoaded extends Error {
 }
 
 export interface FunctionProcessOptions {
-  target: "ingest" | "supervisor";
+  target: "ingest" | "supervisor" | "all";
   port: number;
   /** The file that serves both. @default package.json's `main`, made by `npm run build` */
   source?: string | undefined;

@@ -42,6 +42,7 @@ export const problems = {
   "unknown-key": refused(401, "The API key is not known"),
   "expired-key": refused(401, "The API key has expired"),
   "invalid-signature": refused(401, "The signature does not fit the body"),
+  "unknown-operator": refused(401, "The operator token is missing or not right"),
   "stream-not-allowed": refused(403, "The API key may not use this stream"),
   "origin-not-allowed": refused(403, "The API key may not be used from this origin"),
   "public-key-not-allowed": refused(403, "A public API key may not do this"),

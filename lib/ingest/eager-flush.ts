@@ -37,15 +37,19 @@ function onePerPartition(send: Flush): Flush {
   };
 }
 
-/** The local trigger: sends the request, and nobody waits for its answer. */
-export function httpFlush(supervisorUrl: string, log: Log): Flush {
+/** The trigger without a queue: sends the request, and nobody waits for its answer. `token`: the supervisor's, if it wants one. */
+export function httpFlush(supervisorUrl: string, log: Log, token?: string): Flush {
+  const headers: Record<string, string> = token === undefined ? {} : { authorization: `Bearer ${token}` };
   const send = onePerPartition(async (partition) => {
     try {
       const response = await fetch(flushUrl(supervisorUrl, partition), {
         method: "POST",
+        headers,
         signal: AbortSignal.timeout(HTTP_TIMEOUT_MS),
       });
       await response.arrayBuffer(); // frees the connection
+      if (response.status === 401)
+        log.warn("flush.failed", { ...fieldsOfPartition(partition), status: response.status });
     } catch (error) {
       log.warn("flush.failed", { ...fieldsOfPartition(partition), ...describeError(error) });
     }

@@ -10,7 +10,7 @@ import type { SupervisorAnswer, SupervisorOperation } from "./supervisor-operati
 import { supervisorOperations } from "./supervisor-operations.ts";
 import { type SupervisorSchema, supervisorSchemas } from "./supervisor-schemas.ts";
 
-const DESCRIPTION = `What operators ask of Spillway. It is private: Cloud Run takes a request only with an identity token of an account that may invoke the service, and refuses any other with a 401 or 403 of its own. The scheduler's and the queue's accounts may only POST /drain.
+const DESCRIPTION = `What operators ask of Spillway. It is private. Cloud Run takes a request only with an identity token of an account that may invoke the service, and refuses any other with a 401 or 403 of its own; the scheduler's and the queue's accounts may only POST /drain. Elsewhere every request but GET /health needs the operator token.
 
 Errors are application/problem+json. Branch on \`code\`; \`type\` links to its meaning. Answers may get further members: ignore those that you do not know.`;
 
@@ -21,7 +21,7 @@ export function supervisorDocument(server = "/"): Json {
     openapi: "3.1.1",
     info: { title: "Spillway's supervisor", version: "1", description: DESCRIPTION },
     servers: [{ url: server }],
-    security: [{ IdentityToken: [] }],
+    security: [{ IdentityToken: [] }, { OperatorToken: [] }],
     paths: pathsOf(supervisorOperations),
     components: {
       schemas: supervisorSchemas(),
@@ -32,7 +32,12 @@ export function supervisorDocument(server = "/"): Json {
           scheme: "bearer",
           bearerFormat: "JWT",
           description:
-            "An identity token of Google for the service, as gcloud auth print-identity-token prints it. On your own machine none is asked for.",
+            "On Cloud Run: an identity token of Google for the service, as gcloud auth print-identity-token prints it.",
+        },
+        OperatorToken: {
+          type: "http",
+          scheme: "bearer",
+          description: "Elsewhere: OPERATOR_TOKEN. A supervisor without one serves its own machine alone.",
         },
       },
     },

@@ -29,8 +29,10 @@ export interface SupervisorOperation {
   problems: readonly ProblemCode[];
 }
 
+/** What any caller may hear who has to be known. */
+export const CALLER: readonly ProblemCode[] = [...ANY, "unknown-operator"];
 /** What any operator may hear. */
-export const OPERATOR: readonly ProblemCode[] = [...ANY, "caller-not-allowed"];
+export const OPERATOR: readonly ProblemCode[] = [...CALLER, "caller-not-allowed"];
 export const POSTGRES: readonly ProblemCode[] = ["database-away", "database-refuses"];
 export const BODY: readonly ProblemCode[] = [
   "invalid-body",

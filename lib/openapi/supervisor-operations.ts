@@ -5,6 +5,7 @@ import { letterOperations } from "./letter-operations.ts";
 import { ANY } from "./operations.ts";
 import {
   BODY,
+  CALLER,
   inPath,
   isSet,
   moment,
@@ -38,7 +39,7 @@ export const supervisorOperations: readonly SupervisorOperation[] = [
     summary: "A tick: drains all streams",
     parameters: [WAIT],
     answers: DRAINED,
-    problems: [...ANY, "invalid-query"],
+    problems: [...CALLER, "invalid-query"],
   },
   {
     ...{ id: "drainStream", method: "post", path: supervisorPaths.drainStream },
@@ -51,7 +52,7 @@ export const supervisorOperations: readonly SupervisorOperation[] = [
       }),
     ],
     answers: DRAINED,
-    problems: [...ANY, "invalid-query", "unknown-stream"],
+    problems: [...CALLER, "invalid-query", "unknown-stream"],
   },
   {
     ...{ id: "status", method: "get", path: supervisorPaths.status },

@@ -63,13 +63,14 @@ const operations = (): string[] =>
   );
 
 describe("the document", () => {
-  test("is OpenAPI 3.1, and asks for an identity token", async () => {
+  test("is OpenAPI 3.1, and asks for an identity token or the operator token", async () => {
     const validator = new Validator();
     expect(await validator.validate(structuredClone(document) as never)).toEqual({ valid: true });
     expect([validator.version, document.openapi]).toEqual(["3.1", "3.1.1"]);
-    expect(document.security).toEqual([{ IdentityToken: [] }]);
+    expect(document.security).toEqual([{ IdentityToken: [] }, { OperatorToken: [] }]);
     expect(document.components.securitySchemes).toMatchObject({
       IdentityToken: { type: "http", scheme: "bearer", bearerFormat: "JWT" },
+      OperatorToken: { type: "http", scheme: "bearer" },
     });
   });
 
