@@ -54,14 +54,17 @@ export async function forward(
 }
 
 /** The answer of the supervisor. */
-function askSupervisor(
+async function askSupervisor(
   { supervisor }: ConsoleTarget,
   path: string,
   isPost: boolean,
   text: string,
 ): Promise<Answer> {
-  return isPost ? supervisor.ask("POST", path, { text }) : supervisor.ask("GET", path);
+  return ofPage(await (isPost ? supervisor.ask("POST", path, { text }) : supervisor.ask("GET", path)));
 }
+
+/** A 401 of the supervisor is about this console's identity. The page would take it for one of this server, about its own token. */
+const ofPage = ({ status, body }: Answer): Answer => ({ status, body: status === 401 ? undefined : body });
 
 async function askIngest({ ingest }: ConsoleTarget, path: string, text: string): Promise<Answer> {
   if (ingest?.apiKey === undefined)
@@ -93,7 +96,7 @@ function answerOther(res: ServerResponse, status: number): void {
 }
 
 const refused = (status: number): string =>
-  `The supervisor refuses this console's identity (${status}): log in with gcloud auth login, as one of Terraform's operators, or start the console anew with a SUPERVISOR_ID_TOKEN that has not expired.`;
+  `The supervisor refuses this console's identity (${status}): log in with gcloud auth login, as one of Terraform's operators, or start the console anew with a SUPERVISOR_ID_TOKEN that has not expired, or with the OPERATOR_TOKEN of an installation of your own.`;
 
 /** Hands lines on as they come; when the page leaves, the supervisor is left, too. */
 async function handOn(supervisor: Supervisor, path: string, res: ServerResponse): Promise<void> {
@@ -101,7 +104,10 @@ async function handOn(supervisor: Supervisor, path: string, res: ServerResponse)
   res.once("close", () => leaving.abort());
   const response = await supervisor.open(path, leaving.signal);
   if (!response.ok)
-    return sendAnswer(res, { status: response.status, body: await response.json().catch(() => undefined) });
+    return sendAnswer(
+      res,
+      ofPage({ status: response.status, body: await response.json().catch(() => undefined) }),
+    );
   const type = response.headers.get("content-type") ?? "application/octet-stream";
   res.writeHead(response.status, { "content-type": type });
   res.flushHeaders();

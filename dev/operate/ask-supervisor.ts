@@ -106,7 +106,7 @@ export function refusalOf({ status, body }: Answer): CommandFailed {
   if (said !== "") return new CommandFailed(`The supervisor answered ${status}: ${printable(said)}.`);
   const hint =
     status === 401 || status === 403
-      ? ": use --prod, or set SUPERVISOR_ID_TOKEN to the identity token of an account that may invoke it"
+      ? ": use --prod, or set SUPERVISOR_ID_TOKEN to the identity token of an account that may invoke it, or OPERATOR_TOKEN where it runs elsewhere"
       : "";
   return new CommandFailed(`The supervisor answered ${status}${hint}.`);
 }

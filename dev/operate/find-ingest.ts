@@ -1,5 +1,6 @@
 /** Finds ingest and an API key, for `spillway send`: those of the deployed system, of the environment, or of a running stack. */
 import { CommandFailed } from "./command-line.ts";
+import { ownDeployed } from "./find-supervisor.ts";
 import { environmentOf, readStack } from "./local-stack.ts";
 
 export interface Ingest {
@@ -22,7 +23,15 @@ export async function findIngest({ prod = false }: { prod?: boolean | undefined 
   return { url: withoutSlash(url), apiKey };
 }
 
+/** The supervisor of an installation of one's own does not know where its ingest is. */
 async function deployedUrl(): Promise<string> {
+  if (ownDeployed() !== undefined) {
+    const url = environmentOf("SPILLWAY_URL");
+    if (url !== undefined) return url;
+    throw new CommandFailed(
+      "expected ingest's URL in SPILLWAY_URL, beside SUPERVISOR_URL and OPERATOR_TOKEN.",
+    );
+  }
   const { openDeployed } = await import("./deployed.ts");
   return (await openDeployed()).ingestUrl;
 }

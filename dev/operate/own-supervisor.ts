@@ -27,7 +27,7 @@ export async function openOwnSupervisor(): Promise<Supervisor> {
   const { port } = server.address() as AddressInfo;
   const redis = config.redisUrl ? placeOfRedis(config.redisUrl) : new URL(config.restUrl ?? "").host;
   const place = `${redis} and ${placeOfPostgres(config.databaseUrl)}`;
-  return { ...supervisorAt(`http://127.0.0.1:${port}`, async () => undefined), place };
+  return { ...supervisorAt(`http://127.0.0.1:${port}`, async () => config.operatorToken), place };
 }
 
 function configure() {

@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { identityTokens } from "../../dev/operate/deployed.ts";
 import { createSupervisor } from "../../functions/supervisor.ts";
+import { operatorTokenCheck } from "../../lib/access/operator-token.ts";
 import { runSpillway } from "./run-spillway.ts";
 import { serveIngest } from "./test-ingest.ts";
 import { expectConserved, KEY, openWorld, pushEvents, type World } from "./test-stack.ts";
@@ -150,6 +151,55 @@ test("send takes the URL from terraform and the key from the environment, and as
   await ingest.close();
   expect(sent).toMatchObject({ code: 0, out: "1 event accepted, 0 rejected.\n" });
   expect(called().every((line) => line.startsWith("terraform"))).toBe(true);
+});
+
+describe("a system of one's own, outside Cloud Run,", () => {
+  const TOKEN = "of-my-own-0123456789abcdef0123456789abcdef";
+  const isKnown = operatorTokenCheck(TOKEN);
+  let own: Awaited<ReturnType<World["serve"]>>;
+  beforeAll(async () => {
+    const deps = world.supervisor({ isKnown: ({ headers }) => isKnown(headers.authorization) });
+    own = await world.serve(createSupervisor(deps));
+  });
+  afterAll(() => own.close());
+
+  test("is asked at SUPERVISOR_URL with its OPERATOR_TOKEN, with --prod and without, and no program is run", async () => {
+    const env = { SUPERVISOR_URL: own.url, OPERATOR_TOKEN: TOKEN };
+    const ids = await pushEvents(world, { stream: "events", index: 0 }, [{ type: "t", payload: {} }]);
+    const commands = [["status"], ["drain"], ["dead-letters", "list"], ["keys", "list"], ["usage"]];
+    for (const args of commands)
+      for (const prod of [[], ["--prod"]])
+        expect([args, await run([...args, ...prod], env)]).toMatchObject([args, { code: 0 }]);
+    expect((await run(["doctor", "--prod", "--json"], env)).out).toContain('"checks"');
+    expect(called()).toEqual([""]);
+    await expectConserved(world, "events", ids);
+  });
+
+  test("says that the token is not right", async () => {
+    for (const prod of [[], ["--prod"]])
+      expect(
+        await run(["status", ...prod], { SUPERVISOR_URL: own.url, OPERATOR_TOKEN: `${TOKEN}x` }),
+      ).toMatchObject({
+        code: 1,
+        err: expect.stringContaining("The supervisor answered 401: expected the operator token"),
+      });
+  });
+
+  test("is sent events at SPILLWAY_URL", async () => {
+    const ingest = await serveIngest(world);
+    const env = { SUPERVISOR_URL: own.url, OPERATOR_TOKEN: TOKEN, SPILLWAY_API_KEY: KEY };
+    const send = (more: Record<string, string>) =>
+      runSpillway(["send", "events", "--prod"], {
+        env: { PATH: join(folder, "bin"), ...env, ...more },
+        input: '{"type":"t","payload":{}}',
+      });
+    expect(await send({ SPILLWAY_URL: "" })).toMatchObject({
+      code: 1,
+      err: expect.stringContaining("expected ingest's URL in SPILLWAY_URL"),
+    });
+    expect(await send({ SPILLWAY_URL: ingest.url })).toMatchObject({ code: 0 });
+    await ingest.close();
+  });
 });
 
 describe("a sentence says what is missing:", () => {
