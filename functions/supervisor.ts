@@ -7,7 +7,7 @@ import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from "node:
 import { PARTITION_COUNT } from "../lib/buffer/redis-keys.ts";
 import type { DrainBody } from "../lib/contract/drain.ts";
 import { supervisorPaths } from "../lib/contract/paths.ts";
-import { drain } from "../lib/drain/drain.ts";
+import { type DrainOptions, drain } from "../lib/drain/drain.ts";
 import type { DrainDeps } from "../lib/drain/drain-call.ts";
 import type { StreamReport } from "../lib/drain/drain-report.ts";
 import { withFields } from "../lib/log.ts";
@@ -15,12 +15,14 @@ import { type DoctorDeps, examine } from "../lib/operate/doctor.ts";
 import type { KeyDeps } from "../lib/operate/keys.ts";
 import type { LastTick } from "../lib/operate/last-tick.ts";
 import type { Live } from "../lib/operate/live.ts";
+import type { DrainKind, Metrics } from "../lib/operate/metrics.ts";
 import { createStartCheck } from "../lib/operate/start-check.ts";
 import { readStatus } from "../lib/operate/status.ts";
 import { Problem, sendJson, tryAgain } from "./answer.ts";
 import { keyRoutes } from "./answer-keys.ts";
 import { type LettersDeps, letterRoutes } from "./answer-letters.ts";
 import { liveRoutes } from "./answer-live.ts";
+import { metricsRoutes } from "./answer-metrics.ts";
 import { answerOwnDocument } from "./answer-own-document.ts";
 import { type PauseDeps, pauseRoutes } from "./answer-pause.ts";
 import { type RowDeps, rowRoutes } from "./answer-row.ts";
@@ -50,6 +52,8 @@ export type SupervisorDeps = DrainDeps &
     traceOf: (headers: IncomingHttpHeaders) => Record<string, string>;
     /** Shows what happens; absent: nobody can look on. */
     live?: Live;
+    /** Counts what is drained; absent: nothing is counted. */
+    metrics?: Metrics;
   };
 
 /** With what a supervisor makes for itself. */
@@ -64,6 +68,7 @@ export const supervisorRoutes: readonly Route<ServedDeps>[] = [
   { path: supervisorPaths.doctor, methods: READ, answer: answerDoctor },
   { path: supervisorPaths.openApi, methods: READ, answer: answerOwnDocument },
   ...liveRoutes,
+  ...metricsRoutes,
   ...keyRoutes,
   ...usageRoutes,
   ...pauseRoutes,
@@ -114,6 +119,7 @@ async function answerDrain(
   const [report] = await Promise.all([drain({ ...deps, log }, request), deps.checkTables()]);
   if (report.streams.some(hasReachedPostgres)) await deps.mendKeys();
   if (stream === undefined) deps.lastTick.note();
+  deps.metrics?.note(kindOf(request), report);
   const isTick = request.partition === undefined;
   if (isTick && report.streams.some(({ stored }) => stored > 0)) await deps.pruneDaily();
   const isBad = report.streams.some(
@@ -121,6 +127,9 @@ async function answerDrain(
   );
   sendJson(res, isBad ? 503 : 200, report satisfies DrainBody);
 }
+
+const kindOf = ({ stream, partition }: DrainOptions): DrainKind =>
+  partition !== undefined ? "flush" : stream === undefined ? "tick" : "stream";
 
 const hasReachedPostgres = (report: StreamReport): boolean =>
   report.stored + report.duplicates + report.superseded + report.held + report.dead > 0;

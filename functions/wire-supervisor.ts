@@ -5,6 +5,7 @@
 import { randomUUID } from "node:crypto";
 import { createBuffer } from "../lib/buffer/buffer.ts";
 import { createHeldNotes } from "../lib/buffer/held-note.ts";
+import { measureRoughly } from "../lib/buffer/measure.ts";
 import { createPauses } from "../lib/buffer/pauses.ts";
 import { createPruneTurn } from "../lib/buffer/prune-turn.ts";
 import { createRefusalLists } from "../lib/buffer/refusal-lists.ts";
@@ -17,6 +18,8 @@ import { createLog, type Log } from "../lib/log.ts";
 import { createDailyPrune } from "../lib/operate/daily-prune.ts";
 import { LastTick } from "../lib/operate/last-tick.ts";
 import { Live } from "../lib/operate/live.ts";
+import { Metrics } from "../lib/operate/metrics.ts";
+import { SharedLook } from "../lib/operate/shared-look.ts";
 import { type Registry, withInternal } from "../lib/schema/registry.ts";
 import type { Postgres } from "../lib/store/database.ts";
 import { createDeadLetterStore } from "../lib/store/dead-letter-store.ts";
@@ -82,6 +85,9 @@ export async function wireSupervisor(
   const store = openStore(postgres, config.insertTimeoutMs);
   const paused = new Set(config.drainPaused);
   const pauses = createPauses(redis);
+  const waiting = new SharedLook(createWaitingLook(redis, [...streams.keys()]), {
+    ...{ monotonicMs, youngMs: LIVE_EVERY_MS },
+  });
   const handler = createSupervisor({
     doctor: openDoctor({ config, servers, streams, doubts, now, monotonicMs }),
     lastTick: new LastTick(monotonicMs),
@@ -116,9 +122,13 @@ export async function wireSupervisor(
     pauses,
     stopping: stopping.signal,
     live: new Live({
-      ...{ waiting: createWaitingLook(redis, [...streams.keys()]), store, streams, paused, now, monotonicMs },
+      ...{ waiting, store, streams, paused, now, monotonicMs },
       ...{ everyMs: LIVE_EVERY_MS, stopping: stopping.signal },
       capacityBytes: config.bufferMaxBytes * config.partitions,
+    }),
+    metrics: new Metrics({
+      ...{ streams, waiting, paused, now },
+      measure: (keys) => measureRoughly(redis, keys),
     }),
   });
   return {

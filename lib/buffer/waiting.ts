@@ -44,7 +44,7 @@ export interface Waiting {
   /** Those of which something waits. */
   streams: StreamWaiting[];
   /** The lists that exist. */
-  lists: { key: string; depth: number }[];
+  lists: { key: string; stream: string; depth: number }[];
   /** The leases of partitions that have a batch in hand, and how many of them exist. */
   leases: { keys: string[]; count: number };
   /** The streams that are paused at run time, each as it was at that moment. */
@@ -148,9 +148,10 @@ function parse(
     const list = Math.floor(place / PARTITION_COUNT);
     const kind = KINDS[list % KINDS.length] as (typeof KINDS)[number];
     const stream = Math.floor(list / KINDS.length);
-    streamAt(stream)[kind] += Number(depth);
+    const found = streamAt(stream);
+    found[kind] += Number(depth);
     if (kind === "claimed") claimed.add(stream * PARTITION_COUNT + (place % PARTITION_COUNT));
-    return { key: keys[place] as string, depth: Number(depth) };
+    return { key: keys[place] as string, stream: found.stream, depth: Number(depth) };
   });
   for (const [partition, receivedAt] of pairsOf(oldest)) {
     const one = ofPartition(partition);

@@ -14,6 +14,7 @@ export const supervisorPaths = {
   drainStream: "/drain/{stream}",
   status: "/status",
   live: "/live",
+  metrics: "/metrics",
   deadLetters: "/dead-letters",
   deadLetter: "/dead-letters/{id}",
   redrive: "/dead-letters/redrive",

@@ -80,11 +80,14 @@ function responseOf(answer: SupervisorAnswer | undefined, codes: readonly Proble
     description: [answer?.says, describeCodes(codes)].filter(Boolean).join(" "),
     headers: { ...ANSWER_HEADERS, ...(comesAgain(codes) ? RETRY_HEADERS : {}) },
     content: {
-      ...(answer && { [answer.mediaType ?? "application/json"]: contentOf(answer.schemas) }),
+      ...(answer && { [answer.mediaType ?? "application/json"]: bodyOf(answer) }),
       ...(codes.length > 0 ? { "application/problem+json": { schema: schemaOfCodes(codes) } } : {}),
     },
   };
 }
+
+const bodyOf = ({ schemas, mediaType = "" }: SupervisorAnswer): Json =>
+  mediaType.startsWith("text/") ? { schema: { type: "string" } } : contentOf(schemas);
 
 function contentOf(schemas: readonly SupervisorSchema[]): Json {
   const [first, ...others] = schemas.map((name) => ref("schemas", name));

@@ -10,7 +10,7 @@ import type { SupervisorSchema } from "./supervisor-schemas.ts";
 /** An answer with a body of its own. */
 export interface SupervisorAnswer {
   says: string;
-  /** Its body has one of these; none: any object. Of a body of lines, each line. */
+  /** Its body has one of these; none: any object, or any text. Of a body of lines, each line. */
   schemas: readonly SupervisorSchema[];
   /** @default "application/json" */
   mediaType?: string;

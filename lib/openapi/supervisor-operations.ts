@@ -84,6 +84,14 @@ export const supervisorOperations: readonly SupervisorOperation[] = [
     problems: [...OPERATOR, "invalid-query", "instance-busy"],
   },
   {
+    ...{ id: "metrics", method: "get", path: supervisorPaths.metrics },
+    summary: "Counters of this process's drains and gauges of what waits, for Prometheus",
+    answers: {
+      200: { says: "The metrics.", schemas: [], mediaType: "text/plain; version=0.0.4; charset=utf-8" },
+    },
+    problems: OPERATOR,
+  },
+  {
     ...{ id: "describe", method: "get", path: supervisorPaths.openApi },
     summary: "This document",
     answers: { 200: { says: "The document.", schemas: [] } },

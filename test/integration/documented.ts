@@ -117,12 +117,13 @@ function supervisorChecker() {
 /** Expects that an answer of the supervisor is documented. The body of lines is a list of them. */
 export const expectSupervisorDocumented = supervisorChecker();
 
-/** Asks a supervisor for JSON, and expects that the answer is documented. */
+/** Asks a supervisor for JSON, or for text, and expects that the answer is documented. */
 export async function askSupervisor(url: string, path: string, init: RequestInit = {}) {
   const response = await fetch(`${url}${path}`, init);
   const { status, headers } = response;
+  const isText = headers.get("content-type")?.startsWith("text/") === true;
   // biome-ignore lint/suspicious/noExplicitAny: a test looks into whatever was answered
-  const answer = { status, headers, body: (await response.json()) as any };
+  const answer = { status, headers, body: (await (isText ? response.text() : response.json())) as any };
   expectSupervisorDocumented(init.method ?? "GET", path, answer);
   return answer;
 }

@@ -234,6 +234,10 @@ const CASES: Record<string, (deadId: string, storedId: string) => Case> = {
       [{ path: "/live?no-such=1" }, 400, "invalid-query"],
     ],
   }),
+  "get /metrics": () => ({
+    good: [], // metrics.test.ts
+    bad: [[{ path: "/metrics", as: "drainer" }, 403, "caller-not-allowed"]],
+  }),
   "get /usage": () => ({
     good: [[{ path: "/usage?key=&stream=checked" }, told(200, "since", "until", "hours", "isCut")]],
     bad: [
