@@ -13,6 +13,8 @@ import { routeOf } from "./routes.ts";
 
 export interface ConsoleOptions {
   target: ConsoleTarget;
+  /** Where it listens. @default "127.0.0.1" */
+  host?: string;
   /** 0: any free port. */
   port: number;
   /** What only this server answers, by `METHOD /path`; it is called once Host, Origin and token are right. */
@@ -26,11 +28,11 @@ export interface Console {
   close(): Promise<void>;
 }
 
-/** Starts it on 127.0.0.1. Throws if the port is taken, or the page can't be bundled. */
+/** Starts it. In a container it listens on all addresses; what is asked has to be named 127.0.0.1 or localhost even then (guard.ts). Throws if the port is taken, or the page can't be bundled. */
 export async function startConsole(options: ConsoleOptions): Promise<Console> {
   const page = await bundlePage();
   const server = createServer();
-  server.listen(options.port, "127.0.0.1");
+  server.listen(options.port, options.host ?? "127.0.0.1");
   await once(server, "listening");
   const { port } = server.address() as { port: number };
   const guard = new Guard(port);

@@ -143,7 +143,7 @@ interface RedisCommand {
 let found: Promise<RedisCommand> | undefined;
 
 /** Where Redis is, installing it if need be; asked once per process. */
-function findRedis(): Promise<RedisCommand> {
+export function findRedis(): Promise<RedisCommand> {
   found ??= locateOrInstall().catch((error) => {
     found = undefined;
     throw error;

@@ -15,20 +15,26 @@ export default action({
       about:
         "the page may change something that is no running spillway start, too (without it, it only reads)",
     },
+    host: {
+      type: "string",
+      value: "ADDRESS",
+      about: "where it listens (127.0.0.1); only 127.0.0.1 and localhost are its names all the same",
+    },
     port: { type: "string", value: "N", about: "its port on 127.0.0.1 (a free one)" },
   },
   notes:
     "It runs until Ctrl-C. Open the address that it prints: the part behind # is the key of this start. --write guards against slips,\nnot against people: whoever may run this may also ask the supervisor otherwise.",
-  async run({ values: { prod = false, write = false, port } }) {
+  async run({ values: { prod = false, write = false, host = LOOPBACK, port } }) {
     const target = await targetOf({ prod, write });
     const surge = target.isProd ? undefined : await openSurge();
     const running = await startConsole({
-      target,
+      ...{ target, host },
       port: wholeNumber("--port", port, 0),
       routes: surge?.routes ?? new Map(),
     }).catch((error: NodeJS.ErrnoException) => {
-      if (error.code !== "EADDRINUSE" && error.code !== "ERR_SOCKET_BAD_PORT") throw error;
-      throw new CommandFailed(`The console can't listen on port ${port} (${error.code}).`);
+      if (error.code === undefined || !CANT_LISTEN.includes(error.code)) throw error;
+      const place = host === LOOPBACK ? "" : ` of ${host}`;
+      throw new CommandFailed(`The console can't listen on port ${port}${place} (${error.code}).`);
     });
     console.log(`Console ${running.url}`);
     console.log(
@@ -43,6 +49,9 @@ export default action({
     return 0;
   },
 });
+
+const LOOPBACK = "127.0.0.1";
+const CANT_LISTEN = ["EADDRINUSE", "EADDRNOTAVAIL", "ENOTFOUND", "EACCES", "ERR_SOCKET_BAD_PORT"];
 
 /** The surge of a running `spillway start`; without one there is none. */
 async function openSurge() {
