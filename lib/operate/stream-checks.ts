@@ -103,7 +103,7 @@ function oldestFinding(oldest: Oldest | undefined): Finding {
 function tickOf({ lastTick }: Context, oldest: Oldest | undefined): Finding {
   const { ageMs, upMs } = lastTick;
   const where =
-    "gcloud scheduler jobs describe spillway-drain --location=REGION: is it enabled, and how did its last call end? Meanwhile: spillway drain";
+    "gcloud scheduler jobs describe spillway-drain --location=REGION: is it enabled, and how did its last call end? Outside Cloud Run: tick.failed in the log. Meanwhile: spillway drain";
   if (ageMs !== undefined && ageMs <= TICK_MAX_MS)
     return right(`the last tick came to this instance ${describeMs(ageMs)} ago`, "the scheduler calls");
   const seen =
