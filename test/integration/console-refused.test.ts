@@ -90,6 +90,21 @@ describe("the console's server says in a sentence that", () => {
     },
   );
 
+  test("a supervisor of one's own does not know the operator token, and not that this console's own is missing", async () => {
+    answer = (_, res) =>
+      void res
+        .writeHead(401, { "content-type": "application/problem+json" })
+        .end(
+          JSON.stringify({ status: 401, code: "unknown-operator", detail: "expected the operator token" }),
+        );
+    await serve(async () => "another-token");
+    for (const path of ["/api/supervisor/live", "/api/supervisor/status"])
+      expect(await ask("GET", path)).toMatchObject({
+        status: 502,
+        body: { detail: expect.stringMatching(/identity \(401\): .*OPERATOR_TOKEN/) },
+      });
+  });
+
   test("something answers without JSON", async () => {
     answer = refuse(429);
     await serve();
