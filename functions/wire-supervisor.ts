@@ -18,7 +18,6 @@ import { createLog, type Log } from "../lib/log.ts";
 import { createDailyPrune } from "../lib/operate/daily-prune.ts";
 import { LastTick } from "../lib/operate/last-tick.ts";
 import { Live } from "../lib/operate/live.ts";
-import { Metrics } from "../lib/operate/metrics.ts";
 import { SharedLook } from "../lib/operate/shared-look.ts";
 import { type Registry, withInternal } from "../lib/schema/registry.ts";
 import type { Postgres } from "../lib/store/database.ts";
@@ -70,6 +69,8 @@ export async function wireSupervisor(
   const doubts = sayDoubts(config, streams, log);
   const stopping = new AbortController();
   const trace = await openTrace();
+  // Here and not above: prom-client takes 30 ms to load, which ingest's start does without.
+  const { Metrics } = await import("../lib/operate/metrics.ts");
   const servers = openServers(config, config.drainConcurrency);
   const { postgres } = servers;
   const redis = servers.redis.within(CLAIM_TIMEOUT_MS);

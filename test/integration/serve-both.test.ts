@@ -14,6 +14,7 @@ import { findFreePorts } from "../../dev/stack/ports.ts";
 import { supervisorDocument } from "../../lib/openapi/supervisor-document.ts";
 import { testStreams } from "../streams/run/test-streams.ts";
 import { expectConserved, KEY, openWorld, type World, whereabouts } from "./test-stack.ts";
+import { openWholeStack } from "./whole-stack.ts";
 
 const TOKEN = "self-hosted-0123456789abcdef0123456789abcdef";
 const KEY_SHA256 = "62af8704764faf8ea82fc61ce9c4c3908b6cb97d463a634e9e587d7c885db0ef";
@@ -239,6 +240,18 @@ describe("nobody but the token tells who asks outside Cloud Run, so", () => {
     started.push(one);
     expect((await fetch(`http://${ELSEWHERE}:${port}/status`)).status).toBe(200);
   });
+});
+
+test("the local stack takes neither token nor address from the environment: it serves this machine alone", async () => {
+  const env = { OPERATOR_TOKEN: TOKEN, SUPERVISOR_HOST: "0.0.0.0" };
+  const { stack, close } = await openWholeStack(60_000, { env });
+  try {
+    expect((await fetch(`${stack.supervisorUrl}/status`)).status).toBe(200);
+    const elsewhere = stack.supervisorUrl.replace("127.0.0.1", ELSEWHERE);
+    await expect(fetch(`${elsewhere}/health`)).rejects.toThrow();
+  } finally {
+    await close();
+  }
 });
 
 test("a port that is taken is told in a sentence", async () => {
