@@ -125,6 +125,20 @@ test("FLUSH_TRIGGER=http: sent and not awaited; a supervisor that is away is sai
   await expect.poll(() => said).toContain("flush.failed");
 });
 
+test("FLUSH_TRIGGER=http shows the supervisor its token, and says if that is not right", async () => {
+  await httpFlush(url, log)(P);
+  await httpFlush(url, log, "the-token")({ ...P, index: 4 });
+  await expect.poll(() => seen).toHaveLength(2);
+  const byPath = new Map(seen.map((one) => [one.url, one.headers.authorization]));
+  expect([byPath.get("/drain/events?partition=3"), byPath.get("/drain/events?partition=4")]).toEqual([
+    ...[undefined, "Bearer the-token"],
+  ]);
+  expect(said).toEqual([]);
+  answer = (res) => void res.writeHead(401).end("{}");
+  await httpFlush(url, log, "another")(P);
+  await expect.poll(() => said).toEqual(["flush.failed"]);
+});
+
 test("FLUSH_TRIGGER=off sends nothing", async () => {
   await noFlush(P);
   expect(seen).toEqual([]);
