@@ -142,7 +142,8 @@ resource "google_monitoring_alert_policy" "log" {
 }
 
 resource "google_monitoring_alert_policy" "query" {
-  for_each = local.query_alerts
+  # A Redis over TCP has no commands to be counted.
+  for_each = { for anchor, alert in local.query_alerts : anchor => alert if anchor != "upstash-quota-nearly-used" || !local.redis_is_over_tcp }
 
   project               = local.project
   display_name          = "${var.name}: ${each.value.name}"

@@ -2,7 +2,7 @@
 # `gcloud services enable` of README.md and docs/first-deploy.md turns the same ones on before, and a test compares them.
 
 resource "google_project_service" "this" {
-  for_each = toset([
+  for_each = toset(concat(local.own_server_apis, [
     "artifactregistry.googleapis.com",
     "cloudbuild.googleapis.com",
     "cloudresourcemanager.googleapis.com",
@@ -15,7 +15,7 @@ resource "google_project_service" "this" {
     "run.googleapis.com",
     "secretmanager.googleapis.com",
     "storage.googleapis.com",
-  ])
+  ]))
 
   project            = var.project_id
   service            = each.key

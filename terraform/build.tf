@@ -3,15 +3,15 @@
 locals {
   image = "${var.region}-docker.pkg.dev/${var.project_id}/${google_artifact_registry_repository.this.repository_id}/spillway"
 
-  build_substitutions = {
+  build_substitutions = merge(local.migrates_by_job ? { _MIGRATE_JOB = google_cloud_run_v2_job.migrate[0].name } : {}, {
     _REGION                   = var.region
     _IMAGE                    = local.image
     _INGEST                   = module.ingest.service.name
     _SUPERVISOR               = module.supervisor.service.name
-    _DATABASE_URL_SECRET      = google_secret_manager_secret.this["database-url"].secret_id
+    _DATABASE_URL_SECRET      = google_secret_manager_secret.this[local.migration_secret].secret_id
     _OPERATOR_SERVICE_ACCOUNT = google_service_account.operator.email
     _LOGS_BUCKET              = google_storage_bucket.sources.name
-  }
+  })
 }
 
 resource "google_service_account" "build" {

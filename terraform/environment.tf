@@ -34,16 +34,19 @@ locals {
     KEEP_USAGE_DAYS   = tostring(var.keep_usage_days)
   }
 
-  # Not set, because they are empty. They are told by name, because a first plan does not know every value: it could not tell
+  # Not set, because they are empty or another stands in their place. They are told by name, because a first plan does not know every value: it could not tell
   # which of them are empty, and so not which names there are.
   unset = concat(
     length(var.cors_origins) == 0 ? ["CORS_ORIGINS"] : [],
     length(var.drain_paused) == 0 ? ["DRAIN_PAUSED"] : [],
+    # There is one Redis, by REST or over TCP.
+    local.redis_is_over_tcp ? ["UPSTASH_REDIS_REST_URL", "UPSTASH_REDIS_REST_TOKEN"] : ["REDIS_URL"],
   )
 
   # Name in the environment => secret in secrets.tf. Each service can read these and no others.
   ingest_secrets = {
     UPSTASH_REDIS_REST_TOKEN = "redis-rest-token"
+    REDIS_URL                = "redis-url"
     DATABASE_URL             = "database-url" # write-through, ack=stored, GET /v1/{stream}/{id}
     INGEST_API_KEYS          = "api-keys"
   }
@@ -55,6 +58,7 @@ locals {
 
   supervisor_secrets = {
     UPSTASH_REDIS_REST_TOKEN = "redis-rest-token"
+    REDIS_URL                = "redis-url"
     DATABASE_URL             = "database-url"
   }
 
@@ -80,13 +84,20 @@ locals {
     "KEY_EVENTS_PER_SECOND",
     "LEASE_MS",
     "NEON_HTTP_URL",
+    "OPERATOR_TOKEN",
     "PARTITIONS",
+    "REDIS_URL",
     "SUPERVISOR_URL",
     "TASKS_QUEUE",
     "UPSTASH_REDIS_REST_TOKEN",
     "UPSTASH_REDIS_REST_URL",
     "WRITE_THROUGH_CONCURRENCY",
   ]
+
+  # The job that migrates, where there is one.
+  migration_secrets = {
+    DATABASE_URL = local.migration_secret
+  }
 
   # Known to the code, and left to it on purpose.
   deliberately_default = [

@@ -22,7 +22,10 @@ module "ingest" {
   min_instances       = var.ingest_min_instances
   max_instances       = var.ingest_max_instances
   environment         = { for name, value in merge(local.common_env, local.ingest_env) : name => value if !contains(local.unset, name) }
-  secrets             = { for name, secret in merge(local.webhook_secrets, local.ingest_secrets) : name => local.secret_versions[secret] }
+  secrets             = { for name, secret in merge(local.webhook_secrets, local.ingest_secrets) : name => local.secret_versions[secret] if !contains(local.unset, name) }
+  cloud_sql_instance  = var.cloud_sql_instance
+  vpc_network         = var.vpc_network
+  vpc_subnetwork      = var.vpc_subnetwork
 
   depends_on = [google_secret_manager_secret_iam_member.reader]
 }

@@ -40,8 +40,8 @@ output "dashboard_url" {
 }
 
 output "postgres_connections_max" {
-  description = "The most inserts that can run at once: the supervisor's, and every ingest instance's write-through. In each of these, a stream whose table is locked has one more."
-  value       = var.drain_concurrency + var.write_through_concurrency * var.ingest_max_instances
+  description = "Over TCP: the most connections, of the supervisor, every ingest instance and a migration. Over HTTP: the most inserts that can run at once; there, a stream whose table is locked has one more."
+  value       = local.database_is_over_tcp ? local.connections_over_tcp : var.drain_concurrency + var.write_through_concurrency * var.ingest_max_instances
 }
 
 output "secrets" {

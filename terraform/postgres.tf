@@ -10,9 +10,23 @@ locals {
     asia-northeast1 = "aws-ap-southeast-1" # Tokyo, Singapore
   }
 
-  # The direct connection, not the pooler's: migrations hold a session's advisory lock. Spillway itself speaks HTTP,
-  # which Neon pools on its side.
+  # The direct connection, not the pooler's: migrations hold a session's advisory lock. Spillway itself speaks HTTP to Neon,
+  # which pools on its side.
   database_url = var.database_url != null ? var.database_url : neon_project.this[0].connection_uri
+
+  # Any other host is reached over TCP, as lib/postgres-url.ts says; a test compares the two.
+  database_is_over_tcp = nonsensitive(var.database_url != null && !can(regex("@[^/?]+(?i:\\.neon\\.(tech|build))(:[0-9]+)?/", var.database_url)))
+
+  # The supervisor's pool, that of each ingest instance (write-through, and one for look-ups, keys and letters), and a migration.
+  connections_over_tcp = var.drain_concurrency + var.ingest_max_instances * (var.write_through_concurrency + 1) + 1
+}
+
+# Cloud Run bounds instances for each revision apart, and an old revision's instances keep their connections until they end.
+check "connections_suffice_while_a_revision_replaces_another" {
+  assert {
+    condition     = !local.database_is_over_tcp || var.database_max_connections == null || try(2 * local.connections_over_tcp - 1 <= var.database_max_connections, false)
+    error_message = "While a revision replaces another, both may hold their connections: up to ${2 * local.connections_over_tcp - 1} in all, and database_max_connections is less. Postgres then refuses some for minutes; nothing is lost, the events wait in Redis, and ?ack=stored answers 503. Lower ingest_max_instances, or put PgBouncer between."
+  }
 }
 
 resource "neon_project" "this" {

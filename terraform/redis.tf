@@ -1,10 +1,13 @@
-# Redis: an Upstash database beside Cloud Run, or the one that redis_rest_url names. Whether there is a database of
-# Terraform's own is a setting apart: a provisioned one is kept while the services use another, and nothing destroys it.
+# Redis: an Upstash database beside Cloud Run, the one that redis_rest_url names, or any Redis by redis_url, over TCP. Whether
+# there is a database of Terraform's own is a setting apart: a provisioned one is kept while the services use another, and
+# nothing destroys it.
 
 locals {
-  # The parentheses of a conditional on a count: [0] exists only where it was provisioned.
-  redis_rest_url   = var.redis_rest_url != null ? var.redis_rest_url : "https://${upstash_redis_database.this[0].endpoint}"
-  redis_rest_token = var.redis_rest_url != null ? var.redis_rest_token : upstash_redis_database.this[0].rest_token
+  redis_is_over_tcp = nonsensitive(var.redis_url != null)
+
+  # Over Upstash's REST. null: neither is provisioned nor brought along, and the services go by redis_url.
+  redis_rest_url   = var.redis_rest_url != null ? var.redis_rest_url : one([for made in upstash_redis_database.this : "https://${made.endpoint}"])
+  redis_rest_token = var.redis_rest_url != null ? var.redis_rest_token : one(upstash_redis_database.this[*].rest_token)
 
   # $0.20 buys 100,000 commands.
   redis_monthly_commands = var.redis_monthly_commands != null ? var.redis_monthly_commands : var.redis_budget_usd * 500000

@@ -4,7 +4,9 @@
 locals {
   secret_values = merge({ for name, secret in local.webhook_secrets : secret => var.webhook_secrets[name] }, {
     "redis-rest-token" = local.redis_rest_token
+    "redis-url"        = var.redis_url
     "database-url"     = local.database_url
+    "migration-url"    = var.database_migration_url
     # name:sha256-hex[:stream|stream], comma-separated
     "api-keys" = join(",", [
       for name, key in var.api_keys :
@@ -18,18 +20,25 @@ locals {
     name => { secret = secret.secret_id, version = google_secret_manager_secret_version.this[name].version }
   }
 
+  # Those that there are.
+  secrets = concat(
+    [local.redis_is_over_tcp ? "redis-url" : "redis-rest-token", "database-url", "api-keys"],
+    local.has_migration_url ? ["migration-url"] : [],
+    values(local.webhook_secrets),
+  )
+
   # Who reads what: "reader/secret" => both. The build reads the database's, to migrate.
   secret_readers = merge([
     for reader, secrets in {
       ingest     = concat(values(local.ingest_secrets), values(local.webhook_secrets))
       supervisor = values(local.supervisor_secrets)
-      build      = ["database-url"]
-    } : { for secret in secrets : "${reader}/${secret}" => { reader = reader, secret = secret } }
+      build      = [local.migration_secret]
+    } : { for secret in secrets : "${reader}/${secret}" => { reader = reader, secret = secret } if contains(local.secrets, secret) }
   ]...)
 }
 
 resource "google_secret_manager_secret" "this" {
-  for_each = toset(concat(["redis-rest-token", "database-url", "api-keys"], values(local.webhook_secrets)))
+  for_each = toset(local.secrets)
 
   project   = local.project
   secret_id = "${var.name}-${each.key}"

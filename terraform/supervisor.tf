@@ -29,7 +29,10 @@ module "supervisor" {
   min_instances       = 0
   max_instances       = 1 # one process, so DRAIN_CONCURRENCY bounds the inserts of the whole installation
   environment         = { for name, value in merge(local.common_env, local.supervisor_env) : name => value if !contains(local.unset, name) }
-  secrets             = { for name, secret in local.supervisor_secrets : name => local.secret_versions[secret] }
+  secrets             = { for name, secret in local.supervisor_secrets : name => local.secret_versions[secret] if !contains(local.unset, name) }
+  cloud_sql_instance  = var.cloud_sql_instance
+  vpc_network         = var.vpc_network
+  vpc_subnetwork      = var.vpc_subnetwork
 
   depends_on = [google_secret_manager_secret_iam_member.reader]
 }

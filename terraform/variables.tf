@@ -30,7 +30,7 @@ variable "region" {
 
   validation {
     condition     = !var.redis_provisioned || contains(local.upstash_regions, var.region)
-    error_message = "region: Upstash offers ${join(", ", local.upstash_regions)} on Google Cloud. Choose one of them, or bring a Redis along: redis_provisioned = false, redis_rest_url and redis_rest_token."
+    error_message = "region: Upstash offers ${join(", ", local.upstash_regions)} on Google Cloud. Choose one of them, or bring a Redis along: redis_provisioned = false, and redis_url, or redis_rest_url and redis_rest_token."
   }
 }
 
@@ -216,10 +216,30 @@ variable "operations_url" {
 # ── Redis ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 variable "redis_provisioned" {
-  description = "Whether Terraform makes a Redis at Upstash, and keeps it. false: only a Redis of your own is used. With true and redis_rest_url set, the services use yours, and the provisioned one is kept: a way out of a disaster."
+  description = "Whether Terraform makes a Redis at Upstash, and keeps it. false: only a Redis of your own is used. With true and redis_rest_url or redis_url set, the services use yours, and the provisioned one is kept: a way out of a disaster."
   type        = bool
   default     = true
   nullable    = false
+
+  validation {
+    condition     = var.redis_provisioned == null || (var.redis_url == null || can(regex("^rediss?://([^/?#@\\s]*@)?([a-zA-Z0-9._-]+|\\[[0-9a-fA-F:.]+\\])(:[0-9]{1,5})?(/[0-9]{0,4})?$", var.redis_url)))
+    error_message = "redis_url: expected rediss://user:password@host:port/0, with the special characters of a password percent-encoded; for Upstash's REST, redis_rest_url."
+  }
+
+  validation {
+    condition     = var.redis_provisioned == null || (try(tonumber(regex(":([0-9]+)(/[0-9]*)?$", var.redis_url)[0]) >= 1 && tonumber(regex(":([0-9]+)(/[0-9]*)?$", var.redis_url)[0]) <= 65535, true))
+    error_message = "redis_url: expected a port from 1 to 65535."
+  }
+
+  validation {
+    condition     = var.redis_provisioned == null || (var.redis_url == null || !can(regex("(@|//)(localhost|127\\.[0-9.]+|\\[::1\\])(:|/|$)", var.redis_url)))
+    error_message = "redis_url: expected a host other than this machine: an instance of Cloud Run has no Redis beside it."
+  }
+
+  validation {
+    condition     = var.redis_provisioned == null || (var.redis_url == null || can(regex("^rediss:|(@|//)${local.private_host}(:|/|$)", var.redis_url)) || !can(regex("(@|//)${local.public_host}", var.redis_url)))
+    error_message = "redis_url: expected rediss:// (TLS) at a public address; Spillway does not send events in the clear."
+  }
 }
 
 variable "upstash_email" {
@@ -229,12 +249,12 @@ variable "upstash_email" {
 
   validation {
     condition     = var.upstash_email == null ? !var.redis_provisioned : can(regex("^[^\\s@,:;<>…]+@[^\\s@,:;<>…]+\\.[^\\s@,:;<>…]+$", var.upstash_email))
-    error_message = "upstash_email: expected the e-mail address of the Upstash account, and upstash_api_key with it. Or bring a Redis along: redis_provisioned = false, redis_rest_url and redis_rest_token."
+    error_message = "upstash_email: expected the e-mail address of the Upstash account, and upstash_api_key with it. Or bring a Redis along: redis_provisioned = false, and redis_url, or redis_rest_url and redis_rest_token."
   }
 
   validation {
     condition     = !var.redis_provisioned || var.upstash_email == null || can(regex("^[!#-&(-~]+$", var.upstash_api_key))
-    error_message = "upstash_api_key: expected a management API key (TF_VAR_upstash_api_key), without quotes, spaces or a line's end around it. Or bring a Redis along: redis_provisioned = false, redis_rest_url and redis_rest_token."
+    error_message = "upstash_api_key: expected a management API key (TF_VAR_upstash_api_key), without quotes, spaces or a line's end around it. Or bring a Redis along: redis_provisioned = false, and redis_url, or redis_rest_url and redis_rest_token."
   }
 }
 
@@ -252,12 +272,17 @@ variable "redis_rest_url" {
 
   validation {
     condition     = var.redis_rest_url == null || can(regex("^https://[a-zA-Z0-9.-]+(:[0-9]+)?$", var.redis_rest_url))
-    error_message = "redis_rest_url: expected https://HOST, without a path, a slash at the end or a password. It is the REST URL of Upstash's console, and not the redis:// address, which Spillway does not speak."
+    error_message = "redis_rest_url: expected https://HOST, without a path, a slash at the end or a password. It is the REST URL of Upstash's console; a rediss:// address is for redis_url."
   }
 
   validation {
-    condition     = var.redis_provisioned || var.redis_rest_url != null
-    error_message = "redis_rest_url: expected it and redis_rest_token, because redis_provisioned is false."
+    condition     = var.redis_provisioned || var.redis_rest_url != null || var.redis_url != null
+    error_message = "redis_rest_url: expected it and redis_rest_token, or redis_url in their place, because redis_provisioned is false."
+  }
+
+  validation {
+    condition     = var.redis_rest_url == null || var.redis_url == null
+    error_message = "redis_rest_url: expected it or redis_url, because there is one Redis."
   }
 
   validation {
@@ -320,13 +345,53 @@ variable "database_provisioned" {
   }
 
   validation {
-    condition     = var.database_provisioned == null || var.database_url == null || can(regex("^postgres(ql)?://[^:@/\\s]+:[^:@/\\s]+@[a-zA-Z0-9.-]+(:[0-9]+)?/[^'\"\\s…]+$", var.database_url))
-    error_message = "database_url: expected postgres://user:password@host/database without quotes around it. In the password, @ is written as %40, : as %3A and / as %2F."
+    condition     = var.database_provisioned == null || (var.database_url == null || (can(regex(local.postgres_form, var.database_url)) && can(regex("[?&]host=", var.database_url)) == can(regex("@/", var.database_url))))
+    error_message = "database_url: expected postgres://user:password@host/database, with the special characters of a password percent-encoded, or postgres://user:password@/database?host=/cloudsql/project:region:instance."
   }
 
   validation {
-    condition     = var.database_provisioned == null || var.database_url == null || !can(regex("-pooler\\.", var.database_url))
-    error_message = "database_url: expected the direct host, without -pooler: migrations hold a session's advisory lock."
+    condition     = var.database_provisioned == null || (try(tonumber(regex("@[^/]*:([0-9]+)/", var.database_url)[0]) >= 1 && tonumber(regex("@[^/]*:([0-9]+)/", var.database_url)[0]) <= 65535, true))
+    error_message = "database_url: expected a port from 1 to 65535."
+  }
+
+  validation {
+    condition     = var.database_provisioned == null || (var.database_url == null || !can(regex("[?&]host=/", var.database_url)) || can(regex("[?&]host=/cloudsql/[^/]+(&|$)", var.database_url)))
+    error_message = "database_url: expected a socket in /cloudsql/: Cloud Run makes those of Cloud SQL's instances, and no other."
+  }
+
+  validation {
+    condition     = var.database_provisioned == null || (var.database_url == null || !can(regex("[?&]sslmode=", var.database_url)) || can(regex("[?&]sslmode=(disable|require|verify-full)(&|$)|[?&]sslrootcert=[^&]", var.database_url)))
+    error_message = "database_url: expected an sslmode of disable, require or verify-full; verify-ca wants sslrootcert beside it, a file of the image. prefer and allow would send the events in the clear if the server, or somebody between, says so."
+  }
+
+  validation {
+    condition     = var.database_provisioned == null || (var.database_url == null || !can(regex("@/", var.database_url)) || !can(regex("[?&]sslmode=", var.database_url)))
+    error_message = "database_url: expected no sslmode at a socket: Cloud Run encrypts what goes through it."
+  }
+
+  validation {
+    condition     = var.database_provisioned == null || (var.database_url == null || can(regex("[?&]sslmode=[^d]|@/|@${local.private_host}[:/]", var.database_url)) || (can(regex("[?&]sslmode=disable(&|$)", var.database_url)) && !can(regex("@${local.public_host}", var.database_url))))
+    error_message = "database_url: expected sslmode=verify-full, or require for a server whose certificate nobody signed: without it the events and the password would go over the Internet in the clear, and Neon refuses migrations."
+  }
+
+  validation {
+    condition     = var.database_provisioned == null || (var.database_url == null || !can(regex(local.pooler, var.database_url)) || var.database_migration_url != null)
+    error_message = "database_url: expected the direct host, not a pooler's, or database_migration_url with the direct one beside it: a pooler in transaction mode suits the services, and can't hold the session's advisory lock of migrations."
+  }
+
+  validation {
+    condition     = var.database_provisioned == null || (var.database_migration_url == null || (can(regex(local.postgres_form, var.database_migration_url)) && can(regex("[?&]host=", var.database_migration_url)) == can(regex("@/", var.database_migration_url))))
+    error_message = "database_migration_url: expected postgres://user:password@host/database, with the special characters of a password percent-encoded."
+  }
+
+  validation {
+    condition     = var.database_provisioned == null || (var.database_migration_url == null || can(regex("[?&]sslmode=(require|verify-ca|verify-full)(&|$)|@/|@${local.private_host}[:/]", var.database_migration_url)) || (can(regex("[?&]sslmode=disable(&|$)", var.database_migration_url)) && !can(regex("@${local.public_host}", var.database_migration_url))))
+    error_message = "database_migration_url: expected sslmode=verify-full, or require: without it a password would go over the Internet in the clear."
+  }
+
+  validation {
+    condition     = var.database_provisioned == null || (var.database_migration_url == null || !can(regex(local.pooler, var.database_migration_url)))
+    error_message = "database_migration_url: expected the direct host, not a pooler's: migrations hold a session's advisory lock."
   }
 }
 
@@ -389,7 +454,7 @@ variable "neon_history_retention_seconds" {
 }
 
 variable "database_url" {
-  description = "postgres://user:password@host/database of a Neon database of your own, which the services use (TF_VAR_database_url). null: they use the provisioned one."
+  description = "postgres://user:password@host/database?sslmode=verify-full of a Postgres of your own, which the services use (TF_VAR_database_url): Neon's over HTTP, any other over TCP. A Cloud SQL instance's socket: cloud_sql_instance. null: they use the provisioned one."
   type        = string
   default     = null
   sensitive   = true

@@ -50,6 +50,14 @@ resource "google_cloud_run_v2_service" "this" {
         }
       }
 
+      dynamic "volume_mounts" {
+        for_each = var.cloud_sql_instance[*]
+        content {
+          name       = "cloudsql"
+          mount_path = "/cloudsql"
+        }
+      }
+
       startup_probe {
         period_seconds    = 1
         timeout_seconds   = 1
@@ -65,6 +73,29 @@ resource "google_cloud_run_v2_service" "this" {
         failure_threshold = 3
         http_get {
           path = "/health"
+        }
+      }
+    }
+
+    # Cloud Run makes /cloudsql/CONNECTION-NAME/.s.PGSQL.5432.
+    dynamic "volumes" {
+      for_each = var.cloud_sql_instance[*]
+      content {
+        name = "cloudsql"
+        cloud_sql_instance {
+          instances = [volumes.value]
+        }
+      }
+    }
+
+    # Private addresses through the network; Google's APIs, Neon and Upstash past it.
+    dynamic "vpc_access" {
+      for_each = var.vpc_network[*]
+      content {
+        egress = "PRIVATE_RANGES_ONLY"
+        network_interfaces {
+          network    = vpc_access.value
+          subnetwork = var.vpc_subnetwork
         }
       }
     }

@@ -69,3 +69,18 @@ variable "secrets" {
   description = "Name in the environment => the secret and its version."
   type        = map(object({ secret = string, version = string }))
 }
+
+variable "cloud_sql_instance" {
+  description = "The connection name of the Cloud SQL instance whose socket it gets. null: none."
+  type        = string
+}
+
+variable "vpc_network" {
+  description = "The network through which it reaches private addresses. null: it reaches none."
+  type        = string
+}
+
+variable "vpc_subnetwork" {
+  description = "The subnetwork of vpc_network. null where that is null."
+  type        = string
+}

@@ -76,7 +76,7 @@ run "both_can_be_brought_along" {
 
     redis_rest_url   = "https://mine.upstash.io"
     redis_rest_token = "my-token"
-    database_url     = "postgres://me:secret@ep-mine.eu-central-1.aws.neon.tech/app"
+    database_url     = "postgres://me:secret@ep-mine.eu-central-1.aws.neon.tech/app?sslmode=require"
   }
 
   assert {
@@ -85,7 +85,7 @@ run "both_can_be_brought_along" {
   }
 
   assert {
-    condition     = local.common_env.UPSTASH_REDIS_REST_URL == "https://mine.upstash.io" && nonsensitive(google_secret_manager_secret_version.this["redis-rest-token"].secret_data) == "my-token" && nonsensitive(google_secret_manager_secret_version.this["database-url"].secret_data) == "postgres://me:secret@ep-mine.eu-central-1.aws.neon.tech/app"
+    condition     = local.common_env.UPSTASH_REDIS_REST_URL == "https://mine.upstash.io" && nonsensitive(google_secret_manager_secret_version.this["redis-rest-token"].secret_data) == "my-token" && nonsensitive(google_secret_manager_secret_version.this["database-url"].secret_data) == "postgres://me:secret@ep-mine.eu-central-1.aws.neon.tech/app?sslmode=require"
     error_message = "The services do not get the databases that were brought along."
   }
 }

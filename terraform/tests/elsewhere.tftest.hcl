@@ -12,13 +12,13 @@ run "a_second_installation_stores_into_the_first_ones_database" {
     region               = "europe-west1"
     build_region         = "europe-west1"
     database_provisioned = false
-    database_url         = "postgres://spillway:made@ep-made-up.us-east-1.aws.neon.tech/spillway"
+    database_url         = "postgres://spillway:made@ep-made-up.us-east-1.aws.neon.tech/spillway?sslmode=require"
     neon_api_key         = null
     neon_org_id          = null
   }
 
   assert {
-    condition     = length(neon_project.this) == 0 && nonsensitive(google_secret_manager_secret_version.this["database-url"].secret_data) == "postgres://spillway:made@ep-made-up.us-east-1.aws.neon.tech/spillway"
+    condition     = length(neon_project.this) == 0 && nonsensitive(google_secret_manager_secret_version.this["database-url"].secret_data) == "postgres://spillway:made@ep-made-up.us-east-1.aws.neon.tech/spillway?sslmode=require"
     error_message = "It stores elsewhere than the first installation."
   }
 

@@ -14,12 +14,12 @@ run "the_services_get_what_environment_tf_says" {
   command = plan
 
   assert {
-    condition     = toset([for env in module.ingest.service.template[0].containers[0].env : env.name]) == toset(concat(keys(local.common_env), keys(local.ingest_env), keys(local.ingest_secrets)))
+    condition     = toset([for env in module.ingest.service.template[0].containers[0].env : env.name]) == toset([for name in keys(merge(local.common_env, local.ingest_env, local.ingest_secrets)) : name if !contains(local.unset, name)])
     error_message = "Ingest's environment is not what environment.tf says."
   }
 
   assert {
-    condition     = toset([for env in module.supervisor.service.template[0].containers[0].env : env.name]) == toset(concat(keys(local.common_env), keys(local.supervisor_env), keys(local.supervisor_secrets)))
+    condition     = toset([for env in module.supervisor.service.template[0].containers[0].env : env.name]) == toset([for name in keys(merge(local.common_env, local.supervisor_env, local.supervisor_secrets)) : name if !contains(local.unset, name)])
     error_message = "The supervisor's environment is not what environment.tf says."
   }
 

@@ -41,11 +41,11 @@ run "neon_was_restored_elsewhere_and_the_services_go_over_to_it" {
 
   variables {
     drain_paused = []
-    database_url = "postgres://me:secret@ep-restored.us-east-1.aws.neon.tech/spillway"
+    database_url = "postgres://me:secret@ep-restored.us-east-1.aws.neon.tech/spillway?sslmode=require"
   }
 
   assert {
-    condition     = nonsensitive(google_secret_manager_secret_version.this["database-url"].secret_data) == "postgres://me:secret@ep-restored.us-east-1.aws.neon.tech/spillway"
+    condition     = nonsensitive(google_secret_manager_secret_version.this["database-url"].secret_data) == "postgres://me:secret@ep-restored.us-east-1.aws.neon.tech/spillway?sslmode=require"
     error_message = "The services still use the database that was provisioned."
   }
 
@@ -62,7 +62,7 @@ run "both_are_away_for_good" {
   variables {
     redis_rest_url   = "https://mine.upstash.io"
     redis_rest_token = "my-token"
-    database_url     = "postgres://me:secret@ep-restored.us-east-1.aws.neon.tech/spillway"
+    database_url     = "postgres://me:secret@ep-restored.us-east-1.aws.neon.tech/spillway?sslmode=require"
   }
 
   assert {

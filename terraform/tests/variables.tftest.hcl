@@ -285,7 +285,7 @@ run "a_pooled_connection_and_a_repository_elsewhere_are_refused" {
 
   variables {
     build_repository = "projects/my-project/locations/europe-west1/connections/github/repositories/me-spillway"
-    database_url     = "postgres://me:secret@ep-mine-pooler.us-east-1.aws.neon.tech/app"
+    database_url     = "postgres://me:secret@ep-mine-pooler.us-east-1.aws.neon.tech/app?sslmode=require"
   }
 
   expect_failures = [

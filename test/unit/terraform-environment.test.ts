@@ -5,6 +5,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { environmentNames } from "../../lib/config.ts";
+import { isOverHttp } from "../../lib/postgres-url.ts";
 
 const read = (path: string) => readFileSync(new URL(`../../${path}`, import.meta.url), "utf8");
 
@@ -23,9 +24,7 @@ const setFor = {
   ingest: ["common_env", "ingest_env", "ingest_secrets"].flatMap(namesIn),
   supervisor: ["common_env", "supervisor_env", "supervisor_secrets"].flatMap(namesIn),
 };
-/** Names that Terraform has no variable for: its Redis is Upstash's. */
-const WITHOUT_VARIABLE = ["REDIS_URL"];
-const deliberatelyDefault = [...namesIn("deliberately_default"), ...WITHOUT_VARIABLE];
+const deliberatelyDefault = namesIn("deliberately_default");
 
 test("every name of the configuration is set by Terraform or left to its default on purpose, and no other", () => {
   const known = new Set([...setFor.ingest, ...setFor.supervisor, ...deliberatelyDefault]);
@@ -51,10 +50,42 @@ test("no service sets a name past environment.tf", () => {
 
 test("only the supervisor goes without the API keys, and both know where Redis and Postgres are", () => {
   expect(setFor.supervisor).not.toContain("INGEST_API_KEYS");
-  for (const name of ["UPSTASH_REDIS_REST_URL", "UPSTASH_REDIS_REST_TOKEN", "DATABASE_URL"]) {
+  for (const name of ["UPSTASH_REDIS_REST_URL", "UPSTASH_REDIS_REST_TOKEN", "REDIS_URL", "DATABASE_URL"]) {
     expect(setFor.ingest).toContain(name);
     expect(setFor.supervisor).toContain(name);
   }
+});
+
+/** The literal in a line of Terraform that begins with this name, as a regular expression of JavaScript. */
+function regexOf(file: string, name: string): RegExp {
+  const [, literal = ""] =
+    new RegExp(`^  ${name} .*regex\\(("(?:[^"\\\\]|\\\\.)*")`, "m").exec(read(file)) ?? [];
+  return new RegExp((JSON.parse(literal) as string).replace("(?i:", "(?:"), "i");
+}
+
+test.each([
+  "postgres://u:p@ep-a.us-east-1.aws.neon.tech/db?sslmode=require",
+  "postgres://u:p@ep-a.eu.azure.NEON.tech:5432/db?sslmode=require",
+  "postgres://u:p@ep-a.us-east-2.aws.neon.build/db?sslmode=require",
+  "postgres://u:p@neon.tech.example.org/db?sslmode=require",
+  "postgres://u:p@db.example.org/ep-a.aws.neon.tech/?sslmode=require",
+  "postgres://u:p@myneon.tech/db?sslmode=require",
+  "postgres://u:p@10.0.0.3:5432/db",
+  "postgres://u:p@/db?host=/cloudsql/a-project:us-east4:main",
+])("Terraform counts connections for %s exactly if the code opens any", (url) => {
+  const isNeons = regexOf("terraform/postgres.tf", "database_is_over_tcp");
+  expect(isNeons.test(url)).toBe(isOverHttp(url, undefined));
+});
+
+test("Terraform counts as many connections as the functions open", () => {
+  const summed = /^ {2}connections_over_tcp = (.*)$/m.exec(read("terraform/postgres.tf"))?.[1];
+  expect(summed).toBe(
+    "var.drain_concurrency + var.ingest_max_instances * (var.write_through_concurrency + 1) + 1",
+  );
+  expect(read("functions/wire-ingest.ts")).toContain(
+    "openServers(config, config.writeThroughConcurrency + 1)",
+  );
+  expect(read("functions/wire-supervisor.ts")).toContain("openServers(config, config.drainConcurrency)");
 });
 
 /** The anchors that GitHub makes of a page's headings. */
@@ -138,14 +169,17 @@ test("no provider changes under a deployment: of each, only corrections are take
 });
 
 test("no secret text has a check of its own, because Terraform prints the value of the variable whose check fails", () => {
-  const variables = [...read("terraform/variables.tf").matchAll(/^variable "(\w+)" \{\n([\s\S]*?)^\}/gm)];
+  const text = read("terraform/variables.tf") + read("terraform/variables-own-servers.tf");
+  const variables = [...text.matchAll(/^variable "(\w+)" \{\n([\s\S]*?)^\}/gm)];
   const secrets = variables.filter(
     ([, , block = ""]) => /type += string/.test(block) && /sensitive += true/.test(block),
   );
   expect(secrets.map(([, name]) => name).sort()).toEqual([
+    "database_migration_url",
     "database_url",
     "neon_api_key",
     "redis_rest_token",
+    "redis_url",
     "upstash_api_key",
   ]);
   expect(secrets.filter(([, , block]) => block?.includes("validation {"))).toEqual([]);
