@@ -164,7 +164,8 @@ export class Builds {
       PATH: `${BIN}:${own.PATH}`,
     };
     const args = (step.args ?? []).map((arg) => arg.replace(/^\/app\//, PROJECT_ROOT));
-    const [program, ...rest] = step.script ? ["bash", "-c", step.script] : [programOf(step), ...args];
+    const script = step.script?.replaceAll(" /app/", ` ${PROJECT_ROOT}`);
+    const [program, ...rest] = script ? ["bash", "-c", script] : [programOf(step), ...args];
     return new Promise((resolve) => {
       const child = spawn(program as string, rest, {
         cwd: PROJECT_ROOT,

@@ -12,25 +12,13 @@ import { findFreePorts } from "../stack/ports.ts";
 import type { Cloud } from "./cloud.ts";
 import { withoutSignature } from "./credentials.ts";
 import { Refused, type Resource } from "./resources.ts";
+import type { Container, EnvVar, Place, Template } from "./templates.ts";
 
 export interface TrafficTarget {
   type: "TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST" | "TRAFFIC_TARGET_ALLOCATION_TYPE_REVISION";
   revision?: string;
   percent?: number;
   tag?: string;
-}
-
-interface EnvVar {
-  name: string;
-  value?: string;
-  valueSource?: { secretKeyRef: { secret: string; version: string } };
-}
-
-export interface Template {
-  serviceAccount: string;
-  timeout: string;
-  revision?: string;
-  containers: { image: string; args?: string[]; env?: EnvVar[] }[];
 }
 
 export interface Service extends Resource {
@@ -138,8 +126,7 @@ export class CloudRun {
     const [port = 0] = await findFreePorts(1);
     const target = /--target=(\w+)/.exec(args.join(" "))?.[1] as "ingest" | "supervisor";
     const env = {
-      ...(await this.#cloud.environmentOf(template.serviceAccount)),
-      ...Object.fromEntries((container.env ?? []).map((one) => this.#variable(one, template.serviceAccount))),
+      ...(await this.environmentOf(container, template)),
       K_SERVICE: shortName(name.split("/revisions/")[0] ?? ""),
       K_REVISION: shortName(name),
     };
@@ -147,6 +134,24 @@ export class CloudRun {
     return startFunction({ target, port, env, onLine }).catch((error: Error) => {
       throw new Refused(400, `Revision '${shortName(name)}' is not ready: ${error.message}`);
     });
+  }
+
+  /** What a container finds in its environment; where it may go is there, too (redirect.mjs). */
+  async environmentOf({ env = [] }: Container, place: Place): Promise<NodeJS.ProcessEnv> {
+    const { serviceAccount, vpcAccess, volumes = [] } = place;
+    const instances = volumes.flatMap(({ cloudSqlInstance }) => cloudSqlInstance?.instances ?? []);
+    const mayConnect = (instance: string) =>
+      this.#cloud.resources.has(
+        `projects/${instance.replace(/:[^:]+:[^:]+$/, "")}`,
+        serviceAccount,
+        "roles/cloudsql.client",
+      );
+    return {
+      ...(await this.#cloud.environmentOf(serviceAccount)),
+      REHEARSAL_SOCKETS: instances.filter(mayConnect).join(","),
+      ...(vpcAccess ? { REHEARSAL_REDIS_PORT: this.#cloud.vendors.redisPort } : {}),
+      ...Object.fromEntries(env.map((one) => this.#variable(one, serviceAccount))),
+    };
   }
 
   #variable({ name, value = "", valueSource }: EnvVar, account: string): [string, string] {

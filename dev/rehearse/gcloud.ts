@@ -4,6 +4,7 @@
  */
 import { parseArgs } from "node:util";
 import type { Service, TrafficTarget } from "./cloud-run.ts";
+import type { Job } from "./jobs.ts";
 
 const { positionals, values } = parseArgs({
   allowPositionals: true,
@@ -110,6 +111,16 @@ async function describe(name: string): Promise<void> {
   console.log(JSON.stringify({ spec, status: { ...status, traffic: told } }));
 }
 
+/** The new image, and then an execution of it, to its end. */
+async function updateJob(name: string): Promise<void> {
+  const url = serviceUrl(name).replace("/services/", "/jobs/");
+  const { template } = (await (await ask("GET", url)).json()) as Job;
+  for (const container of template.template.containers) container.image = option("image");
+  await ask("PATCH", url, { template, ...CLIENT });
+  if (has("execute-now")) await ask("POST", `${url}:run`, {});
+  console.log(`Job [${name}] has been updated.`);
+}
+
 /** Shows the log as it comes. */
 async function submit(): Promise<void> {
   const pairs = option("substitutions")
@@ -139,6 +150,7 @@ else if (command === "auth print-identity-token") await printIdentityToken();
 else if (command.startsWith("run deploy ")) await deploy(name);
 else if (command.startsWith("run services update-traffic ")) await updateTraffic(name);
 else if (command.startsWith("run services describe ")) await describe(name);
+else if (command.startsWith("run jobs update ")) await updateJob(name);
 else if (command.startsWith("builds submit")) await submit();
 else {
   console.error(`ERROR: (gcloud) the rehearsal does not know: gcloud ${command}`);

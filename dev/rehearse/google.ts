@@ -6,6 +6,7 @@
 import { type Asked, type HttpTarget, OWNER } from "./asked.ts";
 import type { Cloud } from "./cloud.ts";
 import type { Service } from "./cloud-run.ts";
+import { type Job, runJob } from "./jobs.ts";
 import { Refused, type Resource } from "./resources.ts";
 
 /** APIs that work before Terraform enables any (README, "Deploy"). */
@@ -132,6 +133,19 @@ const patchService: Answer = (cloud, asked, [name = ""]) => {
   return cloud.run.updateService(name, given);
 };
 
+/** As for a service, and running it is a right of the same role. */
+const patchJob: Answer = (cloud, asked, [name = ""]) => {
+  const { template } = (cloud.resources.get(name) as Job).template;
+  demand(cloud, asked, name, "roles/run.developer");
+  demand(cloud, asked, accountName(projectOf(name), template.serviceAccount), "roles/iam.serviceAccountUser");
+  return Object.assign(cloud.resources.get(name), asked.body);
+};
+
+const startJob: Answer = (cloud, asked, [name = ""]) => {
+  demand(cloud, asked, name, "roles/run.developer");
+  return runJob(cloud, name);
+};
+
 const pushImage: Answer = (cloud, asked, [path = "", tag]) => {
   const [project, repository, image] = path.split("/");
   const location = asked.host.replace("-docker.pkg.dev", "");
@@ -159,6 +173,8 @@ const OWN: [string, RegExp, RegExp, Answer][] = [
       cloud.run.createService(`${collection}/${query.get("serviceId")}`, body),
   ],
   ["PATCH", /^run\./, /^(projects\/.+\/services\/[^/]+)$/, patchService],
+  ["PATCH", /^run\./, /^(projects\/.+\/jobs\/[^/]+)$/, patchJob],
+  ["POST", /^run\./, /^(projects\/.+\/jobs\/[^/]+):run$/, startJob],
   [
     "DELETE",
     /^run\./,

@@ -56,6 +56,11 @@ export class Vendors {
     return (this.#front.address() as AddressInfo).port;
   }
 
+  /** Of the Redis itself, for whoever is in its network. */
+  get redisPort(): string {
+    return new URL(this.#redisUrl).port;
+  }
+
   /** Answers if it is asked for something of the vendors. */
   async serve(req: IncomingMessage, res: ServerResponse, { host, pathname }: URL): Promise<boolean> {
     const redis = [...this.#redis.values()].find(({ endpoint }) => endpoint === host);

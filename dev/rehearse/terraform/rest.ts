@@ -62,6 +62,7 @@ export const PLACES: Record<string, Place> = {
     stays: true,
   },
   google_cloud_run_v2_service: { create: inLocation("run", "v2", "services", "serviceId") },
+  google_cloud_run_v2_job: { create: inLocation("run", "v2", "jobs", "jobId") },
   google_cloud_tasks_queue: { create: inLocation("cloudtasks", "v2", "queues") },
   google_cloud_scheduler_job: { create: inLocation("cloudscheduler", "v1", "jobs") },
   google_artifact_registry_repository: {
@@ -100,6 +101,8 @@ export function policyUrl(type: string, one: Attributes): { read: string; write:
       return at(google("secretmanager", `v1/projects/${one.project}/secrets/${one.secret_id}`));
     case "google_cloud_run_v2_service_iam_member":
       return in_("run", "v2", `services/${one.name}`);
+    case "google_cloud_run_v2_job_iam_member":
+      return in_("run", "v2", `jobs/${one.name}`);
     case "google_cloud_tasks_queue_iam_member":
       return in_("cloudtasks", "v2", `queues/${one.name}`);
     case "google_artifact_registry_repository_iam_member":
@@ -116,7 +119,11 @@ export function policyUrl(type: string, one: Attributes): { read: string; write:
 const camel = (name: string) => name.replaceAll(/_([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());
 
 /** Blocks of which an API has a list, even if there is one; of any other block it has an object. */
-const LISTS = new Set("containers env conditions cleanup_policies lifecycle_rule labels traffic".split(" "));
+const LISTS = new Set(
+  "containers env volumes volume_mounts network_interfaces conditions cleanup_policies lifecycle_rule labels traffic".split(
+    " ",
+  ),
+);
 
 /** The attributes as an API writes them. */
 export function toBody(one: Attributes, block: Block, isTop = true): Attributes {
