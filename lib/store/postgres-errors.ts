@@ -51,6 +51,8 @@ export interface Names {
   column?: string | undefined;
   constraint?: string | undefined;
   dataType?: string | undefined;
+  /** The function in PL/pgSQL in which it happened, such as a trigger's. */
+  within?: string | undefined;
 }
 
 /** The table changes the keys of rows, or, if the newest wins, what says how new they are: so no row is stored in it. */
@@ -83,12 +85,13 @@ export function kindOf(sqlstate: string): FailureKind {
  * statement, if Postgres names none.
  */
 export function reasonOf(sqlstate: string, given: Names, ofTable?: string): string {
-  const { table = ofTable, column, constraint, dataType } = given;
+  const { table = ofTable, column, constraint, dataType, within } = given;
   const names = [
     table && `table ${table}`,
     column && `column ${column}`,
     constraint && `constraint ${constraint}`,
     dataType && `type ${dataType}`,
+    within && `function ${within}`,
   ].filter(Boolean);
   const isUnnamedCheck = sqlstate === "23514" && constraint === undefined;
   const condition = isUnnamedCheck
@@ -108,7 +111,8 @@ export function failureOf(thrown: unknown, ofTable?: string): Failure {
   if (error instanceof OtherKeys) return failed("misconfigured", error.message);
   if ((error instanceof NeonDbError || error instanceof DatabaseError) && error.code) {
     const { code: sqlstate, column, constraint, dataType, routine, severity } = error;
-    const names = { table: relationOf(error, ofTable), column, constraint, dataType };
+    const within = functionOf(error.where);
+    const names = { table: relationOf(error, ofTable), column, constraint, dataType, within };
     const isRaised = routine === "exec_stmt_raise";
     // An 08 of severity ERROR comes from a backend that lives on: what it could not reach is a server behind it (a foreign table).
     const isBehind = sqlstate.startsWith("08") && severity === "ERROR";
@@ -128,6 +132,10 @@ function relationOf(
   const whole = schema === undefined || schema === "public" ? table : `${schema}.${table}`;
   return whole === ofTable ? undefined : whole;
 }
+
+/** The innermost function of the context, but for a block without a name. A server that speaks another language names none. */
+const functionOf = (where: string | undefined): string | undefined =>
+  /^PL\/pgSQL function (?!inline_code_block)([^\s(]+)/m.exec(where ?? "")?.[1];
 
 const failed = (kind: FailureKind, reason: string): Failure => ({
   kind,
