@@ -1,4 +1,4 @@
-/** The TypeScript of README and docs/streams.md compiles, and the streams that it declares start: each snippet is a file of lib/streams/ in a folder of its own. */
+/** The TypeScript of README, docs/streams.md and docs/recipes.md compiles, and the streams that it declares start: each snippet is a file of lib/streams/ in a folder of its own. */
 import { execFileSync } from "node:child_process";
 import {
   mkdirSync,
@@ -15,7 +15,7 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
 
 const project = fileURLToPath(new URL("../../", import.meta.url));
-const pages = ["README.md", "docs/streams.md"]
+const pages = ["README.md", "docs/streams.md", "docs/recipes.md"]
   .map((page) => readFileSync(join(project, page), "utf8"))
   .join("\n");
 const snippets = [...pages.matchAll(/^```ts\n(.*?)^```$/gms)].map(([, text = ""], i) => ({
