@@ -34,8 +34,6 @@ export function block(name: string): string {
   return text;
 }
 
-export type RecipeFolder = Awaited<ReturnType<typeof openFolder>>;
-
 /** Writes the page's TypeScript where it could stand: streams in lib/streams/, programs beside it. */
 export async function openFolder() {
   const folder = realpathSync(mkdtempSync(join(tmpdir(), "spillway-recipes-")));
