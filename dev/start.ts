@@ -7,7 +7,8 @@
  */
 import { mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { pathToFileURL } from "node:url";
+import { findInstallation } from "../lib/installation.ts";
 import { INTERVAL_FORM, intervalMsOf } from "../lib/interval.ts";
 import { loadStreams, type Registry } from "../lib/schema/registry.ts";
 import { type Console, startConsole } from "./console/console-server.ts";
@@ -22,14 +23,14 @@ import { describeFirstSteps } from "./tell/first-steps.ts";
 import { Teller } from "./tell/teller.ts";
 import { type StreamWatch, watchStreams } from "./watch/watch-streams.ts";
 
-const projectRoot = fileURLToPath(new URL("..", import.meta.url));
-const dataDir = join(projectRoot, ".local");
+const installation = findInstallation();
+const dataDir = installation.local;
 const stackFile = join(dataDir, "stack.json");
 const stopping = new AbortController();
 /** The console's port is that much above SPILLWAY_PORT_BASE. */
 const CONSOLE_PORT = 6;
 
-process.chdir(projectRoot);
+process.chdir(installation.root);
 for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(name, () => stopping.abort());
 for (const stream of [process.stdout, process.stderr]) stream.on("error", () => {});
 stopWhenNpmIsGone();
@@ -69,9 +70,9 @@ async function start(): Promise<Stack> {
   const portBase = parsePortBase(process.env.SPILLWAY_PORT_BASE || "8080");
   const drainEvery = process.env.DRAIN_EVERY || "1s";
   const drainEveryMs = parseInterval(drainEvery);
-  const streams = await loadStreams();
+  const streams = await loadStreams(pathToFileURL(installation.streams));
   mkdirSync(dataDir, { recursive: true });
-  const leftovers = await clearLeftovers(dataDir, projectRoot);
+  const leftovers = await clearLeftovers(dataDir, installation.root);
   if (leftovers > 0) console.log(`Stopped ${leftovers} processes that an earlier run left behind.`);
   rmSync(stackFile, { force: true });
   noteRunning(dataDir, []);
@@ -103,7 +104,7 @@ async function start(): Promise<Stack> {
   writeStackFile(started, started.pids());
   watchServers(started);
   watch = await watchStreams({
-    root: projectRoot,
+    installation,
     builtAtMs: performance.timeOrigin, // spillway start builds after that
     folder: join(dataDir, "functions"),
     functions: [started.supervisor, started.ingest],
@@ -184,8 +185,8 @@ Spillway is ready in ${(performance.now() / 1000).toFixed(1)} s
   key          ${running.apiKey}
   scripts      .local/stack.json has these, Redis and Postgres
 
-${describeFirstSteps(streams, running)}
+${describeFirstSteps(streams, running, installation.names.streams)}
 
-Streams that you change in lib/streams/ are taken up at once. Ctrl-C stops everything.
+Streams that you change in ${installation.names.streams} are taken up at once. Ctrl-C stops everything.
 `);
 }

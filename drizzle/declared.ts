@@ -1,5 +1,5 @@
 /**
- * What the files of lib/streams/ export for Drizzle Kit. A file whose stream is `existing` counts as somebody else's with all that it
+ * What the files of your streams export for Drizzle Kit. A file whose stream is `existing` counts as somebody else's with all that it
  * exports: its table, and the types and the schema that the table needs.
  */
 import { readdirSync } from "node:fs";
@@ -8,8 +8,6 @@ import { fileURLToPath } from "node:url";
 import { is } from "drizzle-orm";
 import { getTableConfig, isPgEnum, isPgSchema, isPgSequence, PgTable } from "drizzle-orm/pg-core";
 import type { Stream } from "../lib/schema/stream.ts";
-
-const FOLDER = new URL("../lib/streams/", import.meta.url);
 
 interface File {
   path: string;
@@ -30,9 +28,9 @@ export interface Declared {
   source: string;
 }
 
-/** Reads the files of lib/streams/, each of which declares a stream. */
-export async function readDeclared(): Promise<Declared> {
-  const files = await Promise.all(filesOf(FOLDER).map(readFile));
+/** Reads the files of this folder, each of which declares a stream. */
+export async function readDeclared(folder: URL): Promise<Declared> {
+  const files = await Promise.all(filesOf(folder).map((name) => readFile(new URL(name, folder))));
   const ours = files.filter(({ module }) => !module.default.existing);
   const existing = files.filter(({ module }) => module.default.existing);
   return {
@@ -54,8 +52,7 @@ function filesOf(folder: URL): string[] {
   }
 }
 
-async function readFile(name: string): Promise<File> {
-  const url = new URL(name, FOLDER);
+async function readFile(url: URL): Promise<File> {
   return { path: fileURLToPath(url), module: await import(url.href) };
 }
 

@@ -1,5 +1,5 @@
 /**
- * Makes, in a database of this machine's own, the tables that your database has already. drizzle/existing/*.sql says how they look, as
+ * Makes, in a database of this machine's own, the tables that your database has already. existing/*.sql, beside your migrations, says how they look, as
  * `pg_dump --schema-only --no-owner --no-privileges --table=NAME` writes it. `npm start` and the tests read it; no deployment does.
  *
  * Each file runs once, in one transaction, in the order of the names, before the migrations: those may refer to its tables. A file that
@@ -7,18 +7,17 @@
  */
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import pg from "pg";
+import type { Installation } from "../lib/installation.ts";
 import { clientSettingsOf } from "../lib/postgres-url.ts";
 import { migrate } from "./migrate.ts";
 
-const FOLDER = fileURLToPath(new URL("existing", import.meta.url));
-
 /** Makes your tables and ours, in an empty database or in one that it made before. Throws what Postgres says of which file. */
-export async function migrateWithExisting(databaseUrl: string, folder = FOLDER): Promise<void> {
+export async function migrateWithExisting(databaseUrl: string, installation: Installation): Promise<void> {
+  const folder = installation.existing;
   const files = existsSync(folder) ? readdirSync(folder).filter((name) => name.endsWith(".sql")) : [];
   if (files.length > 0) await makeExisting(databaseUrl, folder, files.sort());
-  await migrate(databaseUrl);
+  await migrate(databaseUrl, installation);
 }
 
 async function makeExisting(databaseUrl: string, folder: string, files: readonly string[]): Promise<void> {

@@ -1,19 +1,17 @@
 /**
- * `npm run db:generate`: writes the migration from the last snapshot of drizzle/migrations/ to the tables of lib/streams/.
+ * Writes the migration from the last snapshot of an installation's migrations to the tables of its streams: `npm run db:generate`
+ * (dev/operate/commands/db-generate.ts). In a checkout of Spillway it also writes those of Spillway's own tables, in drizzle/spillway/.
  *
- *   --ours              the same for Spillway's own tables, in drizzle/spillway/
- *   --allow-drop NAME   a table, or TABLE.COLUMN, that the migration may drop; may be given several times
- *   anything else       is for Drizzle Kit, which compares and writes: --name NAME, --custom
- *
- * Tables of `existing` streams are left out (handover.ts). Drizzle Kit alone writes DROP TABLE if a stream's file is gone, and exits with 0 even if it failed. So it works on a copy of
- * the folder, and only a migration that passed is copied back. Exit status 0: a migration was written, or none was needed.
- * Exit status 1: one sentence says why, and the folder is unchanged.
+ * Tables of `existing` streams are left out (handover.ts). Drizzle Kit alone writes DROP TABLE if a stream's file is gone, and exits with 0
+ * even if it failed. So it works on a copy of the folder, and only a migration that passed is copied back.
  */
 import { spawnSync } from "node:child_process";
 import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
-import { join, relative } from "node:path";
-import { fileURLToPath } from "node:url";
+import { dirname, join, relative } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import type { Installation } from "../lib/installation.ts";
 import { loadStreams, type Registry } from "../lib/schema/registry.ts";
 import { readJournal } from "../lib/store/migration-journal.ts";
 import { keyOfTable, readDeclared } from "./declared.ts";
@@ -21,69 +19,79 @@ import { dropsIn } from "./drops.ts";
 import { handOver } from "./handover.ts";
 import { keepInOrder, tablesOfLastSnapshot } from "./journal.ts";
 
-const projectRoot = fileURLToPath(new URL("..", import.meta.url));
-
-const YOURS = { config: "drizzle/drizzle.config.ts", folder: "drizzle/migrations", tables: "lib/streams/" };
-const OURS = { config: "drizzle/spillway.config.ts", folder: "drizzle/spillway", tables: "Spillway itself" };
-
 /** It was not done; the message is for people. */
-class Refused extends Error {}
+export class Refused extends Error {}
 
-interface Options {
-  isOurs: boolean;
-  allowed: Set<string>;
-  /** Drizzle Kit's. */
-  rest: string[];
+export interface Options {
+  /** Tables, or TABLE.COLUMN, that the migration may drop. */
+  allowed: ReadonlySet<string>;
+  /** How the migration is named. Absent: Drizzle Kit finds a name. */
+  name?: string | undefined;
+  /** Whether the migration is empty, to be written by hand. */
+  isCustom: boolean;
 }
 
-function readOptions(args: readonly string[]): Options {
-  const options: Options = { isOurs: false, allowed: new Set(), rest: [] };
-  const left = args.flatMap((arg) => (arg.startsWith("--allow-drop=") ? arg.split(/=(.*)/s, 2) : [arg]));
-  while (left.length > 0) {
-    const arg = left.shift() as string;
-    if (arg === "--ours") options.isOurs = true;
-    else if (arg !== "--allow-drop") options.rest.push(arg);
-    else {
-      const name = left.shift();
-      if (!name || name.startsWith("-")) throw new Refused("--allow-drop: expected a table, or TABLE.COLUMN");
-      options.allowed.add(name);
-    }
-  }
-  return options;
+/** Whose tables: where their migrations are, and how both are named for people. */
+interface Place {
+  root: string;
+  folder: string;
+  tables: string;
+  /** The files that may configure Drizzle Kit. */
+  configs: readonly string[];
+  streams: URL | undefined;
 }
+
+const placeOf = ({ root, names, streams }: Installation): Place => ({
+  ...{ root, folder: names.migrations, tables: names.streams },
+  configs: ["drizzle/drizzle.config.ts", "drizzle.config.ts"],
+  streams: pathToFileURL(streams),
+});
+
+const OURS: Place = {
+  root: fileURLToPath(new URL("..", import.meta.url)),
+  ...{ folder: "drizzle/spillway/", tables: "Spillway itself" },
+  configs: ["drizzle/spillway.config.ts"],
+  streams: undefined,
+};
+
+/**
+ * Writes the migration of an installation's tables, and returns what there is to say. Throws a Refused that says why it wrote nothing, or
+ * what a broken declaration throws.
+ */
+export const generate = (installation: Installation, options: Options): Promise<string> =>
+  generateIn(placeOf(installation), options);
+
+/** The same for Spillway's own tables, in a checkout of it. */
+export const generateOurs = (options: Options): Promise<string> => generateIn(OURS, options);
 
 const tagsOf = (folder: string) => readJournal(folder).entries.map(({ tag }) => tag);
 
-/** Writes the migration, and returns what there is to say. Throws Refused. */
-async function generate({ isOurs, allowed, rest }: Options): Promise<string> {
-  const place = isOurs ? OURS : YOURS;
-  const streams: Registry = isOurs ? new Map() : await loadStreams(); // a broken declaration ends it here
-  const declared = isOurs ? undefined : await readDeclared();
+async function generateIn(place: Place, options: Options): Promise<string> {
+  const folder = join(place.root, place.folder);
+  // A broken declaration ends it here.
+  const streams: Registry = place.streams ? await loadStreams(place.streams) : new Map();
+  const declared = place.streams && (await readDeclared(place.streams));
   const workplace = mkdtempSync(join(tmpdir(), "spillway-generate-"));
   try {
     const copy = join(workplace, "migrations");
-    if (existsSync(place.folder)) cpSync(place.folder, copy, { recursive: true });
+    if (existsSync(folder)) cpSync(folder, copy, { recursive: true });
     const before = tagsOf(copy).length;
     const said = declared ? handOver(copy, declared) : [];
     const handedOver = tagsOf(copy).length;
-    const { stdout, stderr } = runDrizzleKit(
-      place.config,
-      { workplace, copy, source: declared?.source },
-      rest,
-    );
+    const { stdout, stderr } = runDrizzleKit(place, { workplace, copy, source: declared?.source }, options);
     const written = tagsOf(copy).slice(handedOver);
     if (written.length === 0 && !stdout.includes("No schema changes"))
       throw new Refused(`Drizzle Kit wrote no migration: ${stderr.trim() || stdout.trim()}`);
-    for (const tag of written) checkSql(join(copy, `${tag}.sql`), allowed);
+    for (const tag of written) checkSql(join(copy, `${tag}.sql`), options.allowed);
     const added = tagsOf(copy).slice(before);
-    if (!rest.includes("--custom")) refuseHiddenTables(streams, tablesOfLastSnapshot(copy));
+    if (!options.isCustom) refuseHiddenTables(streams, tablesOfLastSnapshot(copy));
     if (added.length === 0)
-      return !isOurs && streams.size === 0
+      return place.streams && streams.size === 0
         ? "no streams: nothing to generate"
-        : `nothing to generate: ${place.folder}/ has every table of ${place.tables}`;
+        : `nothing to generate: ${place.folder} has every table of ${place.tables}`;
     keepInOrder(copy, before);
-    cpSync(copy, place.folder, { recursive: true });
-    const files = added.map((tag) => `${place.folder}/${tag}.sql`);
+    cpSync(copy, folder, { recursive: true });
+    const files = added.map((tag) => `${place.folder}${tag}.sql`);
     return `${[...said, ...files].join("\n")}\nRead it and commit the folder; npm start and a deployment apply it.`;
   } finally {
     rmSync(workplace, { recursive: true, force: true });
@@ -95,28 +103,42 @@ async function generate({ isOurs, allowed, rest }: Options): Promise<string> {
  * has a question. Returns its words; its exit status tells nothing.
  */
 function runDrizzleKit(
-  config: string,
+  { root, configs }: Place,
   { workplace, copy, source }: { workplace: string; copy: string; source: string | undefined },
-  rest: readonly string[],
+  { name, isCustom }: Options,
 ) {
   const own = join(workplace, "drizzle.config.ts");
   const tables = join(workplace, "tables.ts");
   if (source !== undefined) writeFileSync(tables, source);
-  const out = relative(process.cwd(), copy); // it puts "./" before whatever it is given
-  const changed = { out, ...(source === undefined ? {} : { schema: [tables] }) };
-  writeFileSync(
-    own,
-    `import config from ${JSON.stringify(join(projectRoot, config))};\nexport default { ...config, ...${JSON.stringify(changed)} };\n`,
-  );
-  const args = ["node_modules/drizzle-kit/bin.cjs", "generate", "--config", own, ...rest];
-  const said = spawnSync(process.execPath, args, { stdio: ["ignore", "pipe", "pipe"], encoding: "utf8" });
+  const out = relative(root, copy); // it puts "./" before whatever it is given
+  const changed = { dialect: "postgresql", out, ...(source === undefined ? {} : { schema: [tables] }) };
+  const config = configs.map((file) => join(root, file)).find((file) => existsSync(file));
+  const imported =
+    config === undefined ? "const config = {};" : `import config from ${JSON.stringify(config)};`;
+  writeFileSync(own, `${imported}\nexport default { ...config, ...${JSON.stringify(changed)} };\n`);
+  const more = [...(name === undefined ? [] : ["--name", name]), ...(isCustom ? ["--custom"] : [])];
+  const args = [drizzleKit(root), "generate", "--config", own, ...more];
+  const said = spawnSync(process.execPath, args, {
+    ...{ cwd: root, stdio: ["ignore", "pipe", "pipe"], encoding: "utf8" },
+  });
   if (!said.stderr.includes("Interactive prompts require a TTY")) return said;
   if (!process.stdin.isTTY || !process.stdout.isTTY)
     throw new Refused(
       "Drizzle Kit has to ask whether something was renamed, and there is no terminal: run npm run db:generate in one",
     );
-  spawnSync(process.execPath, args, { stdio: "inherit" });
+  spawnSync(process.execPath, args, { cwd: root, stdio: "inherit" });
   return { stdout: "", stderr: "it was not answered" };
+}
+
+/** The program of the installation's own Drizzle Kit. Throws a Refused that says how to have it. */
+function drizzleKit(root: string): string {
+  try {
+    return join(dirname(createRequire(join(root, "package.json")).resolve("drizzle-kit")), "bin.cjs");
+  } catch {
+    throw new Refused(
+      "drizzle-kit is not installed, which compares the tables: npm install --save-dev drizzle-kit",
+    );
+  }
 }
 
 /** Refuses a migration that drops what it may not. A schema may be there already, if somebody else has tables in it. */
@@ -144,12 +166,4 @@ function refuseHiddenTables(streams: Registry, tables: readonly string[]): void 
     throw new Refused(
       `stream "${hidden.name}": expected its file to export its table, or no migration can make it`,
     );
-}
-
-process.chdir(projectRoot);
-try {
-  console.log(await generate(readOptions(process.argv.slice(2))));
-} catch (error) {
-  console.error(`db:generate: ${(error as Error).message}`);
-  process.exitCode = 1;
 }

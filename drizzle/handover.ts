@@ -42,7 +42,7 @@ export function handOver(folder: string, { ours, existing }: Declared): string[]
     ),
     ...tablesAmong(taken).map(
       (table) =>
-        `${table} is ours again, as drizzle/migrations/ knew it: what others changed since is in no migration.`,
+        `${table} is ours again, as your migrations knew it: what others changed since is in no migration.`,
     ),
   ];
 }

@@ -1,14 +1,15 @@
 /**
- * Applies the migrations: ours (drizzle/spillway/) before yours (drizzle/migrations/). Each folder has one transaction (the
+ * Applies the migrations: ours (drizzle/spillway/) before yours (the installation's). Each folder has one transaction (the
  * node-postgres migrator's) and a journal table of its own. One advisory lock covers both, so that two deployments at once
  * apply each migration once. May be repeated. It uses TCP, because Neon's HTTP migrator is not atomic.
  */
 import { readFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { drizzle } from "drizzle-orm/node-postgres";
 import { migrate as applyMigrations } from "drizzle-orm/node-postgres/migrator";
 import pg from "pg";
+import { type Installation, installationAt } from "../lib/installation.ts";
 import { clientSettingsOf } from "../lib/postgres-url.ts";
 import { JOURNALS } from "../lib/store/applied-migrations.ts";
 import { readJournal } from "../lib/store/migration-journal.ts";
@@ -25,29 +26,36 @@ interface Folder {
   migrationsTable: string;
 }
 
-const folderOf = (name: string, migrationsTable: string): Folder => ({
-  name: `drizzle/${name}`,
-  migrationsFolder: fileURLToPath(new URL(name, import.meta.url)),
-  migrationsTable,
-});
-const OURS = folderOf("spillway", JOURNALS.ours);
-const YOURS = folderOf("migrations", JOURNALS.yours);
-/** The same beside another program's journal of Drizzle's default name: its entries would pass for ours. */
-const YOURS_BESIDE = folderOf("migrations", JOURNALS.yoursBeside);
+const OURS: Folder = {
+  name: "drizzle/spillway/",
+  migrationsFolder: fileURLToPath(new URL("spillway", import.meta.url)),
+  migrationsTable: JOURNALS.ours,
+};
 
-/** Brings the database at `databaseUrl` to the newest migrations. Throws what Postgres says, or why it refuses the database. */
-export const migrate = (databaseUrl: string): Promise<void> => apply(databaseUrl, true);
+/** Yours. `yoursBeside`: beside another program's journal of Drizzle's default name, because its entries would pass for ours. */
+const yoursOf = ({ migrations, names }: Installation, journal: "yours" | "yoursBeside"): Folder => ({
+  name: names.migrations,
+  migrationsFolder: migrations,
+  migrationsTable: JOURNALS[journal],
+});
+
+/**
+ * Brings the database at `databaseUrl` to the newest migrations: ours, and those of the installation. Throws what Postgres says, or why it
+ * refuses the database.
+ */
+export const migrate = (databaseUrl: string, installation: Installation): Promise<void> =>
+  apply(databaseUrl, installation);
 
 /** Makes our tables only. */
-export const migrateOurs = (databaseUrl: string): Promise<void> => apply(databaseUrl, false);
+export const migrateOurs = (databaseUrl: string): Promise<void> => apply(databaseUrl, undefined);
 
-async function apply(databaseUrl: string, withYours: boolean): Promise<void> {
+async function apply(databaseUrl: string, installation: Installation | undefined): Promise<void> {
   const client = new pg.Client({ ...clientSettingsOf(databaseUrl), application_name: "spillway-migrate" });
   await client.connect().catch(tellNoConnection);
   try {
     await client.query("select pg_advisory_lock($1)", [LOCK]);
     await refuseForeignTables(client);
-    const folders = withYours ? [OURS, await findYours(client)] : [OURS];
+    const folders = installation ? [OURS, await findYours(client, installation)] : [OURS];
     // Whoever has no stream has no migration either.
     for (const folder of folders)
       if (hasMigrations(folder.migrationsFolder)) await applyFolder(client, folder);
@@ -93,22 +101,23 @@ async function fileOf(client: pg.Client, folder: Folder, done: number, statement
   const last = rows[0]?.last ?? 0; // the folder's transaction is rolled back by now
   const tag = readJournal(folder.migrationsFolder).entries.filter(({ when }) => when > last)[done]?.tag;
   const isThere = readFileSync(join(folder.migrationsFolder, `${tag}.sql`), "utf8").includes(statement);
-  return isThere ? `${folder.name}/${tag}.sql` : undefined;
+  return isThere ? `${folder.name}${tag}.sql` : undefined;
 }
 
 /** Your migrations with their journal: Drizzle's default, unless another program had one here before our first migration. */
-async function findYours(client: pg.Client): Promise<Folder> {
+async function findYours(client: pg.Client, installation: Installation): Promise<Folder> {
+  const [yours, beside] = [yoursOf(installation, "yours"), yoursOf(installation, "yoursBeside")];
   const { rows } = await client.query<{ beside: boolean }>(
     `select to_regclass($1) is not null
        or (to_regclass($2) is null and to_regclass($3) is not null) as beside`,
-    [YOURS_BESIDE, OURS, YOURS].map(({ migrationsTable }) => `drizzle.${migrationsTable}`),
+    [beside, OURS, yours].map(({ migrationsTable }) => `drizzle.${migrationsTable}`),
   );
-  if (!rows[0]?.beside) return YOURS;
+  if (!rows[0]?.beside) return yours;
   // As Drizzle makes it. It is there from the first run on, also if that has no migration of yours: so the next run finds it.
   await client.query(
-    `create table if not exists drizzle."${YOURS_BESIDE.migrationsTable}" (id serial primary key, hash text not null, created_at bigint)`,
+    `create table if not exists drizzle."${beside.migrationsTable}" (id serial primary key, hash text not null, created_at bigint)`,
   );
-  return YOURS_BESIDE;
+  return beside;
 }
 
 /** Our tables whose names another program may have taken, and the migration that makes each. */
@@ -151,7 +160,7 @@ if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.a
   try {
     const url = process.env.DATABASE_URL;
     if (!url) throw new Error("expected DATABASE_URL in the environment");
-    await migrate(url);
+    await migrate(url, installationAt(dirname(fileURLToPath(import.meta.url))));
     console.log("migrations applied");
   } catch (error) {
     console.error(`db:migrate: ${(error as Error).message}`);

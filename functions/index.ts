@@ -1,5 +1,4 @@
-/** The entry point of a deployment: serves a function with the streams of lib/streams/. */
-import { loadStreams } from "../lib/schema/registry.ts";
-import { serveFunctions } from "./serve.ts";
+/** The entry point of this repository's own deployment: serves the streams of lib/streams/. */
+import { serve } from "./server.ts";
 
-await serveFunctions(await loadStreams());
+await serve(new URL("../lib/streams/", import.meta.url));

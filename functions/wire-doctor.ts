@@ -10,6 +10,7 @@ import { createPauses } from "../lib/buffer/pauses.ts";
 import { createRedisFacts } from "../lib/buffer/redis-facts.ts";
 import type { Config } from "../lib/config.ts";
 import type { Doubt } from "../lib/config-doubts.ts";
+import type { Installation } from "../lib/installation.ts";
 import type { DoctorDeps } from "../lib/operate/doctor.ts";
 import type { Migrations } from "../lib/operate/table-checks.ts";
 import { addressOf } from "../lib/postgres-url.ts";
@@ -36,9 +37,12 @@ interface Given extends Pick<DoctorDeps, "now" | "monotonicMs"> {
   servers: Servers;
   streams: Registry;
   doubts: readonly Doubt[];
+  /** Where your migrations are. Absent: there are none. */
+  installation?: Installation | undefined;
 }
 
-export function openDoctor({ config, servers, streams, doubts, now, monotonicMs }: Given): DoctorDeps {
+export function openDoctor(given: Given): DoctorDeps {
+  const { config, servers, streams, doubts, now, monotonicMs, installation } = given;
   const redis = servers.redis.within(REDIS_TIMEOUT_MS);
   const db = servers.postgres.within(POSTGRES_TIMEOUT_MS);
   const { leaseMs, insertTimeoutMs, drainDeadlineMs, bufferMaxBytes, corsOrigins } = config;
@@ -53,7 +57,7 @@ export function openDoctor({ config, servers, streams, doubts, now, monotonicMs 
       createTableCheck(db, POSTGRES_TIMEOUT_MS, monotonicMs).differencesOfAll([...streams.values()]),
     tableHealth: () => readTableHealth(db, POSTGRES_TIMEOUT_MS, [...streams.values()]),
     appliedMigrations: () => readAppliedMigrations(db, POSTGRES_TIMEOUT_MS),
-    migrations: readMigrations,
+    migrations: () => readMigrations(installation),
     keys: createKeyStore(db, POSTGRES_TIMEOUT_MS),
     keyCopy: createKeyCopy(redis),
     streams,
@@ -70,10 +74,10 @@ export function openDoctor({ config, servers, streams, doubts, now, monotonicMs 
   };
 }
 
-/** The migrations beside this program; undefined if there are not even ours. */
-function readMigrations(): Migrations {
-  const entriesOf = (name: string) =>
-    readJournal(fileURLToPath(new URL(`../drizzle/${name}`, import.meta.url))).entries;
-  const ours = entriesOf("spillway");
-  return ours.length === 0 ? undefined : { ours, yours: entriesOf("migrations") };
+/** Our migrations beside this program, and yours; undefined if there are not even ours. */
+function readMigrations(installation: Installation | undefined): Migrations {
+  const ours = readJournal(fileURLToPath(new URL("../drizzle/spillway", import.meta.url))).entries;
+  if (ours.length === 0) return undefined;
+  const yours = installation ? readJournal(installation.migrations).entries : [];
+  return { ours, yours, yoursIn: installation?.names.migrations ?? "" };
 }

@@ -2,9 +2,10 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
 import { closeSync, openSync } from "node:fs";
-import { basename, join } from "node:path";
+import { basename, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { NODE_FLAGS } from "../stack/node-flags.ts";
+import { frameworkProgram } from "../stack/package-files.ts";
 
 export interface Child {
   pid: number;
@@ -13,7 +14,7 @@ export interface Child {
 }
 
 interface Start {
-  /** A TypeScript or JavaScript file, from the project's root. */
+  /** A TypeScript or JavaScript file, from the project's root if its path is relative. */
   file: string;
   args?: string[];
   nodeFlags?: readonly string[];
@@ -33,7 +34,7 @@ export function startChild({
   logFile,
 }: Start): Child & { process: ChildProcess } {
   const log = openSync(logFile, "a");
-  const child = fork(`${projectRoot}${file}`, args, {
+  const child = fork(resolve(projectRoot, file), args, {
     cwd: projectRoot,
     env: { PATH: process.env.PATH, HOME: process.env.HOME, NODE_ENV: "production", ...env },
     execArgv: [...nodeFlags, "--import", endWithParent, ...loaderFor(file, args), ...profiling(logFile)],
@@ -44,7 +45,8 @@ export function startChild({
   return { process: child, pid: child.pid ?? 0, stop: () => stop(child) };
 }
 
-const loaderFor = (file: string, args: string[]): string[] =>
+/** Node's flags for a program whose file or arguments are TypeScript. */
+export const loaderFor = (file: string, args: string[] = []): string[] =>
   [file, ...args].some((name) => name.endsWith(".ts")) ? ["--import", "tsx"] : [];
 
 /** BENCH_PROFILE=folder writes a CPU profile of each process there when it ends. */
@@ -93,7 +95,7 @@ export async function startFunction(
   const child = startChild({
     ...rest,
     nodeFlags: NODE_FLAGS,
-    file: "node_modules/@google-cloud/functions-framework/build/src/main.js",
+    file: frameworkProgram(),
     args: ["--target", target, "--port", String(port), ...(source ? ["--source", source] : []), ...args],
   });
   await untilItAnswers(child.process, port, rest.logFile).catch(async (error: unknown) => {

@@ -1,6 +1,7 @@
 /** Runs the load generator as a process and hands back what it measured. */
 import { fork } from "node:child_process";
-import { fileURLToPath } from "node:url";
+import { ownModule } from "../stack/package-files.ts";
+import { loaderFor } from "./children.ts";
 import { Histogram } from "./histogram.ts";
 import type { LoadJob, LoadResult, LoadTick } from "./load-job.ts";
 
@@ -20,8 +21,9 @@ export function runLoad(
   job: Partial<LoadJob> & Pick<LoadJob, "port" | "phases">,
   { onTick, signal }: LoadWatch = {},
 ): Promise<Load> {
-  const child = fork(fileURLToPath(new URL("load-generator.ts", import.meta.url)), {
-    execArgv: ["--import", "tsx", "--max-semi-space-size=32"],
+  const generator = ownModule("dev/load/load-generator.ts");
+  const child = fork(generator, {
+    execArgv: [...loaderFor(generator), "--max-semi-space-size=32"],
     detached: true, // Ctrl-C is for whoever started it; it ends when that has ended
   });
   const stop = () => void (child.connected && child.send("stop"));

@@ -1,9 +1,9 @@
 /** The streams that a command writes about: all that senders may use, or those that `--streams` names. */
-import { loadStreams } from "../../lib/schema/registry.ts";
 import type { Stream } from "../../lib/schema/stream.ts";
 import type { Option } from "./command.ts";
 import { UsageError } from "./command-line.ts";
 import { suggestionFor } from "./nearest.ts";
+import { loadYourStreams } from "./yours.ts";
 
 export const streamsOption = {
   type: "string",
@@ -13,7 +13,7 @@ export const streamsOption = {
 
 /** Loads them. Throws a UsageError if there is no stream of a name. */
 export async function loadChosenStreams(names: string | undefined): Promise<Stream[]> {
-  const open = [...(await loadStreams()).values()].filter(({ retired }) => !retired);
+  const open = [...(await loadYourStreams()).values()].filter(({ retired }) => !retired);
   if (names === undefined) return open;
   return names.split(",").map((given) => find(open, given.trim()));
 }

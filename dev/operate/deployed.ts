@@ -3,11 +3,10 @@
  * Whoever runs it is logged in to gcloud and may impersonate that account (Terraform's `operators`); no secret is read.
  */
 import { execFile } from "node:child_process";
-import { fileURLToPath } from "node:url";
+import { join } from "node:path";
 import { type Supervisor, supervisorAt } from "./ask-supervisor.ts";
 import { CommandFailed, printable } from "./command-line.ts";
-
-const TERRAFORM_FOLDER = fileURLToPath(new URL("../../terraform", import.meta.url));
+import { yourInstallation } from "./yours.ts";
 
 export interface Deployed {
   ingestUrl: string;
@@ -50,7 +49,8 @@ const NO_TOKEN =
 
 /** Reads terraform's outputs; the function it returns throws a CommandFailed for one that is missing. */
 async function readOutputs(): Promise<(name: string) => string> {
-  const text = await run("terraform", [`-chdir=${TERRAFORM_FOLDER}`, "output", "-json", "-no-color"], {
+  const folder = join(yourInstallation().root, "terraform");
+  const text = await run("terraform", [`-chdir=${folder}`, "output", "-json", "-no-color"], {
     missing: "--prod asks terraform where the deployed system is",
     failed: NO_OUTPUTS,
   });

@@ -1,9 +1,9 @@
 /** Reads where the servers of a running `spillway start` are, from `.local/stack.json`, and which variables name other ones. */
 import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { placeOfPostgres, problemOfPostgresUrl } from "../../lib/postgres-url.ts";
 import { CommandFailed } from "./command-line.ts";
-
-const stackFile = new URL("../../.local/stack.json", import.meta.url);
+import { yourInstallation } from "./yours.ts";
 
 /** The variables that say where Redis and Postgres are. */
 const PLACES = ["REDIS_URL", "UPSTASH_REDIS_REST_URL", "UPSTASH_REDIS_REST_TOKEN", "DATABASE_URL"];
@@ -17,6 +17,7 @@ export const hasPlaces = (): boolean => PLACES.some((name) => environmentOf(name
 /** What a running stack wrote. Throws a CommandFailed that says what to set instead. */
 export function readStack(instead: string): Record<string, string | undefined> {
   try {
+    const stackFile = join(yourInstallation().local, "stack.json");
     return JSON.parse(readFileSync(stackFile, "utf8")) as Record<string, string | undefined>;
   } catch {
     throw new CommandFailed(

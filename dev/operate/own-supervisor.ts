@@ -9,18 +9,19 @@ import { ConfigError, readConfig } from "../../lib/config.ts";
 import type { Log } from "../../lib/log.ts";
 import { placeOfPostgres } from "../../lib/postgres-url.ts";
 import { placeOfRedis } from "../../lib/redis-url.ts";
-import { loadStreams } from "../../lib/schema/registry.ts";
 import { type Supervisor, supervisorAt } from "./ask-supervisor.ts";
 import { CommandFailed } from "./command-line.ts";
+import { loadYourStreams, yourInstallation } from "./yours.ts";
 
 /** The command says what is to be said. */
 const nothing = () => {};
 const silent: Log = { debug: nothing, info: nothing, warn: nothing, error: nothing };
 
-/** Serves the streams of lib/streams/. Throws a CommandFailed that names every problem of the environment. */
+/** Serves the installation's streams. Throws a CommandFailed that names every problem of the environment. */
 export async function openOwnSupervisor(): Promise<Supervisor> {
   const config = configure();
-  const { server } = openDoor(await wireSupervisor(await loadStreams(), config, silent));
+  const streams = await loadYourStreams();
+  const { server } = openDoor(await wireSupervisor(streams, config, silent, yourInstallation()));
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   // The command ends when it is done, whatever connection is kept.
   server.unref().on("connection", (socket) => socket.unref());

@@ -3,18 +3,16 @@
  * ended by SIGTERM and then by SIGKILL, here after 12 s.
  */
 import { type ChildProcess, spawn } from "node:child_process";
-import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { fileURLToPath } from "node:url";
+import { findInstallation } from "../../lib/installation.ts";
 import type { FunctionProcessOptions } from "./function-process.ts";
 import { NODE_FLAGS } from "./node-flags.ts";
+import { frameworkProgram } from "./package-files.ts";
 import { endWithStarter } from "./server-process.ts";
 
 type LineListener = NonNullable<FunctionProcessOptions["onLine"]>;
 type Line = Parameters<LineListener>;
 
-const projectRoot = fileURLToPath(new URL("../..", import.meta.url));
-const framework = join(projectRoot, "node_modules/@google-cloud/functions-framework/build/src/main.js");
 const besideFunction = new URL("beside-function.mjs", import.meta.url).href;
 const stopTimeoutMs = 12_000;
 const answerTimeoutMs = 30_000;
@@ -36,14 +34,13 @@ export class FunctionChild {
 
   constructor(options: ChildOptions) {
     this.#options = options;
-    const { target, port, source = projectRoot, env, tells, takesOver } = options;
+    const { target, port, source = findInstallation().root, env, tells, takesOver } = options;
     if (takesOver) this.#unsaid = [];
     const flags = tells ? [...NODE_FLAGS, "--import", besideFunction] : NODE_FLAGS;
     this.#process = spawn(
       process.execPath,
-      [...flags, framework, "--target", target, "--port", String(port), "--source", source],
+      [...flags, frameworkProgram(), "--target", target, "--port", String(port), "--source", source],
       {
-        cwd: projectRoot,
         env: takesOver ? { ...env, SPILLWAY_TAKES_OVER: "1" } : env,
         detached: true,
         stdio: ["ignore", "pipe", "pipe"],

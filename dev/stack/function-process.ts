@@ -40,7 +40,7 @@ export class NotLoaded extends Error {
 export interface FunctionProcessOptions {
   target: "ingest" | "supervisor" | "all";
   port: number;
-  /** The file that serves both. @default package.json's `main`, made by `npm run build` */
+  /** The file that serves both. @default the `main` of the working directory's installation, made by `npm run build` */
   source?: string | undefined;
   /** The whole environment, not additions to this process's. */
   env: NodeJS.ProcessEnv;

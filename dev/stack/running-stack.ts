@@ -35,7 +35,7 @@ const STARTERS = ["spillway.mjs start", "/spillway start"];
  * Throws one sentence if another `npm start` runs on the folder; else stops what a killed one left behind and returns
  * how many processes that were. Processes that merely have the same number by now are let be: only Linux tells.
  */
-export async function clearLeftovers(dataDir: string, projectRoot: string): Promise<number> {
+export async function clearLeftovers(dataDir: string, root: string): Promise<number> {
   const note = readNote(dataDir);
   if (!note) return 0;
   if (note.starter !== process.pid && isOurs(note.starter, STARTERS, true)) {
@@ -43,7 +43,7 @@ export async function clearLeftovers(dataDir: string, projectRoot: string): Prom
       `Spillway is already running here as process ${note.starter}: stop it first (Ctrl-C, or kill ${note.starter}).`,
     );
   }
-  const left = note.servers.filter((pid) => isOurs(pid, [projectRoot, "/var/lib/spillway/"], false));
+  const left = note.servers.filter((pid) => isOurs(pid, [root, "/var/lib/spillway/"], false));
   // Redis and the functions end at once or within their grace time; Postgres is asked for a "fast" shutdown.
   for (const pid of left) signal(pid, commandLine(pid).includes("postgres") ? "SIGINT" : "SIGTERM");
   const giveUpAtMs = performance.now() + 12_000;

@@ -11,6 +11,7 @@ import { join, resolve } from "node:path";
 import { migrateWithExisting } from "../../drizzle/existing.ts";
 import { startTicker } from "../../functions/ticker.ts";
 import { newKey } from "../../lib/access/key-format.ts";
+import { findInstallation } from "../../lib/installation.ts";
 import { type FunctionProcess, startFunction } from "./function-process.ts";
 import { type NeonBridge, startNeonBridge } from "./neon-bridge.ts";
 import { findFreePorts, requireFreePort } from "./ports.ts";
@@ -25,7 +26,7 @@ export interface StackOptions {
   dataDir: string;
   /** Ingest gets this port, then supervisor, Redis bridge, Neon bridge, Redis, Postgres. Absent: free ports. */
   portBase?: number | undefined;
-  /** The file that serves the functions, and what makes its tables. Absent: lib/streams/ and all migrations. */
+  /** The file that serves the functions, and what makes its tables. Absent: those of the working directory's installation, with all migrations. */
   streams?: { source: string; migrate(databaseUrl: string): Promise<void> };
   /** The role by which the functions log in; `streams.migrate` makes it. Absent: the superuser. */
   login?: { user: string; password: string } | undefined;
@@ -146,7 +147,8 @@ async function start(options: StackOptions, started: Started): Promise<Stack> {
     launchPostgres().then(() => started.add("server", () => postgres.stop())),
   );
   check();
-  await (options.streams?.migrate ?? migrateWithExisting)(postgres!.url);
+  const migrate = options.streams?.migrate ?? ((url) => migrateWithExisting(url, findInstallation()));
+  await migrate(postgres!.url);
 
   const restToken = options.restToken ?? randomBytes(16).toString("hex");
   const { over = { redis: "http", postgres: "http" } } = options;

@@ -10,7 +10,7 @@ import { join } from "node:path";
 import { Redis } from "ioredis";
 import pg from "pg";
 import { migrateOurs } from "../../drizzle/migrate.ts";
-import { projectRoot } from "../load/children.ts";
+import { findInstallation } from "../../lib/installation.ts";
 import { findFreePorts } from "../stack/ports.ts";
 import { OWN_TABLES } from "./own-stream.ts";
 import { SurgeRefused } from "./surge-request.ts";
@@ -138,7 +138,7 @@ async function clear(stack: SurgeStack, admin: pg.Client, redis: Redis): Promise
 
 /** For the logs of the processes; one for each Postgres, as the lock is. */
 const folderOf = ({ databaseUrl }: SurgeStack): string =>
-  join(projectRoot, ".local", `surge-${new URL(databaseUrl).port}`);
+  join(findInstallation().local, `surge-${new URL(databaseUrl).port}`);
 
 const isLoopback = (url: string): boolean =>
   URL.canParse(url) && ["127.0.0.1", "localhost", "[::1]"].includes(new URL(url).hostname);

@@ -3,6 +3,7 @@ import { createHash, randomBytes } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { startTicker } from "../../functions/ticker.ts";
 import { type Child, startFunction, startReady } from "../load/children.ts";
+import { ownModule } from "../stack/package-files.ts";
 import { bufferedStream } from "./own-stream.ts";
 import type { Place } from "./place.ts";
 
@@ -25,14 +26,18 @@ const DRAIN_MS = 1000;
 /** A server that only answers. */
 export async function startEmpty(place: Place): Promise<Target> {
   const port = await place.freePort();
-  const start = { file: "dev/surge/empty-server.ts", args: [String(port)], logFile: place.logFile("empty") };
+  const start = {
+    file: ownModule("dev/surge/empty-server.ts"),
+    args: [String(port)],
+    logFile: place.logFile("empty"),
+  };
   return targetOf(place, port, "empty", [await startReady(start)]);
 }
 
 /** An HTTP function that inserts each event at once, over connections of its own. */
 export async function startDirect(place: Place): Promise<Target> {
   const child = await startFunction({
-    source: "dev/surge/direct-function.ts",
+    source: ownModule("dev/surge/direct-function.ts"),
     target: "target",
     port: await place.freePort(),
     env: { DATABASE_URL: place.databaseUrl },
@@ -49,7 +54,7 @@ export async function startBuffer(place: Place): Promise<Target> {
   const environment = await startBridges(place, apiKey, started);
   const start = async (target: "ingest" | "supervisor", env: Record<string, string>) => {
     const port = await place.freePort();
-    const source = "dev/surge/functions.ts";
+    const source = ownModule("dev/surge/functions.ts");
     const child = await startFunction({ source, target, port, env, logFile: place.logFile(target) });
     started.push(child);
     return child;
@@ -79,7 +84,7 @@ async function startBridges(place: Place, apiKey: string, started: { stop(): Pro
   const start = async (which: "upstash" | "neon") => {
     const port = await place.freePort();
     const bridge = await startReady({
-      file: "dev/load/bridge.ts",
+      file: ownModule("dev/load/bridge.ts"),
       args: [which, String(port)],
       env: { REDIS_URL: place.redisUrl, REST_TOKEN: restToken },
       logFile: place.logFile(`bridge-${which}`),

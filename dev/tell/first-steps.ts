@@ -6,12 +6,19 @@ import type { Stack } from "../stack/stack.ts";
 
 type Places = Pick<Stack, "ingestUrl" | "apiKey" | "databaseUrl">;
 
-/** Lines for a terminal: post an event, send lines, see the rows, ask the doctor. Without a stream: how to add one. */
-export function describeFirstSteps(streams: Registry, { ingestUrl, apiKey, databaseUrl }: Places): string {
+/**
+ * Lines for a terminal: post an event, send lines, see the rows, ask the doctor. Without a stream: how to add one to
+ * that folder.
+ */
+export function describeFirstSteps(
+  streams: Registry,
+  { ingestUrl, apiKey, databaseUrl }: Places,
+  folder: string,
+): string {
   const names = [...streams.values()].filter(({ retired }) => !retired).map(({ name }) => name);
   const stream = streams.get(names.sort()[0] ?? "");
   if (stream === undefined)
-    return `No stream takes events: declare one in a file of lib/streams/ (README.md, "Add a stream"), then npm run db:generate
+    return `No stream takes events: declare one in a file of ${folder} (README.md, "Add a stream"), then npm run db:generate
 and npx spillway migrate.`;
 
   const example = exampleOf(stream);

@@ -5,7 +5,8 @@
  * A deployed function watches nothing.
  */
 import { rm } from "node:fs/promises";
-import { join } from "node:path";
+import { join, relative } from "node:path";
+import { BUILT, type Installation } from "../../lib/installation.ts";
 import { type FunctionProcess, NotLoaded, type Successor } from "../stack/function-process.ts";
 import { type Act, ChangeWatch } from "./change-watch.ts";
 import { compileStreams } from "./compile-streams.ts";
@@ -21,7 +22,7 @@ export interface StreamWatch {
 }
 
 interface Options {
-  root: string;
+  installation: Pick<Installation, "root" | "names" | "main">;
   /** Holds what is compiled. */
   folder: string;
   /** When the build began that runs now, in milliseconds since 1970: what was saved since is taken up, too. */
@@ -57,7 +58,7 @@ class Taking {
 
   constructor(options: Options) {
     this.#options = options;
-    this.files = new WatchedFiles(options.root);
+    this.files = new WatchedFiles(options.installation);
   }
 
   async takeUp(...[changes, isStale]: Parameters<Act>): ReturnType<Act> {
@@ -71,7 +72,7 @@ class Taking {
   }
 
   async #takeUp(...[changes, isStale]: Parameters<Act>): ReturnType<Act> {
-    const { root, folder, say } = this.#options;
+    const { installation, folder, say } = this.#options;
     if (changes === "") {
       say("all files are again as the functions run them");
       return "taken";
@@ -79,7 +80,7 @@ class Taking {
     const beganMs = performance.now();
     this.#builds += 1;
     const build = join(folder, String(this.#builds));
-    const complaints = await compileStreams(root, build, this.stopping.signal);
+    const complaints = await compileStreams(installation, build, this.stopping.signal);
     if (isStale()) return "stale";
     if (complaints !== "") {
       say(`${complaints}\n${changes}: type errors; ${AS_THEY_WERE}`);
@@ -100,15 +101,18 @@ class Taking {
 
   /** Loads all functions, or none and says why. */
   async #load(build: string, changes: string): Promise<Successor[] | undefined> {
-    const { functions, say } = this.#options;
-    const source = join(build, "functions/index.js");
+    const { functions, say, installation } = this.#options;
+    const source = join(build, relative(BUILT, installation.main));
     const loading = await Promise.allSettled(functions.map((one) => one.prepare(source)));
     const loaded = loading.flatMap((one) => (one.status === "fulfilled" ? [one.value] : []));
     if (loaded.length === functions.length) return loaded;
     await discard(loaded, build);
     if (this.stopping.signal.aborted) return undefined;
     const { reason } = loading.find(({ status }) => status === "rejected") as PromiseRejectedResult;
-    const why = reason instanceof NotLoaded ? reasonIn(reason.lines, build) : String(reason);
+    const why =
+      reason instanceof NotLoaded
+        ? reasonIn(reason.lines, build, installation.names.streams)
+        : String(reason);
     say(`${why}\n${changes}: it does not load; ${AS_THEY_WERE}`);
     return undefined;
   }

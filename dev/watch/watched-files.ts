@@ -1,24 +1,26 @@
 /**
- * The files that `npm start` watches: those of lib/streams/, and those of the project that they import, from wherever. They are looked
+ * The files that `npm start` watches: those of the folder of streams, and those of the project that they import, from wherever. They are looked
  * at by their times and sizes, because that sees every way in which an editor saves, and a folder that is made later.
  */
 import { readdirSync, statSync } from "node:fs";
-import { join, relative } from "node:path";
+import { join } from "node:path";
 import { build } from "esbuild";
+import type { Installation } from "../../lib/installation.ts";
 
 /** How each file is, by its path from the project's root. */
 export type Look = ReadonlyMap<string, string>;
 
-const STREAMS = "lib/streams";
 /** No hidden files: editors keep theirs there while one types. */
 const SOURCE = /(?:^|\/)[^./][^/]*\.(?:ts|json)$/;
 
 export class WatchedFiles {
   readonly #root: string;
+  readonly #streams: string;
   #imported: readonly string[] = [];
 
-  constructor(root: string) {
+  constructor({ root, names }: Pick<Installation, "root" | "names">) {
     this.#root = root;
+    this.#streams = names.streams;
   }
 
   look(): Look {
@@ -48,8 +50,8 @@ export class WatchedFiles {
 
   #inFolder(): string[] {
     try {
-      const files = readdirSync(join(this.#root, STREAMS), { recursive: true, encoding: "utf8" });
-      return files.map((file) => join(STREAMS, file)).filter((file) => SOURCE.test(relative(STREAMS, file)));
+      const files = readdirSync(join(this.#root, this.#streams), { recursive: true, encoding: "utf8" });
+      return files.filter((file) => SOURCE.test(file)).map((file) => join(this.#streams, file));
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === "ENOENT") return []; // the folder, or one that has just gone
       throw error;

@@ -7,8 +7,10 @@ import { type Check, listed, right, unseen, wrong } from "./finding.ts";
 
 type Migration = Pick<JournalEntry, "tag" | "when">;
 
-/** The migrations of both folders, beside this release's code; undefined: there are none beside it. */
-export type Migrations = { ours: readonly Migration[]; yours: readonly Migration[] } | undefined;
+/** The migrations of both folders, and how yours is named; undefined: there are none beside this release's code. */
+export type Migrations =
+  | { ours: readonly Migration[]; yours: readonly Migration[]; yoursIn: string }
+  | undefined;
 
 interface Context {
   streams: Registry;
@@ -19,7 +21,7 @@ interface Context {
 }
 
 /** Where to look. */
-const COMPARE = "compare the tables (psql: \\d STREAM) with lib/streams/";
+const COMPARE = "compare the tables (psql: \\d STREAM) with the files of your streams";
 const MIGRATE = "spillway migrate, which may be repeated: it applies what is missing";
 
 export function tableChecks({ streams, migrations, differences, applied }: Context): Check[] {
@@ -53,7 +55,7 @@ async function migrationsOf(known: Migrations, applied: Promise<AppliedMigration
   const last = await applied;
   const missing = [
     ...known.ours.filter(({ when }) => when > last.ours).map(({ tag }) => `drizzle/spillway/${tag}.sql`),
-    ...known.yours.filter(({ when }) => when > last.yours).map(({ tag }) => `drizzle/migrations/${tag}.sql`),
+    ...known.yours.filter(({ when }) => when > last.yours).map(({ tag }) => `${known.yoursIn}${tag}.sql`),
   ];
   if (missing.length === 0)
     return right(

@@ -1,5 +1,5 @@
 /**
- * The registry finds the streams: every .ts or .js file of `lib/streams/` declares one as its default export. It is loaded
+ * The registry finds the streams: every .ts or .js file of your folder of streams declares one as its default export. It is loaded
  * once, when the process starts. The process does not start if a file declares no stream, if two streams share a name or a
  * table, or if a table has a name that is reserved for ours. An empty or missing folder gives a registry without streams.
  */
@@ -54,7 +54,7 @@ export function registryOf(streams: readonly Stream[]): Registry {
 }
 
 /** Loads every stream of the folder, in the order of the file names. */
-export async function loadStreams(folder = new URL("../streams/", import.meta.url)): Promise<Registry> {
+export async function loadStreams(folder: URL): Promise<Registry> {
   const files = (await filesOf(folder)).filter((file) => /\.[jt]s$/.test(file)).sort();
   const streams: Stream[] = [];
   for (const file of files) {

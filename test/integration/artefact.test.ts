@@ -14,8 +14,8 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { findFreePorts } from "../../dev/stack/ports.ts";
 import type { StreamReport } from "../../lib/drain/drain-report.ts";
 import { exampleOf } from "../../lib/schema/example.ts";
-import { loadStreams } from "../../lib/schema/registry.ts";
 import type { Stream } from "../../lib/schema/stream.ts";
+import { loadOwnStreams } from "../own-installation.ts";
 import { serverSettings } from "../worker-servers.ts";
 import { createDatabase } from "./test-stack.ts";
 
@@ -85,7 +85,7 @@ test("the image's files start both functions by the image's command, and an even
     `artefact: ${Math.round(kilobytes / 1024)} MB, cold starts ${coldStarts.map((ms) => Math.round(ms)).join(" and ")} ms`,
   );
 
-  const streams = [...(await loadStreams()).values()];
+  const streams = [...(await loadOwnStreams()).values()];
   const stream = streams.find(
     (one) => !one.retired && !one.existing && exampleOf(one) !== undefined, // migrations make its table
   );

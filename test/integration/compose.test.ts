@@ -18,9 +18,10 @@ import { findFreePorts } from "../../dev/stack/ports.ts";
 import { findRedis } from "../../dev/stack/redis-server.ts";
 import { newId } from "../../lib/schema/event-ids.ts";
 import { exampleOf } from "../../lib/schema/example.ts";
-import { loadStreams } from "../../lib/schema/registry.ts";
+
 import type { Stream } from "../../lib/schema/stream.ts";
 import { readCompose, type Service } from "../compose-file.ts";
+import { loadOwnStreams } from "../own-installation.ts";
 import { workerServers } from "../worker-servers.ts";
 import { createDatabase, whereabouts } from "./test-stack.ts";
 
@@ -46,7 +47,7 @@ beforeAll(async () => {
   const [valkey = 0, ingest = 0, supervisor = 0, page = 0] = await findFreePorts(4);
   ports = { valkey, ingest, supervisor, console: page };
   await makeDatabase();
-  stream = [...(await loadStreams()).values()].find(
+  stream = [...(await loadOwnStreams()).values()].find(
     (one) => !one.retired && !one.existing && one.ack === "buffered" && one.key.keepsIds && exampleOf(one),
   );
 });

@@ -143,7 +143,7 @@ test("a stream that was taken away is no DROP TABLE: refused each time, until th
     const { status, out, err } = generate();
     expect([status, out]).toEqual([1, ""]);
     expect(err).toMatch(
-      /^db:generate: the migration would drop visits .* retired: true.*--allow-drop visits\n$/,
+      /^spillway db-generate: the migration would drop visits .* retired: true.*--allow-drop visits\n$/,
     );
     expect(migrations()).toEqual(made);
   }
@@ -266,7 +266,7 @@ describe("a table that is there already", () => {
     declare("visits", ["page", "note", "more"]);
     const taken = generate("--name", "back");
     expect(taken).toMatchObject({ status: 0, err: "" });
-    expect(taken.out).toContain("visits is ours again, as drizzle/migrations/ knew it");
+    expect(taken.out).toContain("visits is ours again, as your migrations knew it");
     expect(sqlOf("back")).toBe('ALTER TABLE "visits" ADD COLUMN "more" text NOT NULL;');
     expect(generate().out).toContain("nothing to generate");
     await expectApplied(["calls", "visits"], "visits", [

@@ -224,7 +224,11 @@ describe("tables and migrations", () => {
       const { id, hash, created_at: at } = rows[0];
       await world.sql.query("insert into drizzle.spillway_migrations values ($1, $2, $3)", [id, hash, at]);
     }
-    const migrations = { ours: [], yours: [{ tag: "0000_streams", when: 5 }] };
+    const migrations = {
+      ours: [],
+      yours: [{ tag: "0000_streams", when: 5 }],
+      yoursIn: "drizzle/migrations/",
+    };
     await withDoctor({ doctor: { migrations: () => migrations } }, async (other) => {
       expect(await other.look("migrations")).toMatchObject({
         result: "wrong",

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import pg from "pg";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { migrateWithExisting } from "../../drizzle/existing.ts";
+import { ownInstallation } from "../own-installation.ts";
 import { createDatabase } from "./test-stack.ts";
 
 let folder: string;
@@ -14,6 +15,8 @@ beforeEach(async () => {
   databaseUrl = await createDatabase("existing");
 });
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+const withExisting = (existing: string) => ({ ...ownInstallation, existing });
 
 const write = (name: string, text: string) => writeFileSync(join(folder, name), text);
 
@@ -41,9 +44,9 @@ ALTER TABLE ONLY shop.orders ADD CONSTRAINT orders_pkey PRIMARY KEY (order_key);
 
 test("a dump is made once, beside our own tables, and files that come later are made, too", async () => {
   write("orders.sql", DUMP);
-  await migrateWithExisting(databaseUrl, folder);
+  await migrateWithExisting(databaseUrl, withExisting(folder));
   write("users.sql", "create table users (id bigint primary key)");
-  await migrateWithExisting(databaseUrl, folder);
+  await migrateWithExisting(databaseUrl, withExisting(folder));
   expect(await tables()).toEqual(
     expect.arrayContaining(["shop.orders", "public.users", "public.dead_letters"]),
   );
@@ -51,7 +54,7 @@ test("a dump is made once, beside our own tables, and files that come later are 
 
 test("a file that Postgres refuses is named, and leaves nothing", async () => {
   write("orders.sql", "create table half (id integer); create table broken (id nonsense);");
-  await expect(migrateWithExisting(databaseUrl, folder)).rejects.toThrow(
+  await expect(migrateWithExisting(databaseUrl, withExisting(folder))).rejects.toThrow(
     /drizzle\/existing\/orders\.sql: .*nonsense/,
   );
   expect(await tables()).toEqual([]);
@@ -59,7 +62,7 @@ test("a file that Postgres refuses is named, and leaves nothing", async () => {
 
 test("a dump of one table lacks the table's schema, and that is said", async () => {
   write("orders.sql", DUMP.replace("CREATE SCHEMA shop;\n", ""));
-  await expect(migrateWithExisting(databaseUrl, folder)).rejects.toThrow(
+  await expect(migrateWithExisting(databaseUrl, withExisting(folder))).rejects.toThrow(
     'drizzle/existing/orders.sql: schema "shop" does not exist (pg_dump --table leaves it out: begin the file with create schema)',
   );
 });

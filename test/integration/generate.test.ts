@@ -13,8 +13,8 @@ import { readConfig } from "../../lib/config.ts";
 import { documentOf, partOf } from "../../lib/openapi/document.ts";
 import { type Example, exampleOf } from "../../lib/schema/example.ts";
 import type { JsonSchema } from "../../lib/schema/json-schema-forms.ts";
-import { loadStreams } from "../../lib/schema/registry.ts";
 import type { Stream } from "../../lib/schema/stream.ts";
+import { loadOwnStreams } from "../own-installation.ts";
 import { loadTestStreams } from "../streams/run/test-streams.ts";
 import { project } from "./project-copy.ts";
 import { runSpillway } from "./run-spillway.ts";
@@ -151,7 +151,7 @@ test("the command writes the file of your streams, without any server, and its e
   const env = { UPSTASH_REDIS_REST_URL: "", DATABASE_URL: "" };
   const { code, out, err } = await runSpillway(["generate", file], { env });
   expect([code, out, err]).toEqual([0, "", ""]);
-  const yours = [...(await loadStreams()).values()].filter(({ retired }) => !retired);
+  const yours = [...(await loadOwnStreams()).values()].filter(({ retired }) => !retired);
   expect(readFileSync(file, "utf8")).toBe(streamsFile(yours));
   expect((await runSpillway(["generate"])).out).toBe(streamsFile(yours));
   expect(compile(['export type { Streams } from "./yours.ts";'])).toBe("");

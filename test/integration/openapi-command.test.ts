@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Validator } from "@seriousme/openapi-schema-validator";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { loadStreams } from "../../lib/schema/registry.ts";
+import { loadOwnStreams } from "../own-installation.ts";
 import { runSpillway } from "./run-spillway.ts";
 
 let folder: string;
@@ -14,7 +14,7 @@ beforeAll(() => {
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 const tagsOf = ({ tags }: { tags: { name: string }[] }) => tags.map(({ name }) => name);
-const yours = async () => [...(await loadStreams()).values()].filter(({ retired }) => !retired);
+const yours = async () => [...(await loadOwnStreams()).values()].filter(({ retired }) => !retired);
 
 test("writes OpenAPI 3.1 of every stream to standard output, without any server", async () => {
   const env = { UPSTASH_REDIS_REST_URL: "", DATABASE_URL: "", EVENTS_MAX: "7" };

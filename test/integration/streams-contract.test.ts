@@ -4,13 +4,14 @@
  */
 import { getTableConfig } from "drizzle-orm/pg-core";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { loadStreams, registryOf } from "../../lib/schema/registry.ts";
+import { registryOf } from "../../lib/schema/registry.ts";
+import { loadOwnStreams } from "../own-installation.ts";
 import { CREATE_ODD_TABLES, DROP_ODD_TABLES, oddStreams } from "./odd-streams.ts";
 import { testStream } from "./stream-contract.ts";
 import { type Ingest, serveIngest } from "./test-ingest.ts";
 import { openWorldOfYours, type World } from "./test-stack.ts";
 
-const streams = registryOf([...(await loadStreams()).values(), ...oddStreams]);
+const streams = registryOf([...(await loadOwnStreams()).values(), ...oddStreams]);
 const all = [...streams.values()];
 
 let world: World;

@@ -17,6 +17,7 @@ import { openPlace } from "../../dev/surge/place.ts";
 import { createSurge, type Surge } from "../../dev/surge/surge.ts";
 import { runTurn } from "../../dev/surge/turn.ts";
 import type { SurgeConserved, SurgeLine, SurgeSecond } from "../../lib/contract/surge.ts";
+import { loadOwnStreams } from "../own-installation.ts";
 import { workerServers } from "../worker-servers.ts";
 import { runSpillway } from "./run-spillway.ts";
 import { serveIngest } from "./test-ingest.ts";
@@ -312,8 +313,7 @@ test("no ingest but the surge's own knows its streams: neither their paths nor a
       expect(await ingest.post(name, { userId: "a" })).toMatchObject({
         ...{ status: 404, body: { code: "unknown-stream" } },
       });
-    const { loadStreams } = await import("../../lib/schema/registry.ts");
-    for (const name of ["buffered", "direct"]) expect((await loadStreams()).has(name)).toBe(false);
+    for (const name of ["buffered", "direct"]) expect((await loadOwnStreams()).has(name)).toBe(false);
   } finally {
     await ingest.close();
     await world.close();

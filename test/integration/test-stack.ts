@@ -36,7 +36,7 @@ import type { Log } from "../../lib/log.ts";
 import { LastTick } from "../../lib/operate/last-tick.ts";
 import { encodeEnvelope, packEnvelope } from "../../lib/schema/envelope.ts";
 import { newId } from "../../lib/schema/event-ids.ts";
-import { loadStreams, type Registry, registryOf } from "../../lib/schema/registry.ts";
+import { type Registry, registryOf } from "../../lib/schema/registry.ts";
 import type { Stream } from "../../lib/schema/stream.ts";
 import { openPostgres } from "../../lib/store/database.ts";
 import { createDeadLetterStore } from "../../lib/store/dead-letter-store.ts";
@@ -46,6 +46,7 @@ import { createStore } from "../../lib/store/store.ts";
 import { idOf } from "../../lib/store/stream-table.ts";
 import { createTableCheck } from "../../lib/store/table-check.ts";
 import { createUsageStore } from "../../lib/store/usage-store.ts";
+import { loadOwnStreams, ownInstallation } from "../own-installation.ts";
 import type { TestServers } from "../servers.ts";
 import { loadTestStreams } from "../streams/run/test-streams.ts";
 import { isOverTcp, workerServers } from "../worker-servers.ts";
@@ -78,8 +79,8 @@ export async function createDatabase(name: string, how = ""): Promise<string> {
 /** Opens a world over lib/streams/ and its migrations, in a database of its own. */
 export async function openWorldOfYours() {
   const databaseUrl = await createDatabase("yours");
-  await migrateWithExisting(databaseUrl);
-  return openWorld({ DATABASE_URL: databaseUrl }, await loadStreams());
+  await migrateWithExisting(databaseUrl, ownInstallation);
+  return openWorld({ DATABASE_URL: databaseUrl }, await loadOwnStreams());
 }
 
 /** Opens a world with one more stream and its table, which has these columns beside those of each stream. `close` drops the table. */
@@ -174,7 +175,7 @@ export async function openWorld(env: Record<string, string> = {}, given?: Regist
       servers: { redis: openedRedis, postgres: postgresAt(databaseUrl) },
     });
     // The tests' streams have tables without the migrations of drizzle/migrations/.
-    return { ...opened, migrations: () => ({ ours: [], ...opened.migrations(), yours: [] }) };
+    return { ...opened, migrations: () => ({ ours: [], yoursIn: "", ...opened.migrations(), yours: [] }) };
   };
   const doctor = openDoctorOf(config.databaseUrl);
   /** A drain's context, of a supervisor instance of its own. Its drains don't mend the copy of the keys, unless it is told to. */

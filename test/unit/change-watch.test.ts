@@ -87,14 +87,16 @@ test("why a build does not load is the error and the streams' files, without the
     "    at ModuleJob.run (node:internal/modules/esm/module_job:343:25)",
     "Could not load the function, shutting down.",
   ];
-  expect(reasonIn(lines, "/p/.local/functions/3")).toBe("Error: boom\n    at lib/streams/orders.ts");
-  expect(reasonIn([], "/p")).toBe("it ended without a word");
+  expect(reasonIn(lines, "/p/.local/functions/3", "lib/streams/")).toBe(
+    "Error: boom\n    at lib/streams/orders.ts",
+  );
+  expect(reasonIn([], "/p", "streams/")).toBe("it ended without a word");
 });
 
 test("of an error's trace the streams' lines are told, and four lines at most", () => {
   const at = (line: number) => `    at file:///p/3/lib/streams/orders.js:${line}:7`;
   const lines = ["a note before", "TypeError: no", ...[1, 2, 3, 4].map(at)];
-  expect(reasonIn(lines, "/p/3").split("\n")).toEqual([
+  expect(reasonIn(lines, "/p/3", "lib/streams/").split("\n")).toEqual([
     "TypeError: no",
     ...Array(3).fill("    at lib/streams/orders.ts"),
   ]);

@@ -34,7 +34,7 @@ test("the first steps read the stream's table by its own name and schema", () =>
   const table = pgSchema("sales").table('it\'s "new"', { ...eventColumns(), note: text("note") });
   const stream = defineStream({ name: "orders", table, schema: z.strictObject({ note: z.string() }) });
   const places = { ingestUrl: "http://127.0.0.1:8080", apiKey: "key", databaseUrl: "postgres://here/db" };
-  const line = /psql .*/.exec(describeFirstSteps(registryOf([stream]), places))?.[0] ?? "";
+  const line = /psql .*/.exec(describeFirstSteps(registryOf([stream]), places, "streams/"))?.[0] ?? "";
   const words = execFileSync("sh", ["-c", line.replace("psql", "printf '%s\\n'")], { encoding: "utf8" });
   expect(words.split("\n").slice(0, 3)).toEqual([
     ...["postgres://here/db", "-c", 'select * from "sales"."it\'s ""new"""'],

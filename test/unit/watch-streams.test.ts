@@ -75,7 +75,11 @@ async function beginToWatch(builtAtMs: number): Promise<void> {
   };
   const refuse = () => Promise.reject(new NotLoaded("ended at once", ["Error: boom"]));
   watch = await watchStreams({
-    ...{ root, folder: join(root, "builds"), builtAtMs, say: (text) => said.push(text) },
+    installation: {
+      ...{ root, main: "dist/functions/index.js" },
+      names: { streams: "lib/streams/", migrations: "drizzle/migrations/" },
+    },
+    ...{ folder: join(root, "builds"), builtAtMs, say: (text) => said.push(text) },
     functions: [{ prepare }, ...(refuses ? [{ prepare: refuse }] : [])] as FunctionProcess[],
   });
 }

@@ -1,9 +1,9 @@
 /** `spillway webhook`: what people do with webhooks. No server is asked. */
 import { readFileSync } from "node:fs";
-import { loadStreams } from "../../../lib/schema/registry.ts";
 import { action, type Command } from "../command.ts";
 import { CommandFailed, jsonOption, printable, UsageError } from "../command-line.ts";
 import { type Replayed, replay } from "../webhook-replay.ts";
+import { loadYourStreams } from "../yours.ts";
 
 /** What EVENT_MAX_BYTES is if nobody sets it. */
 const EVENT_MAX_BYTES = "32768";
@@ -32,7 +32,7 @@ It exits with 1 if the body would become a dead letter.`,
       async run({ words: [file], values }) {
         if (file === undefined) throw new UsageError("expected FILE, which holds a webhook's body");
         const { stream, source, header: headers = [] } = values;
-        const replayed = replay(await loadStreams(), read(file), {
+        const replayed = replay(await loadYourStreams(), read(file), {
           ...{ stream, source, headers },
           eventMaxBytes: Number(process.env.EVENT_MAX_BYTES?.trim() || EVENT_MAX_BYTES),
         });
