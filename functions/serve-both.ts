@@ -8,7 +8,6 @@
 import type { Server } from "node:http";
 import { isIPv6 } from "node:net";
 import { type Config, ConfigError } from "../lib/config.ts";
-import type { Installation } from "../lib/installation.ts";
 import type { Log } from "../lib/log.ts";
 import type { Registry } from "../lib/schema/registry.ts";
 import { installFrontDoor, openDoor } from "./front-door.ts";
@@ -19,11 +18,11 @@ import { configure, environment, orEnd } from "./wire-process.ts";
 import { wireSupervisor } from "./wire-supervisor.ts";
 
 /** Serves both. If the environment is not usable, says so and ends the process. */
-export async function serveBoth(streams: Registry, installation: Installation | undefined): Promise<void> {
+export async function serveBoth(streams: Registry): Promise<void> {
   const config = configure();
   const host = orEnd(() => hostOutsideCloudRun(config));
   const supervisorUrl = `http://${addressAt(host)}:${config.supervisorPort}`;
-  const supervisor = await wireSupervisor(streams, config, undefined, installation);
+  const supervisor = await wireSupervisor(streams, config);
   const ingest = await wireIngest(streams, { ...config, flushTrigger: "http", supervisorUrl });
   const { server, ending } = openDoor(supervisor);
   await listening(server, config.supervisorPort, host);

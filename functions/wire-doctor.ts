@@ -10,7 +10,7 @@ import { createPauses } from "../lib/buffer/pauses.ts";
 import { createRedisFacts } from "../lib/buffer/redis-facts.ts";
 import type { Config } from "../lib/config.ts";
 import type { Doubt } from "../lib/config-doubts.ts";
-import type { Installation } from "../lib/installation.ts";
+import { findInstallation } from "../lib/installation.ts";
 import type { DoctorDeps } from "../lib/operate/doctor.ts";
 import type { Migrations } from "../lib/operate/table-checks.ts";
 import { addressOf } from "../lib/postgres-url.ts";
@@ -37,12 +37,9 @@ interface Given extends Pick<DoctorDeps, "now" | "monotonicMs"> {
   servers: Servers;
   streams: Registry;
   doubts: readonly Doubt[];
-  /** Where your migrations are. Absent: there are none. */
-  installation?: Installation | undefined;
 }
 
-export function openDoctor(given: Given): DoctorDeps {
-  const { config, servers, streams, doubts, now, monotonicMs, installation } = given;
+export function openDoctor({ config, servers, streams, doubts, now, monotonicMs }: Given): DoctorDeps {
   const redis = servers.redis.within(REDIS_TIMEOUT_MS);
   const db = servers.postgres.within(POSTGRES_TIMEOUT_MS);
   const { leaseMs, insertTimeoutMs, drainDeadlineMs, bufferMaxBytes, corsOrigins } = config;
@@ -57,7 +54,7 @@ export function openDoctor(given: Given): DoctorDeps {
       createTableCheck(db, POSTGRES_TIMEOUT_MS, monotonicMs).differencesOfAll([...streams.values()]),
     tableHealth: () => readTableHealth(db, POSTGRES_TIMEOUT_MS, [...streams.values()]),
     appliedMigrations: () => readAppliedMigrations(db, POSTGRES_TIMEOUT_MS),
-    migrations: () => readMigrations(installation),
+    migrations: readMigrations,
     keys: createKeyStore(db, POSTGRES_TIMEOUT_MS),
     keyCopy: createKeyCopy(redis),
     streams,
@@ -74,10 +71,10 @@ export function openDoctor(given: Given): DoctorDeps {
   };
 }
 
-/** Our migrations beside this program, and yours; undefined if there are not even ours. */
-function readMigrations(installation: Installation | undefined): Migrations {
+/** Our migrations beside this program, and those of the working directory's installation; undefined if there are not even ours. */
+function readMigrations(): Migrations {
   const ours = readJournal(fileURLToPath(new URL("../drizzle/spillway", import.meta.url))).entries;
   if (ours.length === 0) return undefined;
-  const yours = installation ? readJournal(installation.migrations).entries : [];
-  return { ours, yours, yoursIn: installation?.names.migrations ?? "" };
+  const { migrations, names } = findInstallation();
+  return { ours, yours: readJournal(migrations).entries, yoursIn: names.migrations };
 }

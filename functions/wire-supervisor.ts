@@ -14,7 +14,6 @@ import { createWebhookCounts } from "../lib/buffer/webhook-counts.ts";
 import { HeldLookout } from "../lib/drain/held-lookout.ts";
 import { Witnesses } from "../lib/drain/witnesses.ts";
 import { FairSlots } from "../lib/flow/fair-slots.ts";
-import type { Installation } from "../lib/installation.ts";
 import { createLog, type Log } from "../lib/log.ts";
 import { createDailyPrune } from "../lib/operate/daily-prune.ts";
 import { LastTick } from "../lib/operate/last-tick.ts";
@@ -60,15 +59,11 @@ const LIVE_EVERY_MS = environment.K_SERVICE ? 5000 : 1000;
 const openLetters = (postgres: Postgres, streams: Registry) =>
   createDeadLetterStore(postgres.within(LETTERS_TIMEOUT_MS), streams, LETTERS_TIMEOUT_MS);
 
-/**
- * Makes the supervisor function. A command that serves one for itself gives it a configuration, and a log that says nothing. The
- * installation says where your migrations are.
- */
+/** Makes the supervisor function. A command that serves one for itself gives it a configuration, and a log that says nothing. */
 export async function wireSupervisor(
   ofRelease: Registry,
   config = configure(),
   log: Log = createLog({ function: "supervisor" }),
-  installation?: Installation,
 ): Promise<Served> {
   const streams = withInternal(ofRelease, [usageStream, rolloutStream]);
   const doubts = sayDoubts(config, streams, log);
@@ -95,7 +90,7 @@ export async function wireSupervisor(
     ...{ monotonicMs, youngMs: LIVE_EVERY_MS },
   });
   const handler = createSupervisor({
-    doctor: openDoctor({ config, servers, streams, doubts, now, monotonicMs, installation }),
+    doctor: openDoctor({ config, servers, streams, doubts, now, monotonicMs }),
     lastTick: new LastTick(monotonicMs),
     ...openKeyCommands({ config, redis, postgres, streams, log }),
     usage,

@@ -4,8 +4,7 @@
  *
  *   "spillway": { "streams": "streams/", "migrations": "drizzle/migrations/" }     (the defaults)
  *
- * The command line finds it from the working directory upward, a served function from its folder of streams, the migrator of an image from
- * its own place.
+ * It is found from the working directory upward; the migrator of an image finds it from its own place.
  */
 import { existsSync, readFileSync } from "node:fs";
 import { dirname, join, normalize, relative, sep } from "node:path";

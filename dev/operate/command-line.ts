@@ -24,7 +24,7 @@ export function parseArguments<T extends Options>(
   args: string[],
   options: T,
   owners: ReadonlyMap<string, readonly string[]> = new Map(),
-) {
+): ReturnType<typeof parseArgs<{ args: string[]; options: T; allowPositionals: true; strict: true }>> {
   try {
     return parseArgs({ args, options, allowPositionals: true, strict: true });
   } catch (error) {

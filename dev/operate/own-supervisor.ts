@@ -11,7 +11,7 @@ import { placeOfPostgres } from "../../lib/postgres-url.ts";
 import { placeOfRedis } from "../../lib/redis-url.ts";
 import { type Supervisor, supervisorAt } from "./ask-supervisor.ts";
 import { CommandFailed } from "./command-line.ts";
-import { loadYourStreams, yourInstallation } from "./yours.ts";
+import { loadYourStreams } from "./yours.ts";
 
 /** The command says what is to be said. */
 const nothing = () => {};
@@ -20,8 +20,7 @@ const silent: Log = { debug: nothing, info: nothing, warn: nothing, error: nothi
 /** Serves the installation's streams. Throws a CommandFailed that names every problem of the environment. */
 export async function openOwnSupervisor(): Promise<Supervisor> {
   const config = configure();
-  const streams = await loadYourStreams();
-  const { server } = openDoor(await wireSupervisor(streams, config, silent, yourInstallation()));
+  const { server } = openDoor(await wireSupervisor(await loadYourStreams(), config, silent));
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   // The command ends when it is done, whatever connection is kept.
   server.unref().on("connection", (socket) => socket.unref());

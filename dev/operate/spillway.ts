@@ -3,17 +3,20 @@
  * default export declares it (command.ts).
  */
 import { readdir } from "node:fs/promises";
+import { extname } from "node:path";
 import type { Command } from "./command.ts";
 import { UsageError } from "./command-line.ts";
 import { helpOfProgram } from "./help.ts";
 import { suggestionFor } from "./nearest.ts";
 import { endWith, runCommand } from "./run-command.ts";
 
+/** TypeScript in a checkout, JavaScript in the package. */
+const MODULE = extname(import.meta.url);
 const FOLDER = new URL("./commands/", import.meta.url);
 const files = await readdir(FOLDER);
 const names = files
-  .filter((file) => file.endsWith(".ts"))
-  .map((file) => file.slice(0, -".ts".length))
+  .filter((file) => file.endsWith(MODULE) && !file.endsWith(".d.ts"))
+  .map((file) => file.slice(0, -MODULE.length))
   .sort();
 
 const [name = "", ...args] = process.argv.slice(2);
@@ -21,7 +24,9 @@ if (names.includes(name)) await runCommand(`spillway ${name}`, await load(name),
 else await endWith("spillway", help);
 
 async function load(one: string): Promise<Command> {
-  const { default: command } = (await import(new URL(`${one}.ts`, FOLDER).href)) as { default: Command };
+  const { default: command } = (await import(new URL(`${one}${MODULE}`, FOLDER).href)) as {
+    default: Command;
+  };
   return command;
 }
 

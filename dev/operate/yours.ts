@@ -16,7 +16,8 @@ export function yourInstallation(): Installation {
 /** Loads its streams. Throws a CommandFailed with a declaration's own words: no event's data are in them. */
 export function loadYourStreams(): Promise<Registry> {
   const { streams } = yourInstallation();
-  return loadStreams(pathToFileURL(streams)).catch((error: Error) => {
-    throw new CommandFailed(error.message);
+  return loadStreams(pathToFileURL(streams)).catch((error: NodeJS.ErrnoException) => {
+    const cure = error.code === "ERR_UNKNOWN_FILE_EXTENSION" ? " (npm install --save-dev tsx)" : "";
+    throw new CommandFailed(`${error.message}${cure}`);
   });
 }

@@ -5,6 +5,7 @@
  * It sees answers where Node sends them, so the functions' own code knows nothing of it. What is told of a refusal is what the refusal
  * lists keep (lib/access/refusals.ts): no value of an event, and no name of a field that the schema does not declare.
  */
+import { existsSync } from "node:fs";
 import { ServerResponse } from "node:http";
 import { Server } from "node:net";
 import { dirname, join } from "node:path";
@@ -134,8 +135,13 @@ function routeOf(url) {
 /** Keeps the first rejected event of each request as the refusal lists have it, by the request's id. */
 async function noteRefusedEvents() {
   const source = argument("--source");
-  const root = source.endsWith(".js") ? join(dirname(source), "..") : join(source, "dist");
-  const load = (file) => import(pathToFileURL(join(root, "lib", file)).href);
+  // The package has the function's own modules beside this file, a checkout has them beside what it built.
+  const built = source.endsWith(".js") ? join(dirname(source), "..") : join(source, "dist");
+  const beside = new URL("../../lib/access/refusals.js", import.meta.url);
+  const lib = existsSync(beside)
+    ? new URL("../../lib/", import.meta.url)
+    : pathToFileURL(join(built, "lib/"));
+  const load = (file) => import(new URL(file, lib).href);
   const noted = new Map();
   try {
     const [{ Refusals }, { declaredPath }] = await Promise.all([

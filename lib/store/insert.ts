@@ -21,7 +21,7 @@ export interface Inserted<R extends Row = Row> {
   settled?: SettledRows<R>;
 }
 
-interface Options {
+export interface Options {
   /** Whether it says which rows were written; that takes a third longer. */
   isNaming?: boolean;
 }
