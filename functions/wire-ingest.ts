@@ -147,10 +147,13 @@ function openWebhooks(
   return { findVerify, tally, bury: createBury({ store, log }) };
 }
 
-/** Makes the ingest function. A process that serves both functions gives it a configuration. */
-export async function wireIngest(ofRelease: Registry, config = configure()): Promise<Served> {
+/** Makes the ingest function. Whoever does not serve it alone gives it a configuration, and a log. */
+export async function wireIngest(
+  ofRelease: Registry,
+  config = configure(),
+  log: Log = createLog({ function: "ingest" }),
+): Promise<Served> {
   const streams = withInternal(ofRelease, [rolloutStream]);
-  const log = createLog({ function: "ingest" });
   sayDoubts(config, streams, log);
   // Over TCP: those of write-through, and one for look-ups, keys and letters.
   const servers = openServers(config, config.writeThroughConcurrency + 1);

@@ -1,6 +1,6 @@
 /** Changes to an accepted event, found by the behaviour of its stream's schema, whatever kind of schema that is. */
-import { type Example, errorsOfExample } from "../../lib/schema/example.ts";
-import type { Stream } from "../../lib/schema/stream.ts";
+import { type Example, errorsOfExample } from "../lib/schema/example.ts";
+import type { Stream } from "../lib/schema/stream.ts";
 
 /** A key that no schema names. */
 export const UNKNOWN = "unheardOf";

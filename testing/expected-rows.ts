@@ -6,9 +6,10 @@
 import { getTableColumns, is, SQL } from "drizzle-orm";
 import type { PgColumn } from "drizzle-orm/pg-core";
 import { expect } from "vitest";
-import { fieldsOf } from "../../lib/schema/json-row.ts";
-import type { Stream } from "../../lib/schema/stream.ts";
-import { tableOf, type World } from "./test-stack.ts";
+import { fieldsOf } from "../lib/schema/json-row.ts";
+import type { Stream } from "../lib/schema/stream.ts";
+import { quotedNameOf } from "../lib/store/stream-table.ts";
+import type { Servers } from "./contract-servers.ts";
 
 type Row = Record<string, string | null>;
 
@@ -27,16 +28,16 @@ export function fieldsOfEvent(stream: Stream, event: unknown): Record<string, un
 }
 
 /** The stored rows, every column of the stream's own as text. */
-export async function storedRows({ sql }: Pick<World, "sql">, stream: Stream): Promise<Row[]> {
+export async function storedRows({ sql }: Pick<Servers, "sql">, stream: Stream): Promise<Row[]> {
   const list = ownColumns(stream).map(
     ([, column]) => `${asText(column, quoted(column.name))} as ${quoted(column.name)}`,
   );
-  const { rows } = await sql.query(`select ${list.join(", ")} from ${tableOf(stream)}`);
+  const { rows } = await sql.query(`select ${list.join(", ")} from ${quotedNameOf(stream)}`);
   return rows;
 }
 
 /** The row of an accepted event, as `storedRows` reads it. Nothing sent: the column's default, else null. */
-export async function expectedRow({ sql }: Pick<World, "sql">, stream: Stream, event: unknown) {
+export async function expectedRow({ sql }: Pick<Servers, "sql">, stream: Stream, event: unknown) {
   const fields = fieldsOfEvent(stream, event);
   const sent = ownColumns(stream).map(([field, column]) => ({
     column,

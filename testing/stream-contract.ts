@@ -5,26 +5,17 @@
 import { getTableColumns } from "drizzle-orm";
 import { beforeEach, expect, test } from "vitest";
 import { z } from "zod";
-import { drain } from "../../lib/drain/drain.ts";
-import { type Example, errorsOfExample, exampleOf, whyNoExample } from "../../lib/schema/example.ts";
-import type { Registry } from "../../lib/schema/registry.ts";
-import type { Stream } from "../../lib/schema/stream.ts";
+import { type Example, errorsOfExample, exampleOf, whyNoExample } from "../lib/schema/example.ts";
+import type { Stream } from "../lib/schema/stream.ts";
+import { quotedNameOf } from "../lib/store/stream-table.ts";
+import type { Answer, Servers } from "./contract-servers.ts";
 import { addUnknownKeys, fieldsThatMustBeThere, minimalOf, UNKNOWN } from "./event-changes.ts";
 import { expectedRow, fieldsOfEvent, ownColumns, storedRows } from "./expected-rows.ts";
-import type { Answer, Ingest } from "./test-ingest.ts";
-import { tableOf, type World } from "./test-stack.ts";
-
-/** What the tests run on; there only once they run. */
-export interface Servers {
-  world: World;
-  ingest: Ingest;
-  streams: Registry;
-}
 
 /** Derived examples of one stream: each value at both of its bounds, each option several times. */
 const EXAMPLES = 18;
 
-/** Declares the tests of one stream. */
+/** Declares the tests of one stream. The servers are there only once the tests run. */
 export function testStream(stream: Stream, servers: () => Servers): void {
   const why = whyNoExample(stream);
   if (why !== undefined) {
@@ -34,7 +25,7 @@ export function testStream(stream: Stream, servers: () => Servers): void {
   const examples = Array.from({ length: EXAMPLES + stream.examples.length }, (_, i) =>
     exampleOf(stream, i),
   ).filter((one) => one !== undefined);
-  beforeEach(() => servers().world.sql.query(`truncate ${tableOf(stream)}`));
+  beforeEach(() => servers().sql.query(`truncate ${quotedNameOf(stream)}`));
   testDeclaredExamples(stream);
   testTable(stream, examples, servers);
   testArrival(stream, examples, servers);
@@ -53,19 +44,19 @@ const snakeCase = (field: string) => field.replace(/[A-Z]/g, (letter) => `_${let
 
 function testTable(stream: Stream, examples: Example[], servers: () => Servers): void {
   test("Postgres's table has its columns, and a unique index on exactly its key", async () => {
-    const { world } = servers();
+    const { sql } = servers();
     const columns = Object.entries(getTableColumns(stream.table));
-    const { rows } = await world.sql.query(
+    const { rows } = await sql.query(
       "select attname as name from pg_attribute where attrelid = $1::regclass and attnum > 0 and not attisdropped",
-      [tableOf(stream)],
+      [quotedNameOf(stream)],
     );
     const names = columns.map(([, { name }]) => name);
     expect(rows.map(({ name }) => name)).toEqual(expect.arrayContaining(names));
     if (!stream.existing) expect(rows).toHaveLength(names.length);
-    const keys = await world.sql.query(
+    const keys = await sql.query(
       `select array(select attname::text from pg_attribute where attrelid = indrelid and attnum = any (indkey) order by 1) as key
        from pg_index where indrelid = $1::regclass and indisunique and indisvalid and indpred is null`,
-      [tableOf(stream)],
+      [quotedNameOf(stream)],
     );
     const key = columns.filter(([field]) => stream.key.fields.includes(field)).map(([, { name }]) => name);
     expect(keys.rows).toContainEqual({ key: key.sort() });
@@ -108,38 +99,38 @@ function testArrival(stream: Stream, examples: Example[], servers: () => Servers
   );
 
   test.each(["buffered", "stored"])("an event sent for ack=%s arrives with every value", async (ack) => {
-    const { world, ingest, streams } = servers();
+    const { sql, post, drain } = servers();
     const before = Date.now();
     // One by one: two examples may have one key.
     for (const { sent, like } of all.values()) {
-      await world.sql.query(`truncate ${tableOf(stream)}`);
-      const { body } = await ingest.post(stream.name, sent, { query: `?ack=${ack}` });
+      await sql.query(`truncate ${quotedNameOf(stream)}`);
+      const { body } = await post(stream.name, sent, `?ack=${ack}`);
       const level = stream.ack === "stored" ? "stored" : ack;
       expect(body).toEqual({ accepted: 1, ids: [expect.any(String)], ack: level });
-      await drain(world.supervisor({ streams }), { stream: stream.name });
-      const letters = await world.sql.query("select reason, envelope from dead_letters where stream = $1", [
+      await drain(stream.name);
+      const letters = await sql.query("select reason, envelope from dead_letters where stream = $1", [
         stream.name,
       ]);
       expect(letters.rows).toEqual([]); // its schema accepts what its table refuses
-      expect(await storedRows(world, stream)).toEqual([await expectedRow(world, stream, like)]);
-      const { rows } = await world.sql.query(`select ${times.join(", ") || "1"} from ${tableOf(stream)}`);
+      expect(await storedRows({ sql }, stream)).toEqual([await expectedRow({ sql }, stream, like)]);
+      const { rows } = await sql.query(`select ${times.join(", ") || "1"} from ${quotedNameOf(stream)}`);
       for (const time of times) expect(rows[0][time].getTime()).toBeGreaterThanOrEqual(before - 1000); // Postgres's clock
-      await expectNothingElsewhere(world, stream);
+      await expectNothingElsewhere(servers(), stream);
     }
   });
 }
 
 /** Nothing was accepted. */
-async function expectNothingKept(world: World, stream: Stream): Promise<void> {
-  await expectNothingElsewhere(world, stream);
-  expect(await storedRows(world, stream)).toEqual([]);
-  const { rows } = await world.sql.query("select id from dead_letters where stream = $1", [stream.name]);
+async function expectNothingKept(on: Servers, stream: Stream): Promise<void> {
+  await expectNothingElsewhere(on, stream);
+  expect(await storedRows(on, stream)).toEqual([]);
+  const { rows } = await on.sql.query("select id from dead_letters where stream = $1", [stream.name]);
   expect(rows).toEqual([]);
 }
 
 /** Nothing is still buffered: what was accepted is in the table. */
-async function expectNothingElsewhere(world: World, stream: Stream): Promise<void> {
-  const lists = await world.redis.keys(`{spillway}:${stream.name}:*`);
+async function expectNothingElsewhere({ redis }: Servers, stream: Stream): Promise<void> {
+  const lists = await redis.keys(`{spillway}:${stream.name}:*`);
   expect(lists.filter((key) => /:(pending|sealed|claimed):/.test(key))).toEqual([]);
 }
 
@@ -150,7 +141,7 @@ const statusAndPaths = ({ status, body }: Answer) => [
 
 function testUnknownKeys(stream: Stream, examples: Example[], servers: () => Servers): void {
   test("an unknown key is refused with its name, and nothing is kept", async () => {
-    const { world, ingest } = servers();
+    const on = servers();
     const event = { ...examples[0], [UNKNOWN]: 1 };
     const parsed = stream.parse(event);
     if (parsed.success) {
@@ -162,26 +153,26 @@ function testUnknownKeys(stream: Stream, examples: Example[], servers: () => Ser
       );
     }
     const isUnion = parsed.error.issues.some(({ code }) => code === "invalid_union"); // zod names no key then
-    expect(statusAndPaths(await ingest.post(stream.name, event))).toEqual([422, [isUnion ? "" : UNKNOWN]]);
-    await expectNothingKept(world, stream);
+    expect(statusAndPaths(await on.post(stream.name, event))).toEqual([422, [isUnion ? "" : UNKNOWN]]);
+    await expectNothingKept(on, stream);
   });
 
   const nested = addUnknownKeys(stream, examples);
   test.each(nested)("an unknown key is refused as $path, and nothing is kept", async ({ path, event }) => {
-    const { world, ingest } = servers();
-    expect(statusAndPaths(await ingest.post(stream.name, event))).toEqual([422, [path]]);
-    await expectNothingKept(world, stream);
+    const on = servers();
+    expect(statusAndPaths(await on.post(stream.name, event))).toEqual([422, [path]]);
+    await expectNothingKept(on, stream);
   });
 }
 
 function testMissingFields(stream: Stream, examples: Example[], servers: () => Servers): void {
   const missing = fieldsThatMustBeThere(stream, examples);
   test.each(missing)("without $field it is refused with that path, and nothing is kept", async (one) => {
-    const { world, ingest } = servers();
-    const [status, paths] = statusAndPaths(await ingest.post(stream.name, one.rest));
+    const on = servers();
+    const [status, paths] = statusAndPaths(await on.post(stream.name, one.rest));
     expect(status).toBe(422);
     if (one.isNamed) expect(paths).toEqual([one.field]);
     else expect(paths).not.toEqual([]); // a union or a refinement names another path
-    await expectNothingKept(world, stream);
+    await expectNothingKept(on, stream);
   });
 }

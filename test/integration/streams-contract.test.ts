@@ -1,45 +1,40 @@
 /**
- * What every stream promises, over every file of lib/streams/: a new stream is tested without writing a test. And over
- * streams of the test's own, with the schemas and columns that lib/streams/ may have tomorrow.
+ * What every stream promises, over every file of lib/streams/, as an installation tests its own: a new stream is tested without writing a
+ * test. And over streams of the test's own, with the schemas and columns that a stream may have tomorrow.
  */
-import { getTableConfig } from "drizzle-orm/pg-core";
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe } from "vitest";
+import { drain } from "../../lib/drain/drain.ts";
 import { registryOf } from "../../lib/schema/registry.ts";
-import { loadOwnStreams } from "../own-installation.ts";
+import { testStreams } from "../../testing/index.ts";
+import { testStream } from "../../testing/stream-contract.ts";
 import { CREATE_ODD_TABLES, DROP_ODD_TABLES, oddStreams } from "./odd-streams.ts";
-import { testStream } from "./stream-contract.ts";
 import { type Ingest, serveIngest } from "./test-ingest.ts";
-import { openWorldOfYours, type World } from "./test-stack.ts";
+import { openWorld, type World } from "./test-stack.ts";
 
-const streams = registryOf([...(await loadOwnStreams()).values(), ...oddStreams]);
-const all = [...streams.values()];
+testStreams(new URL("../../lib/streams/", import.meta.url));
 
-let world: World;
-let ingest: Ingest;
-beforeAll(async () => {
-  world = await openWorldOfYours();
-  await world.sql.query(CREATE_ODD_TABLES);
-  ingest = await serveIngest({ ...world, streams });
-});
-beforeEach(() => world.reset());
-afterAll(async () => {
-  await ingest.close();
-  await world.sql.query(DROP_ODD_TABLES);
-  await world.close();
-});
+describe("streams of any kind", () => {
+  const streams = registryOf(oddStreams);
+  let world: World;
+  let ingest: Ingest;
+  beforeAll(async () => {
+    world = await openWorld();
+    await world.sql.query(CREATE_ODD_TABLES);
+    ingest = await serveIngest({ ...world, streams });
+  });
+  beforeEach(() => world.reset());
+  afterAll(async () => {
+    await ingest.close();
+    await world.sql.query(DROP_ODD_TABLES);
+    await world.close();
+  });
+  const servers = () => ({
+    ...{ sql: world.sql, redis: world.redis },
+    post: (stream: string, event: unknown, query = "") => ingest.post(stream, event, { query }),
+    drain: (stream: string) => drain(world.supervisor({ streams }), { stream }),
+  });
 
-describe.each(all.filter(({ retired }) => !retired))("the stream $name", (stream) => {
-  testStream(stream, () => ({ world, ingest, streams }));
-});
-
-test.each(all.filter(({ retired }) => retired).map(({ name }) => name))(
-  "the retired stream %s takes no more events",
-  async (name) => {
-    expect((await ingest.post(name, {})).status).toBe(404);
-  },
-);
-
-test("no two streams share a table", () => {
-  const tables = all.map(({ table }) => getTableConfig(table).name);
-  expect(new Set(tables).size).toBe(tables.length);
+  describe.each([...streams.values()])("the stream $name", (stream) => {
+    testStream(stream, servers);
+  });
 });

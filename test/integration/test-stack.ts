@@ -12,7 +12,6 @@ import { startNeonBridge } from "../../dev/stack/neon-bridge.ts";
 import { startPostgresProxy } from "../../dev/stack/postgres-proxy.ts";
 import { startRedisProxy } from "../../dev/stack/redis-proxy.ts";
 import { startUpstashBridge } from "../../dev/stack/upstash-bridge.ts";
-import { migrateWithExisting } from "../../drizzle/existing.ts";
 import type { Cors } from "../../functions/cors.ts";
 import { openDoor } from "../../functions/front-door.ts";
 import type { Handler } from "../../functions/request-url.ts";
@@ -46,7 +45,6 @@ import { createStore } from "../../lib/store/store.ts";
 import { idOf } from "../../lib/store/stream-table.ts";
 import { createTableCheck } from "../../lib/store/table-check.ts";
 import { createUsageStore } from "../../lib/store/usage-store.ts";
-import { loadOwnStreams, ownInstallation } from "../own-installation.ts";
 import type { TestServers } from "../servers.ts";
 import { loadTestStreams } from "../streams/run/test-streams.ts";
 import { isOverTcp, workerServers } from "../worker-servers.ts";
@@ -74,13 +72,6 @@ export async function createDatabase(name: string, how = ""): Promise<string> {
   await sql.query(`create database ${name} ${how}`);
   await sql.end();
   return databaseUrl.replace(/\/[^/]+$/, `/${name}`);
-}
-
-/** Opens a world over lib/streams/ and its migrations, in a database of its own. */
-export async function openWorldOfYours() {
-  const databaseUrl = await createDatabase("yours");
-  await migrateWithExisting(databaseUrl, ownInstallation);
-  return openWorld({ DATABASE_URL: databaseUrl }, await loadOwnStreams());
 }
 
 /** Opens a world with one more stream and its table, which has these columns beside those of each stream. `close` drops the table. */

@@ -82,6 +82,11 @@ const MAY: [file: string, own: Place | undefined, may: readonly Place[]][] = [
   ["dev/any.ts", "dev", [...ROOT, ...LIB, "functions", "drizzle", "client", "test/streams", "pg"]],
   ["dev/operate/any.ts", "dev", [...ROOT, ...LIB, "functions", "drizzle", "client", "test/streams", "pg"]],
   [
+    "testing/any.ts",
+    undefined,
+    [...ROOT, ...LIB, "functions", "drizzle", "dev", "client", "drizzle-orm", "pg"],
+  ],
+  [
     "bench/any.ts",
     "bench",
     [...ROOT, ...LIB, "functions", "drizzle", "dev", "client", "test/streams", "pg", ...VENDORS],
