@@ -6,6 +6,7 @@
 import { readdir } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { getTableConfig } from "drizzle-orm/pg-core";
+import { otherDrizzle } from "./one-copy.ts";
 import type { Stream } from "./stream.ts";
 
 export type Registry = ReadonlyMap<string, Stream>;
@@ -31,6 +32,8 @@ export function registryOf(streams: readonly Stream[]): Registry {
   const registry = new Map<string, Stream>();
   const byTable = new Map<string, Stream>();
   for (const stream of streams) {
+    const other = otherDrizzle(stream.table);
+    if (other !== undefined) throw new Error(`stream "${stream.name}": ${other}`);
     const { schema, name } = getTableConfig(stream.table);
     if (isInternal(stream.name))
       throw new Error(
@@ -42,10 +45,10 @@ export function registryOf(streams: readonly Stream[]): Registry {
       );
     if (registry.has(stream.name)) throw new Error(`two streams are named "${stream.name}"`);
     const table = JSON.stringify([schema, name]);
-    const other = byTable.get(table);
-    if (other !== undefined && !(other.existing && stream.existing))
+    const before = byTable.get(table);
+    if (before !== undefined && !(before.existing && stream.existing))
       throw new Error(
-        `streams "${other.name}" and "${stream.name}" share the table ${name}: expected a table for each, or existing: true in both`,
+        `streams "${before.name}" and "${stream.name}" share the table ${name}: expected a table for each, or existing: true in both`,
       );
     byTable.set(table, stream);
     registry.set(stream.name, stream);

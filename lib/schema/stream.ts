@@ -13,6 +13,7 @@ import { makeRecordset, type Recordset } from "./insert-from-json.ts";
 import { keyErrors } from "./key-errors.ts";
 import { type KeySql, makeKeySql } from "./key-sql.ts";
 import { nullDropper } from "./null-as-absence.ts";
+import { otherZod } from "./one-copy.ts";
 import { fieldsOfSchema } from "./schema-fields.ts";
 import { keyOf, type StreamKey } from "./stream-key.ts";
 import { INSTANT_MAX, RFC_3339, readRfc3339 } from "./timestamp.ts";
@@ -245,6 +246,10 @@ export function defineStream<
 ): Stream;
 export function defineStream(declaration: AnyDeclaration): Stream {
   const { name, table, schema, v = 1, versions = {}, droppedVersions = [], existing = false } = declaration;
+  for (const one of [schema, ...Object.values(versions)]) {
+    const other = otherZod(one);
+    if (other !== undefined) throw new Error(`stream "${name}": ${other}`);
+  }
   const key = keyOf(declaration);
   const hasToRow = declaration.toRow !== undefined;
   const declared = {

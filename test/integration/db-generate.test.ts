@@ -369,13 +369,13 @@ describe("a table of ours in another schema", () => {
   });
 });
 
-test("what Drizzle Kit does not understand is exit 1; --ours is about our own tables", () => {
+test("an option that nobody knows is wrong usage, exit 2; --ours is about our own tables", () => {
   begin();
   const ours = migrations("drizzle/spillway");
-  expect(generate("--bogus")).toMatchObject({ status: 1, err: expect.stringContaining("--bogus") });
+  expect(generate("--bogus")).toMatchObject({ status: 2, err: expect.stringContaining("--bogus") });
   expect(generate("--allow-drop")).toMatchObject({
-    status: 1,
-    err: expect.stringContaining("expected a table"),
+    status: 2,
+    err: expect.stringContaining("'--allow-drop <value>' argument missing"),
   });
   expect(generate("--ours")).toMatchObject({
     status: 0,
