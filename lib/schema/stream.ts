@@ -1,6 +1,7 @@
 /**
- * A stream is one event type. One file under `lib/streams/` declares all of it: its table, its schema, how an event becomes a
- * row, and when it is answered. `lib/schema/registry.ts` finds the file; no other file needs a change.
+ * A stream is one event type. One file of your folder of streams declares all of it: its table, its schema, how an event becomes a
+ * row, and when it is answered. `lib/schema/registry.ts` finds the file; no other file needs a change. This module is what an
+ * installation imports as `spillway`.
  */
 import { type PgTable, timestamp, uuid } from "drizzle-orm/pg-core";
 import { z } from "zod";
@@ -28,6 +29,10 @@ import {
 import { type WebhookSource, type Webhooks, webhookSources } from "./webhook.ts";
 import { webhookErrors } from "./webhook-errors.ts";
 import { BASE_FIELDS } from "./written-columns.ts";
+
+/** What functions of a declaration take. */
+export type { CloudEvent } from "./cloud-event.ts";
+export type { WebhookDelivery, Webhooks } from "./webhook.ts";
 
 /** The columns that every stream's table has in addition to its own. */
 export const eventColumns = () => ({

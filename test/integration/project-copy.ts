@@ -6,8 +6,8 @@ import { fileURLToPath } from "node:url";
 
 export const project = fileURLToPath(new URL("../../", import.meta.url));
 
-/** Copies what `npm start` and the migrations need; node_modules are the project's own. */
-export function copyProject() {
+/** Copies what `npm start` and the migrations need, and `more`; node_modules are the project's own. */
+export function copyProject(more: readonly string[] = []) {
   const folder = mkdtempSync(join(tmpdir(), "spillway copy ä "));
   for (const name of [
     "bin",
@@ -18,6 +18,7 @@ export function copyProject() {
     "packages",
     "package.json",
     "tsconfig.json",
+    ...more,
   ])
     cpSync(join(project, name), join(folder, name), { recursive: true });
   symlinkSync(join(project, "node_modules"), join(folder, "node_modules"));
