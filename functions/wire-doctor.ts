@@ -10,7 +10,7 @@ import { createPauses } from "../lib/buffer/pauses.ts";
 import { createRedisFacts } from "../lib/buffer/redis-facts.ts";
 import type { Config } from "../lib/config.ts";
 import type { Doubt } from "../lib/config-doubts.ts";
-import { findInstallation } from "../lib/installation.ts";
+import { findInstallation, type Installation } from "../lib/installation.ts";
 import type { DoctorDeps } from "../lib/operate/doctor.ts";
 import type { Migrations } from "../lib/operate/table-checks.ts";
 import { addressOf } from "../lib/postgres-url.ts";
@@ -71,10 +71,19 @@ export function openDoctor({ config, servers, streams, doubts, now, monotonicMs 
   };
 }
 
-/** Our migrations beside this program, and those of the working directory's installation; undefined if there are not even ours. */
+/** Our migrations beside this program, and those of the working directory's installation; undefined if either is not to be found. */
 function readMigrations(): Migrations {
   const ours = readJournal(fileURLToPath(new URL("../drizzle/spillway", import.meta.url))).entries;
-  if (ours.length === 0) return undefined;
-  const { migrations, names } = findInstallation();
+  const installation = installationIfAny();
+  if (ours.length === 0 || installation === undefined) return undefined;
+  const { migrations, names } = installation;
   return { ours, yours: readJournal(migrations).entries, yoursIn: names.migrations };
+}
+
+function installationIfAny(): Installation | undefined {
+  try {
+    return findInstallation();
+  } catch {
+    return undefined;
+  }
 }

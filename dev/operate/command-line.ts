@@ -48,7 +48,16 @@ function aboutUnknown(
 /** A sentence for an error. One that is not ours may hold data: only its name is told. */
 export function explain(error: unknown): string {
   if (error instanceof UsageError || error instanceof CommandFailed) return error.message;
+  const missing = missingPackage(error);
+  if (missing !== undefined) return `${missing} is not installed: npm install --save-dev ${missing}`;
   return `This should not have happened (${error instanceof Error ? error.name : typeof error}).`;
+}
+
+/** The package that an import did not find. An installation has the tools of development among its devDependencies; an image has none. */
+function missingPackage(error: unknown): string | undefined {
+  const { code, message = "" } = error as Partial<NodeJS.ErrnoException>;
+  if (code !== "ERR_MODULE_NOT_FOUND") return undefined;
+  return /^Cannot find package '([^']+)'/.exec(message)?.[1];
 }
 
 /** A whole number from 1, or the fallback; throws a UsageError for anything else. */

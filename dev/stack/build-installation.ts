@@ -7,6 +7,7 @@ import { spawn, spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { cp, rename, rm } from "node:fs/promises";
 import { dirname, join, relative } from "node:path";
+import { fileURLToPath } from "node:url";
 import { BUILT, type Installation } from "../../lib/installation.ts";
 import { linkedProgram } from "./package-files.ts";
 
@@ -15,8 +16,8 @@ type Compiled = Pick<Installation, "root" | "names" | "main">;
 /** Builds it. Returns what is wrong, for people; empty: nothing is. */
 export async function buildInstallation(installation: Installation): Promise<string> {
   const { root, names, local } = installation;
-  const ownBuild = join(root, "dev/build.mjs");
-  if (existsSync(ownBuild)) {
+  const ownBuild = fileURLToPath(new URL("../build.mjs", import.meta.url));
+  if (existsSync(ownBuild) && join(root, "dev/build.mjs") === ownBuild) {
     const { status } = spawnSync(process.execPath, [ownBuild], { stdio: ["ignore", "inherit", "inherit"] });
     return status === 0 ? "" : "Spillway itself was not built";
   }

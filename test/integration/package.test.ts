@@ -271,6 +271,17 @@ describe("an installation of the package", () => {
     expect(existsSync(at("dist/server.js"))).toBe(true);
   });
 
+  test("without a tool that a command needs says how to have it", () => {
+    const tool = at("node_modules/esbuild");
+    rmSync(tool);
+    expect(spillway("start")).toEqual({
+      ...{ status: 1, out: "" },
+      err: "spillway start: esbuild is not installed: npm install --save-dev esbuild\n",
+    });
+    expect(existsSync(at(".local/stack.json"))).toBe(false);
+    symlinkSync(join(project, "node_modules/esbuild"), tool);
+  });
+
   test("outside of an installation a command says so in one sentence", () => {
     const elsewhere = mkdtempSync(join(tmpdir(), "spillway-nowhere-"));
     const { status, stderr } = spawnSync(process.execPath, [join(packed, "bin/spillway.mjs"), "openapi"], {
