@@ -423,7 +423,10 @@ describe("a dry run of a redrive", () => {
       [bad!]: CHECK,
       [raised!]: refused("P0001", "raised by a trigger (SQLSTATE P0001): table checked"),
       [full!]: refused("53100", "disk full (SQLSTATE 53100): table checked, function checked_trigger"),
-      [terminated!]: refused("57P01", "server shutting down (SQLSTATE 57P01): table checked, function checked_trigger"),
+      [terminated!]: refused(
+        "57P01",
+        "server shutting down (SQLSTATE 57P01): table checked, function checked_trigger",
+      ),
       [thrown!]: refused(undefined, "toRow threw RangeError"),
     });
     await expectConserved(world, "checked", [good, bad, raised, full, terminated, thrown] as string[]);
@@ -525,7 +528,9 @@ describe("a dry run of a redrive", () => {
     const [slow] = await bury(1, "checked", { n: 1, note: "sleeps" });
     const good = await bury(3, "checked", { n: 1 });
     const { found } = await dryRun({ store: world.storeWithin(1000) });
-    expect(found[slow!]).toEqual(refused("57014", "statement took too long (SQLSTATE 57014): table checked, function checked_trigger"));
+    expect(found[slow!]).toEqual(
+      refused("57014", "statement took too long (SQLSTATE 57014): table checked, function checked_trigger"),
+    );
     expect(good.map((id) => found[id])).toEqual(Array(3).fill({ kind: "stored" }));
     await expectConserved(world, "checked", [slow!, ...good]);
   });
