@@ -6,7 +6,7 @@ locals {
   redis_is_over_tcp = nonsensitive(var.redis_url != null)
 
   # Over Upstash's REST. null: neither is provisioned nor brought along, and the services go by redis_url.
-  redis_rest_url   = var.redis_rest_url != null ? var.redis_rest_url : one([for made in upstash_redis_database.this : "https://${made.endpoint}"])
+  redis_rest_url   = var.redis_rest_url != null ? var.redis_rest_url : one([for host in upstash_redis_database.this[*].endpoint : "https://${host}"])
   redis_rest_token = var.redis_rest_url != null ? var.redis_rest_token : one(upstash_redis_database.this[*].rest_token)
 
   # $0.20 buys 100,000 commands.
