@@ -114,17 +114,17 @@ const MAY: [file: string, own: Place | undefined, may: readonly Place[]][] = [
   [
     "dev/load/any.ts",
     "dev",
-    [...ROOT, ...LIB, "functions", "drizzle", "client", "test/streams", "drizzle-orm"],
+    [...ROOT, ...LIB, "functions", "drizzle", "client", "test/streams", "drizzle-orm", "pg"],
   ],
   [
     "dev/screenshots/any.ts",
     "dev",
-    [...ROOT, ...LIB, "functions", "drizzle", "client", "test/streams", "drizzle-orm"],
+    [...ROOT, ...LIB, "functions", "drizzle", "client", "test/streams", "drizzle-orm", "pg"],
   ],
   [
     "dev/surge/any.ts",
     "dev",
-    [...ROOT, ...LIB, "functions", "drizzle", "client", "test/streams", "drizzle-orm"],
+    [...ROOT, ...LIB, "functions", "drizzle", "client", "test/streams", "drizzle-orm", "pg"],
   ],
   ["packages/console/src/panels/any.ts", undefined, ["contract"]],
   ["test/unit/any.ts", undefined, (Object.keys(PLACES) as Place[]).filter((place) => place !== "streams")],
