@@ -21,12 +21,16 @@ import { findFreePorts } from "../../dev/stack/ports.ts";
 import { copyProject, project } from "./project-copy.ts";
 
 /** Beside what `npm start` needs, so that what has no place in the package could get into it. */
-const MORE = ["docs", "terraform", "deploy", "testing", "test", "LICENSE", "README.md", "SECURITY.md"];
+const MORE = [
+  ...["docs", "terraform", "deploy", "template", "testing", "test"],
+  ...["LICENSE", "README.md", "SECURITY.md", "CHANGELOG.md", ".env.example"],
+];
 /** What is a deployer's own, or secret, and how it could get into the package. */
 const BAIT = [
   ...[".env", ".local/stack.json", "dist/.env", "bin/notes.md", "deploy/.env", "docs/.env"],
   ...["terraform/terraform.tfvars", "terraform/terraform.tfstate", "terraform/.terraform/modules/x.tf"],
   ...["lib/streams/bait.ts", "drizzle/migrations/9999_bait.sql", "packages/client/.env"],
+  ...["template/.env", "template/terraform/terraform.tfvars", "template/node_modules/x/index.js"],
 ];
 
 const { folder: source, remove } = copyProject(MORE);
@@ -67,7 +71,7 @@ const json = () =>
 
 describe("the files of the package", () => {
   const ALLOWED = [
-    /^(LICENSE|README\.md|package\.json|bin\/spillway\.mjs)$/,
+    /^(LICENSE|README\.md|CHANGELOG\.md|\.env\.example|package\.json|bin\/spillway\.mjs)$/,
     /^dist\/(functions|lib|drizzle|testing)\/[\w/-]+(\.js|\.d\.ts)$/,
     /^dist\/dev\/[\w/-]+(\.js|\.mjs)$/,
     /^dist\/dev\/console\/page\/(index\.html|console\.js|console\.css|icon\.svg|LICENSES)$/,
@@ -77,14 +81,21 @@ describe("the files of the package", () => {
     /^terraform\/(service\/)?([\w-]+\.tf|terraform\.tfvars\.example)$/,
     /^deploy\/[\w-]+\.sh$/,
     /^docs\/[\w-]+\.md$/,
+    /^template\/([\w-]+\/)*[\w.-]+$/,
   ];
+
+  test("are all those that init copies", () => {
+    const names = execFileSync("git", ["ls-files", "template"], { cwd: project, encoding: "utf8" });
+    expect(files.filter((file) => file.startsWith("template/"))).toEqual(names.trim().split("\n").sort());
+  });
 
   test("are those that an installation needs, and none that is a deployer's own", () => {
     expect(files.filter((file) => !ALLOWED.some((rule) => rule.test(file)))).toEqual([]);
     expect(ALLOWED.filter((rule) => !files.some((file) => rule.test(file)))).toEqual([]);
     expect(
       files.filter(
-        (file) => /streams\/(?!.*lib\/)|drizzle\/migrations/.test(file) && !/^dist\/dev/.test(file),
+        (file) =>
+          /streams\/(?!.*lib\/)|drizzle\/migrations/.test(file) && !/^(dist\/dev|template)\//.test(file),
       ),
     ).toEqual([]);
     expect(files.filter((file) => /\bBAIT\b/.test(read(file)))).toEqual([]);
