@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Deploys the image of a build to both services without traffic, proves the two revisions, and then gives them traffic. It is the last step of
+# Migrates by the job of Cloud Run, if there is one. Deploys the image of a build to both services without traffic, proves the two revisions, and then gives them traffic. It is the last step of
 # an installation's cloudbuild.yaml. Needs the build's substitutions in the environment (automapSubstitutions).
 set -euo pipefail
 cd "$(dirname "$0")"
@@ -7,6 +7,11 @@ cd "$(dirname "$0")"
 export PROJECT=${PROJECT_ID:?} REGION=${_REGION:?} INGEST=${_INGEST:?} SUPERVISOR=${_SUPERVISOR:?}
 export OPERATOR=${_OPERATOR_SERVICE_ACCOUNT:?} BUILD=${BUILD_ID:?}
 export IMAGE=${_IMAGE:?}:$BUILD
+export JOB=${_MIGRATE_JOB:-}
+PROVEN=$(mktemp)
+export PROVEN
+
+bash ./migrate-by-job.sh
 
 # Without a tag: with one, gcloud names the revision, and each plan of Terraform would want to take the name away.
 for service in "$SUPERVISOR" "$INGEST"; do

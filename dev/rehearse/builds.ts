@@ -22,6 +22,9 @@ export const BIN = fileURLToPath(new URL("./bin", import.meta.url));
 /** What `npm run check` and the machine have done already. */
 const LEFT_OUT = new Set(["install", "check"]);
 
+/** Where an image has this repository: as itself, or as a package. */
+const IN_IMAGE = /^\/app\/(node_modules\/spillway\/)?/;
+
 interface Step {
   id: string;
   name: string;
@@ -35,7 +38,7 @@ interface Step {
 export interface BuildFile {
   substitutions?: Record<string, string>;
   logsBucket?: string;
-  options?: { logging?: string };
+  options?: { logging?: string; automapSubstitutions?: boolean };
   availableSecrets?: { secretManager: { versionName: string; env: string }[] };
   steps: Step[];
 }
@@ -66,6 +69,8 @@ interface Machine {
   workspace: string;
   /** Over the environment of each step. */
   more: NodeJS.ProcessEnv;
+  /** Holds the sources. */
+  folder: string;
 }
 
 export class Builds {
@@ -97,21 +102,25 @@ export class Builds {
     onLog?: (text: string) => void;
     /** Over the environment of each step. */
     env?: NodeJS.ProcessEnv;
+    /** What is built. @default this repository */
+    folder?: string;
   }): Promise<BuildResult> {
     const id = randomUUID();
     const account = asked.serviceAccount.replace(/^.*\//, "");
-    const file = readBuildFile();
+    const { folder = PROJECT_ROOT } = asked;
+    const file = readBuildFile(join(folder, "cloudbuild.yaml"));
     const names = { ...file.substitutions, ...asked.substitutions, PROJECT_ID: asked.project, BUILD_ID: id };
     const build = substitute(file, names);
     const isStreamed = this.#demandLogs(build, account);
     const secrets = await this.#secretsOf(build, account);
+    const more = { ...(build.options?.automapSubstitutions ? names : {}), ...asked.env };
     let log = "";
     const onLog = (text: string) => {
       log += text;
       if (isStreamed) asked.onLog?.(text);
     };
     const workspace = mkdtempSync(join(tmpdir(), "spillway-build-"));
-    const machine = { secrets, workspace, more: asked.env ?? {} };
+    const machine = { secrets, workspace, more, folder };
     try {
       for (const step of build.steps) {
         onLog(`\n── ${step.id}${LEFT_OUT.has(step.id) ? ": left out of the rehearsal" : ""}\n`);
@@ -149,26 +158,26 @@ export class Builds {
   async #runStep(
     step: Step,
     account: string,
-    { secrets, workspace, more }: Machine,
+    given: Machine,
     onLog: (text: string) => void,
   ): Promise<number> {
     const own = await this.#cloud.environmentOf(account);
-    const given = Object.fromEntries(
-      (step.env ?? []).map((one) => one.replace("=/workspace/", `=${workspace}/`).split(/=(.*)/s, 2)),
+    const ofStep = Object.fromEntries(
+      (step.env ?? []).map((one) => one.replace("=/workspace/", `=${given.workspace}/`).split(/=(.*)/s, 2)),
     );
     const env = {
       ...own,
-      ...given,
-      ...more,
-      ...pick(secrets, step.secretEnv ?? []),
+      ...ofStep,
+      ...given.more,
+      ...pick(given.secrets, step.secretEnv ?? []),
       PATH: `${BIN}:${own.PATH}`,
     };
-    const args = (step.args ?? []).map((arg) => arg.replace(/^\/app\//, PROJECT_ROOT));
-    const script = step.script?.replaceAll(" /app/", ` ${PROJECT_ROOT}`);
+    const args = (step.args ?? []).map((arg) => arg.replace(IN_IMAGE, PROJECT_ROOT));
+    const script = step.script?.replaceAll(/ \/app\/(node_modules\/spillway\/)?/g, ` ${PROJECT_ROOT}`);
     const [program, ...rest] = script ? ["bash", "-c", script] : [programOf(step), ...args];
     return new Promise((resolve) => {
       const child = spawn(program as string, rest, {
-        cwd: PROJECT_ROOT,
+        cwd: given.folder,
         env,
         stdio: ["ignore", "pipe", "pipe"],
       });

@@ -2,11 +2,12 @@
  * cloudbuild.yaml, run step by step against a cloud of this machine: what a build proves before it moves traffic, and what it leaves.
  * Types, tests and the image are left out; the functions are those of dist/.
  */
-import { writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import pg from "pg";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { BIN, type BuildResult, readBuildFile } from "../../dev/rehearse/builds.ts";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, onTestFinished, test } from "vitest";
+import { BIN, type BuildResult, PROJECT_ROOT, readBuildFile } from "../../dev/rehearse/builds.ts";
 import type { TrafficTarget } from "../../dev/rehearse/cloud-run.ts";
 import { run } from "../../dev/rehearse/terraform/terraform.ts";
 import { openWorld, type World } from "../../dev/rehearse/world.ts";
@@ -29,6 +30,17 @@ beforeEach(() => {
 });
 
 const serviceOf = (name: string) => serviceIn(world, name);
+/** What Terraform passes (terraform/build.tf). */
+const passed = {
+  _REGION: REGION,
+  _IMAGE: `${REGION}-docker.pkg.dev/${PROJECT}/spillway/spillway`,
+  _INGEST: "spillway-ingest",
+  _SUPERVISOR: "spillway-supervisor",
+  _DATABASE_URL_SECRET: "spillway-database-url",
+  _MIGRATE_JOB: "",
+  _OPERATOR_SERVICE_ACCOUNT: emailOf("operator"),
+  _LOGS_BUCKET: `${PROJECT}-spillway-sources`,
+};
 const rollouts = async () =>
   (await sql.query("select build from spillway_rollouts")).rows.map((row) => row.build);
 const tables = async (): Promise<string[]> =>
@@ -87,6 +99,28 @@ test("its log can be read while it runs", () => {
 test("no step's image comes from Docker Hub itself, which limits who pulls without a name", () => {
   for (const { name } of readBuildFile().steps)
     expect(name).toMatch(/^(mirror\.gcr\.io\/|gcr\.io\/|\$\{_IMAGE\})/);
+});
+
+test("an installation's build does the same, by the scripts of the package", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "spillway-build-"));
+  onTestFinished(() => rmSync(folder, { recursive: true }));
+  cpSync(join(PROJECT_ROOT, "template/cloudbuild.yaml"), join(folder, "cloudbuild.yaml"));
+  mkdirSync(join(folder, "node_modules"));
+  symlinkSync(PROJECT_ROOT, join(folder, "node_modules/spillway"));
+  const before = serviceOf("ingest").template.containers[0]?.image;
+  const { id, failed, log } = await world.cloud.builds.run({ ...asked, substitutions: passed, folder });
+  expect([failed, log]).toEqual([
+    undefined,
+    expect.stringContaining("ok    ingest finds the event in Postgres: 200"),
+  ]);
+  expect(await rollouts()).toEqual([first.id, id]);
+  for (const name of ["ingest", "supervisor"]) {
+    expect(serviceOf(name).template.containers[0]?.image).toBe(`${passed._IMAGE}:${id}`);
+    expect(serviceOf(name).traffic).toEqual([
+      { type: "TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST", percent: 100 },
+    ]);
+  }
+  expect(before).not.toBe(`${passed._IMAGE}:${id}`);
 });
 
 /** Runs a script of deploy/ as a step of this build does. */
