@@ -70,6 +70,7 @@ async function open(
   const redis = new Redis(redisUrl);
   onClose(() => redis.disconnect());
   const sql = new pg.Pool({ connectionString: databaseUrl, max: 4 });
+  sql.on("error", nothing); // it has ended before its connections have, and Postgres, which stops next, may still write to one
   onClose(() => sql.end());
   const key = randomBytes(24).toString("hex");
   const config = readConfig({
