@@ -27,7 +27,7 @@ resource "google_cloud_run_v2_job" "migrate" {
       containers {
         image   = var.initial_image
         command = ["node"]
-        args    = ["/app/dist/drizzle/migrate.js"]
+        args    = [var.migrator]
 
         dynamic "env" {
           for_each = local.migration_secrets

@@ -15,6 +15,13 @@ variable "database_migration_url" {
   sensitive   = true
 }
 
+variable "migrator" {
+  description = "The file in the image that migrates. An installation, whose image has Spillway as a package, says /app/node_modules/spillway/dist/drizzle/migrate.js."
+  type        = string
+  default     = "/app/dist/drizzle/migrate.js"
+  nullable    = false
+}
+
 variable "database_max_connections" {
   description = "The connections that Postgres has left for Spillway: of its max_connections, or of the pooler's max_client_conn, without those of other programs. Needed where database_url is reached over TCP; Neon's HTTP needs none."
   type        = number
