@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Migrates by the job of Cloud Run, if there is one. Deploys the image of a build to both services without traffic, proves the two revisions, and then gives them traffic. It is the last step of
-# an installation's cloudbuild.yaml. Needs the build's substitutions in the environment (automapSubstitutions).
+# The last step of an installation's cloudbuild.yaml: migrates by the job of Cloud Run, if there is one, deploys the build's image to both
+# services without traffic, proves the two revisions, and then gives them traffic. Needs the build's substitutions in the environment
+# (automapSubstitutions).
 set -euo pipefail
 cd "$(dirname "$0")"
 

@@ -19,18 +19,23 @@ module "spillway" {
   operators   = var.operators
   api_keys    = var.api_keys
 
-  # Redis: one that Terraform makes at Upstash, or one of your own (redis_provisioned = false).
+  # Redis: one that Terraform makes at Upstash, or one of your own (redis_provisioned = false), by REST or by redis_url.
   redis_provisioned = var.redis_provisioned
   upstash_email     = var.upstash_email
   upstash_api_key   = var.upstash_api_key
   redis_rest_url    = var.redis_rest_url
   redis_rest_token  = var.redis_rest_token
+  redis_url         = var.redis_url
 
   # Postgres: one that Terraform makes at Neon, or one of your own (database_provisioned = false).
-  database_provisioned = var.database_provisioned
-  neon_org_id          = var.neon_org_id
-  neon_api_key         = var.neon_api_key
-  database_url         = var.database_url
+  database_provisioned     = var.database_provisioned
+  neon_org_id              = var.neon_org_id
+  neon_api_key             = var.neon_api_key
+  database_url             = var.database_url
+  database_migration_url   = var.database_migration_url
+  database_max_connections = var.database_max_connections
+  cloud_sql_instance       = var.cloud_sql_instance
+  migrator                 = "/app/node_modules/spillway/dist/drizzle/migrate.js" # in the image
 
   webhook_secrets = var.webhook_secrets
 

@@ -1,4 +1,4 @@
-# What terraform.tfvars says, and the secrets, which come from the environment (TF_VAR_…). The module checks each value and says what it expects.
+# What terraform.tfvars says, and the secrets, which come from the environment (TF_VAR_…). The module checks each value, and says what it expects.
 
 variable "project_id" {
   type = string
@@ -19,7 +19,7 @@ variable "operators" {
 }
 
 variable "api_keys" {
-  type      = map(object({ sha256 = string, streams = optional(list(string)) }))
+  type      = any # the module refuses a misspelt attribute, which map(object({…})) would leave out
   sensitive = true
 }
 
@@ -50,6 +50,12 @@ variable "redis_rest_token" {
   sensitive = true
 }
 
+variable "redis_url" {
+  type      = string
+  default   = null
+  sensitive = true
+}
+
 variable "database_provisioned" {
   type    = bool
   default = true
@@ -70,6 +76,22 @@ variable "database_url" {
   type      = string
   default   = null
   sensitive = true
+}
+
+variable "database_migration_url" {
+  type      = string
+  default   = null
+  sensitive = true
+}
+
+variable "database_max_connections" {
+  type    = number
+  default = null
+}
+
+variable "cloud_sql_instance" {
+  type    = string
+  default = null
 }
 
 variable "webhook_secrets" {

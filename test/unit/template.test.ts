@@ -41,7 +41,7 @@ describe("cloudbuild.yaml", () => {
   const { steps, options } = parse(read("template/cloudbuild.yaml"));
 
   test("names no substitution that Terraform does not pass, and takes those of a newer Terraform module", () => {
-    const passed = [...read("terraform/build.tf").matchAll(/^ {4}(_[A-Z_]+)\s*=/gm)].map(([, name]) => name);
+    const passed = [...read("terraform/build.tf").matchAll(/[\s{](_[A-Z_]+)\s*=/g)].map(([, name]) => name);
     const used = [
       ...read("template/cloudbuild.yaml").matchAll(/\$\{(_[A-Z_]+)/g),
       ...(read("deploy/release.sh") + read("deploy/migrate.sh")).matchAll(/\$\{(_[A-Z_]+)/g),
