@@ -1,11 +1,10 @@
 /**
- * The npm package, packed in a copy of the project and without the network: which files it has, what they import, how its exports resolve, and
- * its command line in an installation. The installation has the packed files and this project's node_modules, so nothing is installed.
+ * The npm package, packed without the network: which files it has, what they import, how its exports resolve, and its command line in an
+ * installation. The installation has the packed files and this project's node_modules, so nothing is installed.
  */
-import { execFileSync, spawn, spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import {
   existsSync,
-  mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
@@ -15,53 +14,26 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 import { findFreePorts } from "../../dev/stack/ports.ts";
-import { copyProject, project } from "./project-copy.ts";
+import {
+  installation,
+  linkPackages,
+  pack,
+  packageImports,
+  packed,
+  relativeImports,
+  source,
+  untilHealthy,
+  write,
+} from "./packed-project.ts";
+import { project } from "./project-copy.ts";
 
-/** Beside what `npm start` needs, so that what has no place in the package could get into it. */
-const MORE = [
-  ...["docs", "terraform", "deploy", "template", "testing", "test"],
-  ...["LICENSE", "README.md", "SECURITY.md", "CHANGELOG.md", ".env.example"],
-];
-/** What is a deployer's own, or secret, and how it could get into the package. */
-const BAIT = [
-  ...[".env", ".local/stack.json", "dist/.env", "bin/notes.md", "deploy/.env", "docs/.env"],
-  ...["terraform/terraform.tfvars", "terraform/terraform.tfstate", "terraform/.terraform/modules/x.tf"],
-  ...["lib/streams/bait.ts", "drizzle/migrations/9999_bait.sql", "packages/client/.env"],
-  ...["template/.env", "template/terraform/terraform.tfvars", "template/node_modules/x/index.js"],
-];
-
-const { folder: source, remove } = copyProject(MORE);
-const installation = mkdtempSync(join(tmpdir(), "spillway installed ä "));
-const packed = join(installation, "node_modules/spillway");
 let tarball: string;
 let files: string[];
-
 beforeAll(() => {
-  for (const file of BAIT) write(source, file, file.endsWith(".ts") ? "export const BAIT = 1;\n" : "BAIT\n");
-  const said = execFileSync("npm", ["pack", "--offline", "--json"], {
-    ...{ cwd: source, encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] },
-  });
-  const [{ filename }] = JSON.parse(said.slice(said.indexOf("[\n"))) as [{ filename: string }];
-  tarball = join(source, filename);
-  mkdirSync(packed, { recursive: true });
-  execFileSync("tar", ["xzf", tarball, "--strip-components=1", "-C", packed]);
-  files = readdirSync(packed, { recursive: true, encoding: "utf8", withFileTypes: true })
-    .filter((one) => !one.isDirectory())
-    .map((one) => join(one.parentPath, one.name).slice(packed.length + 1))
-    .sort();
+  ({ tarball, files } = pack());
 }, 180_000);
-afterAll(() => {
-  remove();
-  rmSync(installation, { recursive: true, force: true });
-});
-
-function write(folder: string, file: string, text: string): void {
-  mkdirSync(dirname(join(folder, file)), { recursive: true });
-  writeFileSync(join(folder, file), text);
-}
 
 const read = (file: string) => readFileSync(join(packed, file), "utf8");
 const json = () =>
@@ -122,13 +94,6 @@ describe("the files of the package", () => {
   });
 });
 
-const relativeImports = (text: string): string[] =>
-  [...text.matchAll(/^[^*\n]*?(?:from |import |import\()"(\.{1,2}\/[^"]+)"/gm)].map(([, to = ""]) => to);
-const packageImports = (text: string): string[] =>
-  [...text.matchAll(/^[^*\n]*?(?:from |import |import\()"((?:@[\w-]+\/)?[\w-]+)(?:\/[^"]*)?"/gm)].map(
-    ([, name = ""]) => name,
-  );
-
 test("its exports are right by publint and, for ES modules, by arethetypeswrong", () => {
   const run = (name: string, ...args: string[]) =>
     spawnSync(join(project, "node_modules/.bin", name), args, { encoding: "utf8", cwd: source });
@@ -176,19 +141,8 @@ describe("an installation of the package", () => {
         include: ["server.ts", "streams", "types.ts"],
       }),
     );
-    linkPackages(join(project, "node_modules"), at("node_modules"));
+    linkPackages();
   });
-
-  /** Links each installed package, except the project's own. */
-  function linkPackages(from: string, to: string): void {
-    for (const name of readdirSync(from)) {
-      if (name.startsWith("spillway") || (name.startsWith(".") && name !== ".bin")) continue;
-      if (name.startsWith("@")) {
-        mkdirSync(join(to, name), { recursive: true });
-        linkPackages(join(from, name), join(to, name));
-      } else symlinkSync(join(from, name), join(to, name));
-    }
-  }
 
   function spillway(...args: string[]) {
     const { status, stdout, stderr } = spawnSync(
@@ -305,12 +259,3 @@ describe("an installation of the package", () => {
     ]);
   });
 });
-
-async function untilHealthy(port: number): Promise<void> {
-  for (let tries = 0; tries < 200; tries++) {
-    const answer = await fetch(`http://127.0.0.1:${port}/health`).catch(() => undefined);
-    if (answer?.ok) return;
-    await sleep(50);
-  }
-  throw new Error("expected the function to answer within 10 s");
-}
