@@ -23,6 +23,7 @@ import {
   packageImports,
   packed,
   relativeImports,
+  STREAM,
   source,
   untilHealthy,
   write,
@@ -105,11 +106,6 @@ test("its exports are right by publint and, for ES modules, by arethetypeswrong"
 
 describe("an installation of the package", () => {
   const at = (file: string) => join(installation, file);
-  const STREAM = `import { integer, pgTable, text } from "drizzle-orm/pg-core";
-    import { defineStream, eventColumns } from "spillway";
-    import { z } from "zod";
-    export const orders = pgTable("orders", { ...eventColumns(), sku: text("sku").notNull(), count: integer("count") });
-    export default defineStream({ name: "orders", table: orders, schema: z.strictObject({ sku: z.string(), count: z.int32().optional() }) });\n`;
 
   beforeAll(() => {
     write(

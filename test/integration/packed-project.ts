@@ -36,6 +36,13 @@ afterAll(() => {
   rmSync(installation, { recursive: true, force: true });
 });
 
+/** A stream, as an installation declares it. */
+export const STREAM = `import { integer, pgTable, text } from "drizzle-orm/pg-core";
+    import { defineStream, eventColumns } from "spillway";
+    import { z } from "zod";
+    export const orders = pgTable("orders", { ...eventColumns(), sku: text("sku").notNull(), count: integer("count") });
+    export default defineStream({ name: "orders", table: orders, schema: z.strictObject({ sku: z.string(), count: z.int32().optional() }) });\n`;
+
 /** Packs the project and unpacks the tarball. Returns where that is, and the files in it. */
 export function pack(): { tarball: string; files: string[] } {
   for (const file of BAIT) write(source, file, file.endsWith(".ts") ? "export const BAIT = 1;\n" : "BAIT\n");
