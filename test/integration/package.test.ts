@@ -2,7 +2,7 @@
  * The npm package, packed without the network: which files it has, what they import, how its exports resolve, and its command line in an
  * installation. The installation has the packed files and this project's node_modules, so nothing is installed.
  */
-import { spawn, spawnSync } from "node:child_process";
+import { execFileSync, spawn, spawnSync } from "node:child_process";
 import {
   existsSync,
   mkdtempSync,
