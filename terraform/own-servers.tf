@@ -18,7 +18,7 @@ locals {
 
   # Of the two that may lead to a database of one's own.
   own_database_urls = [for url in [var.database_url, var.database_migration_url] : url if url != null]
-  database_sockets  = distinct([for url in local.own_database_urls : try(regex("[?&]host=(/[^&]+)", url)[0], "")])
+  database_sockets  = distinct([for url in local.own_database_urls : try(regex("[?&]host=(/cloudsql/[^&]+)", url)[0], "")])
 
   own_urls               = concat(local.own_database_urls, var.redis_url == null ? [] : [var.redis_url])
   leads_to_private_host  = nonsensitive(anytrue([for url in local.own_urls : can(regex("(@|//)${local.private_host}[:/]", "${url}/"))]))

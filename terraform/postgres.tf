@@ -15,7 +15,7 @@ locals {
   database_url = var.database_url != null ? var.database_url : neon_project.this[0].connection_uri
 
   # Any other host is reached over TCP, as lib/postgres-url.ts says; a test compares the two.
-  database_is_over_tcp = nonsensitive(var.database_url != null && !can(regex("@[^/?]+(?i:\\.neon\\.(tech|build))(:[0-9]+)?/", var.database_url)))
+  database_is_over_tcp = nonsensitive(var.database_url != null && can(regex(local.postgres_form, var.database_url)) && !can(regex("@[^/?]+(?i:\\.neon\\.(tech|build))(:[0-9]+)?/", var.database_url)))
 
   # The supervisor's pool, that of each ingest instance (write-through, and one for look-ups, keys and letters), and a migration.
   connections_over_tcp = var.drain_concurrency + var.ingest_max_instances * (var.write_through_concurrency + 1) + 1
