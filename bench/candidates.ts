@@ -40,25 +40,43 @@ export const spillwayPaused: Candidate = {
   start: async (stack) => single(await stack.startIngest({ FLUSH_TRIGGER: "off" })),
 };
 
+/** The settings with which Spillway reaches the servers over TCP, as the others do, and not over the bridges. */
+export const overTcp = (stack: Stack): Record<string, string> => ({
+  ...{ REDIS_URL: stack.redisUrl, DATABASE_URL: stack.databaseUrl },
+  ...{ NEON_HTTP_URL: "", UPSTASH_REDIS_REST_URL: "", UPSTASH_REDIS_REST_TOKEN: "" },
+});
+
 /** Spillway whole: eager flushes as it runs, a tick at the end. */
 export const spillway: Candidate = {
   name: "Spillway",
   speaks: "HTTP",
   stores: true,
-  start: async (stack) => {
-    const countBatches = batchesSince(stack);
-    const supervisor = await stack.startSupervisor();
-    const supervisorUrl = `http://127.0.0.1:${supervisor.port}`;
-    const ingest = await stack.startIngest({ FLUSH_TRIGGER: "http", SUPERVISOR_URL: supervisorUrl });
-    return {
-      port: ingest.port,
-      pids: [ingest.pid, supervisor.pid],
-      finish: () => drainAll(supervisorUrl),
-      countBatches,
-      stop: async () => void (await Promise.all([ingest.stop(), supervisor.stop()])),
-    };
-  },
+  start: (stack) => startWhole(stack, {}),
 };
+
+export const spillwayOverTcp: Candidate = {
+  name: "Spillway",
+  speaks: "TCP",
+  stores: true,
+  start: (stack) => startWhole(stack, overTcp(stack)),
+};
+
+async function startWhole(stack: Stack, servers: Record<string, string>): Promise<Running> {
+  const countBatches = batchesSince(stack);
+  const supervisor = await stack.startSupervisor(servers);
+  const supervisorUrl = `http://127.0.0.1:${supervisor.port}`;
+  const ingest = await stack.startIngest({
+    ...servers,
+    ...{ FLUSH_TRIGGER: "http", SUPERVISOR_URL: supervisorUrl },
+  });
+  return {
+    port: ingest.port,
+    pids: [ingest.pid, supervisor.pid],
+    finish: () => drainAll(supervisorUrl),
+    countBatches,
+    stop: async () => void (await Promise.all([ingest.stop(), supervisor.stop()])),
+  };
+}
 
 /** One Drizzle insert a request, over a pool of 100 connections. */
 export const direct: Candidate = {

@@ -41,9 +41,16 @@ export function checkAll(results: Results, settings: { backlogs: readonly number
     };
   }
 
-  const against = (what: string, other: string, figure: string, is: "≥" | "≤", factor: number) =>
+  const against = (
+    what: string,
+    other: string,
+    figure: string,
+    is: "≥" | "≤",
+    factor: number,
+    ours = "Spillway (HTTP)",
+  ) =>
     (["gps", "webhooks"] as const).map((kind) =>
-      ratio(`${what}, ${kind}`, ["alternatives", `Spillway (HTTP), ${kind}`, figure], is, factor, [
+      ratio(`${what}, ${kind}`, ["alternatives", `${ours}, ${kind}`, figure], is, factor, [
         "alternatives",
         `${other}, ${kind}`,
         figure,
@@ -116,6 +123,15 @@ export function checkAll(results: Results, settings: { backlogs: readonly number
       "≥",
       0.7,
       ["drain", "bare client over HTTP, webhooks", "storedPerSecond"],
+    ),
+    ...[`${Math.min(100_000, most)} gps`, "10000 webhooks"].map((backlog) =>
+      ratio(
+        `draining ${backlog} over TCP against over the bridges`,
+        ["drain", `Spillway over TCP, ${backlog}`, "storedPerSecond"],
+        "≥",
+        1,
+        ["drain", `Spillway, ${backlog}`, "storedPerSecond"],
+      ),
     ),
     ratio(
       `draining ${most} against draining ${least}`,
@@ -214,6 +230,11 @@ export function checkAll(results: Results, settings: { backlogs: readonly number
       ...against(`ahead of ${other} in events/s accepted`, other, "eventsPerSecond", "≥", 1),
       ...against(`ahead of ${other} in events/s stored`, other, "storedPerSecond", "≥", 1),
     ]),
+    ...["BullMQ (TCP)", "pg-boss (TCP)"].flatMap((other) =>
+      (["eventsPerSecond", "storedPerSecond"] as const).flatMap((figure) =>
+        against(`over TCP, ahead of ${other} in ${figure}`, other, figure, "≥", 1, "Spillway (TCP)"),
+      ),
+    ),
     {
       what: "conservation: accepted = stored + dead + buffered, by count and by distinct id",
       isMet: results.losses.length === 0,

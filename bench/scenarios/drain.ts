@@ -1,6 +1,6 @@
 /** Drains a backlog in one call, over the bridges and over TCP, beside the bare client with as many rows over the same bridge. */
 import { type Bench, report } from "../bench-context.ts";
-import { drainAll } from "../candidates.ts";
+import { drainAll, overTcp } from "../candidates.ts";
 import { checkConservation, reset } from "../conservation.ts";
 import { type OneKind, pushBacklog, WARMUP_ROWS } from "../envelopes.ts";
 import { costFigures } from "../figures.ts";
@@ -43,13 +43,9 @@ async function drainOnce(
   way: "" | " over TCP" = "",
 ): Promise<void> {
   const { stack } = bench;
-  const overTcp = {
-    ...{ REDIS_URL: stack.redisUrl, DATABASE_URL: stack.databaseUrl },
-    ...{ NEON_HTTP_URL: "", UPSTASH_REDIS_REST_URL: "", UPSTASH_REDIS_REST_TOKEN: "" },
-  };
   const supervisor = await stack.startSupervisor({
     DRAIN_DEADLINE_MS: "600000",
-    ...(way === "" ? {} : overTcp),
+    ...(way === "" ? {} : overTcp(stack)),
   });
   const drainNow = () => drainAll(`http://127.0.0.1:${supervisor.port}`);
   try {
