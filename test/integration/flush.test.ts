@@ -15,10 +15,9 @@ interface Seen {
 
 const P = { stream: "events", index: 3 };
 const QUEUE = "projects/p/locations/europe-west1/queues/spillway-flush";
-const said: string[] = [];
-const say = (event: string) => void said.push(event);
-const log: Log = { debug: say, info: say, warn: say, error: say };
-
+/** What was said in this test; a flush that nobody waits for may end in the next one. */
+let said: string[];
+let log: Log;
 let seen: Seen[];
 /** What the fake answers; undefined: nothing, ever. */
 let answer: ((res: ServerResponse) => void) | undefined;
@@ -26,7 +25,10 @@ let url: string;
 let close: () => Promise<void>;
 
 beforeEach(async () => {
-  said.length = 0;
+  const lines: string[] = [];
+  const say = (event: string) => void lines.push(event);
+  said = lines;
+  log = { debug: say, info: say, warn: say, error: say };
   seen = [];
   answer = (res) => res.end("{}");
   const server = createServer((req, res) => {
