@@ -38,24 +38,39 @@ export function addressOf(databaseUrl: string): PostgresAddress {
   return read(databaseUrl);
 }
 
+const UNREADABLE = "expected a postgres:// URL; special characters of a password are percent-encoded";
+
 /** Says what is wrong with a URL; undefined: nothing. */
 export function problemOfPostgresUrl(text: string): string | undefined {
   if (!/^postgres(ql)?:\/\//.test(text)) return "expected a postgres:// URL";
-  const sslmode = /[?&]sslmode=([^&]*)/.exec(text)?.[1];
-  if (sslmode !== undefined && !SSL_MODES.includes(sslmode))
-    return `expected an sslmode of ${SSL_MODES.join(", ")}`;
-  if (/[?&]uselibpqcompat=/.test(text))
-    return "expected no uselibpqcompat: sslmode means the same as in libpq";
-  if (sslmode === "verify-ca" && !/[?&]sslrootcert=./.test(text))
-    return "expected sslrootcert (a file) beside sslmode=verify-ca; without it, use verify-full";
+  if (isCutInPassword(text)) return UNREADABLE;
+  const [, query] = text.split("?", 2);
+  const problem = problemOfParameters(new URLSearchParams(query));
+  if (problem !== undefined) return problem;
   try {
-    const { host } = read(text);
+    const { host, port } = read(text);
+    if (port !== undefined && !(port >= 1 && port <= 65_535)) return "expected a port from 1 to 65535";
     return host === "" ? "expected a host, or a folder of Unix sockets as ?host=/path" : undefined;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ENOENT")
       return "expected files that exist as sslrootcert, sslcert and sslkey";
-    return "expected a postgres:// URL; special characters of a password are percent-encoded";
+    return UNREADABLE;
   }
+}
+
+/** Whether the password has a `#`, or a `/` without an `@` before it: then the user would be read as the host. */
+const isCutInPassword = (text: string): boolean => /#|^\w+:\/\/[^/?@]*\/[^?]*@/.test(text);
+
+function problemOfParameters(parameters: URLSearchParams): string | undefined {
+  const [sslmode, ...more] = parameters.getAll("sslmode");
+  if (more.length > 0) return "expected sslmode once";
+  if (sslmode !== undefined && !SSL_MODES.includes(sslmode))
+    return `expected an sslmode of ${SSL_MODES.join(", ")}`;
+  if (parameters.has("uselibpqcompat"))
+    return "expected no uselibpqcompat: sslmode means the same as in libpq";
+  if (sslmode === "verify-ca" && !parameters.get("sslrootcert"))
+    return "expected sslrootcert (a file) beside sslmode=verify-ca; without it, use verify-full";
+  return undefined;
 }
 
 function read(text: string): PostgresAddress {

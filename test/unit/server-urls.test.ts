@@ -60,6 +60,13 @@ test.each([
   ["postgres://u@h/db?sslmode=verify-full&sslrootcert=/no/such/file", "files that exist"],
   ["postgres://u@h/db?sslmode=require&uselibpqcompat=true", "no uselibpqcompat"],
   ["postgres://u@h:port/db", "percent-encoded"],
+  ["postgres://u:12#3@h/db", "percent-encoded"],
+  ["postgres://u:12/3@h/db", "percent-encoded"],
+  ["postgres://u@h/db?sslmode=require&sslmode=disable", "sslmode once"],
+  ["postgres://u@h/db?sslmode=require&sslmode=prefer", "sslmode once"],
+  ["postgres://u@h/db?ssl%6dode=prefer", "disable, require, verify-ca, verify-full"],
+  ["postgres://u@h/db?port=https", "a port"],
+  ["postgres://u@h:0/db", "a port"],
 ])("%s is refused with a sentence", (url, words) => {
   expect(problemOfPostgresUrl(url)).toContain(words);
 });
