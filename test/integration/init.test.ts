@@ -112,6 +112,8 @@ describe("the spillway of a new installation is the one that made it:", () => {
     ["a registry", "^0.1.0", "^0.1.2"],
     ["a registry, by a tag", "latest", "^0.1.2"],
     ["a link", "file:../spillway", "^0.1.2"],
+    ["a catalog of its workspace", "catalog:", "^0.1.2"],
+    ["a folder that Yarn links", "portal:../spillway", "^0.1.2"],
     ["a repository", "github:me/spillway#v0.1.2", "github:me/spillway#v0.1.2"],
     ["an address", "https://example.com/spillway.tgz", "https://example.com/spillway.tgz"],
   ])("%s", (_, asked, spec) => {

@@ -18,7 +18,7 @@ export function sourceOf(packageFolder: string, version: string): Source {
   if (asked === undefined) return { spec: `^${version}` };
   const tarball = /^file:(.*\.t(?:ar\.)?gz)$/.exec(asked)?.[1];
   if (tarball !== undefined) return fileSource(resolve(dirname(dirname(packageFolder)), tarball));
-  const isElsewhere = /[:/]/.test(asked) && !/^(file|link|workspace|npm):/.test(asked);
+  const isElsewhere = /[:/]/.test(asked) && !/^(file|link|workspace|npm|catalog|portal):/.test(asked);
   return { spec: isElsewhere ? asked : `^${version}` };
 }
 
