@@ -47,7 +47,7 @@ export function redisFailureOf(error: unknown): RedisFailure {
   if (/max (daily |monthly )?requests? limit exceeded/i.test(said)) return "quota";
   if (/max single record size exceeded/i.test(said)) return "list-full";
   if (/^(ERR )?(OOM|max (database|data|total data) size|DB capacity)/i.test(said)) return "full";
-  if (/^(ERR )?(WRONGPASS|NOAUTH|NOPERM|WRONGTYPE|Unauthorized|MOVED|ASK |CROSSSLOT)/i.test(said))
+  if (/^(ERR )?(WRONGPASS|NOAUTH|NOPERM|DENIED|WRONGTYPE|Unauthorized|MOVED|ASK |CROSSSLOT)/i.test(said))
     return "misconfigured";
   if (/^ERR max number of clients/i.test(said)) return "silent";
   return /^[A-Z]{2,}\b/.test(said) ? "answered" : "silent";

@@ -20,8 +20,8 @@ const CONNECT_TIMEOUT_MS = 5000;
 /** Refusals of a server that is not, or not yet, the right one: the same address may lead to another. */
 const ELSEWHERE = /^(READONLY|LOADING|MASTERDOWN|CLUSTERDOWN|MOVED|ASK)\b/;
 
-/** The refusal of a server that has as many clients as it may. */
-const TOO_MANY = /max number of clients/;
+/** Refusals to a new connection that pass by themselves: the server has as many clients as it may, runs a long script, or is not there yet. */
+const PASSING = /max number of clients|^(BUSY|LOADING|MASTERDOWN|CLUSTERDOWN|TRYAGAIN)\b/;
 
 /** Redis's reply to one command. */
 export type Reply = { result: unknown } | { error: string };
@@ -96,7 +96,8 @@ export class RedisLink {
     }
     if (known?.users === 0) end(known);
     const client = makeClient(this.#url);
-    client.on("error", () => {}); // whoever waits on it hears of it
+    // Whoever waits on it hears of it. After a reply that can't be read nobody knows whose the next one is.
+    client.on("error", () => client.isReady && client.destroy());
     const ready = client.connect();
     ready.catch(() => {}); // nobody may be waiting any more
     this.#current = { client, ready, users: 1, idleSinceMs: 0, isRetired: false };
@@ -147,7 +148,7 @@ function asRefusal(error: unknown): Reply {
 /** What stood in the way of a connection: Redis's own refusal, TLS, or the network. */
 function whyNotConnected(cause: unknown): Error {
   const tls = tlsFailureOf(cause);
-  if (tls !== undefined || (cause instanceof ErrorReply && !TOO_MANY.test(cause.message)))
+  if (tls !== undefined || (cause instanceof ErrorReply && !PASSING.test(cause.message)))
     return new RedisMisconfigured(tls ?? (cause as Error).message, { cause });
   return new ConnectionFailed("the connection to Redis could not be made", { cause });
 }

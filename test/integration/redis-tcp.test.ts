@@ -3,6 +3,7 @@
  * network that fails is made by proxies.
  */
 import { execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
@@ -51,6 +52,17 @@ async function proxied() {
   const proxy = await startRedisProxy({ redisUrl: server.url });
   closing.push(() => proxy.close());
   return { proxy, url: `redis://127.0.0.1:${proxy.port}` };
+}
+
+/** The URL of a server that says this to whatever comes. */
+async function answering(text: string): Promise<string> {
+  const peer = createServer((socket) => {
+    socket.on("data", () => socket.write(text)).on("error", () => {});
+    closing.push(() => socket.destroy());
+  }).listen(0, "127.0.0.1");
+  await once(peer, "listening");
+  closing.push(() => peer.close());
+  return `redis://127.0.0.1:${(peer.address() as AddressInfo).port}`;
 }
 
 /** The kind of the failure of a promise that must fail. */
@@ -252,6 +264,29 @@ describe("Redis's refusals", () => {
     expect(await failureOf(redis.lpush(LIST, "one"))).toBe(failure);
     proxy.setFault(undefined);
     expect(await redis.lpush(LIST, "one")).toBe(1);
+  });
+
+  test.each([
+    "BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.",
+    "LOADING Redis is loading the dataset in memory",
+    "ERR max number of clients reached",
+  ])("that pass by themselves, to the SELECT of a new connection: %s", async (error) => {
+    const redis = open(`${await answering(`-${error}\r\n`)}/1`).within(60_000);
+    expect(await failureOf(redis.lpush(LIST, "one"))).toBe("connection");
+  });
+
+  test("DENIED: protected mode lets nobody in from elsewhere", async () => {
+    const { proxy, url } = await proxied();
+    const error = "DENIED Redis is running in protected mode because protected mode is enabled";
+    proxy.setFault(() => ({ kind: "answer", status: 400, body: JSON.stringify({ error }) }));
+    expect(await failureOf(open(url).within(60_000).lpush(LIST, "one"))).toBe("misconfigured");
+  });
+
+  test("a reply that can't be read: the replies after it are nobody's", async () => {
+    const url = await answering("nonsense\r\n:1\r\n:2\r\n");
+    const redis = open(url).within(60_000);
+    const both = [redis.lpush(LIST, "one"), redis.lpush(LIST, "two")];
+    expect(await Promise.all(both.map(failureOf))).toEqual(["connection", "connection"]);
   });
 
   test("an answer that is not Redis's", async () => {
