@@ -1,7 +1,7 @@
 # The cloud of this installation, made by Spillway's own module: npm update upgrades it, and `terraform init -upgrade && terraform apply`
 # takes that up. Run `npm install` first, because the module is in node_modules/.
 #
-# Each variable of ../node_modules/spillway/terraform/variables.tf may stand here, with its bounds and its default.
+# Each variable of ../node_modules/spillway/terraform/variables*.tf may stand here. Those files say its meaning, its bounds and its default.
 
 terraform {
   required_version = ">= 1.11"
@@ -35,6 +35,8 @@ module "spillway" {
   database_migration_url   = var.database_migration_url
   database_max_connections = var.database_max_connections
   cloud_sql_instance       = var.cloud_sql_instance
+  vpc_network              = var.vpc_network
+  vpc_subnetwork           = var.vpc_subnetwork
   migrator                 = "/app/node_modules/spillway/dist/drizzle/migrate.js" # in the image
 
   webhook_secrets = var.webhook_secrets

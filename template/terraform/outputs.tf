@@ -1,4 +1,4 @@
-# `npx spillway … --prod` reads these, and so does README.md. None of them is a secret.
+# `npx spillway … --prod` reads these, and so do README.md and Spillway's documents. None of them is a secret.
 
 output "ingest_url" {
   value = module.spillway.ingest_url
@@ -22,4 +22,8 @@ output "curl" {
 
 output "dashboard_url" {
   value = module.spillway.dashboard_url
+}
+
+output "postgres_connections_max" {
+  value = module.spillway.postgres_connections_max
 }

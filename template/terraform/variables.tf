@@ -94,6 +94,16 @@ variable "cloud_sql_instance" {
   default = null
 }
 
+variable "vpc_network" {
+  type    = string
+  default = null
+}
+
+variable "vpc_subnetwork" {
+  type    = string
+  default = null
+}
+
 variable "webhook_secrets" {
   type      = map(string)
   default   = {}
