@@ -32,6 +32,6 @@ export default action({
 const nextSteps = (folder: string): string =>
   [
     `cd ${/^[\w./@-]+$/.test(folder) ? folder : `'${folder.replaceAll("'", "'\\''")}'`} && npm install`,
-    "npm start     # the whole system on this machine",
-    "README.md says how to add a stream, test, deploy and upgrade.",
+    "npm start",
+    "It runs the whole system on this machine. README.md says how to add a stream, test, deploy and upgrade.",
   ].join("\n");
