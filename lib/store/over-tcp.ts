@@ -34,7 +34,8 @@ export const overTcp = (pool: PostgresPool, timeoutMs: number) => ({
 
 /**
  * Sends the whole transaction at once. The first refusal is the answer: Postgres refuses the statements after it, too, and COMMIT then rolls
- * everything back. Throws Postgres's answer, or NoAnswer if the connection broke.
+ * everything back. Throws Postgres's answer, or NoAnswer if the connection broke, or if BEGIN was refused and something after it
+ * was not: then each statement was a transaction of its own.
  */
 async function runTransaction(
   client: PoolClient,
@@ -48,6 +49,9 @@ async function runTransaction(
   const committed = client.query("COMMIT");
   socket.uncork();
   const outcomes = await Promise.allSettled([begun, ...sent, committed]);
+  const [opened, ...others] = outcomes;
+  if (opened.status === "rejected" && others.some(({ status }) => status === "fulfilled"))
+    throw new NoAnswer("the transaction did not begin", { cause: opened.reason });
   const refused = outcomes.find((outcome) => outcome.status === "rejected");
   if (refused?.reason instanceof DatabaseError) throw refused.reason;
   if (refused) throw new NoAnswer("the connection to Postgres broke", { cause: refused.reason });
