@@ -24,7 +24,6 @@ import { answerOptions, type Cors, FOR_EVERY_PAGE, isPreflight } from "./cors.ts
 import { giveRequestId, requestIdOf } from "./request-id.ts";
 import type { Handler } from "./request-url.ts";
 import { type Ending, endOnSignals } from "./shutdown.ts";
-import { endIfUnheard } from "./unheard.ts";
 
 /** A function behind the front door. */
 export interface Served extends Omit<Ending, "close"> {
@@ -54,7 +53,6 @@ export function installFrontDoor(served: Served, { host, beside = [] }: FrontDoo
   http.createServer = (() => {
     const { server, ending } = openDoor(served, createServer);
     if (host !== undefined) listenOn(server, host);
-    endIfUnheard(server, "The function", "PORT");
     // After the framework has set its own listeners.
     server.once("listening", () => setImmediate(endOnSignals, [ending, ...beside]));
     return server;

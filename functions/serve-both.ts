@@ -12,7 +12,6 @@ import type { Log } from "../lib/log.ts";
 import type { Registry } from "../lib/schema/registry.ts";
 import { installFrontDoor, openDoor } from "./front-door.ts";
 import { startTicker } from "./ticker.ts";
-import { endIfUnheard } from "./unheard.ts";
 import { hostBesideIngest } from "./wire-callers.ts";
 import { wireIngest } from "./wire-ingest.ts";
 import { configure, environment, orEnd } from "./wire-process.ts";
@@ -57,8 +56,11 @@ function openTicker({ drainEveryMs, operatorToken }: Config, supervisorUrl: stri
 
 /** If it can't listen, says so and ends the process. */
 function listening(server: Server, port: number, host: string | undefined): Promise<void> {
-  endIfUnheard(server, "The supervisor", "SUPERVISOR_PORT");
   return new Promise((resolve) => {
+    server.once("error", (error: NodeJS.ErrnoException) => {
+      console.error(`The supervisor can't listen on SUPERVISOR_PORT=${port} (${error.code}).`);
+      process.exit(1);
+    });
     server.listen({ port, host }, resolve);
   });
 }

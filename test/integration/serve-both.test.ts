@@ -266,39 +266,10 @@ test("a port that is taken is told in a sentence", async () => {
   ]);
 });
 
-test.each(["ingest", "supervisor", "all"])(
-  "%s: a PORT that is taken is told in a sentence",
-  async (target) => {
-    const other = createServer().listen(0);
-    await once(other, "listening");
-    const { port } = other.address() as AddressInfo;
-    const { status, said } = await runToEnd(target, {}, port);
-    other.close();
-    expect([status, said]).toEqual([1, `The function can't listen on PORT=${port} (EADDRINUSE).\n`]);
-  },
-);
-
-test.each([
-  ["supervisor", "The function"],
-  ["all", "The supervisor"],
-])("%s: an address that is not this machine's is told in a sentence", async (target, who) => {
-  const { status, said } = await runToEnd(target, { SUPERVISOR_HOST: "192.0.2.1" });
-  expect([status, said]).toEqual([1, `${who} can't listen on SUPERVISOR_HOST=192.0.2.1 (EADDRNOTAVAIL).\n`]);
-});
-
-test("one port for both functions is told in a sentence", async () => {
-  const [port = 0] = await findFreePorts(1);
-  const { status, said } = await runToEnd("all", { SUPERVISOR_PORT: String(port) }, port);
-  expect([status, said]).toEqual([1, `The function can't listen on PORT=${port} (EADDRINUSE).\n`]);
-});
-
 /** Runs a process that does not start, to its end. */
-async function runToEnd(target: string, more: Record<string, string>, taken?: number) {
+async function runToEnd(target: string, more: Record<string, string>) {
   const [port = 0, supervisorPort = 0] = await findFreePorts(2);
-  const args = [
-    ...[FRAMEWORK, "--target", target, "--port", String(taken ?? port)],
-    ...["--source", testStreams.source],
-  ];
+  const args = [FRAMEWORK, "--target", target, "--port", String(port), "--source", testStreams.source];
   const env = environment({ SUPERVISOR_PORT: String(supervisorPort), ...more });
   const child = spawn(process.execPath, args, { cwd: PROJECT, env, stdio: ["ignore", "ignore", "pipe"] });
   const [said, [status]] = await Promise.all([child.stderr.toArray(), once(child, "exit")]);
