@@ -11,6 +11,9 @@ import { z } from "zod";
 import { registryOf } from "../../lib/schema/registry.ts";
 import { defineStream, eventColumns } from "../../lib/schema/stream.ts";
 
+/** Copies of whole packages are made. */
+const TIMEOUT_MS = 60_000;
+
 const folder = mkdtempSync(join(tmpdir(), "spillway-copies-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
@@ -35,7 +38,9 @@ async function secondCopy<T>(
   return (await import(pathToFileURL(join(copy, module)).href)) as T;
 }
 
-test("a table of another copy of Drizzle is refused with the stream's name and the cure", async () => {
+test("a table of another copy of Drizzle is refused with the stream's name and the cure", {
+  timeout: TIMEOUT_MS,
+}, async () => {
   const other = await secondCopy<typeof import("drizzle-orm/pg-core")>("drizzle-orm", "pg-core/index.js");
   const theirs = other.pgTable("orders", eventColumns());
   expect([is(theirs, PgTable), theirs instanceof PgTable]).toEqual([true, false]); // Drizzle itself does not notice
@@ -46,7 +51,9 @@ test("a table of another copy of Drizzle is refused with the stream's name and t
   expect(registryOf([defineStream({ name: "orders", table, schema })]).size).toBe(1);
 });
 
-test("a schema of another version of zod is refused, also one of an earlier version of the stream", async () => {
+test("a schema of another version of zod is refused, also one of an earlier version of the stream", {
+  timeout: TIMEOUT_MS,
+}, async () => {
   const version = /minor: \d+/;
   const { z: other } = await secondCopy<typeof import("zod")>("zod", "index.js", {
     ...{ file: "v4/core/versions.js", from: version, to: "minor: 999" },

@@ -78,6 +78,7 @@ test.each([
   ["redis://[::1]:6379/0", undefined],
   ["http://127.0.0.1", "redis://"],
   ["unix:/run/redis.sock", "redis://"],
+  ["redis:///0", "redis://"],
   ["redis://host/db", "a number"],
   ["redis://host?password=x", "redis://"],
   ["redis://:50%@host", "percent-encoded"],
