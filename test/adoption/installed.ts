@@ -5,7 +5,8 @@ import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { requireFreePort } from "../../dev/stack/ports.ts";
+import type { Stack } from "../../dev/stack/stack.ts";
+import { freeBase } from "../free-base.ts";
 
 const project = fileURLToPath(new URL("../../", import.meta.url));
 
@@ -94,17 +95,10 @@ export async function packNewer(
   return packed;
 }
 
-export interface Running {
-  ingestUrl: string;
-  supervisorUrl: string;
-  apiKey: string;
-  databaseUrl: string;
-  redisUrl: string;
-  restUrl: string;
-  restToken: string;
-  neonHttpUrl: string;
-  stop(): Promise<void>;
-}
+/** A running `npm start`: what of its stack file the tests need. */
+export interface Running
+  extends Pick<Stack, "ingestUrl" | "supervisorUrl" | "apiKey" | "databaseUrl" | "redisUrl">,
+    Pick<Stack, "restUrl" | "restToken" | "neonHttpUrl" | "stop"> {}
 
 /** Runs `npm start` in an installation until it is ready. It drains by itself once an hour. */
 export async function npmStart(place: Place, folder: string): Promise<Running> {
@@ -121,14 +115,4 @@ export async function npmStart(place: Place, folder: string): Promise<Running> {
     await ended;
   };
   return { ...stack, stop };
-}
-
-/** The first of seven free ports, below those that `findFreePorts` gives. */
-async function freeBase(): Promise<number> {
-  for (let tries = 0; tries < 100; tries++) {
-    const base = 10_000 + 10 * Math.floor(Math.random() * 490);
-    const ports = [0, 1, 2, 3, 4, 5, 6].map((i) => requireFreePort(base + i, "a test"));
-    if ((await Promise.allSettled(ports)).every(({ status }) => status === "fulfilled")) return base;
-  }
-  throw new Error("expected seven free ports in a row between 10000 and 14900");
 }

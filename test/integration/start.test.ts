@@ -9,16 +9,8 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import pg from "pg";
 import { expect, test } from "vitest";
-import {
-  addStreams,
-  folder,
-  freeBase,
-  type StackFile,
-  stackFile,
-  start,
-  stop,
-  untilReady,
-} from "./npm-start.ts";
+import { freeBase } from "../free-base.ts";
+import { addStreams, folder, type StackFile, stackFile, start, stop, untilReady } from "./npm-start.ts";
 import { isAlive } from "./test-stack.ts";
 
 test("without streams it starts, says how to add one, and every answer says that there is none", async () => {

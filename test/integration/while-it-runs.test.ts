@@ -8,10 +8,10 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { Redis } from "ioredis";
 import pg from "pg";
 import { expect, test } from "vitest";
+import { freeBase } from "../free-base.ts";
 import {
   addStreams,
   folder,
-  freeBase,
   type Run,
   type StackFile,
   stackFile,
