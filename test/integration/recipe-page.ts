@@ -1,21 +1,12 @@
 /** docs/recipes.md for its test: each block of code by its name, and its programs as files of a folder in which they run. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import {
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  realpathSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { fileURLToPath, pathToFileURL } from "node:url";
+import { pathToFileURL } from "node:url";
 import type { Stream } from "../../lib/schema/stream.ts";
+import { isStream, makePageFolder, project } from "../page-folder.ts";
 
-const project = fileURLToPath(new URL("../../", import.meta.url));
 const page = readFileSync(join(project, "docs/recipes.md"), "utf8");
 
 /** By the name in the comment before each. */
@@ -36,12 +27,7 @@ export function block(name: string): string {
 
 /** Writes the page's TypeScript where it could stand: streams in lib/streams/, programs beside it. */
 export async function openFolder() {
-  const folder = realpathSync(mkdtempSync(join(tmpdir(), "spillway-recipes-")));
-  mkdirSync(join(folder, "lib/streams"), { recursive: true });
-  for (const shared of ["node_modules", "lib/schema"])
-    symlinkSync(join(project, shared), join(folder, shared));
-  writeFileSync(join(folder, "package.json"), '{"type":"module"}');
-  const isStream = (text: string) => text.includes("defineStream(");
+  const folder = makePageFolder();
   for (const [name, text] of blocks)
     if (name.endsWith(".ts")) writeFileSync(join(folder, isStream(text) ? "lib/streams" : ".", name), text);
   const running = new Set<ChildProcess>();

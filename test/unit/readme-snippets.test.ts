@@ -1,20 +1,11 @@
 /** The TypeScript of README, docs/streams.md and docs/recipes.md compiles, and the streams that it declares start: each snippet is a file of lib/streams/ in a folder of its own. */
 import { execFileSync } from "node:child_process";
-import {
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  realpathSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { fileURLToPath, pathToFileURL } from "node:url";
+import { pathToFileURL } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { isStream, makePageFolder, project } from "../page-folder.ts";
 
-const project = fileURLToPath(new URL("../../", import.meta.url));
 const pages = ["README.md", "docs/streams.md", "docs/recipes.md"]
   .map((page) => readFileSync(join(project, page), "utf8"))
   .join("\n");
@@ -22,17 +13,13 @@ const snippets = [...pages.matchAll(/^```ts\n(.*?)^```$/gms)].map(([, text = ""]
   name: `snippet-${i + 1}.ts`,
   text,
 }));
-const streams = snippets.filter(({ text }) => text.includes("defineStream("));
+const streams = snippets.filter(({ text }) => isStream(text));
 
 let folder: string;
 beforeAll(() => {
-  folder = realpathSync(mkdtempSync(join(tmpdir(), "spillway-readme-")));
-  mkdirSync(join(folder, "lib/streams"), { recursive: true });
-  for (const shared of ["node_modules", "lib/schema"])
-    symlinkSync(join(project, shared), join(folder, shared));
+  folder = makePageFolder();
   const config = { extends: join(project, "tsconfig.json"), include: ["lib/streams"] };
   writeFileSync(join(folder, "tsconfig.json"), JSON.stringify(config));
-  writeFileSync(join(folder, "package.json"), '{"type":"module"}');
   for (const { name, text } of snippets) writeFileSync(join(folder, "lib/streams", name), text);
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
