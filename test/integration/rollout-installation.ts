@@ -1,6 +1,7 @@
 /** An installation as terraform apply makes it, made by hand in a world of its own, for the tests of the build. */
+import pg from "pg";
 import type { Service } from "../../dev/rehearse/cloud-run.ts";
-import type { World } from "../../dev/rehearse/world.ts";
+import { openWorld, type World } from "../../dev/rehearse/world.ts";
 
 export const PROJECT = "my-project";
 export const REGION = "us-east4";
@@ -14,11 +15,28 @@ export const asked = { project: PROJECT, substitutions: {}, serviceAccount: acco
 export const serviceOf = ({ cloud }: World, name: string) =>
   cloud.resources.get(`${PLACE}/services/spillway-${name}`) as Service;
 
+/** A world with the installation in it, and a way to its Postgres. */
+export async function openInstalled() {
+  const world = await openWorld();
+  const sql = new pg.Pool({ connectionString: world.databaseUrl });
+  const close = async () => {
+    await sql.end();
+    await world.close();
+  };
+  try {
+    await install(world);
+  } catch (error) {
+    await close();
+    throw error;
+  }
+  return { world, sql, close };
+}
+
 /**
  * Makes it. Its settings are the worst for a smoke test: each event crosses the flush threshold and is a full batch, so an eager flush would drain
  * it at once, by the supervisor that serves.
  */
-export async function install({ cloud }: World): Promise<void> {
+async function install({ cloud }: World): Promise<void> {
   const { resources } = cloud;
   const allow = (name: string, role: string, ...accounts: string[]) =>
     resources.setPolicy(name, [

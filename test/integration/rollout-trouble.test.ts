@@ -4,24 +4,19 @@
  */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import pg from "pg";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { BIN } from "../../dev/rehearse/builds.ts";
 import { run } from "../../dev/rehearse/terraform/terraform.ts";
-import { openWorld, type World } from "../../dev/rehearse/world.ts";
-import { asked, emailOf, install, serviceOf } from "./rollout-installation.ts";
+import { asked, emailOf, openInstalled, serviceOf } from "./rollout-installation.ts";
 
-let world: World;
-let sql: pg.Pool;
+type Installed = Awaited<ReturnType<typeof openInstalled>>;
+let world: Installed["world"];
+let sql: Installed["sql"];
+let close: Installed["close"] | undefined;
 beforeAll(async () => {
-  world = await openWorld();
-  sql = new pg.Pool({ connectionString: world.databaseUrl });
-  await install(world);
+  ({ world, sql, close } = await openInstalled());
 });
-afterAll(async () => {
-  await sql?.end();
-  await world?.close();
-});
+afterAll(() => close?.());
 beforeEach(() => {
   world.vendors.isPostgresAway = false;
   world.cloud.run.isCut = () => false;

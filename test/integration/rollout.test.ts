@@ -5,25 +5,27 @@
 import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import pg from "pg";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, onTestFinished, test } from "vitest";
 import { BIN, type BuildResult, PROJECT_ROOT, readBuildFile } from "../../dev/rehearse/builds.ts";
 import type { TrafficTarget } from "../../dev/rehearse/cloud-run.ts";
 import { run } from "../../dev/rehearse/terraform/terraform.ts";
-import { openWorld, type World } from "../../dev/rehearse/world.ts";
-import { asked, emailOf, install, PROJECT, REGION, serviceOf as serviceIn } from "./rollout-installation.ts";
+import {
+  asked,
+  emailOf,
+  openInstalled,
+  PROJECT,
+  REGION,
+  serviceOf as serviceIn,
+} from "./rollout-installation.ts";
 
-let world: World;
-let sql: pg.Pool;
+type Installed = Awaited<ReturnType<typeof openInstalled>>;
+let world: Installed["world"];
+let sql: Installed["sql"];
+let close: Installed["close"] | undefined;
 beforeAll(async () => {
-  world = await openWorld();
-  sql = new pg.Pool({ connectionString: world.databaseUrl });
-  await install(world);
+  ({ world, sql, close } = await openInstalled());
 });
-afterAll(async () => {
-  await sql?.end();
-  await world?.close();
-});
+afterAll(() => close?.());
 beforeEach(() => {
   world.vendors.isPostgresAway = false;
   world.cloud.run.isCut = () => false;
