@@ -35,6 +35,11 @@ export function createLog(base: Fields): Log {
   return { debug: at("debug"), info: at("info"), warn: at("warn"), error: at("error") };
 }
 
+const nothing = () => {};
+
+/** Says nothing: for whoever serves a function for itself, and tells what there is to tell. */
+export const silentLog: Log = { debug: nothing, info: nothing, warn: nothing, error: nothing };
+
 /** The same log, with these fields in each entry. */
 export function withFields(log: Log, always: Fields): Log {
   const at =

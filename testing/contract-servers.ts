@@ -18,7 +18,7 @@ import { wireIngest } from "../functions/wire-ingest.ts";
 import { wireSupervisor } from "../functions/wire-supervisor.ts";
 import { readConfig } from "../lib/config.ts";
 import type { Installation } from "../lib/installation.ts";
-import type { Log } from "../lib/log.ts";
+import { silentLog } from "../lib/log.ts";
 import type { Registry } from "../lib/schema/registry.ts";
 
 /** How ingest answered a post; a body that is not empty is JSON. */
@@ -42,9 +42,6 @@ export interface OpenServers extends Servers {
   reset(): Promise<void>;
   close(): Promise<void>;
 }
-
-const nothing = () => {};
-const silent: Log = { debug: nothing, info: nothing, warn: nothing, error: nothing };
 
 /** Starts everything. If something does not start, throws one sentence, and nothing is left running. */
 export async function openServers(streams: Registry, installation: Installation): Promise<OpenServers> {
@@ -70,15 +67,15 @@ async function open(
   const redis = new Redis(redisUrl);
   onClose(() => redis.disconnect());
   const sql = new pg.Pool({ connectionString: databaseUrl, max: 4 });
-  sql.on("error", nothing); // it has ended before its connections have, and Postgres, which stops next, may still write to one
+  sql.on("error", () => {}); // it has ended before its connections have, and Postgres, which stops next, may still write to one
   onClose(() => sql.end());
   const key = randomBytes(24).toString("hex");
   const config = readConfig({
     ...{ REDIS_URL: redisUrl, DATABASE_URL: databaseUrl },
     INGEST_API_KEYS: `contract:${createHash("sha256").update(key).digest("hex")}`,
   });
-  const ingest = await serve(await wireIngest(streams, config, silent), onClose);
-  const supervisor = await serve(await wireSupervisor(streams, config, silent), onClose);
+  const ingest = await serve(await wireIngest(streams, config, silentLog), onClose);
+  const supervisor = await serve(await wireSupervisor(streams, config, silentLog), onClose);
   const headers = { authorization: `Bearer ${key}`, "content-type": "application/json" };
   return {
     ...{ sql, redis },

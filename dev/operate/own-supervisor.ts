@@ -6,21 +6,17 @@ import type { AddressInfo } from "node:net";
 import { openDoor } from "../../functions/front-door.ts";
 import { wireSupervisor } from "../../functions/wire-supervisor.ts";
 import { ConfigError, readConfig } from "../../lib/config.ts";
-import type { Log } from "../../lib/log.ts";
+import { silentLog } from "../../lib/log.ts";
 import { placeOfPostgres } from "../../lib/postgres-url.ts";
 import { placeOfRedis } from "../../lib/redis-url.ts";
 import { type Supervisor, supervisorAt } from "./ask-supervisor.ts";
 import { CommandFailed } from "./command-line.ts";
 import { loadYourStreams } from "./yours.ts";
 
-/** The command says what is to be said. */
-const nothing = () => {};
-const silent: Log = { debug: nothing, info: nothing, warn: nothing, error: nothing };
-
 /** Serves the installation's streams. Throws a CommandFailed that names every problem of the environment. */
 export async function openOwnSupervisor(): Promise<Supervisor> {
   const config = configure();
-  const { server } = openDoor(await wireSupervisor(await loadYourStreams(), config, silent));
+  const { server } = openDoor(await wireSupervisor(await loadYourStreams(), config, silentLog));
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   // The command ends when it is done, whatever connection is kept.
   server.unref().on("connection", (socket) => socket.unref());
