@@ -5,7 +5,7 @@
  * "the third claim" or "every LPUSH". `close()` cuts off the requests that are under way.
  */
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
+import type { AddressInfo, Server } from "node:net";
 
 /**
  * What goes wrong with one request:
@@ -47,7 +47,8 @@ export interface BreakableServer<Seen> {
   close(): Promise<void>;
 }
 
-const longestHangMs = 60_000;
+/** How long a client hears nothing, at most. */
+export const LONGEST_HANG_MS = 60_000;
 
 /** Listens on 127.0.0.1 (`port` 0 or absent: any free one) and answers what `understand` makes of each request. */
 export async function startBreakableServer<Seen>(options: {
@@ -77,11 +78,7 @@ export async function startBreakableServer<Seen>(options: {
       void answer(understood, choose?.(understood.seen), response, after);
     });
   });
-  await new Promise<void>((resolve, reject) => {
-    server.once("error", reject);
-    server.listen(options.port ?? 0, "127.0.0.1", () => resolve());
-  });
-  const { port } = server.address() as AddressInfo;
+  const port = await listenHere(server, options.port);
   return {
     port,
     url: `http://127.0.0.1:${port}`,
@@ -97,6 +94,15 @@ export async function startBreakableServer<Seen>(options: {
       });
     },
   };
+}
+
+/** Listens on 127.0.0.1 (`port` 0 or absent: any free one), and returns the port. Throws if it is taken. */
+export async function listenHere(server: Server, port = 0): Promise<number> {
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(port, "127.0.0.1", () => resolve());
+  });
+  return (server.address() as AddressInfo).port;
 }
 
 type After = (ms: number, act: () => void) => void;
@@ -116,7 +122,7 @@ async function answer(
     case "cut-before":
       return cut();
     case "hang":
-      return after(fault.forMs ?? longestHangMs, cut);
+      return after(fault.forMs ?? LONGEST_HANG_MS, cut);
     case "cut-after":
       await run();
       return cut();
@@ -141,7 +147,7 @@ async function answer(
     }
     case "late":
       after(fault.delayMs, () => void run());
-      return fault.answer === "cut" ? cut() : after(longestHangMs, cut);
+      return fault.answer === "cut" ? cut() : after(LONGEST_HANG_MS, cut);
   }
 }
 

@@ -4,8 +4,14 @@
  * A protocol cuts the bytes of a client into exchanges (a command, a transaction) and those of the server into their replies. The exchanges
  * of a connection are answered one after the other, so a fault meets one exchange alone. A fault of HTTP alone cuts the connection instead.
  */
-import { type AddressInfo, connect, createServer, type Socket } from "node:net";
-import type { BreakableServer, ChooseFault, Fault } from "./breakable-server.ts";
+import { connect, createServer, type Socket } from "node:net";
+import {
+  type BreakableServer,
+  type ChooseFault,
+  type Fault,
+  LONGEST_HANG_MS,
+  listenHere,
+} from "./breakable-server.ts";
 
 /** A part of what a client sends: `seen` is absent for a part that passes without a fault, and without waiting for a reply. */
 export interface Exchange<Seen> {
@@ -25,8 +31,6 @@ export interface Reading<Seen> {
   answer(exchange: Exchange<Seen>, body: string): Buffer | undefined;
 }
 
-const LONGEST_HANG_MS = 60_000;
-
 /** Listens on 127.0.0.1 (`port` absent: any free one), before the server at `upstream`. */
 export async function startBreakableTcp<Seen>(options: {
   port?: number | undefined;
@@ -43,11 +47,7 @@ export async function startBreakableTcp<Seen>(options: {
     lines.add(line);
     client.on("close", () => lines.delete(line));
   });
-  await new Promise<void>((resolve, reject) => {
-    server.once("error", reject);
-    server.listen(options.port ?? 0, "127.0.0.1", () => resolve());
-  });
-  const { port } = server.address() as AddressInfo;
+  const port = await listenHere(server, options.port);
   return {
     port,
     url: `http://127.0.0.1:${port}`,
