@@ -3,8 +3,9 @@ import { loadStreams } from "../lib/schema/registry.ts";
 import { serveFunctions } from "./serve.ts";
 
 /**
- * Serves the streams of this folder, by the function that the process was started for (`--target=ingest`, `--target=supervisor`). Await it at
- * the top of the module that functions-framework loads, once in a process. Throws one sentence if a file of the folder declares no stream.
+ * Serves the streams of this folder, by what the process was started for (`--target=ingest`, `--target=supervisor`, or `--target=all` for both
+ * outside Cloud Run). Await it at the top of the module that functions-framework loads, once in a process. Throws one sentence if a file of the
+ * folder declares no stream.
  *
  * @example
  * await serve(new URL("./streams/", import.meta.url));
